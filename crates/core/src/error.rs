@@ -1,0 +1,152 @@
+//! The one error of this crate: a closed kind with a stable code, and a message that names the object and the value.
+
+use std::fmt;
+
+/// What went wrong. Each kind has one stable code string, the same in Rust and TypeScript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument is outside its range.
+    InvalidArgument,
+    /// A name is empty, too long or has characters that are not allowed.
+    InvalidName,
+    /// An object exists with other options than the ones asked for.
+    OptionsMismatch,
+    /// This participant does not hold the buffer.
+    NotHeld,
+    /// The manager or queue has been closed.
+    Closed,
+    /// The queue has been destroyed.
+    Destroyed,
+    /// Time is over.
+    Timeout,
+    /// The pool has no buffer left and may not grow.
+    Exhausted,
+    /// The shared memory file system is full.
+    NoSpace,
+    /// The size is beyond what a domain can hold.
+    TooLarge,
+    /// The object belongs to somebody else or is open to others.
+    Permission,
+    /// The object was made by another layout version.
+    Version,
+    /// The object is shorter than it must be.
+    Truncated,
+    /// Shared memory holds a value that no correct participant writes.
+    Corrupt,
+    /// A table of fixed size is full.
+    Limit,
+    /// This platform or kernel lacks something that is needed.
+    Unsupported,
+    /// The queue admits one producer (or consumer), and another participant is it.
+    Role,
+    /// A system call failed.
+    Io,
+}
+
+impl ErrorKind {
+    /// Every kind, for generators and tests.
+    pub const ALL: [Self; 18] = [
+        Self::InvalidArgument,
+        Self::InvalidName,
+        Self::OptionsMismatch,
+        Self::NotHeld,
+        Self::Closed,
+        Self::Destroyed,
+        Self::Timeout,
+        Self::Exhausted,
+        Self::NoSpace,
+        Self::TooLarge,
+        Self::Permission,
+        Self::Version,
+        Self::Truncated,
+        Self::Corrupt,
+        Self::Limit,
+        Self::Unsupported,
+        Self::Role,
+        Self::Io,
+    ];
+
+    /// The stable code, e.g. `ERR_MILLRACE_CLOSED`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "ERR_MILLRACE_INVALID_ARGUMENT",
+            Self::InvalidName => "ERR_MILLRACE_INVALID_NAME",
+            Self::OptionsMismatch => "ERR_MILLRACE_OPTIONS_MISMATCH",
+            Self::NotHeld => "ERR_MILLRACE_NOT_HELD",
+            Self::Closed => "ERR_MILLRACE_CLOSED",
+            Self::Destroyed => "ERR_MILLRACE_DESTROYED",
+            Self::Timeout => "ERR_MILLRACE_TIMEOUT",
+            Self::Exhausted => "ERR_MILLRACE_EXHAUSTED",
+            Self::NoSpace => "ERR_MILLRACE_NO_SPACE",
+            Self::TooLarge => "ERR_MILLRACE_TOO_LARGE",
+            Self::Permission => "ERR_MILLRACE_PERMISSION",
+            Self::Version => "ERR_MILLRACE_VERSION",
+            Self::Truncated => "ERR_MILLRACE_TRUNCATED",
+            Self::Corrupt => "ERR_MILLRACE_CORRUPT",
+            Self::Limit => "ERR_MILLRACE_LIMIT",
+            Self::Unsupported => "ERR_MILLRACE_UNSUPPORTED",
+            Self::Role => "ERR_MILLRACE_ROLE",
+            Self::Io => "ERR_MILLRACE_IO",
+        }
+    }
+}
+
+/// An error of this crate.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<std::io::Error>,
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `kind` with a complete message.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// A failed system call: `message` names the object, the cause is appended.
+    pub fn io(message: impl fmt::Display, source: impl Into<std::io::Error>) -> Self {
+        let source = source.into();
+        let kind = match source.kind() {
+            std::io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
+            _ => ErrorKind::Io,
+        };
+        Self { kind, message: format!("{message}: {source}"), source: Some(source) }
+    }
+
+    /// What went wrong, as a closed enum.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct() {
+        let mut codes: Vec<_> = ErrorKind::ALL.iter().map(|k| k.code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ErrorKind::ALL.len());
+    }
+}

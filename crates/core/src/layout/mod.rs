@@ -1,0 +1,98 @@
+//! What lies where in shared memory: pictures, `repr(C)` structs and compile-time asserts.
+//!
+//! A domain is one *registry* segment and up to 64 *pool* segments, each a shared memory object that starts with a
+//! [`SegmentHeader`]. Rings of queues are buffers of the pool. Only fixed-width integers live here: offsets and
+//! indices, never pointers, `usize`, `bool` or Rust enums.
+//!
+//! ```text
+//! registry   | header 4 KiB | segment table | reports | participants 128 x 896 B | directory 4096 x 128 B |
+//! pool n     | header 4 KiB | bitmap | buffer headers 64 B each | ledger rows 128 x count | payloads |
+//! ring       | RingHeader 1 KiB | slots 8 B each |      (the payload of one buffer whose kind is RING)
+//! ```
+
+mod buffer;
+mod queue;
+mod registry;
+mod text;
+
+pub(crate) use buffer::{BufferHeader, KIND_DATA, KIND_RING, PoolGeometry, PoolHeader, buffer_id, split_id};
+pub(crate) use queue::{RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState, ring_bytes};
+pub(crate) use registry::{
+    DIRECTORY_ENTRY_CLAIMED, DIRECTORY_ENTRY_FREE, DIRECTORY_ENTRY_LIVE, DirectoryEntry, PARTICIPANT_ACTIVE,
+    PARTICIPANT_FREE, ParticipantSlot, REGISTRY_BYTES, Registry, ReportRecord, SEGMENT_READY, SegmentEntry,
+    WaiterMask,
+};
+pub(crate) use text::Text;
+
+use crate::sync::AtomicU64;
+use core::mem::{offset_of, size_of};
+
+/// "MILLRACE" in ASCII, the first word of every segment.
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"MILLRACE");
+
+/// The first cache line of every segment.
+#[repr(C, align(64))]
+pub(crate) struct SegmentHeader {
+    /// [`MAGIC`]. Written by the creator before `ready`.
+    pub(crate) magic: AtomicU64,
+    /// [`LAYOUT_HASH`] once the segment is complete, 0 before: stored last, with Release, so it is the ready flag
+    /// and the version word at once. A creator that dies leaves 0, and the next creator starts over.
+    pub(crate) ready: AtomicU64,
+    /// Size of the segment in bytes.
+    pub(crate) bytes: AtomicU64,
+    /// Page size of the creator, for which the tables are aligned.
+    pub(crate) page_bytes: AtomicU64,
+}
+
+/// Hash over every size and offset that another process relies on. Two builds with the same hash can share a domain.
+pub(crate) const LAYOUT_HASH: u64 = {
+    const FACTS: &[usize] = &[
+        1, // protocol revision: raise it when meaning changes without any size changing
+        size_of::<SegmentHeader>(),
+        offset_of!(SegmentHeader, ready),
+        REGISTRY_BYTES,
+        size_of::<Registry>(),
+        offset_of!(Registry, recovering),
+        offset_of!(Registry, segments),
+        offset_of!(Registry, reports),
+        offset_of!(Registry, participants),
+        offset_of!(Registry, directory),
+        size_of::<ParticipantSlot>(),
+        offset_of!(ParticipantSlot, lanes),
+        offset_of!(ParticipantSlot, wake),
+        size_of::<DirectoryEntry>(),
+        size_of::<SegmentEntry>(),
+        size_of::<ReportRecord>(),
+        size_of::<PoolHeader>(),
+        offset_of!(PoolHeader, rows_ready),
+        size_of::<BufferHeader>(),
+        offset_of!(BufferHeader, length),
+        offset_of!(BufferHeader, timestamp),
+        offset_of!(BufferHeader, kind),
+        size_of::<RingHeader>(),
+        offset_of!(RingHeader, head),
+        offset_of!(RingHeader, tail),
+        offset_of!(RingHeader, data_waiters),
+        offset_of!(RingHeader, space_waiters),
+        offset_of!(RingHeader, dropped),
+        queue::SLOT_OWNER_SHIFT as usize,
+        queue::SLOT_STATE_SHIFT as usize,
+        queue::SLOT_CYCLE_SHIFT as usize,
+        crate::limits::MAX_PARTICIPANTS,
+        crate::limits::MAX_QUEUES,
+        crate::limits::MAX_SEGMENTS,
+        crate::limits::INDEX_BITS as usize,
+        crate::limits::LANES,
+        cfg!(target_endian = "big") as usize,
+    ];
+    // FNV-1a, 64 bit.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut i = 0;
+    while i < FACTS.len() {
+        hash = (hash ^ FACTS[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    hash | 1 // never 0, which means "not ready"
+};
+
+const _: () = assert!(size_of::<SegmentHeader>() == 64);

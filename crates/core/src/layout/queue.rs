@@ -1,0 +1,162 @@
+//! The ring of a PortQueue: the payload of one pool buffer.
+//!
+//! ```text
+//! slot  63                             30 29 28 27      20 19                  0
+//!       | cycle (lap of the ring), 34 bits | state | owner   | buffer id          |
+//!
+//! FREE(c) --push: CAS--> READY(c, id) --pop: CAS--> TAKEN(c, owner, id) --store--> FREE(c + 1)
+//! ```
+
+use super::{Text, WaiterMask};
+use crate::sync::{AtomicU32, AtomicU64};
+use core::mem::{offset_of, size_of};
+use crossbeam::utils::CachePadded;
+
+pub(crate) const SLOT_OWNER_SHIFT: u32 = 20;
+pub(crate) const SLOT_STATE_SHIFT: u32 = 28;
+pub(crate) const SLOT_CYCLE_SHIFT: u32 = 30;
+const ID_MASK: u64 = (1 << SLOT_OWNER_SHIFT) - 1;
+const OWNER_MASK: u64 = 0xff;
+/// Laps are compared modulo 2^34.
+const CYCLE_MASK: u64 = (1 << (64 - SLOT_CYCLE_SHIFT)) - 1;
+
+/// Takes messages.
+pub(crate) const RING_OPEN: u32 = 0;
+/// No more messages; what is in it can still be taken.
+pub(crate) const RING_CLOSED: u32 = 1;
+/// Removed: every operation ends.
+pub(crate) const RING_DESTROYED: u32 = 2;
+
+/// State of one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotState {
+    Free,
+    Ready,
+    Taken,
+    /// A bit pattern nobody writes: shared memory was damaged.
+    Invalid,
+}
+
+/// A slot word, taken apart by methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(pub(crate) u64);
+
+impl Slot {
+    pub(crate) const fn free(cycle: u64) -> Self {
+        Self((cycle & CYCLE_MASK) << SLOT_CYCLE_SHIFT)
+    }
+
+    pub(crate) const fn ready(cycle: u64, id: u32) -> Self {
+        Self(Self::free(cycle).0 | 1 << SLOT_STATE_SHIFT | id as u64 & ID_MASK)
+    }
+
+    pub(crate) const fn taken(self, owner: u32) -> Self {
+        let cycle = self.0 >> SLOT_CYCLE_SHIFT;
+        Self(
+            Self::free(cycle).0
+                | 2 << SLOT_STATE_SHIFT
+                | (owner as u64) << SLOT_OWNER_SHIFT
+                | self.0 & ID_MASK,
+        )
+    }
+
+    pub(crate) const fn state(self) -> SlotState {
+        match self.0 >> SLOT_STATE_SHIFT & 3 {
+            0 => SlotState::Free,
+            1 => SlotState::Ready,
+            2 => SlotState::Taken,
+            _ => SlotState::Invalid,
+        }
+    }
+
+    pub(crate) const fn id(self) -> u32 {
+        (self.0 & ID_MASK) as u32
+    }
+
+    pub(crate) const fn owner(self) -> usize {
+        (self.0 >> SLOT_OWNER_SHIFT & OWNER_MASK) as usize
+    }
+
+    /// The slot as it is left for the next lap.
+    pub(crate) const fn recycled(self) -> Self {
+        Self::free((self.0 >> SLOT_CYCLE_SHIFT).wrapping_add(1))
+    }
+
+    /// How many laps this slot is ahead of `cycle` (negative: behind), modulo 2^34.
+    pub(crate) const fn laps_ahead(self, cycle: u64) -> i64 {
+        let distance = (self.0 >> SLOT_CYCLE_SHIFT).wrapping_sub(cycle) & CYCLE_MASK;
+        (distance << SLOT_CYCLE_SHIFT) as i64 >> SLOT_CYCLE_SHIFT
+    }
+}
+
+/// Head of a ring. Options are written before the queue can be found and never again.
+#[repr(C)]
+pub(crate) struct RingHeader {
+    pub(crate) capacity: AtomicU32,
+    pub(crate) overflow: AtomicU32,
+    pub(crate) delivery: AtomicU32,
+    pub(crate) max_deliveries: AtomicU32,
+    pub(crate) producers: AtomicU32,
+    pub(crate) consumers: AtomicU32,
+    pub(crate) type_id: AtomicU32,
+    /// OPEN -> CLOSED -> DESTROYED, only forward. Written by anyone, read by every operation; a crash leaves it whole.
+    pub(crate) state: AtomicU32,
+    pub(crate) codec: Text<4>,
+
+    /// Position of the next message to take: a hint that everybody helps forward, never backward.
+    pub(crate) head: CachePadded<AtomicU64>,
+    /// Position of the next slot to fill: likewise.
+    pub(crate) tail: CachePadded<AtomicU64>,
+    /// Who waits for a message.
+    pub(crate) data_waiters: WaiterMask,
+    /// Who waits for room.
+    pub(crate) space_waiters: WaiterMask,
+
+    /// Messages dropped by an overflow policy.
+    pub(crate) dropped: CachePadded<AtomicU64>,
+    /// Of these, not yet told to a receiver.
+    pub(crate) gap: AtomicU32,
+    /// Deepest the queue has been when a producer looked.
+    pub(crate) high_water: AtomicU32,
+    /// `slot + 1` of the one producer of a queue with `producers: 1`; 0 = not taken. Recovery clears it for the dead.
+    pub(crate) producer: AtomicU32,
+    /// The same for `consumers: 1`.
+    pub(crate) consumer: AtomicU32,
+    _reserved: [AtomicU64; 29],
+}
+
+/// Bytes of a ring with `capacity` slots.
+pub(crate) const fn ring_bytes(capacity: usize) -> usize {
+    size_of::<RingHeader>() + capacity * size_of::<AtomicU64>()
+}
+
+#[cfg(not(loom))]
+const _: () = {
+    assert!(size_of::<RingHeader>() == 1024);
+    assert!(offset_of!(RingHeader, head) == 128);
+    assert!(offset_of!(RingHeader, dropped) == 640);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_goes_round() {
+        let ready = Slot::ready(7, 0xabcde);
+        assert_eq!((ready.state(), ready.id()), (SlotState::Ready, 0xabcde));
+        let taken = ready.taken(127);
+        assert_eq!((taken.state(), taken.id(), taken.owner()), (SlotState::Taken, 0xabcde, 127));
+        assert_eq!(taken.recycled(), Slot::free(8));
+        assert_eq!(Slot::free(0).0, 0, "fresh memory is an empty ring");
+    }
+
+    #[test]
+    fn laps_compare_across_the_wrap() {
+        let last = CYCLE_MASK;
+        assert_eq!(Slot::free(last).recycled(), Slot::free(0));
+        assert_eq!(Slot::free(0).laps_ahead(last), 1);
+        assert_eq!(Slot::free(last).laps_ahead(last + 1), -1);
+        assert_eq!(Slot::free(5).laps_ahead(5), 0);
+    }
+}

@@ -1,0 +1,162 @@
+//! The registry segment: who takes part, which segments and queues exist, who waits, who recovers.
+
+use super::{SegmentHeader, Text};
+use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_QUEUES, MAX_REPORTS, MAX_SEGMENTS};
+use crate::sync::{AtomicU32, AtomicU64};
+use core::mem::{offset_of, size_of};
+use crossbeam::utils::CachePadded;
+
+/// Nobody's slot.
+pub(crate) const PARTICIPANT_FREE: u32 = 0;
+/// A participant whose lock file tells whether it lives. Stored (Release) after everything else in the slot.
+pub(crate) const PARTICIPANT_ACTIVE: u32 = 1;
+
+/// The segment is complete and linked. Any other value: no segment here, or one whose creator has not finished (or died); its
+/// object may be thrown away under the grow lock.
+pub(crate) const SEGMENT_READY: u32 = 1;
+
+/// No queue here.
+pub(crate) const DIRECTORY_ENTRY_FREE: u32 = 0;
+/// A creator (named by `owner`) is writing it. If it dies recovery sets the entry free.
+pub(crate) const DIRECTORY_ENTRY_CLAIMED: u32 = 1;
+/// A queue that can be found. The directory holds one reference to its ring.
+pub(crate) const DIRECTORY_ENTRY_LIVE: u32 = 2;
+
+/// One bit per participant that sleeps until something changes.
+///
+/// Written by: the sleeper (sets, clears its own bit), wakers (clear a bit and ring its owner), recovery (clears the bits
+/// of the dead). A crash leaves a stale bit: one needless ring, cleared by recovery.
+#[repr(C, align(128))]
+pub(crate) struct WaiterMask {
+    pub(crate) words: [AtomicU64; MAX_PARTICIPANTS / 64],
+    /// Times somebody went to sleep here. Statistics only.
+    pub(crate) waits: AtomicU64,
+}
+
+/// What is known of one pool segment. Written under the grow lock, `state` last (Release).
+#[repr(C)]
+pub(crate) struct SegmentEntry {
+    pub(crate) state: AtomicU32,
+    /// Buffers in it.
+    pub(crate) count: AtomicU32,
+    /// Bytes of one buffer: the size class, or the exact (page-rounded) size of a dedicated segment.
+    pub(crate) buffer_bytes: AtomicU64,
+    /// Bytes of the whole segment, counted against the budget.
+    pub(crate) bytes: AtomicU64,
+}
+
+/// One recovery, as data. Written by the recoverer under the recovery lock, `sequence` last (Release).
+#[repr(C)]
+pub(crate) struct ReportRecord {
+    pub(crate) sequence: AtomicU64,
+    pub(crate) slot: AtomicU32,
+    pub(crate) epoch: AtomicU32,
+    pub(crate) pid: AtomicU32,
+    pub(crate) freed: AtomicU32,
+    pub(crate) lost: AtomicU32,
+    pub(crate) redelivered: AtomicU32,
+    pub(crate) duration_ns: AtomicU64,
+    pub(crate) at_ms: AtomicU64,
+    pub(crate) name: Text<8>,
+}
+
+/// One participant: a process, or one worker thread of a process.
+#[repr(C, align(128))]
+pub(crate) struct ParticipantSlot {
+    /// FREE or ACTIVE. Written by the joiner and the leaver under the domain lock, by recovery under the recovery lock.
+    pub(crate) state: AtomicU32,
+    /// Raised by each joiner: tells one tenant of a slot from the next.
+    pub(crate) epoch: AtomicU32,
+    /// Process id as its own namespace numbers it: for people and for pidfds, never a proof of life.
+    pub(crate) pid: AtomicU32,
+    _reserved: AtomicU32,
+    pub(crate) started_ms: AtomicU64,
+    pub(crate) name: Text<8>,
+
+    /// Threads of this participant that are inside a shared memory operation. Raised and lowered by them only; a crash
+    /// leaves it raised, recovery zeroes it.
+    pub(crate) lanes: [CachePadded<AtomicU32>; LANES],
+
+    pub(crate) wake: CachePadded<Wake>,
+
+    pub(crate) counters: CachePadded<Counters>,
+}
+
+/// How a participant is woken.
+#[repr(C)]
+pub(crate) struct Wake {
+    /// Futex word: raised by every ring.
+    pub(crate) sequence: AtomicU32,
+    /// Threads that sleep on `sequence`.
+    pub(crate) sleepers: AtomicU32,
+    /// 1 while an event loop sleeps and wants a byte in its doorbell; the ringer that swaps it to 0 writes the byte.
+    pub(crate) bell_armed: AtomicU32,
+}
+
+/// What a participant has done. Written by its own threads only.
+#[repr(C)]
+pub(crate) struct Counters {
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
+}
+
+/// A queue's name and where its ring is. Written under the domain lock; `state` last (Release).
+#[repr(C, align(128))]
+pub(crate) struct DirectoryEntry {
+    /// `generation << 8 | FREE/CLAIMED/LIVE`: one word, so that "still the same queue" is one load.
+    pub(crate) state: AtomicU64,
+    /// Buffer id of the ring while LIVE; the directory counts as one holder of that buffer.
+    pub(crate) ring: AtomicU32,
+    /// Slot of the creator while CLAIMED.
+    pub(crate) owner: AtomicU32,
+    pub(crate) name: Text<8>,
+}
+
+/// The registry segment.
+#[repr(C)]
+pub(crate) struct Registry {
+    pub(crate) header: SegmentHeader,
+    /// Pool budget in bytes.
+    pub(crate) max_bytes: AtomicU64,
+    /// 1 = the domain outlives its last participant.
+    pub(crate) persist: AtomicU32,
+    /// Participant slots ever used: slots at and above it have never been touched and are not reserved.
+    pub(crate) participants_high: AtomicU32,
+    /// Directory entries ever used: the others have never been touched and are not reserved.
+    pub(crate) directory_high: AtomicU32,
+    /// Segments ever made.
+    pub(crate) segments_high: AtomicU32,
+    pub(crate) created_ms: AtomicU64,
+    /// Version of the package that made the domain, for people.
+    pub(crate) version: Text<4>,
+
+    /// 0, or the token of the process that recovers: everybody stays outside meanwhile. Futex word.
+    pub(crate) recovering: CachePadded<AtomicU32>,
+    /// Recoveries so far = sequence of the newest report.
+    pub(crate) recoveries: CachePadded<AtomicU64>,
+
+    /// Who waits for a queue to appear.
+    pub(crate) directory_waiters: WaiterMask,
+    /// Who waits for a buffer.
+    pub(crate) pool_waiters: WaiterMask,
+
+    pub(crate) segments: [SegmentEntry; MAX_SEGMENTS],
+    pub(crate) reports: [ReportRecord; MAX_REPORTS],
+    pub(crate) participants: [ParticipantSlot; MAX_PARTICIPANTS],
+    pub(crate) directory: [DirectoryEntry; MAX_QUEUES],
+}
+
+/// Bytes of the registry segment; most of it stays unreserved until it is used.
+pub(crate) const REGISTRY_BYTES: usize = size_of::<Registry>().next_multiple_of(65536);
+
+#[cfg(not(loom))]
+const _: () = {
+    assert!(size_of::<WaiterMask>() == 128);
+    assert!(size_of::<SegmentEntry>() == 24);
+    assert!(size_of::<ReportRecord>() == 112);
+    assert!(size_of::<DirectoryEntry>() == 128);
+    assert!(size_of::<ParticipantSlot>() == 896);
+    assert!(offset_of!(ParticipantSlot, lanes) == 128);
+    assert!(offset_of!(Registry, header) == 0);
+    assert!(offset_of!(Registry, directory) % 128 == 0);
+};

@@ -1,0 +1,56 @@
+//! Shared memory messaging between the processes of one machine, with buffers that are handed over and never copied, and queues
+//! that survive `kill -9` of anybody at any instruction.
+//!
+//! ```
+//! use millrace::{OpenOptions, QueueOptions, ShmManager};
+//!
+//! # fn main() -> millrace::Result<()> {
+//! # let name = format!("doc-{}", std::process::id());
+//! let shm = ShmManager::open(&name, &OpenOptions::default())?;
+//! let frames = shm.port_queue("frames", &QueueOptions::default())?;
+//!
+//! let mut frame = shm.allocate(1 << 20)?;
+//! // SAFETY: nobody else has this buffer yet.
+//! let bytes = unsafe { frame.bytes_mut() };
+//! bytes[0] = 42;
+//! frames.try_send(frame)?.expect("the queue is empty");
+//!
+//! let (frame, _) = frames.try_receive()?;
+//! // SAFETY: it was moved, not shared: nobody else has it.
+//! assert_eq!(unsafe { frame.unwrap().bytes() }[0], 42);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Map, from the bottom up: [`limits`], [`error`], `sync` (the door to atomics) → `layout` (what lies where), `wait`, `liveness` →
+//! `segment` (named memory) → `registry` (participants, directory) → `pool`, `queue` → `recovery`, `stats` → `manager`.
+
+mod error;
+pub mod limits;
+
+mod layout;
+mod liveness;
+mod manager;
+mod pool;
+mod queue;
+mod recovery;
+mod registry;
+mod segment;
+mod segment_view;
+mod stats;
+mod sync;
+mod wait;
+
+pub use error::{Error, ErrorKind, Result};
+pub use manager::{OpenOptions, ShmManager};
+pub use pool::{Buffer, BufferPtr, SharedBufferAllocator};
+pub use queue::{
+    Delivery, Interest, Overflow, PortQueue, QueueOptions, Received, ResolvedOptions, SendOutcome,
+    TakeOutcome,
+};
+pub use recovery::RecoveryReport;
+pub use segment_view::{SegmentView, header_field};
+pub use stats::{ParticipantSnapshot, PoolSnapshot, QueueSnapshot, Snapshot};
+
+#[cfg(not(unix))]
+compile_error!("millrace needs Unix file locks and FIFOs; a Windows port is not done yet");

@@ -1,0 +1,96 @@
+//! Every limit of a domain, each with its reason; relations are checked at compile time.
+
+/// Participants (processes or worker threads) of one domain. Slot numbers travel in 8 bits of a ring slot.
+pub const MAX_PARTICIPANTS: usize = 128;
+
+/// Queues of one domain. The directory is reserved page by page as queues appear.
+pub const MAX_QUEUES: usize = 4096;
+
+/// Pool segments of one domain: the upper 6 bits of a buffer id.
+pub const MAX_SEGMENTS: usize = 1 << SEGMENT_BITS;
+
+/// Bits of a buffer id that name the segment.
+pub const SEGMENT_BITS: u32 = 6;
+
+/// Bits of a buffer id that name the buffer inside its segment.
+pub const INDEX_BITS: u32 = 14;
+
+/// Buffers one segment can hold.
+pub const MAX_BUFFERS_PER_SEGMENT: usize = 1 << INDEX_BITS;
+
+/// Smallest size class in bytes: four cache lines, the least that keeps payloads apart under adjacent-line prefetch.
+pub const MIN_BUFFER_BYTES: usize = 256;
+
+/// Largest shared size class in bytes. Larger buffers get a segment of their own.
+pub const MAX_CLASS_BYTES: usize = 64 << 20;
+
+/// Largest segment in bytes: below 2 GiB, so that one JavaScript ArrayBuffer covers it on every runtime
+/// and 32-bit lengths suffice.
+pub const MAX_SEGMENT_BYTES: usize = (2 << 30) - (1 << 20);
+
+/// Largest buffer in bytes. What is left of a segment after its own tables.
+pub const MAX_BUFFER_BYTES: usize = MAX_SEGMENT_BYTES - (4 << 20);
+
+/// Pool budget of a domain in bytes when nobody asks for another.
+pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
+
+/// Smallest pool budget in bytes: one segment of the smallest kind.
+pub const MIN_MAX_BYTES: u64 = 1 << 20;
+
+/// Largest pool budget in bytes that the segment table can express.
+pub const MAX_MAX_BYTES: u64 = (MAX_SEGMENTS * MAX_SEGMENT_BYTES) as u64;
+
+/// Payload bytes of the first segment of a size class; each further one doubles.
+pub const FIRST_SEGMENT_BYTES: usize = 1 << 20;
+
+/// Growth stops when less than this share (percent) of the shared memory file system would stay free:
+/// other programs live there too.
+pub const SHM_RESERVE_PERCENT: u64 = 5;
+
+/// Slots of the largest ring: 1 Mi messages.
+pub const MAX_QUEUE_CAPACITY: usize = 1 << 20;
+
+/// Capacity of a queue when nobody asks for another.
+pub const DEFAULT_QUEUE_CAPACITY: usize = 1024;
+
+/// Longest name in bytes, one less than its field so that a name always ends in a zero.
+pub const MAX_NAME_BYTES: usize = 63;
+
+/// Longest codec name in bytes.
+pub const MAX_CODEC_BYTES: usize = 31;
+
+/// Lanes (pin counters) of a participant. Threads share lanes; four keep them mostly apart.
+pub const LANES: usize = 4;
+
+/// Messages moved under one pin at most: bounds how long a recovery can be held up (about 20 us).
+pub const BATCH_MAX: usize = 256;
+
+/// Recovery reports a domain remembers for participants that have not looked yet.
+pub const MAX_REPORTS: usize = 64;
+
+/// Tries of one ring operation before it answers full or empty instead: bounds every loop against a
+/// corrupt ring, and is far beyond what contention produces.
+pub const RING_TRIES_MAX: u32 = 1 << 16;
+
+/// Time an opener waits for the domain lock by default, in ns.
+pub const OPEN_TIMEOUT_NS: u64 = 10_000_000_000;
+
+/// Time a recoverer waits for the living to leave their operations before it withdraws, in ns.
+/// Survivors that arrive meanwhile are blocked, so this bounds their stall.
+pub const QUIESCE_NS: u64 = 2_000_000;
+
+/// Time a participant waits for a recovery by another before it looks after it itself, in ns.
+pub const RECOVERY_PATIENCE_NS: u64 = 10_000_000;
+
+/// Period of the sentinel's sweep, the backstop for deaths no descriptor announced, in ns.
+pub const SWEEP_NS: u64 = 2_000_000_000;
+
+const _: () = {
+    assert!(MAX_PARTICIPANTS <= 256, "an owner has 8 bits in a ring slot");
+    assert!(MAX_PARTICIPANTS.is_multiple_of(64), "waiter masks are whole words");
+    assert!(SEGMENT_BITS + INDEX_BITS <= 20, "a buffer id has 20 bits in a ring slot");
+    assert!(MAX_SEGMENT_BYTES < 1 << 31);
+    assert!(MAX_CLASS_BYTES.is_power_of_two() && MIN_BUFFER_BYTES.is_power_of_two());
+    assert!(MAX_QUEUE_CAPACITY * 8 + 4096 <= MAX_CLASS_BYTES, "a ring fits a shared size class");
+    assert!(FIRST_SEGMENT_BYTES as u64 <= MIN_MAX_BYTES);
+};

@@ -1,0 +1,334 @@
+//! ShmManager: joins a domain and hands out allocators and queues. The composition root of this crate.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::PARTICIPANT_ACTIVE;
+use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
+use crate::pool::{Buffer, BufferPtr, SharedBufferAllocator};
+use crate::queue::{PortQueue, QueueOptions, attach, attach_or_create};
+use crate::recovery::{RecoveryReport, Sentinel, Sweep, reports_since, sweep};
+use crate::registry::{Domain, Participant};
+use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
+use crate::stats::{Snapshot, snapshot};
+use crate::sync::Ordering;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How to open a domain. `None` means: the default when creating, whatever it is when attaching.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Pool budget in bytes, 1 MiB to about 127 GiB. Default 256 MiB.
+    pub max_bytes: Option<u64>,
+    /// Whether the domain outlives its last participant. Default no.
+    pub persist: Option<bool>,
+    /// Name of this participant in snapshots; cut to 63 bytes.
+    pub name: Option<String>,
+    /// Directory of all domains; else `MILLRACE_DIR`, `$XDG_RUNTIME_DIR/millrace` or `/dev/shm/millrace-<uid>`.
+    pub directory: Option<PathBuf>,
+    /// How long to wait for somebody who is opening or closing the domain. Default 10 s.
+    pub timeout: Option<Duration>,
+}
+
+/// A participant's session in a domain: everything starts here. Leaving the domain is dropping it.
+#[derive(Debug)]
+pub struct ShmManager {
+    participant: Arc<Participant>,
+    base: PathBuf,
+    /// One end per queue, whoever asks: a participant has one waiter bit per queue.
+    queues: Mutex<HashMap<String, Weak<PortQueue>>>,
+    sentinel: Option<Sentinel>,
+}
+
+impl ShmManager {
+    /// Creates domain `name` or attaches to it.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Permission`, `Version`, `Truncated`, `Corrupt`, `NoSpace`, `Limit` (128
+    /// participants), `Timeout` (somebody who opens or closes it does not proceed), `Io`.
+    pub fn open(name: &str, options: &OpenOptions) -> Result<Self> {
+        validate_name("domain", name)?;
+        if let Some(bytes) = options.max_bytes.filter(|b| !(MIN_MAX_BYTES..=MAX_MAX_BYTES).contains(b)) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("domain {name:?}: maxBytes is {bytes}, must be {MIN_MAX_BYTES} to {MAX_MAX_BYTES}"),
+            ));
+        }
+        let base = base_dir(options.directory.as_deref());
+        let deadline = Instant::now() + options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
+        let lock = DomainLock::take(&base, name, deadline)?;
+        let domain = Arc::new(open_domain(&base, name, options)?);
+        let label = options.name.clone().unwrap_or_else(|| format!("process {}", std::process::id()));
+        let joined = Participant::join(Arc::clone(&domain), &label).or_else(|error| {
+            // The table may be full of dead participants.
+            let freed = error.kind() == ErrorKind::Limit && matches!(sweep(&domain), Ok(Sweep::Recovered(_)));
+            if freed { Participant::join(Arc::clone(&domain), &label) } else { Err(error) }
+        });
+        let participant = match joined {
+            Ok(participant) => Arc::new(participant),
+            Err(error) => {
+                leave_behind_nothing(&domain, lock)?;
+                return Err(error);
+            }
+        };
+        drop(lock);
+        domain.ring_sentinels();
+        let sentinel = Some(Sentinel::start(Arc::clone(&participant))?);
+        Ok(Self { participant, base, queues: Mutex::default(), sentinel })
+    }
+
+    /// Name of the domain.
+    pub fn domain(&self) -> &str {
+        &self.participant.domain.name
+    }
+
+    /// Directory of the domain.
+    pub fn directory(&self) -> &std::path::Path {
+        self.participant.domain.dir.path()
+    }
+
+    /// Slot number of this participant.
+    pub fn slot(&self) -> usize {
+        self.participant.slot
+    }
+
+    /// What allocates and releases buffers.
+    pub fn allocator(&self) -> SharedBufferAllocator {
+        SharedBufferAllocator { participant: Arc::clone(&self.participant) }
+    }
+
+    /// A buffer of `bytes` bytes.
+    ///
+    /// # Errors
+    /// As [`SharedBufferAllocator::allocate`].
+    pub fn allocate(&self, bytes: usize) -> Result<BufferPtr> {
+        self.allocator().allocate(bytes)
+    }
+
+    /// Queue `name`, created with `options` if there is none.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
+    pub fn port_queue(&self, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
+        if let Some(queue) = self.known(name) {
+            options.check(name, queue.options())?;
+            return Ok(queue);
+        }
+        attach_or_create(&self.participant, name, options).map(|queue| self.remember(name, queue))
+    }
+
+    /// Queue `name`, if there is one.
+    ///
+    /// # Errors
+    /// `InvalidName`, `Corrupt`.
+    pub fn find_queue(&self, name: &str) -> Result<Option<Arc<PortQueue>>> {
+        if let Some(queue) = self.known(name) {
+            return Ok(Some(queue));
+        }
+        Ok(attach(&self.participant, name)?.map(|queue| self.remember(name, queue)))
+    }
+
+    fn known(&self, name: &str) -> Option<Arc<PortQueue>> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.get(name).and_then(Weak::upgrade).filter(|queue| !queue.is_destroyed())
+    }
+
+    fn remember(&self, name: &str, queue: PortQueue) -> Arc<PortQueue> {
+        let queue = Arc::new(queue);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.retain(|_, known| known.strong_count() > 0);
+        queues.insert(name.to_owned(), Arc::downgrade(&queue));
+        queue
+    }
+
+    /// Announces that this participant sleeps until a queue appears; look again before sleeping.
+    pub fn arm_directory(&self) {
+        self.participant.domain.registry().directory_waiters.set(self.participant.slot);
+    }
+
+    /// Announces that this participant sleeps until a buffer is free; try again before sleeping.
+    pub fn arm_pool(&self) {
+        let waiters = &self.participant.domain.registry().pool_waiters;
+        waiters.set(self.participant.slot);
+        waiters.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends [`ShmManager::arm_pool`]; a ring that was meant for us goes to somebody else.
+    pub fn disarm_pool(&self) {
+        if !self.participant.domain.registry().pool_waiters.clear(self.participant.slot) {
+            self.participant.wake_pool(1);
+        }
+    }
+
+    /// Asks for a byte in the doorbell at the next ring. Call it before arming anything.
+    pub fn arm_bell(&self) {
+        self.participant.arm_bell();
+    }
+
+    /// A descriptor of this participant's doorbell, a FIFO that becomes readable when it is rung.
+    ///
+    /// # Errors
+    /// `Io` when no more descriptors can be had.
+    pub fn doorbell(&self) -> Result<OwnedFd> {
+        self.participant.bell.try_clone().map_err(|e| Error::io("cannot duplicate the doorbell", e))
+    }
+
+    /// Number of rings so far: read it before arming, pass it to [`ShmManager::park`].
+    pub fn wake_sequence(&self) -> u32 {
+        self.participant.wake_sequence()
+    }
+
+    /// Blocks this thread until the participant is rung (`true`) or `timeout` passes.
+    pub fn park(&self, sequence: u32, timeout: Duration) -> bool {
+        self.participant.park(sequence, timeout)
+    }
+
+    /// Geometry and address of pool segment `index`, for a binding that cuts its own views.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when there is no such segment.
+    pub fn segment(&self, index: usize) -> Result<crate::SegmentView> {
+        let pool = self.participant.pool(index)?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("domain {:?} has no segment {index}", self.domain()),
+            )
+        })?;
+        Ok(crate::SegmentView::new(pool))
+    }
+
+    /// The domain as plain data.
+    ///
+    /// # Errors
+    /// When a segment cannot be attached.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        snapshot(&self.participant.domain)
+    }
+
+    /// Recoveries in this domain so far.
+    pub fn recoveries(&self) -> u64 {
+        self.participant.domain.registry().recoveries.load(Ordering::Acquire)
+    }
+
+    /// Reports of the recoveries after number `seen`.
+    pub fn reports_since(&self, seen: u64) -> Vec<RecoveryReport> {
+        reports_since(&self.participant.domain, seen)
+    }
+
+    /// Releases everything that is still held.
+    fn release_all(&self) {
+        let mut freed = 0;
+        for (id, held) in self.participant.held() {
+            for count in 0..held.total() {
+                let _pin = self.participant.enter();
+                let buffer = Buffer { id, received: count >= held.own() };
+                // Held a moment ago, and nobody else strikes from our ledger.
+                freed += usize::from(self.participant.release(buffer).unwrap_or(false));
+            }
+        }
+        if freed > 0 {
+            self.participant.wake_pool(freed);
+        }
+        let registry = self.participant.domain.registry();
+        registry.directory_waiters.clear(self.participant.slot);
+        registry.pool_waiters.clear(self.participant.slot);
+    }
+}
+
+impl Drop for ShmManager {
+    fn drop(&mut self) {
+        self.sentinel = None;
+        // Roles and waiter bits go with the ends, which may live longer than this.
+        let queues = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
+        queues.values().filter_map(Weak::upgrade).for_each(|queue| queue.retire());
+        self.participant.retire();
+        self.release_all();
+        let domain = &self.participant.domain;
+        // Without the lock the slot stays active, and the sweep of another participant takes it for dead: exact as well.
+        let deadline = Instant::now() + Duration::from_nanos(OPEN_TIMEOUT_NS);
+        if let Ok(lock) = DomainLock::take(&self.base, self.domain(), deadline) {
+            self.participant.leave();
+            // What cannot be removed now is removed by the next one who opens and closes the domain.
+            let _ = leave_behind_nothing(domain, lock);
+            domain.ring_sentinels();
+        }
+    }
+}
+
+/// Attaches to the domain, or makes it. The caller holds the domain lock.
+fn open_domain(base: &std::path::Path, name: &str, options: &OpenOptions) -> Result<Domain> {
+    let dir = DomainDir::open(base, name)?;
+    let max_bytes = options.max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
+    let persist = options.persist.unwrap_or(false);
+    if !dir.has_segment(SegmentName::Registry) {
+        let made = Domain::create(name, dir, max_bytes, persist, assist);
+        if made.is_err() {
+            DomainDir::open(base, name)?.remove()?;
+        }
+        return made;
+    }
+    let domain = match Domain::open(name, dir, assist) {
+        // Nobody can be using a domain of another layout or a damaged one if every life lock is free: start afresh.
+        Err(e) if is_unusable(&e) && !anybody_alive(base, name)? => {
+            DomainDir::open(base, name)?.remove()?;
+            return Domain::create(name, DomainDir::open(base, name)?, max_bytes, persist, assist);
+        }
+        other => other?,
+    };
+    let registry = domain.registry();
+    let is = registry.max_bytes.load(Ordering::Relaxed);
+    if let Some(asked) = options.max_bytes.filter(|asked| *asked != is) {
+        return mismatch(name, "maxBytes", is, asked);
+    }
+    let is = registry.persist.load(Ordering::Relaxed) != 0;
+    if let Some(asked) = options.persist.filter(|asked| *asked != is) {
+        return mismatch(name, "persist", is, asked);
+    }
+    Ok(domain)
+}
+
+fn is_unusable(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Version | ErrorKind::Corrupt | ErrorKind::Truncated)
+}
+
+/// Whether anybody holds a life lock in the domain's directory, without trusting its registry.
+fn anybody_alive(base: &std::path::Path, name: &str) -> Result<bool> {
+    let dir = DomainDir::open(base, name)?;
+    for slot in 0..crate::limits::MAX_PARTICIPANTS {
+        if dir.participant_file("life", slot).exists()
+            && crate::liveness::LifeLock::try_take(&dir, slot)?.is_none()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn mismatch<T: std::fmt::Display>(name: &str, what: &str, is: T, asked: T) -> Result<Domain> {
+    Err(Error::new(
+        ErrorKind::OptionsMismatch,
+        format!("domain {name:?} exists with {what} {is}, {asked} was asked for"),
+    ))
+}
+
+/// Removes the domain if nobody is left in it (unless it persists), and gives up the lock.
+fn leave_behind_nothing(domain: &Domain, lock: DomainLock) -> Result<()> {
+    let nobody =
+        || !domain.participants().iter().any(|p| p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE);
+    if domain.registry().persist.load(Ordering::Relaxed) != 0 {
+        return Ok(());
+    }
+    // The dead still count as participants: recover them first.
+    if nobody() || (sweep(domain).is_ok() && nobody()) {
+        domain.dir.remove()?;
+        lock.remove();
+    }
+    Ok(())
+}
+
+/// What a participant does that finds a recovery stuck: look for the dead itself.
+fn assist(domain: &Domain) {
+    // Later, Nothing or an error: the caller looks at the word again and comes back if need be.
+    let _ = sweep(domain);
+}

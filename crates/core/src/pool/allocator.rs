@@ -1,0 +1,304 @@
+//! SharedBufferAllocator: finds a buffer of the right size class, makes new segments within the budget, takes buffers back.
+
+use super::{BufferPtr, Pool};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry, split_id};
+use crate::limits::{
+    BATCH_MAX, FIRST_SEGMENT_BYTES, MAX_BUFFER_BYTES, MAX_BUFFERS_PER_SEGMENT, MAX_CLASS_BYTES,
+    MAX_SEGMENT_BYTES, MAX_SEGMENTS, MIN_BUFFER_BYTES, SHM_RESERVE_PERCENT,
+};
+use crate::registry::Participant;
+use crate::segment::{SegmentName, open_lock_file, page_bytes, shm_free_bytes};
+use crate::sync::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A reference to a buffer, by number: what travels between this crate and a binding that does its own bookkeeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Buffer id: segment in the upper, index in the lower 14 bits.
+    pub id: u32,
+    /// Whether the reference was received from a queue (else: allocated or shared here).
+    pub received: bool,
+}
+
+/// Allocates and releases buffers on behalf of one participant.
+#[derive(Clone, Debug)]
+pub struct SharedBufferAllocator {
+    pub(crate) participant: Arc<Participant>,
+}
+
+/// The size class of a buffer of `bytes` bytes.
+fn class_of(bytes: usize) -> Result<usize> {
+    match bytes {
+        0..=MIN_BUFFER_BYTES => Ok(MIN_BUFFER_BYTES),
+        ..=MAX_CLASS_BYTES => Ok(bytes.next_power_of_two()),
+        ..=MAX_BUFFER_BYTES => Ok(bytes.next_multiple_of(page_bytes())),
+        _ => Err(Error::new(
+            ErrorKind::TooLarge,
+            format!(
+                "a buffer of {bytes} bytes is larger than the largest possible, {MAX_BUFFER_BYTES} bytes"
+            ),
+        )),
+    }
+}
+
+impl SharedBufferAllocator {
+    /// A buffer of `bytes` bytes (0 allowed), zeroed or not as its last user left it.
+    ///
+    /// # Errors
+    /// `Exhausted` when the budget is used up, `NoSpace` when the machine's shared memory is, `TooLarge`.
+    pub fn allocate(&self, bytes: usize) -> Result<BufferPtr> {
+        let mut ids = [0];
+        match self.allocate_ids(bytes, &mut ids)? {
+            0 => Err(self.exhausted(bytes)),
+            _ => BufferPtr::adopt(Arc::clone(&self.participant), Buffer { id: ids[0], received: false }),
+        }
+    }
+
+    /// Allocates up to `ids.len()` (at most 256) buffers of `bytes` bytes; answers how many. 0: exhausted.
+    ///
+    /// # Errors
+    /// `NoSpace`, `TooLarge`, `Corrupt`.
+    pub fn allocate_ids(&self, bytes: usize, ids: &mut [u32]) -> Result<usize> {
+        let class = class_of(bytes)?;
+        let wanted = ids.len().min(BATCH_MAX);
+        let ids = &mut ids[..wanted];
+        let taken = self.claim(class, bytes, ids)?;
+        if taken > 0 || ids.is_empty() {
+            return Ok(taken);
+        }
+        let grown = self.grow(class, wanted);
+        let taken = self.claim(class, bytes, ids)?;
+        if taken > 0 {
+            return Ok(taken);
+        }
+        // The budget is spent on other classes: a larger buffer serves as well.
+        let larger = self.claim_larger(class, bytes, ids)?;
+        if larger > 0 { Ok(larger) } else { grown.map(|()| 0) }
+    }
+
+    /// Gives one reference back. The last one frees the buffer.
+    ///
+    /// # Errors
+    /// `NotHeld` when this participant has no such reference.
+    pub fn release(&self, buffer: Buffer) -> Result<()> {
+        match self.release_all(std::iter::once(buffer)) {
+            (1, _) => Ok(()),
+            (_, result) => result.and_then(|()| Err(not_held(buffer))),
+        }
+    }
+
+    /// Gives references back until one is not held; answers how many.
+    pub fn release_all(&self, buffers: impl Iterator<Item = Buffer>) -> (usize, Result<()>) {
+        let pin = match self.participant.pin() {
+            Ok(pin) => pin,
+            Err(e) => return (0, Err(e)),
+        };
+        let (mut done, mut freed, mut result) = (0, 0, Ok(()));
+        for buffer in buffers {
+            match self.participant.release(buffer) {
+                Ok(last) => freed += usize::from(last),
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            }
+            done += 1;
+        }
+        drop(pin);
+        if freed > 0 {
+            self.participant.wake_pool(freed);
+        }
+        (done, result)
+    }
+
+    /// Adds a reference of our own to a buffer we hold.
+    ///
+    /// # Errors
+    /// `NotHeld`; `Limit` when this participant has 65535 references to it already.
+    pub fn share(&self, buffer: Buffer) -> Result<Buffer> {
+        let _pin = self.participant.pin()?;
+        let (segment, index) = split_id(buffer.id);
+        let pool = self.participant.pool(segment)?.ok_or_else(|| not_held(buffer))?;
+        let slot = self.participant.slot;
+        if !pool.holds(slot, index, buffer.received) {
+            return Err(not_held(buffer));
+        }
+        if !pool.can_note(slot, index, false) {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!("buffer {} has 65535 references here", buffer.id),
+            ));
+        }
+        // Counted before it is usable: killed in between, refs are too high, which a recount repairs.
+        if !pool.try_ref(index) {
+            return Err(not_held(buffer));
+        }
+        pool.note(slot, index, false);
+        Ok(Buffer { id: buffer.id, received: false })
+    }
+
+    /// The error of an allocation that found nothing: says who holds what.
+    pub fn exhausted(&self, bytes: usize) -> Error {
+        Error::new(ErrorKind::Exhausted, crate::stats::explain_exhausted(&self.participant.domain, bytes))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (usize, &SegmentEntry)> {
+        let registry = self.participant.domain.registry();
+        let high = registry.segments_high.load(Ordering::Acquire) as usize;
+        let ready = |e: &&SegmentEntry| e.state.load(Ordering::Acquire) == SEGMENT_READY;
+        registry.segments[..high.min(MAX_SEGMENTS)].iter().enumerate().filter(move |(_, e)| ready(e))
+    }
+
+    /// Takes buffers of exactly `class` bytes from the segments there are.
+    fn claim(&self, class: usize, bytes: usize, ids: &mut [u32]) -> Result<usize> {
+        let mut taken = 0;
+        for (segment, entry) in self.entries() {
+            if entry.buffer_bytes.load(Ordering::Relaxed) == class as u64 && taken < ids.len() {
+                taken += self.claim_in(segment, bytes, &mut ids[taken..])?;
+            }
+        }
+        Ok(taken)
+    }
+
+    fn claim_larger(&self, class: usize, bytes: usize, ids: &mut [u32]) -> Result<usize> {
+        let mut larger: Vec<_> =
+            self.entries().map(|(s, e)| (e.buffer_bytes.load(Ordering::Relaxed), s)).collect();
+        larger.retain(|&(size, _)| size > class as u64);
+        larger.sort_unstable();
+        for (_, segment) in larger {
+            let taken = self.claim_in(segment, bytes, ids)?;
+            if taken > 0 {
+                return Ok(taken);
+            }
+        }
+        Ok(0)
+    }
+
+    fn claim_in(&self, segment: usize, bytes: usize, ids: &mut [u32]) -> Result<usize> {
+        let participant = &self.participant;
+        let Some(pool) = participant.pool(segment)? else { return Ok(0) };
+        let _pin = participant.pin()?;
+        let (taken, next) = pool.claim(participant.cursor(segment), ids);
+        participant.set_cursor(segment, next);
+        for id in &ids[..taken] {
+            pool.adopt(participant.slot, split_id(*id).1, bytes as u32);
+        }
+        Ok(taken)
+    }
+
+    /// Makes another segment of `class`, if the budget allows it. Ok whether or not there is one now: the caller looks.
+    #[cold]
+    fn grow(&self, class: usize, wanted: usize) -> Result<()> {
+        let domain = &self.participant.domain;
+        let path = domain.dir.path().join("grow.lock");
+        let lock =
+            open_lock_file(&path).map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
+        let deadline = Instant::now() + Duration::from_millis(200);
+        while lock.try_lock().is_err() {
+            // Somebody else grows the pool. A stopped process may hold the lock for ever: then the pool is as it is.
+            if Instant::now() > deadline {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_micros(200));
+            if self.entries().any(|(i, e)| self.has_room(i, e, class)) {
+                return Ok(());
+            }
+        }
+        if self.entries().any(|(i, e)| self.has_room(i, e, class)) {
+            return Ok(()); // somebody has just grown it, or released a buffer
+        }
+        let Some((index, geometry)) = self.next_segment(class, wanted)? else { return Ok(()) };
+        let name = SegmentName::Pool(index);
+        let made = domain.dir.create_segment(name, geometry.bytes).map(Arc::new).and_then(|segment| {
+            let pool = Pool::create(segment, index, geometry)?;
+            domain.dir.publish(name, pool.segment())
+        });
+        if let Err(e) = made {
+            domain.dir.remove_segment(name)?;
+            return Err(e);
+        }
+        let registry = domain.registry();
+        let entry = &registry.segments[index];
+        entry.count.store(geometry.count as u32, Ordering::Relaxed);
+        entry.buffer_bytes.store(class as u64, Ordering::Relaxed);
+        entry.bytes.store((class * geometry.count) as u64, Ordering::Relaxed);
+        // SYNC SEGMENT (release), pairs with `attach_pool` and `entries` (acquire).
+        entry.state.store(SEGMENT_READY, Ordering::Release);
+        registry.segments_high.fetch_max(index as u32 + 1, Ordering::Release);
+        self.participant.wake_pool(usize::MAX);
+        Ok(())
+    }
+
+    fn has_room(&self, index: usize, entry: &SegmentEntry, class: usize) -> bool {
+        let fits = entry.buffer_bytes.load(Ordering::Relaxed) == class as u64;
+        fits && self
+            .participant
+            .domain
+            .pool(index)
+            .is_ok_and(|p| p.is_some_and(|p| (p.used() as usize) < p.geometry.count))
+    }
+
+    /// Index and geometry of the next segment of `class`: twice the last one of its kind, within budget and free memory.
+    fn next_segment(&self, class: usize, wanted: usize) -> Result<Option<(usize, PoolGeometry)>> {
+        let registry = self.participant.domain.registry();
+        let used: u64 = self.entries().map(|(_, e)| e.bytes.load(Ordering::Relaxed)).sum();
+        let same =
+            self.entries().filter(|(_, e)| e.buffer_bytes.load(Ordering::Relaxed) == class as u64).count();
+        let budget = registry.max_bytes.load(Ordering::Relaxed).saturating_sub(used) as usize;
+        let index = registry.segments_high.load(Ordering::Relaxed) as usize;
+        let target = (FIRST_SEGMENT_BYTES << same.min(20)).max(class.saturating_mul(wanted));
+        let room = budget.min(MAX_SEGMENT_BYTES / 16 * 15);
+        let count = (target.min(room) / class).max(usize::from(class <= budget)).min(MAX_BUFFERS_PER_SEGMENT);
+        if count == 0 || index >= MAX_SEGMENTS {
+            return Ok(None);
+        }
+        let Some(geometry) = PoolGeometry::new(class, count, page_bytes()) else { return Ok(None) };
+        if let Some((free, total)) = shm_free_bytes() {
+            let need = (class * count + geometry.ledger) as u64;
+            if need + total * SHM_RESERVE_PERCENT / 100 > free {
+                return Err(Error::new(
+                    ErrorKind::NoSpace,
+                    format!(
+                        "/dev/shm has {free} of {total} bytes free, {need} are needed for {count} buffers of {class} bytes (and {SHM_RESERVE_PERCENT} % stay free); enlarge it (Docker: --shm-size) or lower maxBytes"
+                    ),
+                ));
+            }
+        }
+        Ok(Some((index, geometry)))
+    }
+}
+
+impl Participant {
+    /// Drops one reference of ours; `true`: the buffer is free now. The caller has pinned.
+    pub(crate) fn release(&self, buffer: Buffer) -> Result<bool> {
+        let (segment, index) = split_id(buffer.id);
+        let pool = self.pool(segment)?.ok_or_else(|| not_held(buffer))?;
+        if !pool.holds(self.slot, index, buffer.received) {
+            return Err(not_held(buffer));
+        }
+        // Ledger first: killed in between, refs are too high, which a recount repairs.
+        pool.strike(self.slot, index, buffer.received);
+        Ok(self.unref(pool, index))
+    }
+
+    /// Drops a reference that no ledger lists (a slot's, the directory's); `true`: the buffer is free now.
+    pub(crate) fn unref(&self, pool: &Pool, index: usize) -> bool {
+        let last = pool.unref(index);
+        if last {
+            pool.free(index / 64, 1 << (index % 64));
+        }
+        last
+    }
+
+    /// Tells up to `count` waiting participants that there are free buffers.
+    pub(crate) fn wake_pool(&self, count: usize) {
+        self.domain.registry().pool_waiters.wake(count, self.slot + 1, |slot| self.domain.ring(slot));
+    }
+}
+
+pub(crate) fn not_held(buffer: Buffer) -> Error {
+    let how = if buffer.received { "received" } else { "own" };
+    Error::new(ErrorKind::NotHeld, format!("buffer {} is not held here ({how} reference)", buffer.id))
+}

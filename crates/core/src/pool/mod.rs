@@ -1,0 +1,315 @@
+//! Buffers in shared memory: one [`Pool`] per segment, all buffers of one size.
+//!
+//! Ground truth about buffer b is only: *allocated* (its bit), *held* (counts in the participants' ledgers), *queued* (ring slots that
+//! carry it, and the directory for rings). `refs` caches held + queued. Each operation changes them in the order that can
+//! only over-count, so whatever a death leaves behind is repaired by recounting (see [`crate::recovery`]).
+
+mod allocator;
+mod buffer_ptr;
+
+pub(crate) use allocator::not_held;
+pub use allocator::{Buffer, SharedBufferAllocator};
+pub use buffer_ptr::BufferPtr;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{BufferHeader, KIND_DATA, PoolGeometry, PoolHeader, buffer_id};
+use crate::segment::{Segment, View, page_bytes};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// A ledger entry: references a participant made itself (low half) and references it received (high half). Kept apart so that a
+/// recovery can tell how many messages died with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held(u32);
+
+impl Held {
+    /// One reference, received from a queue or made here.
+    pub(crate) const fn one(received: bool) -> u32 {
+        if received { 1 << 16 } else { 1 }
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn own(self) -> u32 {
+        self.0 & 0xffff
+    }
+
+    pub(crate) const fn received(self) -> u32 {
+        self.0 >> 16
+    }
+
+    pub(crate) const fn total(self) -> u32 {
+        self.own() + self.received()
+    }
+
+    const fn has(self, received: bool) -> bool {
+        (if received { self.received() } else { self.own() }) > 0
+    }
+
+    const fn is_full(self, received: bool) -> bool {
+        (if received { self.received() } else { self.own() }) == 0xffff
+    }
+}
+
+/// One pool segment, mapped and checked.
+pub(crate) struct Pool {
+    pub(crate) index: usize,
+    pub(crate) geometry: PoolGeometry,
+    head: View<PoolHeader>,
+    bitmap: View<AtomicU64>,
+    headers: View<BufferHeader>,
+    ledger: View<AtomicU32>,
+}
+
+impl Pool {
+    /// Attaches to a complete segment. Geometry is recomputed from two numbers; anything that does not fit them is corrupt.
+    pub(crate) fn attach(segment: Arc<Segment>, index: usize) -> Result<Self> {
+        let head = View::<PoolHeader>::new(&segment, 0, 1)?;
+        let buffer_bytes = head[0].buffer_bytes.load(Ordering::Relaxed) as usize;
+        let count = head[0].count.load(Ordering::Relaxed) as usize;
+        let geometry = PoolGeometry::new(buffer_bytes, count, page_bytes());
+        let Some(geometry) = geometry.filter(|g| g.bytes == segment.bytes()) else {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "{segment:?} claims {count} buffers of {buffer_bytes} bytes, which does not fit its size"
+                ),
+            ));
+        };
+        Self::map(segment, index, head, geometry)
+    }
+
+    /// Fills in a fresh segment: everything free. `finish` is left to the caller.
+    pub(crate) fn create(segment: Arc<Segment>, index: usize, geometry: PoolGeometry) -> Result<Self> {
+        segment.reserve(0, geometry.ledger)?;
+        segment.reserve(geometry.payload, geometry.buffer_bytes * geometry.count)?;
+        let head = View::<PoolHeader>::new(&segment, 0, 1)?;
+        head[0].buffer_bytes.store(geometry.buffer_bytes as u64, Ordering::Relaxed);
+        head[0].count.store(geometry.count as u32, Ordering::Relaxed);
+        Self::map(segment, index, head, geometry)
+    }
+
+    fn map(segment: Arc<Segment>, index: usize, head: View<PoolHeader>, g: PoolGeometry) -> Result<Self> {
+        let rows = crate::limits::MAX_PARTICIPANTS * g.row_bytes / size_of::<AtomicU32>();
+        Ok(Self {
+            index,
+            geometry: g,
+            head,
+            bitmap: View::new(&segment, g.bitmap, g.count.div_ceil(64))?,
+            headers: View::new(&segment, g.headers, g.count)?,
+            ledger: View::new(&segment, g.ledger, rows)?,
+        })
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        self.head.segment()
+    }
+
+    pub(crate) fn header(&self, index: usize) -> Option<&BufferHeader> {
+        self.headers.get(index)
+    }
+
+    /// First byte of buffer `index`, which must exist.
+    pub(crate) fn payload(&self, index: usize) -> *mut u8 {
+        assert!(index < self.geometry.count, "callers check the index");
+        // SAFETY: the geometry was checked against the mapping, and index < count.
+        unsafe { self.segment().start().add(self.geometry.payload + index * self.geometry.buffer_bytes) }
+    }
+
+    /// Reserves participant `slot`'s ledger row.
+    #[cold]
+    pub(crate) fn reserve_row(&self, slot: usize) -> Result<()> {
+        self.segment()
+            .reserve(self.geometry.ledger + slot * self.geometry.row_bytes, self.geometry.row_bytes)?;
+        // SYNC ROW (release), pairs with `row` (acquire): whoever sees the bit may read the row.
+        self.head[0].rows_ready[slot / 64].fetch_or(1 << (slot % 64), Ordering::Release);
+        Ok(())
+    }
+
+    /// Participant `slot`'s ledger row: one entry per buffer. Empty while the row is not reserved.
+    pub(crate) fn row(&self, slot: usize) -> &[AtomicU32] {
+        // SYNC ROW (acquire).
+        let ready = self.head[0].rows_ready[slot / 64].load(Ordering::Acquire) & 1 << (slot % 64) != 0;
+        if ready { self.own_row(slot) } else { &[] }
+    }
+
+    /// As `row`, for the participant itself, which has reserved it.
+    #[inline]
+    fn own_row(&self, slot: usize) -> &[AtomicU32] {
+        let entries = self.geometry.row_bytes / size_of::<AtomicU32>();
+        &self.ledger[slot * entries..][..self.geometry.count]
+    }
+
+    /// Bits of bitmap word `word` that stand for buffers.
+    pub(crate) fn valid_bits(&self, word: usize) -> u64 {
+        match self.geometry.count - (word * 64).min(self.geometry.count) {
+            n if n >= 64 => u64::MAX,
+            n => (1 << n) - 1,
+        }
+    }
+
+    pub(crate) fn bitmap(&self) -> &[AtomicU64] {
+        &self.bitmap
+    }
+
+    pub(crate) fn is_allocated(&self, index: usize) -> bool {
+        self.bitmap[index / 64].load(Ordering::Acquire) & 1 << (index % 64) != 0
+    }
+
+    /// Buffers in use now.
+    pub(crate) fn used(&self) -> u32 {
+        let used =
+            |(i, word): (usize, &AtomicU64)| (word.load(Ordering::Relaxed) & self.valid_bits(i)).count_ones();
+        self.bitmap.iter().enumerate().map(used).sum()
+    }
+
+    /// Most buffers in use that anybody has seen.
+    pub(crate) fn high_water(&self) -> u32 {
+        self.head[0].high_water.fetch_max(self.used(), Ordering::Relaxed).max(self.used())
+    }
+
+    /// Takes up to `out.len()` buffers, looking from bitmap word `from` on; answers how many, and where to look next time.
+    /// Takes them all with one CAS per word. Killed after a CAS: allocated, held by nobody; freed by recount.
+    pub(crate) fn claim(&self, from: usize, out: &mut [u32]) -> (usize, usize) {
+        let words = self.bitmap.len();
+        let mut taken = 0;
+        for step in 0..words {
+            let at = (from + step) % words;
+            let word = &self.bitmap[at];
+            let mut seen = word.load(Ordering::Relaxed);
+            loop {
+                let free = !seen & self.valid_bits(at);
+                let pick = lowest_bits(free, out.len() - taken);
+                if pick == 0 {
+                    break;
+                }
+                // SYNC FREE (acquire), pairs with `free` (release): the last holder's accesses come before ours.
+                match word.compare_exchange_weak(seen, seen | pick, Ordering::Acquire, Ordering::Relaxed) {
+                    Ok(_) => {
+                        let mut bits = pick;
+                        while bits != 0 {
+                            out[taken] = buffer_id(self.index, at * 64 + bits.trailing_zeros() as usize);
+                            taken += 1;
+                            bits &= bits - 1;
+                        }
+                        break;
+                    }
+                    Err(now) => seen = now,
+                }
+            }
+            if taken == out.len() {
+                if step > 0 {
+                    self.high_water();
+                }
+                return (taken, at);
+            }
+        }
+        self.high_water();
+        (taken, from)
+    }
+
+    /// Gives back the buffers `bits` of word `word`. Only whoever brought `refs` to 0 may call this.
+    pub(crate) fn free(&self, word: usize, bits: u64) {
+        // SYNC FREE (release), pairs with `claim` (acquire).
+        self.bitmap[word].fetch_and(!bits, Ordering::Release);
+    }
+
+    /// Prepares the header of a buffer that was just claimed, for participant `slot`.
+    pub(crate) fn adopt(&self, slot: usize, index: usize, length: u32) {
+        let header = &self.headers[index];
+        // Relaxed throughout: nobody else knows the buffer; the ring slot that hands it over releases all of this.
+        header.generation.store(header.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        header.length.store(length, Ordering::Relaxed);
+        for word in [&header.flags, &header.source, &header.type_id, &header.timestamp_kind] {
+            word.store(0, Ordering::Relaxed);
+        }
+        for word in [&header.timestamp, &header.sequence, &header.tag] {
+            word.store(0, Ordering::Relaxed);
+        }
+        header.kind.store(KIND_DATA, Ordering::Relaxed);
+        header.refs.store(1, Ordering::Relaxed);
+        self.own_row(slot)[index].fetch_add(Held::one(false), Ordering::Relaxed);
+    }
+
+    /// Whether participant `slot` holds buffer `index` in the given way.
+    #[inline]
+    pub(crate) fn holds(&self, slot: usize, index: usize, received: bool) -> bool {
+        self.own_row(slot).get(index).is_some_and(|e| Held(e.load(Ordering::Relaxed)).has(received))
+    }
+
+    /// Notes one more reference of participant `slot`. Its row is reserved.
+    #[inline]
+    pub(crate) fn note(&self, slot: usize, index: usize, received: bool) {
+        self.own_row(slot)[index].fetch_add(Held::one(received), Ordering::Relaxed);
+    }
+
+    /// Strikes out one reference of participant `slot`, which it has.
+    #[inline]
+    pub(crate) fn strike(&self, slot: usize, index: usize, received: bool) {
+        self.own_row(slot)[index].fetch_sub(Held::one(received), Ordering::Relaxed);
+    }
+
+    /// Drops one reference from the count; `true`: it was the last, so the caller frees the buffer.
+    #[inline]
+    pub(crate) fn unref(&self, index: usize) -> bool {
+        // SYNC REFS (acq-rel): our accesses come before the free, and the freer sees everybody else's.
+        self.headers[index].refs.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Adds a reference unless the buffer is being freed.
+    pub(crate) fn try_ref(&self, index: usize) -> bool {
+        let refs = &self.headers[index].refs;
+        let mut seen = refs.load(Ordering::Relaxed);
+        while seen != 0 {
+            // Acquire: what the present holders wrote into the buffer is visible to us.
+            match refs.compare_exchange_weak(seen, seen + 1, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    /// Whether `slot`'s entry for `index` can take another reference.
+    pub(crate) fn can_note(&self, slot: usize, index: usize, received: bool) -> bool {
+        !Held(self.own_row(slot)[index].load(Ordering::Relaxed)).is_full(received)
+    }
+}
+
+/// The `count` lowest bits of `word`.
+fn lowest_bits(word: u64, count: usize) -> u64 {
+    if word.count_ones() as usize <= count {
+        return word;
+    }
+    let mut rest = word;
+    for _ in 0..count {
+        rest &= rest - 1;
+    }
+    word & !rest
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pool({}, {:?})", self.index, self.geometry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lowest_bits_are_taken_first() {
+        assert_eq!(lowest_bits(0b1011_0110, 3), 0b0001_0110);
+        assert_eq!(lowest_bits(0b101, 9), 0b101);
+        assert_eq!(lowest_bits(u64::MAX, 0), 0);
+    }
+
+    #[test]
+    fn a_ledger_entry_counts_both_ways() {
+        let held = Held(Held::one(true) * 2 + Held::one(false) * 3);
+        assert_eq!((held.own(), held.received(), held.total()), (3, 2, 5));
+    }
+}

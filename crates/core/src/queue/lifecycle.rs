@@ -1,0 +1,217 @@
+//! Finding, creating, closing and destroying queues.
+
+use super::port_queue::PortQueue;
+use super::ring::Ring;
+use super::{QueueOptions, ResolvedOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{KIND_RING, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, ring_bytes, split_id};
+use crate::pool::{Buffer, Pool, SharedBufferAllocator};
+use crate::registry::{Listed, Participant};
+use crate::segment::{View, open_lock_file, validate_name};
+use crate::sync::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The ring of a queue, mapped and checked.
+pub(crate) struct RingView {
+    header: View<RingHeader>,
+    slots: View<AtomicU64>,
+}
+
+impl RingView {
+    /// The ring in buffer `index` of `pool`; `None` when what is there is no ring.
+    pub(crate) fn new(pool: &Pool, index: usize) -> Result<Option<(Self, ResolvedOptions)>> {
+        let is_ring = pool.header(index).is_some_and(|h| h.kind.load(Ordering::Acquire) == KIND_RING);
+        if !is_ring {
+            return Ok(None);
+        }
+        let offset = pool.geometry.payload + index * pool.geometry.buffer_bytes;
+        let header = View::<RingHeader>::new(pool.segment(), offset, 1)?;
+        let options = ResolvedOptions::load(&header[0]);
+        let Some(options) = options.filter(|o| ring_bytes(o.capacity as usize) <= pool.geometry.buffer_bytes)
+        else {
+            return Ok(None);
+        };
+        let slots = View::new(pool.segment(), offset + size_of::<RingHeader>(), options.capacity as usize)?;
+        Ok(Some((Self { header, slots }, options)))
+    }
+
+    #[inline]
+    pub(crate) fn header(&self) -> &RingHeader {
+        &self.header[0]
+    }
+
+    #[inline]
+    pub(crate) fn ring(&self) -> Ring<'_> {
+        Ring::new(self.header(), &self.slots)
+    }
+
+    pub(crate) fn slots(&self) -> &[AtomicU64] {
+        &self.slots
+    }
+}
+
+/// Attaches to queue `name` if it exists.
+pub(crate) fn attach(participant: &Arc<Participant>, name: &str) -> Result<Option<PortQueue>> {
+    validate_name("queue", name)?;
+    while let Some(listed) = participant.domain.find(name) {
+        if let Some(queue) = attach_listed(participant, name, listed)? {
+            return Ok(Some(queue));
+        }
+    }
+    Ok(None)
+}
+
+/// Attaches to queue `name`, or creates it.
+pub(crate) fn attach_or_create(
+    participant: &Arc<Participant>,
+    name: &str,
+    options: &QueueOptions,
+) -> Result<PortQueue> {
+    let resolved = options.resolve(name)?;
+    let attached = |queue: PortQueue| options.check(name, queue.options()).map(|()| queue);
+    if let Some(queue) = attach(participant, name)? {
+        return attached(queue);
+    }
+    let _lock = lock_directory(participant, name)?;
+    if let Some(queue) = attach(participant, name)? {
+        return attached(queue);
+    }
+    create(participant, name, resolved)
+}
+
+fn lock_directory(participant: &Participant, name: &str) -> Result<std::fs::File> {
+    let path = participant.domain.dir.path().join("directory.lock");
+    let failed = |e| Error::io(format!("cannot lock {}", path.display()), e);
+    let file = open_lock_file(&path).map_err(failed)?;
+    let deadline = Instant::now() + Duration::from_nanos(crate::limits::OPEN_TIMEOUT_NS);
+    while file.try_lock().is_err() {
+        if Instant::now() > deadline {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "cannot create queue {name:?}: a process that is creating another one does not proceed"
+                ),
+            ));
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Ok(file)
+}
+
+/// Takes a reference to the ring of a listed queue; `None` when it has been destroyed meanwhile.
+fn attach_listed(participant: &Arc<Participant>, name: &str, listed: Listed) -> Result<Option<PortQueue>> {
+    let _pin = participant.pin()?;
+    let (segment, index) = split_id(listed.ring);
+    let corrupt = || {
+        Error::new(ErrorKind::Corrupt, format!("queue {name:?}: its ring, buffer {}, is none", listed.ring))
+    };
+    let pool = participant.pool(segment)?.filter(|p| p.header(index).is_some()).ok_or_else(corrupt)?;
+    if !pool.try_ref(index) {
+        participant.domain.directory()[listed.index].unlist(listed);
+        return Ok(None);
+    }
+    pool.note(participant.slot, index, false);
+    let buffer = Buffer { id: listed.ring, received: false };
+    // We have a reference now, so if the entry is still the same, the buffer was and is this queue's ring.
+    if !participant.domain.still_listed(listed) {
+        participant.release(buffer)?;
+        return Ok(None);
+    }
+    let Some((view, options)) = RingView::new(pool, index)? else {
+        participant.release(buffer)?;
+        return Err(corrupt());
+    };
+    if view.header().state.load(Ordering::Acquire) == RING_DESTROYED {
+        // Its destroyer has not come to unlist it, and may never: help.
+        unlist(participant, pool, index, listed);
+        participant.release(buffer)?;
+        return Ok(None);
+    }
+    Ok(Some(PortQueue::new(Arc::clone(participant), name, listed, view, options)))
+}
+
+/// Takes the entry out of the directory and drops its reference to the ring, once. The caller has pinned.
+fn unlist(participant: &Participant, pool: &Pool, index: usize, listed: Listed) {
+    if participant.domain.directory()[listed.index].unlist(listed) {
+        participant.unref(pool, index);
+    }
+}
+
+/// Makes the queue. The caller holds the directory lock and has seen that the name is free.
+///
+/// Killed on the way, the ring is held by a dead participant or by nobody: freed by recount, with the claimed entry.
+fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) -> Result<PortQueue> {
+    let allocator = SharedBufferAllocator { participant: Arc::clone(participant) };
+    let bytes = ring_bytes(options.capacity as usize);
+    let mut ids = [0];
+    if allocator.allocate_ids(bytes, &mut ids)? == 0 {
+        return Err(allocator.exhausted(bytes));
+    }
+    let buffer = Buffer { id: ids[0], received: false };
+    let (segment, index) = split_id(buffer.id);
+    let made = (|| {
+        let pool = participant.pool(segment)?.ok_or_else(|| crate::pool::not_held(buffer))?;
+        let start = pool.payload(index);
+        // SAFETY: the buffer has `bytes` bytes at least and is ours alone; zeros are an empty ring.
+        unsafe { start.write_bytes(0, bytes) };
+        let offset = pool.geometry.payload + index * pool.geometry.buffer_bytes;
+        let header = View::<RingHeader>::new(pool.segment(), offset, 1)?;
+        options.store(&header[0]);
+        header[0].state.store(RING_OPEN, Ordering::Relaxed);
+        if let Some(head) = pool.header(index) {
+            head.kind.store(KIND_RING, Ordering::Release);
+        }
+        let entry = participant.domain.claim_entry(participant.slot, name, buffer.id)?;
+        let _pin = participant.pin()?;
+        pool.try_ref(index); // the directory's reference; ours keeps the buffer from being freed
+        let listed = participant.domain.list(entry);
+        let (view, options) = RingView::new(pool, index)?.ok_or_else(|| crate::pool::not_held(buffer))?;
+        Ok(PortQueue::new(Arc::clone(participant), name, listed, view, options))
+    })();
+    match made {
+        Ok(queue) => {
+            let waiters = &participant.domain.registry().directory_waiters;
+            waiters.wake(usize::MAX, participant.slot, |slot| participant.domain.ring(slot));
+            Ok(queue)
+        }
+        Err(e) => {
+            allocator.release(buffer)?;
+            Err(e)
+        }
+    }
+}
+
+impl PortQueue {
+    /// Says "no more": sends fail from now on, receivers drain what is left and then see the end. Idempotent.
+    pub fn close(&self) {
+        let state = &self.header().state;
+        // SYNC CLOSE (seq-cst), pairs with the check after each push: see `PortQueue::send`.
+        let _ = state.compare_exchange(RING_OPEN, RING_CLOSED, Ordering::SeqCst, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    /// Removes the queue for everybody: its name is free, its messages go back to the pool, every waiter ends. Idempotent.
+    pub fn destroy(&self) {
+        self.header().state.swap(RING_DESTROYED, Ordering::SeqCst);
+        let (segment, index) = split_id(self.listed().ring);
+        if let Ok(Some(pool)) = self.participant().pool(segment)
+            && let Ok(_pin) = self.participant().pin()
+        {
+            unlist(self.participant(), pool, index, self.listed());
+        }
+        self.drain();
+        self.wake_all();
+        self.participant().domain.ring_everybody();
+    }
+
+    /// Whether the queue has been closed or destroyed.
+    pub fn is_closed(&self) -> bool {
+        self.header().state.load(Ordering::Acquire) != RING_OPEN
+    }
+
+    /// Whether the queue has been destroyed.
+    pub fn is_destroyed(&self) -> bool {
+        self.header().state.load(Ordering::Acquire) == RING_DESTROYED
+    }
+}

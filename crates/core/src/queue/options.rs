@@ -1,0 +1,204 @@
+//! Options of a queue, fixed when it is created.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::RingHeader;
+use crate::limits::{DEFAULT_QUEUE_CAPACITY, MAX_CODEC_BYTES, MAX_QUEUE_CAPACITY};
+use crate::sync::Ordering;
+
+/// What happens to a message that finds the queue full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Overflow {
+    /// The sender waits. Lossless.
+    #[default]
+    Block = 0,
+    /// The sender is told.
+    Reject = 1,
+    /// The oldest message makes room.
+    DropOldest = 2,
+    /// The new message is dropped.
+    DropNewest = 3,
+    /// Only the newest message is kept at all times.
+    Latest = 4,
+}
+
+/// What happens to a message whose receiver dies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Delivery {
+    /// It is reported as lost.
+    #[default]
+    AtMostOnce = 0,
+}
+
+impl Overflow {
+    const ALL: [Self; 5] = [Self::Block, Self::Reject, Self::DropOldest, Self::DropNewest, Self::Latest];
+
+    /// The policy with number `code`.
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| *policy as u32 == code)
+    }
+}
+
+/// Options of a queue. `None` means: the default when creating, whatever it is when attaching.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// Messages the queue holds, 1 to 1 Mi; rounded up to a power of two. Default 1024.
+    pub capacity: Option<u32>,
+    /// Policy when full. Default `Block`.
+    pub overflow: Option<Overflow>,
+    /// Delivery mode. Default `AtMostOnce`.
+    pub delivery: Option<Delivery>,
+    /// Participants that may send: `Some(1)` = one, which is enforced; `Some(0)` = many (default).
+    pub producers: Option<u32>,
+    /// Participants that may receive, likewise.
+    pub consumers: Option<u32>,
+    /// Number of the message type, compared at attach. Default 0: none.
+    pub type_id: Option<u32>,
+    /// Name of the codec, compared at attach. Default empty: none.
+    pub codec: Option<String>,
+}
+
+/// Options with every default filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedOptions {
+    /// Messages the queue holds; a power of two.
+    pub capacity: u32,
+    /// Policy when full.
+    pub overflow: Overflow,
+    /// Delivery mode.
+    pub delivery: Delivery,
+    /// 0 = many, 1 = one.
+    pub producers: u32,
+    /// 0 = many, 1 = one.
+    pub consumers: u32,
+    /// 0 = none.
+    pub type_id: u32,
+    /// Empty = none.
+    pub codec: String,
+}
+
+impl QueueOptions {
+    /// Checks the values and fills in the defaults.
+    pub(crate) fn resolve(&self, name: &str) -> Result<ResolvedOptions> {
+        let invalid = |what: &str, value: u32, want: &str| {
+            Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("queue {name:?}: {what} is {value}, must be {want}"),
+            ))
+        };
+        let capacity = self.capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY as u32);
+        if capacity == 0 || capacity as usize > MAX_QUEUE_CAPACITY {
+            return invalid("capacity", capacity, "1 to 1048576");
+        }
+        for (what, value) in [("producers", self.producers), ("consumers", self.consumers)] {
+            if let Some(value @ 2..) = value {
+                return invalid(what, value, "0 (many) or 1");
+            }
+        }
+        let codec = self.codec.clone().unwrap_or_default();
+        if codec.len() > MAX_CODEC_BYTES {
+            return invalid("length of the codec name", codec.len() as u32, "at most 31 bytes");
+        }
+        let overflow = self.overflow.unwrap_or_default();
+        // A receiver that is busy with a message occupies its slot; the newest one needs another.
+        let least = if overflow == Overflow::Latest { 2 } else { 1 };
+        Ok(ResolvedOptions {
+            capacity: capacity.max(least).next_power_of_two(),
+            overflow,
+            delivery: self.delivery.unwrap_or_default(),
+            producers: self.producers.unwrap_or(0),
+            consumers: self.consumers.unwrap_or(0),
+            type_id: self.type_id.unwrap_or(0),
+            codec,
+        })
+    }
+
+    /// Compares what was asked for with what `is`; an error names the first difference.
+    pub(crate) fn check(&self, name: &str, is: &ResolvedOptions) -> Result<()> {
+        let asked = self.resolve(name)?;
+        let differs = |what: &str, asked: &dyn std::fmt::Debug, is: &dyn std::fmt::Debug| {
+            Err(Error::new(
+                ErrorKind::OptionsMismatch,
+                format!("queue {name:?} exists with {what} {is:?}, {asked:?} was asked for"),
+            ))
+        };
+        if self.capacity.is_some() && asked.capacity != is.capacity {
+            return differs("capacity", &asked.capacity, &is.capacity);
+        }
+        if self.overflow.is_some() && asked.overflow != is.overflow {
+            return differs("overflow policy", &asked.overflow, &is.overflow);
+        }
+        if self.delivery.is_some() && asked.delivery != is.delivery {
+            return differs("delivery", &asked.delivery, &is.delivery);
+        }
+        if self.producers.is_some() && asked.producers != is.producers {
+            return differs("producers", &asked.producers, &is.producers);
+        }
+        if self.consumers.is_some() && asked.consumers != is.consumers {
+            return differs("consumers", &asked.consumers, &is.consumers);
+        }
+        if self.type_id.is_some() && asked.type_id != is.type_id {
+            return differs("type id", &asked.type_id, &is.type_id);
+        }
+        if self.codec.is_some() && asked.codec != is.codec {
+            return differs("codec", &asked.codec, &is.codec);
+        }
+        Ok(())
+    }
+}
+
+impl ResolvedOptions {
+    /// Writes the options into a fresh ring.
+    pub(crate) fn store(&self, header: &RingHeader) {
+        let fields = [
+            (&header.capacity, self.capacity),
+            (&header.overflow, self.overflow as u32),
+            (&header.delivery, self.delivery as u32),
+            (&header.producers, self.producers),
+            (&header.consumers, self.consumers),
+            (&header.type_id, self.type_id),
+        ];
+        for (field, value) in fields {
+            // Relaxed: the directory entry that makes the queue findable releases them.
+            field.store(value, Ordering::Relaxed);
+        }
+        header.codec.set(&self.codec);
+    }
+
+    /// Reads the options of a ring; `None` when a value is out of range.
+    pub(crate) fn load(header: &RingHeader) -> Option<Self> {
+        let capacity = header.capacity.load(Ordering::Relaxed);
+        let in_range = capacity.is_power_of_two() && capacity as usize <= MAX_QUEUE_CAPACITY;
+        let delivery = (header.delivery.load(Ordering::Relaxed) == 0).then_some(Delivery::AtMostOnce)?;
+        in_range.then_some(Self {
+            capacity,
+            overflow: Overflow::from_code(header.overflow.load(Ordering::Relaxed))?,
+            delivery,
+            producers: header.producers.load(Ordering::Relaxed),
+            consumers: header.consumers.load(Ordering::Relaxed),
+            type_id: header.type_id.load(Ordering::Relaxed),
+            codec: header.codec.get(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_bounds_and_differences() {
+        let asked = |capacity| QueueOptions { capacity: Some(capacity), ..QueueOptions::default() };
+        let is = asked(100).resolve("q").unwrap();
+        assert_eq!(is.capacity, 128);
+        assert!(asked(128).check("q", &is).is_ok());
+        assert_eq!(asked(129).check("q", &is).unwrap_err().kind(), ErrorKind::OptionsMismatch);
+        assert!(QueueOptions::default().check("q", &is).is_ok(), "no wish, no difference");
+        for capacity in [0, (1 << 20) + 1, u32::MAX] {
+            assert_eq!(asked(capacity).resolve("q").unwrap_err().kind(), ErrorKind::InvalidArgument);
+        }
+        let two = QueueOptions { producers: Some(2), ..QueueOptions::default() };
+        assert_eq!(two.resolve("q").unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+}

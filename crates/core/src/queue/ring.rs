@@ -1,0 +1,297 @@
+//! The ring: many producers, many consumers, and any of them may die at any instruction.
+//!
+//! One CAS publishes a message (FREE -> READY) and one takes it (READY -> TAKEN); nothing before is visible to others, nothing
+//! after is needed by them. Head and tail are hints that everybody helps forward, so a dead helper holds up nobody. After
+//! Nikolaev's NCQ ("A Scalable, Portable, and Memory-Efficient Lock-Free FIFO Queue", DISC 2019), with the owner of a taken slot
+//! written by the taking CAS itself, which is what makes a death attributable.
+//!
+//! No loop is unbounded: a ring that another process has corrupted answers full or empty.
+
+use crate::layout::{RingHeader, Slot, SlotState};
+use crate::limits::RING_TRIES_MAX;
+use crate::sync::{AtomicU64, Ordering};
+
+/// A ring, wherever it lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Ring<'a> {
+    head: &'a AtomicU64,
+    tail: &'a AtomicU64,
+    slots: &'a [AtomicU64],
+}
+
+/// A message taken from the ring: its slot is TAKEN until [`Ring::recycle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) position: u64,
+    slot: Slot,
+}
+
+impl Taken {
+    pub(crate) fn id(self) -> u32 {
+        self.slot.id()
+    }
+}
+
+impl<'a> Ring<'a> {
+    /// `slots.len()` is a power of two.
+    pub(crate) fn new(header: &'a RingHeader, slots: &'a [AtomicU64]) -> Self {
+        debug_assert!(slots.len().is_power_of_two());
+        Self { head: &header.head, tail: &header.tail, slots }
+    }
+
+    fn slot(&self, position: u64) -> &'a AtomicU64 {
+        &self.slots[position as usize & (self.slots.len() - 1)]
+    }
+
+    fn lap(&self, position: u64) -> u64 {
+        position >> self.slots.len().trailing_zeros()
+    }
+
+    /// Where to start pushing: pass it to [`Ring::push`], then to [`Ring::help_tail`].
+    pub(crate) fn tail(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
+    }
+
+    /// Where to start popping.
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::Relaxed)
+    }
+
+    /// Publishes `id` at the first free position from `*position` on and leaves the next one there; `None`: full.
+    pub(crate) fn push(&self, position: &mut u64, id: u32) -> Option<u64> {
+        for _ in 0..RING_TRIES_MAX {
+            let word = self.slot(*position);
+            // SYNC Q2 (acquire), pairs with Q1 (release): the taker is done with the slot.
+            let seen = Slot(word.load(Ordering::Acquire));
+            let lap = self.lap(*position);
+            match (seen.laps_ahead(lap), seen.state()) {
+                (0, SlotState::Free) => {
+                    // SYNC Q3 (release), pairs with Q4: the payload and its header come before the message. This CAS
+                    // publishes; killed before it, the message was never sent; after it, it is in the queue for good.
+                    let ready = Slot::ready(lap, id);
+                    if word.compare_exchange(seen.0, ready.0, Ordering::Release, Ordering::Relaxed).is_ok() {
+                        let at = *position;
+                        *position = at.wrapping_add(1);
+                        return Some(at);
+                    }
+                }
+                // Not recycled since the lap before: everything between is taken up.
+                (..=-1, _) => return None,
+                // Somebody was faster at this position; the tail lags. Recycled slots count as passed, too: helping only
+                // past READY ones would wait for ever behind a slot that was taken and recycled meanwhile.
+                (0, _) => *position = position.wrapping_add(1),
+                (_, _) => *position = self.tail().max(position.wrapping_add(1)),
+            }
+        }
+        None
+    }
+
+    /// Takes the first message from `*position` on for participant `owner` and leaves the next position there; `None`: empty.
+    pub(crate) fn pop(&self, position: &mut u64, owner: u32) -> Option<Taken> {
+        for _ in 0..RING_TRIES_MAX {
+            let word = self.slot(*position);
+            // SYNC Q4 (acquire), pairs with Q3 (release): message and payload are visible.
+            let seen = Slot(word.load(Ordering::Acquire));
+            match (seen.laps_ahead(self.lap(*position)), seen.state()) {
+                (0, SlotState::Ready) => {
+                    // Killed before this CAS: not taken. After it: the slot names us, recovery rolls it forward. AcqRel: the
+                    // winner reads the payload, and a recoverer who sees TAKEN sees what we did before.
+                    let taken = seen.taken(owner);
+                    if word.compare_exchange(seen.0, taken.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                        let at = *position;
+                        *position = at.wrapping_add(1);
+                        return Some(Taken { position: at, slot: seen });
+                    }
+                }
+                (0, SlotState::Free) | (..=-1, _) => return None,
+                (0, _) => *position = position.wrapping_add(1),
+                (_, _) => *position = self.head().max(position.wrapping_add(1)),
+            }
+        }
+        None
+    }
+
+    /// Frees the slot of a taken message for the next lap.
+    pub(crate) fn recycle(&self, taken: Taken) {
+        // SYNC Q1 (release), pairs with Q2 (acquire). A plain store: only the owner of a TAKEN slot changes it.
+        self.slot(taken.position).store(taken.slot.recycled().0, Ordering::Release);
+    }
+
+    /// Takes back the message at `position` if nobody has taken it.
+    pub(crate) fn retract(&self, position: u64, id: u32, owner: u32) -> Option<Taken> {
+        let ready = Slot::ready(self.lap(position), id);
+        let word = self.slot(position);
+        let done = word.compare_exchange(ready.0, ready.taken(owner).0, Ordering::AcqRel, Ordering::Relaxed);
+        done.is_ok().then_some(Taken { position, slot: ready })
+    }
+
+    /// The message that a pop would take, left where it is.
+    pub(crate) fn front(&self) -> Option<Taken> {
+        let mut position = self.head();
+        for _ in 0..RING_TRIES_MAX {
+            let seen = Slot(self.slot(position).load(Ordering::Acquire));
+            match (seen.laps_ahead(self.lap(position)), seen.state()) {
+                (0, SlotState::Ready) => return Some(Taken { position, slot: seen }),
+                (0, SlotState::Free) | (..=-1, _) => return None,
+                (0, _) => position = position.wrapping_add(1),
+                (_, _) => position = self.head().max(position.wrapping_add(1)),
+            }
+        }
+        None
+    }
+
+    /// Whether `front` is still the message to take.
+    pub(crate) fn is_still_there(&self, front: Taken) -> bool {
+        self.slot(front.position).load(Ordering::Acquire) == front.slot.0
+    }
+
+    /// Whether a push would find room.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut position = self.tail();
+        for _ in 0..RING_TRIES_MAX {
+            let seen = Slot(self.slot(position).load(Ordering::Acquire));
+            match (seen.laps_ahead(self.lap(position)), seen.state()) {
+                (0, SlotState::Free) => return true,
+                (..=-1, _) => return false,
+                (0, _) => position = position.wrapping_add(1),
+                (_, _) => position = self.tail().max(position.wrapping_add(1)),
+            }
+        }
+        false
+    }
+
+    /// Moves the tail hint up to `position`.
+    pub(crate) fn help_tail(&self, position: u64) {
+        // Relaxed: a hint; what matters is ordered by the slots.
+        self.tail.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// Moves the head hint up to `position`.
+    pub(crate) fn help_head(&self, position: u64) {
+        self.head.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// Head and tail as the slots show them: messages ever taken and ever published. Exact while nobody moves.
+    pub(crate) fn positions(&self) -> (u64, u64) {
+        let passed = |mut position: u64, over: fn(SlotState) -> bool| {
+            for _ in 0..RING_TRIES_MAX {
+                let seen = Slot(self.slot(position).load(Ordering::Acquire));
+                match seen.laps_ahead(self.lap(position)) {
+                    1.. => position = position.wrapping_add(1),
+                    0 if over(seen.state()) => position = position.wrapping_add(1),
+                    _ => break,
+                }
+            }
+            position
+        };
+        let head = passed(self.head(), |state| state == SlotState::Taken);
+        let tail = passed(self.tail(), |state| state != SlotState::Free);
+        (head, tail.max(head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    struct Heap {
+        head: AtomicU64,
+        tail: AtomicU64,
+        slots: Vec<AtomicU64>,
+    }
+
+    impl Heap {
+        fn new(capacity: usize) -> Self {
+            let slots = (0..capacity).map(|_| AtomicU64::new(0)).collect();
+            Self { head: AtomicU64::new(0), tail: AtomicU64::new(0), slots }
+        }
+
+        fn ring(&self) -> Ring<'_> {
+            Ring { head: &self.head, tail: &self.tail, slots: &self.slots }
+        }
+    }
+
+    #[test]
+    fn behaves_like_a_bounded_fifo_over_many_laps() {
+        for capacity in [1, 2, 4, 8] {
+            let heap = Heap::new(capacity);
+            let ring = heap.ring();
+            let mut model = VecDeque::new();
+            // A fixed pseudo-random walk; helping is left out now and then, as a death would.
+            let mut state = 0x9e37_79b9_u32;
+            for step in 0..10_000 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if state >> 31 == 0 {
+                    let mut tail = ring.tail();
+                    let pushed = ring.push(&mut tail, step).is_some();
+                    assert_eq!(pushed, model.len() < capacity);
+                    if pushed {
+                        model.push_back(step);
+                    }
+                    if state >> 20 & 3 != 0 {
+                        ring.help_tail(tail);
+                    }
+                } else {
+                    let mut head = ring.head();
+                    let taken = ring.pop(&mut head, 1);
+                    assert_eq!(taken.map(Taken::id), model.pop_front());
+                    if let Some(taken) = taken {
+                        ring.recycle(taken);
+                    }
+                    if state >> 20 & 3 != 0 {
+                        ring.help_head(head);
+                    }
+                }
+                let (head, tail) = ring.positions();
+                assert_eq!((tail - head) as usize, model.len());
+                assert_eq!(ring.has_room(), model.len() < capacity);
+                assert_eq!(ring.front().map(Taken::id), model.front().copied());
+            }
+        }
+    }
+
+    #[test]
+    fn a_taken_slot_is_full_for_producers_and_gone_for_consumers() {
+        let heap = Heap::new(2);
+        let ring = heap.ring();
+        let mut tail = 0;
+        ring.push(&mut tail, 7).unwrap();
+        ring.push(&mut tail, 8).unwrap();
+        let first = ring.pop(&mut 0, 3).unwrap();
+        assert_eq!(ring.push(&mut tail, 9), None, "not recycled yet");
+        assert_eq!(ring.pop(&mut 0, 4).unwrap().id(), 8, "the next message is not held up");
+        ring.recycle(first);
+        assert_eq!(ring.push(&mut tail, 9), Some(2));
+    }
+
+    #[test]
+    fn retract_wins_or_loses_against_a_consumer() {
+        let heap = Heap::new(4);
+        let ring = heap.ring();
+        let mut tail = 0;
+        let at = ring.push(&mut tail, 7).unwrap();
+        let taken = ring.retract(at, 7, 1).unwrap();
+        ring.recycle(taken);
+        assert_eq!(ring.pop(&mut 0, 1), None);
+        let at = ring.push(&mut tail, 8).unwrap();
+        assert_eq!(ring.pop(&mut 0, 1).unwrap().id(), 8);
+        assert_eq!(ring.retract(at, 8, 1), None);
+    }
+
+    #[test]
+    fn garbage_ends_every_loop() {
+        let mut seed = 1_u64;
+        for _ in 0..200 {
+            let heap = Heap::new(4);
+            let words = heap.slots.iter().chain([&heap.head, &heap.tail]);
+            for word in words {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                word.store(seed, Ordering::Relaxed);
+            }
+            let ring = heap.ring();
+            let _ = (ring.push(&mut ring.tail(), 1), ring.pop(&mut ring.head(), 1), ring.positions());
+            let _ = (ring.front(), ring.has_room());
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Repairing a death exactly: stop the world for a moment, recount, go on.
+//!
+//! Taking a dead participant's life lock is the right to recover it; the recovery lock makes sure that one process does so at a time.
+//! Both are file locks: if the recoverer dies the kernel drops them and the next one starts over, which is harmless because
+//! everything here is recomputed from the ground truth.
+//!
+//! The rules, each of which breaks the protocol when it is dropped (see the model in the design notes): look only when all the living
+//! are outside their operations; roll TAKEN slots of the dead forward; whoever dies *during* a recovery is not in its set of the
+//! dead and still counts as a holder until a recovery of its own.
+
+mod recount;
+mod report;
+mod sentinel;
+
+pub use report::RecoveryReport;
+pub(crate) use report::reports_since;
+pub(crate) use sentinel::Sentinel;
+
+use crate::error::{Error, Result};
+use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE};
+use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS};
+use crate::liveness::LifeLock;
+use crate::registry::Domain;
+use crate::segment::open_lock_file;
+use crate::sync::{Ordering, fence};
+use crate::wait::futex_wake_all;
+use std::time::{Duration, Instant};
+
+/// How a sweep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sweep {
+    /// Everybody lives.
+    Nothing,
+    /// So many participants were dead and have been recovered.
+    Recovered(usize),
+    /// Somebody else recovers, or a living participant did not leave its operation: look again soon.
+    Later,
+}
+
+/// A dead participant: its slot is ours as long as this exists.
+pub(crate) struct Dead {
+    pub(crate) slot: usize,
+    pub(crate) epoch: u32,
+    _life: LifeLock,
+}
+
+/// Looks for dead participants and recovers them.
+pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
+    let path = domain.dir.path().join("recovery.lock");
+    let lock = open_lock_file(&path).map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
+    if lock.try_lock().is_err() {
+        return Ok(Sweep::Later);
+    }
+    let registry = domain.registry();
+    let mut dead = Vec::new();
+    for (slot, _) in domain.active() {
+        dead.extend(find_dead(domain, slot)?);
+    }
+    let started = Instant::now();
+    if dead.is_empty() {
+        // We hold the lock, so a raised word was left by a recoverer that died after it had freed the slots of its dead.
+        resume(domain);
+        return Ok(Sweep::Nothing);
+    }
+    // SYNC PIN (seq-cst), pairs with `Participant::pin`.
+    registry.recovering.store(std::process::id() | 1, Ordering::SeqCst);
+    fence(Ordering::SeqCst);
+    if !quiesce(domain, &mut dead)? {
+        resume(domain);
+        return Ok(Sweep::Later);
+    }
+    let counts = recount::recount(domain, &dead);
+    if let Ok(counts) = &counts {
+        for (dead, counts) in dead.iter().zip(counts) {
+            report::publish(domain, dead, counts, started.elapsed());
+            let participant = &registry.participants[dead.slot];
+            for lane in &participant.lanes {
+                lane.store(0, Ordering::Relaxed);
+            }
+            participant.wake.sleepers.store(0, Ordering::Relaxed);
+            // SYNC JOIN (release). Last: a recoverer that dies earlier leaves the slot to the next one.
+            participant.state.store(PARTICIPANT_FREE, Ordering::Release);
+        }
+    }
+    resume(domain);
+    counts?;
+    // A ring may have died with the ringer; whoever waits looks again.
+    domain.ring_everybody();
+    Ok(Sweep::Recovered(dead.len()))
+}
+
+/// Lets everybody in again.
+fn resume(domain: &Domain) {
+    let word = &domain.registry().recovering;
+    // SYNC PIN (seq-cst): whoever sees 0 sees the repairs.
+    if word.swap(0, Ordering::SeqCst) != 0 {
+        futex_wake_all(word);
+    }
+}
+
+/// The tenant of `slot`, if it is dead.
+fn find_dead(domain: &Domain, slot: usize) -> Result<Option<Dead>> {
+    let participant = &domain.participants()[slot];
+    let epoch = participant.epoch.load(Ordering::Acquire);
+    let Some(life) = LifeLock::try_take(&domain.dir, slot)? else { return Ok(None) };
+    // It may have left, and another may have come, between our look at the slot and the lock.
+    let same = participant.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE
+        && participant.epoch.load(Ordering::Acquire) == epoch;
+    Ok(same.then_some(Dead { slot, epoch, _life: life }))
+}
+
+/// Waits until all the living are outside; who dies inside meanwhile joins the dead. `false`: somebody stays inside.
+fn quiesce(domain: &Domain, dead: &mut Vec<Dead>) -> Result<bool> {
+    let deadline = Instant::now() + Duration::from_nanos(QUIESCE_NS);
+    let mut settled = [false; MAX_PARTICIPANTS];
+    loop {
+        let mut inside = None;
+        for (slot, participant) in domain.active() {
+            if settled[slot] || dead.iter().any(|d| d.slot == slot) {
+                continue;
+            }
+            // SYNC PIN (acquire): what it did inside is visible. Once outside it stays outside, it sees `recovering`.
+            settled[slot] = participant.lanes.iter().all(|lane| lane.load(Ordering::SeqCst) == 0);
+            if !settled[slot] {
+                inside = Some(slot);
+            }
+        }
+        let Some(slot) = inside else { return Ok(true) };
+        if let Some(newly) = find_dead(domain, slot)? {
+            dead.push(newly);
+        } else if Instant::now() > deadline {
+            return Ok(false);
+        } else {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The recount. Runs while nobody is inside an operation; idempotent.
+
+use super::Dead;
+use crate::error::Result;
+use crate::layout::{KIND_RING, RING_DESTROYED, Slot, SlotState, split_id};
+use crate::limits::MAX_SEGMENTS;
+use crate::pool::{Held, Pool};
+use crate::queue::RingView;
+use crate::registry::Domain;
+use crate::sync::Ordering;
+
+/// What the death of one participant came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Buffers that went back to the pool.
+    pub(super) freed: u32,
+    /// Messages it had taken from a queue and not released.
+    pub(super) lost: u32,
+}
+
+struct Recount<'a> {
+    domain: &'a Domain,
+    pools: Vec<&'a Pool>,
+    dead: &'a [Dead],
+    counts: Vec<Counts>,
+    /// Holders found so far, per segment and buffer.
+    holders: Vec<Vec<u32>>,
+}
+
+/// Recomputes `refs` of every buffer from the queues and from the ledgers of everybody who is not in `dead`, frees what nobody holds,
+/// and removes every other trace of the dead. Answers what each of them left.
+pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
+    let pools = domain.all_pools()?;
+    let mut holders = vec![Vec::new(); MAX_SEGMENTS];
+    for pool in &pools {
+        holders[pool.index] = vec![0; pool.geometry.count];
+    }
+    let mut recount = Recount { domain, pools, dead, counts: vec![Counts::default(); dead.len()], holders };
+    recount.ledgers();
+    recount.directory();
+    recount.rings()?;
+    recount.free_unheld();
+    recount.forget_dead();
+    Ok(recount.counts)
+}
+
+impl Recount<'_> {
+    fn dead_at(&self, slot: usize) -> Option<usize> {
+        self.dead.iter().position(|d| d.slot == slot)
+    }
+
+    fn hold(&mut self, id: u32, references: u32) {
+        let (segment, index) = split_id(id);
+        if let Some(holders) = self.holders[segment].get_mut(index) {
+            *holders += references;
+        }
+    }
+
+    /// Counts what the living hold.
+    fn ledgers(&mut self) {
+        for (slot, _) in self.domain.active().filter(|(slot, _)| self.dead.iter().all(|d| d.slot != *slot)) {
+            for pool in &self.pools {
+                for (index, entry) in pool.row(slot).iter().enumerate() {
+                    self.holders[pool.index][index] += Held::from_bits(entry.load(Ordering::Relaxed)).total();
+                }
+            }
+        }
+    }
+
+    /// Counts the directory's references to rings; removes entries of dead creators and of queues destroyed half-way.
+    fn directory(&mut self) {
+        for (index, entry) in self.domain.directory().iter().enumerate() {
+            if entry.is_claimed() && self.dead_at(entry.owner.load(Ordering::Relaxed) as usize).is_some() {
+                entry.unclaim();
+            }
+            let Some(listed) = self.domain.listed(index) else { continue };
+            let (segment, at) = split_id(listed.ring);
+            let pool = self.pools.iter().find(|p| p.index == segment);
+            let ring = pool.and_then(|pool| RingView::new(pool, at).ok().flatten());
+            match ring {
+                Some((ring, _)) if ring.header().state.load(Ordering::Acquire) != RING_DESTROYED => {
+                    self.hold(listed.ring, 1);
+                }
+                _ => {
+                    entry.unlist(listed);
+                }
+            }
+        }
+    }
+
+    /// Counts the messages in rings; finishes what dead takers began.
+    fn rings(&mut self) -> Result<()> {
+        for pool in self.pools.clone() {
+            for index in 0..pool.geometry.count {
+                let is_ring = pool.header(index).is_some_and(|h| h.kind.load(Ordering::Acquire) == KIND_RING);
+                // A ring that nobody holds goes, and what is in it is held by nobody either.
+                if is_ring
+                    && pool.is_allocated(index)
+                    && self.holders[pool.index][index] > 0
+                    && let Some((ring, _)) = RingView::new(pool, index)?
+                {
+                    self.ring(&ring);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ring(&mut self, ring: &RingView) {
+        let header = ring.header();
+        let destroyed = header.state.load(Ordering::Acquire) == RING_DESTROYED;
+        for word in ring.slots() {
+            let slot = Slot(word.load(Ordering::Relaxed));
+            match slot.state() {
+                SlotState::Ready if !destroyed => self.hold(slot.id(), 1),
+                SlotState::Ready => word.store(slot.recycled().0, Ordering::Relaxed),
+                // Nobody alive is inside, so its taker is dead. If it got as far as its ledger, the message counts there.
+                SlotState::Taken => {
+                    if let Some(dead) = self.dead_at(slot.owner()) {
+                        self.counts[dead].lost += u32::from(!self.has_noted(slot));
+                        word.store(slot.recycled().0, Ordering::Relaxed);
+                    } else {
+                        self.hold(slot.id(), 1);
+                    }
+                }
+                SlotState::Free | SlotState::Invalid => {}
+            }
+        }
+        for dead in self.dead {
+            for token in [&header.producer, &header.consumer] {
+                let _ = token.compare_exchange(dead.slot as u32 + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
+            }
+            header.data_waiters.clear(dead.slot);
+            header.space_waiters.clear(dead.slot);
+        }
+    }
+
+    /// Frees what nobody holds and sets every other count right.
+    fn free_unheld(&mut self) {
+        for pool in &self.pools {
+            for (at, word) in pool.bitmap().iter().enumerate() {
+                let mut bits = word.load(Ordering::Acquire) & pool.valid_bits(at);
+                while bits != 0 {
+                    let index = at * 64 + bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    let holders = self.holders[pool.index][index];
+                    if let Some(header) = pool.header(index) {
+                        header.refs.store(holders, Ordering::Relaxed);
+                    }
+                    if holders == 0 {
+                        pool.free(at, 1 << (index % 64));
+                        self.counts[0].freed += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the taker of a slot has the message in its ledger.
+    fn has_noted(&self, slot: Slot) -> bool {
+        let (segment, index) = split_id(slot.id());
+        let entry =
+            self.pools.iter().find(|p| p.index == segment).and_then(|p| p.row(slot.owner()).get(index));
+        entry.is_some_and(|entry| Held::from_bits(entry.load(Ordering::Relaxed)).received() > 0)
+    }
+
+    /// Clears the ledgers and waiter bits of the dead.
+    fn forget_dead(&mut self) {
+        let registry = self.domain.registry();
+        for (dead, counts) in self.dead.iter().zip(&mut self.counts) {
+            for entry in self.pools.iter().flat_map(|pool| pool.row(dead.slot)) {
+                counts.lost += Held::from_bits(entry.load(Ordering::Relaxed)).received();
+                entry.store(0, Ordering::Relaxed);
+            }
+            registry.directory_waiters.clear(dead.slot);
+            registry.pool_waiters.clear(dead.slot);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The sentinel: one thread per participant that sleeps until another participant dies, and recovers it.
+
+use super::{Sweep, sweep};
+use crate::error::{Error, Result};
+use crate::limits::SWEEP_NS;
+use crate::liveness::DeathWatch;
+use crate::registry::Participant;
+use crate::sync::Ordering;
+use crate::wait::ring_fifo;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A running sentinel; stopped and joined when dropped.
+#[derive(Debug)]
+pub(crate) struct Sentinel {
+    participant: Arc<Participant>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sentinel {
+    pub(crate) fn start(participant: Arc<Participant>) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let theirs = (Arc::clone(&participant), Arc::clone(&stop));
+        let thread = std::thread::Builder::new()
+            .name("millrace".to_owned())
+            .stack_size(256 << 10)
+            .spawn(move || watch(&theirs.0, &theirs.1))
+            .map_err(|e| Error::io("cannot start the sentinel thread", e))?;
+        Ok(Self { participant, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        self.stop.store(true, std::sync::atomic::Ordering::Release);
+        ring_fifo(&self.participant.sentinel);
+        if let Some(thread) = self.thread.take() {
+            // It cannot panic on purpose; if it did, there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn watch(participant: &Participant, stop: &AtomicBool) {
+    let domain = &participant.domain;
+    let mut watch = DeathWatch::default();
+    // Soon at first: somebody may have died before we looked.
+    let mut patience = Duration::ZERO;
+    while !stop.load(std::sync::atomic::Ordering::Acquire) {
+        let others: Vec<_> = domain
+            .active()
+            .map(|(slot, p)| ((slot, p.epoch.load(Ordering::Relaxed)), p.pid.load(Ordering::Relaxed)))
+            // Participants of this very process cannot die without us.
+            .filter(|(_, pid)| *pid != std::process::id())
+            .collect();
+        watch.set(&others);
+        watch.wait(participant.sentinel.as_fd(), patience);
+        let _ = rustix::io::read(&participant.sentinel, &mut [0; 64]);
+        if stop.load(std::sync::atomic::Ordering::Acquire) {
+            return;
+        }
+        patience = match sweep(domain) {
+            // A failed sweep (a full or vanished file system) is tried again like one with nothing to do.
+            Ok(Sweep::Nothing | Sweep::Recovered(_)) | Err(_) => Duration::from_nanos(SWEEP_NS),
+            Ok(Sweep::Later) => (patience * 2).clamp(Duration::from_millis(1), Duration::from_millis(50)),
+        };
+    }
+}

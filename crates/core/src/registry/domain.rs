@@ -1,0 +1,187 @@
+//! One domain, mapped: the registry segment, the pool segments attached so far, everybody's doorbells.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{
+    DirectoryEntry, PARTICIPANT_ACTIVE, ParticipantSlot, REGISTRY_BYTES, Registry, SEGMENT_READY,
+};
+use crate::limits::{MAX_PARTICIPANTS, MAX_QUEUES, MAX_SEGMENTS};
+use crate::pool::Pool;
+use crate::segment::{DomainDir, SegmentName, View};
+use crate::sync::{AtomicU32, Ordering};
+use crate::wait::{Doorbell, futex_wake_all};
+use core::mem::{offset_of, size_of};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A mapped domain. Knows nothing of who is looking: see [`Participant`](super::Participant) for that.
+pub(crate) struct Domain {
+    pub(crate) name: String,
+    pub(crate) dir: DomainDir,
+    registry: View<Registry>,
+    pools: [OnceLock<Pool>; MAX_SEGMENTS],
+    /// Doorbells of the participants' event loops.
+    bells: [Doorbell; MAX_PARTICIPANTS],
+    /// What to do when a recovery takes too long: look after it. Set by the manager, which knows how to recover.
+    pub(crate) assist: fn(&Domain),
+}
+
+impl std::fmt::Debug for Domain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Domain({:?})", self.name)
+    }
+}
+
+impl Domain {
+    /// Makes the registry of a new domain. The caller holds the domain lock.
+    pub(crate) fn create(
+        name: &str,
+        dir: DomainDir,
+        max_bytes: u64,
+        persist: bool,
+        assist: fn(&Self),
+    ) -> Result<Self> {
+        let segment = Arc::new(dir.create_segment(SegmentName::Registry, REGISTRY_BYTES)?);
+        segment.reserve(0, offset_of!(Registry, participants))?;
+        let view = View::<Registry>::new(&segment, 0, 1)?;
+        let registry = &view[0];
+        registry.max_bytes.store(max_bytes, Ordering::Relaxed);
+        registry.persist.store(persist.into(), Ordering::Relaxed);
+        registry.created_ms.store(now_ms(), Ordering::Relaxed);
+        registry.version.set(env!("CARGO_PKG_VERSION"));
+        dir.publish(SegmentName::Registry, &segment)?;
+        Ok(Self::new(name, dir, view, assist))
+    }
+
+    /// Attaches to the registry of an existing domain.
+    pub(crate) fn open(name: &str, dir: DomainDir, assist: fn(&Self)) -> Result<Self> {
+        let segment = dir.open_segment(SegmentName::Registry)?;
+        if segment.bytes() != REGISTRY_BYTES {
+            return Err(Error::new(
+                ErrorKind::Truncated,
+                format!(
+                    "registry of domain {name:?} has {} bytes, {REGISTRY_BYTES} are needed",
+                    segment.bytes()
+                ),
+            ));
+        }
+        let view = View::new(&Arc::new(segment), 0, 1)?;
+        Ok(Self::new(name, dir, view, assist))
+    }
+
+    fn new(name: &str, dir: DomainDir, registry: View<Registry>, assist: fn(&Self)) -> Self {
+        let bells = core::array::from_fn(|slot| Doorbell::new(dir.participant_file("bell", slot)));
+        let pools = [const { OnceLock::new() }; MAX_SEGMENTS];
+        Self { name: name.to_owned(), dir, registry, pools, bells, assist }
+    }
+
+    /// The shared tables.
+    #[inline]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry[0]
+    }
+
+    /// Participant slots that have ever been used: only their pages exist.
+    pub(crate) fn participants(&self) -> &[ParticipantSlot] {
+        // SYNC HIGH (acquire), pairs with `reserve_*` (release): whoever sees the count may touch the pages.
+        let high = self.registry().participants_high.load(Ordering::Acquire) as usize;
+        &self.registry().participants[..high.min(MAX_PARTICIPANTS)]
+    }
+
+    /// Slots whose tenant is active, with its epoch.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (usize, &ParticipantSlot)> {
+        self.participants()
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE)
+    }
+
+    /// Directory entries that have ever been used.
+    pub(crate) fn directory(&self) -> &[DirectoryEntry] {
+        // SYNC HIGH (acquire), as above.
+        let high = self.registry().directory_high.load(Ordering::Acquire) as usize;
+        &self.registry().directory[..high.min(MAX_QUEUES)]
+    }
+
+    /// Makes participant slots `0 ..= index` usable. The caller holds the domain lock.
+    pub(crate) fn reserve_participant(&self, index: usize) -> Result<()> {
+        let at = offset_of!(Registry, participants) + index * size_of::<ParticipantSlot>();
+        self.reserve(&self.registry().participants_high, index, at, size_of::<ParticipantSlot>())
+    }
+
+    /// Makes directory entries `0 ..= index` usable. The caller holds the directory lock.
+    pub(crate) fn reserve_directory(&self, index: usize) -> Result<()> {
+        let at = offset_of!(Registry, directory) + index * size_of::<DirectoryEntry>();
+        self.reserve(&self.registry().directory_high, index, at, size_of::<DirectoryEntry>())
+    }
+
+    fn reserve(&self, high: &AtomicU32, index: usize, offset: usize, bytes: usize) -> Result<()> {
+        if (high.load(Ordering::Relaxed) as usize) <= index {
+            self.registry.segment().reserve(offset, bytes)?;
+            // SYNC HIGH (release).
+            high.store(index as u32 + 1, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Pool segment `index`, attached at first use; `None` when there is no such segment (yet).
+    #[inline]
+    pub(crate) fn pool(&self, index: usize) -> Result<Option<&Pool>> {
+        match self.pools.get(index).and_then(OnceLock::get) {
+            Some(pool) => Ok(Some(pool)),
+            None => self.attach_pool(index),
+        }
+    }
+
+    #[cold]
+    fn attach_pool(&self, index: usize) -> Result<Option<&Pool>> {
+        let Some(entry) = self.registry().segments.get(index) else { return Ok(None) };
+        // SYNC SEGMENT (acquire), pairs with the end of growth (release).
+        if entry.state.load(Ordering::Acquire) != SEGMENT_READY {
+            return Ok(None);
+        }
+        let segment = self.dir.open_segment(SegmentName::Pool(index))?;
+        let pool = Pool::attach(Arc::new(segment), index)?;
+        Ok(Some(self.pools[index].get_or_init(|| pool)))
+    }
+
+    /// Every pool segment there is.
+    pub(crate) fn all_pools(&self) -> Result<Vec<&Pool>> {
+        let high = self.registry().segments_high.load(Ordering::Acquire) as usize;
+        (0..high.min(MAX_SEGMENTS)).filter_map(|index| self.pool(index).transpose()).collect()
+    }
+
+    /// Wakes whoever waits for something on behalf of participant `slot`.
+    pub(crate) fn ring(&self, slot: usize) {
+        let Some(wake) = self.participants().get(slot).map(|p| &p.wake) else { return };
+        // SYNC WAKE (seq-cst), pairs with `Participant::park`: sequence before sleepers here, sleepers before sequence there.
+        wake.sequence.fetch_add(1, Ordering::SeqCst);
+        if wake.sleepers.load(Ordering::SeqCst) != 0 {
+            futex_wake_all(&wake.sequence);
+        }
+        // SYNC BELL (acq-rel), pairs with arming: whoever takes the 1 writes the byte, so one byte per sleep.
+        if wake.bell_armed.swap(0, Ordering::AcqRel) != 0 {
+            self.bells[slot].ring();
+        }
+    }
+
+    /// Wakes everybody for everything: something has changed that no single bit stands for.
+    pub(crate) fn ring_everybody(&self) {
+        for (slot, _) in self.active() {
+            self.ring(slot);
+            self.bells[slot].ring();
+        }
+    }
+
+    /// Tells every sentinel that the set of participants has changed.
+    pub(crate) fn ring_sentinels(&self) {
+        for (slot, _) in self.active() {
+            // Seldom rung: a descriptor for each pair of participants is not worth keeping.
+            Doorbell::new(self.dir.participant_file("sentinel", slot)).ring();
+        }
+    }
+}
+
+/// Wall clock in ms since 1970, for people.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}

@@ -1,0 +1,9 @@
+//! The GlobalRegistry of a domain as this process sees it: tables that grow page by page, and the directory of queues.
+
+mod directory;
+mod domain;
+mod participant;
+
+pub(crate) use directory::Listed;
+pub(crate) use domain::{Domain, now_ms};
+pub(crate) use participant::Participant;

@@ -1,0 +1,233 @@
+//! One participant: its slot, its life lock, its doorbells, and the pin that every shared memory operation runs under.
+
+use super::Domain;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot};
+use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, RECOVERY_PATIENCE_NS};
+use crate::liveness::LifeLock;
+use crate::pool::Pool;
+use crate::registry::now_ms;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::wait::{futex_wait, open_fifo};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Bitmap words between the places where two neighbours start to allocate: two cache lines.
+const WORDS_APART: u32 = 16;
+
+/// A joined participant. Everything a manager and its handles share.
+#[derive(Debug)]
+pub(crate) struct Participant {
+    pub(crate) domain: Arc<Domain>,
+    pub(crate) slot: usize,
+    /// Set when we leave: what still exists of us (buffers, queue ends) must not touch a slot that is somebody else's by then.
+    left: AtomicBool,
+    /// Bit n: our ledger row in segment n is reserved.
+    rows: AtomicU64,
+    /// Per segment: the bitmap word where our last allocation succeeded. Participants start apart, so sub-pools form by
+    /// themselves and freed buffers are reused while they are warm.
+    cursors: [AtomicU32; MAX_SEGMENTS],
+    /// Read end of our event loop's doorbell.
+    pub(crate) bell: OwnedFd,
+    /// Read end of our sentinel's doorbell.
+    pub(crate) sentinel: OwnedFd,
+    /// Held as long as we live; dropped last.
+    _life: LifeLock,
+}
+
+/// Proof that this thread is inside a shared memory operation: while one exists no recovery looks at anything.
+#[derive(Debug)]
+pub(crate) struct Pin<'a> {
+    lane: &'a AtomicU32,
+}
+
+impl Drop for Pin<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SYNC PIN (release), pairs with the recoverer's acquire load of the lane: it sees all we did inside.
+        self.lane.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Participant {
+    /// Claims a slot. The caller holds the domain lock.
+    pub(crate) fn join(domain: Arc<Domain>, name: &str) -> Result<Self> {
+        let (slot, life) = Self::claim(&domain)?;
+        let bell = open_fifo(&domain.dir.participant_file("bell", slot))?;
+        let sentinel = open_fifo(&domain.dir.participant_file("sentinel", slot))?;
+        let shared = &domain.registry().participants[slot];
+        let epoch = shared.epoch.load(Ordering::Relaxed).wrapping_add(1);
+        shared.epoch.store(epoch, Ordering::Relaxed);
+        shared.pid.store(std::process::id(), Ordering::Relaxed);
+        shared.started_ms.store(now_ms(), Ordering::Relaxed);
+        shared.name.set(name);
+        for lane in &shared.lanes {
+            lane.store(0, Ordering::Relaxed);
+        }
+        for word in [&shared.wake.sleepers, &shared.wake.bell_armed] {
+            word.store(0, Ordering::Relaxed);
+        }
+        for counter in [&shared.counters.sent, &shared.counters.received] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        // SYNC JOIN (release), pairs with `Domain::active` (acquire). The life lock is held already, so nobody takes us for dead.
+        shared.state.store(PARTICIPANT_ACTIVE, Ordering::Release);
+        let cursors = core::array::from_fn(|_| AtomicU32::new(slot as u32 * WORDS_APART));
+        Ok(Self {
+            domain,
+            slot,
+            left: AtomicBool::new(false),
+            rows: AtomicU64::new(0),
+            cursors,
+            bell,
+            sentinel,
+            _life: life,
+        })
+    }
+
+    fn claim(domain: &Domain) -> Result<(usize, LifeLock)> {
+        for slot in 0..MAX_PARTICIPANTS {
+            let used = domain.participants().get(slot);
+            if used.is_some_and(|p| p.state.load(Ordering::Acquire) != PARTICIPANT_FREE) {
+                continue;
+            }
+            domain.reserve_participant(slot)?;
+            // Taken only for the moment of a sweep that saw the last tenant leave: the next slot will do.
+            if let Some(life) = LifeLock::try_take(&domain.dir, slot)? {
+                return Ok((slot, life));
+            }
+        }
+        let pids: Vec<_> = domain.active().map(|(_, p)| p.pid.load(Ordering::Relaxed).to_string()).collect();
+        Err(Error::new(
+            ErrorKind::Limit,
+            format!(
+                "domain {:?} has its {MAX_PARTICIPANTS} participants already (processes {})",
+                domain.name,
+                pids.join(", ")
+            ),
+        ))
+    }
+
+    /// Ends every operation of this participant but the ones that [`Participant::enter`] starts; waits for those under way.
+    pub(crate) fn retire(&self) {
+        self.left.store(true, Ordering::SeqCst);
+        while self.shared().lanes.iter().any(|lane| lane.load(Ordering::SeqCst) != 0) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Gives up the slot: everything held must have been released before. The caller holds the domain lock.
+    pub(crate) fn leave(&self) {
+        // SYNC JOIN (release). Before the life lock goes: a slot that is active with a free lock would count as dead.
+        self.shared().state.store(PARTICIPANT_FREE, Ordering::Release);
+    }
+
+    /// Our slot in shared memory.
+    #[inline]
+    pub(crate) fn shared(&self) -> &ParticipantSlot {
+        &self.domain.registry().participants[self.slot]
+    }
+
+    /// Enters a shared memory operation; waits while somebody recovers.
+    ///
+    /// # Errors
+    /// `Closed` after [`Participant::retire`].
+    #[inline]
+    pub(crate) fn pin(&self) -> Result<Pin<'_>> {
+        let pin = self.enter();
+        // Looked at inside, so that `retire` waits for us or we see it.
+        if self.left.load(Ordering::SeqCst) {
+            drop(pin);
+            return Err(Error::new(
+                ErrorKind::Closed,
+                format!("domain {:?} has been closed here", self.domain.name),
+            ));
+        }
+        Ok(pin)
+    }
+
+    /// As `pin`, for the last operations of a participant that leaves.
+    #[inline]
+    pub(crate) fn enter(&self) -> Pin<'_> {
+        let lane = &self.shared().lanes[lane_of_thread()];
+        loop {
+            // SYNC PIN (seq-cst), pairs with the recoverer's store of `recovering` and its loads of the lanes: in the single
+            // order of these four, either the recoverer sees us inside, or we see that it recovers. Acquire: we see its repairs.
+            lane.fetch_add(1, Ordering::SeqCst);
+            let recovering = self.domain.registry().recovering.load(Ordering::SeqCst);
+            if recovering == 0 {
+                return Pin { lane };
+            }
+            lane.fetch_sub(1, Ordering::Release);
+            self.await_recovery(recovering);
+        }
+    }
+
+    #[cold]
+    fn await_recovery(&self, token: u32) {
+        let word = &self.domain.registry().recovering;
+        futex_wait(word, token, Duration::from_nanos(RECOVERY_PATIENCE_NS));
+        if word.load(Ordering::Acquire) == token {
+            // The recoverer is slow, or dead: then its lock is free and we do its work.
+            (self.domain.assist)(&self.domain);
+        }
+    }
+
+    /// Pool segment `index` with our ledger row reserved.
+    #[inline]
+    pub(crate) fn pool(&self, index: usize) -> Result<Option<&Pool>> {
+        let Some(pool) = self.domain.pool(index)? else { return Ok(None) };
+        if self.rows.load(Ordering::Relaxed) & 1 << index == 0 {
+            pool.reserve_row(self.slot)?;
+            self.rows.fetch_or(1 << index, Ordering::Relaxed);
+        }
+        Ok(Some(pool))
+    }
+
+    /// Where to look for a free buffer in segment `segment`.
+    pub(crate) fn cursor(&self, segment: usize) -> usize {
+        self.cursors[segment].load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn set_cursor(&self, segment: usize, word: usize) {
+        self.cursors[segment].store(word as u32, Ordering::Relaxed);
+    }
+
+    /// The ring count to pass to [`Participant::park`]; read it before arming.
+    pub(crate) fn wake_sequence(&self) -> u32 {
+        self.shared().wake.sequence.load(Ordering::SeqCst)
+    }
+
+    /// Sleeps until this participant is rung (`true`) or `timeout` passes. `sequence` was read before arming.
+    pub(crate) fn park(&self, sequence: u32, timeout: Duration) -> bool {
+        let wake = &self.shared().wake;
+        // SYNC WAKE (seq-cst), pairs with `Domain::ring`: it raises the sequence, then looks for sleepers.
+        wake.sleepers.fetch_add(1, Ordering::SeqCst);
+        futex_wait(&wake.sequence, sequence, timeout);
+        wake.sleepers.fetch_sub(1, Ordering::Relaxed);
+        self.wake_sequence() != sequence
+    }
+
+    /// Asks for a byte in the doorbell at the next ring.
+    pub(crate) fn arm_bell(&self) {
+        // SYNC BELL (acq-rel): set before the waiter bit is set, so whoever takes the bit sees it.
+        self.shared().wake.bell_armed.swap(1, Ordering::AcqRel);
+    }
+}
+
+/// Threads spread over the lanes in the order in which they first pin.
+#[inline]
+fn lane_of_thread() -> usize {
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static LANE: Cell<usize> = const { Cell::new(usize::MAX) });
+    LANE.with(|lane| {
+        if lane.get() == usize::MAX {
+            lane.set(NEXT.fetch_add(1, Ordering::Relaxed) % LANES);
+        }
+        lane.get()
+    })
+}

@@ -1,0 +1,90 @@
+//! What a language binding needs to cut views of its own: addresses, geometry and the offsets of the header fields.
+
+use crate::layout::{BufferHeader, LAYOUT_HASH};
+use crate::pool::Pool;
+use crate::segment::Segment;
+use core::mem::offset_of;
+use std::sync::Arc;
+
+/// A pool segment as a binding sees it. Keeps the memory mapped as long as it lives.
+#[derive(Clone, Debug)]
+pub struct SegmentView {
+    segment: Arc<Segment>,
+    /// First byte of buffer 0's payload.
+    pub payload: *mut u8,
+    /// First byte of buffer 0's header.
+    pub headers: *mut u8,
+    /// Buffers in the segment.
+    pub count: usize,
+    /// Bytes from one payload to the next: the capacity of each buffer.
+    pub stride: usize,
+}
+
+/// Byte offsets of the fields of a buffer header that a binding may touch.
+pub mod header_field {
+    use super::{BufferHeader, LAYOUT_HASH, offset_of};
+
+    /// Bytes of one header.
+    pub const BYTES: usize = size_of::<BufferHeader>();
+    /// u32, read only: raised by each allocation.
+    pub const GENERATION: usize = offset_of!(BufferHeader, generation);
+    /// u32: bytes in use.
+    pub const LENGTH: usize = offset_of!(BufferHeader, length);
+    /// u32: the user's.
+    pub const FLAGS: usize = offset_of!(BufferHeader, flags);
+    /// u64: ns, see the kind.
+    pub const TIMESTAMP: usize = offset_of!(BufferHeader, timestamp);
+    /// u64: the sender's own number.
+    pub const SEQUENCE: usize = offset_of!(BufferHeader, sequence);
+    /// u64: the user's.
+    pub const TAG: usize = offset_of!(BufferHeader, tag);
+    /// u32: who made it.
+    pub const SOURCE: usize = offset_of!(BufferHeader, source);
+    /// u32: number of the message type.
+    pub const TYPE_ID: usize = offset_of!(BufferHeader, type_id);
+    /// u32: 0 none, 1 absolute, 2 relative, 3 sample index.
+    pub const TIMESTAMP_KIND: usize = offset_of!(BufferHeader, timestamp_kind);
+    /// Hash of the whole shared layout: processes with the same hash can share a domain.
+    pub const HASH: u64 = LAYOUT_HASH;
+}
+
+impl SegmentView {
+    pub(crate) fn new(pool: &Pool) -> Self {
+        let geometry = pool.geometry;
+        let segment = Arc::clone(pool.segment());
+        // SAFETY: the geometry was checked against the mapping.
+        let headers = unsafe { segment.start().add(geometry.headers) };
+        Self {
+            headers,
+            payload: pool.payload(0),
+            count: geometry.count,
+            stride: geometry.buffer_bytes,
+            segment,
+        }
+    }
+
+    /// Bytes of all payloads together.
+    pub fn payload_bytes(&self) -> usize {
+        self.count * self.stride
+    }
+
+    /// Replaces the mapping by private zero pages: whoever still has an address of it reads zeros from now on, and the shared memory
+    /// is let go. For a binding whose language keeps addresses that cannot be revoked.
+    ///
+    /// # Safety
+    /// No reference into this segment is in use or will be used for anything but plain reads and writes of bytes; the participant has
+    /// left its domain.
+    pub unsafe fn retire(&self) {
+        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        // SAFETY: the range is exactly our mapping, which stays reserved until `Segment` is dropped; the caller vouches for the rest.
+        let _ = unsafe {
+            mmap_anonymous(
+                self.segment.start().cast(),
+                self.segment.bytes(),
+                ProtFlags::READ | ProtFlags::WRITE,
+                flags,
+            )
+        };
+    }
+}

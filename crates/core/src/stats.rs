@@ -1,0 +1,266 @@
+//! Read-only view of a domain as plain data. Numbers are read without stopping anybody: each is right for some moment.
+
+use crate::error::Result;
+use crate::layout::{RING_OPEN, SEGMENT_READY};
+use crate::limits::MAX_SEGMENTS;
+use crate::pool::{Held, Pool};
+use crate::queue::RingView;
+use crate::registry::{Domain, Participant};
+use crate::sync::Ordering;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A domain at one moment.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// Name of the domain.
+    pub domain: String,
+    /// Its directory.
+    pub directory: String,
+    /// Wall clock of its creation, in ms since 1970.
+    pub created_at_ms: u64,
+    /// Version of the package that created it.
+    pub version: String,
+    /// Pool budget in bytes.
+    pub max_bytes: u64,
+    /// Payload bytes of all segments.
+    pub used_bytes: u64,
+    /// Whether it outlives its last participant.
+    pub persist: bool,
+    /// Recoveries so far.
+    pub recoveries: u64,
+    /// Everybody who takes part.
+    pub participants: Vec<ParticipantSnapshot>,
+    /// Buffers, by size.
+    pub pools: Vec<PoolSnapshot>,
+    /// Queues.
+    pub queues: Vec<QueueSnapshot>,
+}
+
+/// A participant at one moment.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParticipantSnapshot {
+    /// Slot number.
+    pub slot: usize,
+    /// Which tenant of the slot.
+    pub epoch: u32,
+    /// Process id as its own namespace numbers it.
+    pub pid: u32,
+    /// Name it gave itself.
+    pub name: String,
+    /// Wall clock of its joining, in ms since 1970.
+    pub started_at_ms: u64,
+    /// Messages it has sent.
+    pub sent: u64,
+    /// Messages it has received.
+    pub received: u64,
+    /// References to buffers it holds (those to rings of queues it uses included).
+    pub held: u64,
+}
+
+/// All buffers of one size at one moment.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolSnapshot {
+    /// Bytes of one buffer.
+    pub buffer_bytes: u64,
+    /// Buffers there are.
+    pub buffers: u64,
+    /// Buffers in use, rings of queues included.
+    pub used: u64,
+    /// Of these, rings of queues.
+    pub rings: u64,
+    /// Segments they lie in.
+    pub segments: u64,
+    /// Most buffers in use anybody has seen.
+    pub high_water: u64,
+}
+
+/// A queue at one moment.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueSnapshot {
+    /// Name.
+    pub name: String,
+    /// Messages it can hold.
+    pub capacity: u32,
+    /// Overflow policy, as its number.
+    pub overflow: u32,
+    /// Delivery mode, as its number.
+    pub delivery: u32,
+    /// 0 = many, 1 = one.
+    pub producers: u32,
+    /// 0 = many, 1 = one.
+    pub consumers: u32,
+    /// Number of the message type, 0 = none.
+    pub type_id: u32,
+    /// Name of the codec, empty = none.
+    pub codec: String,
+    /// Whether it takes no more messages.
+    pub closed: bool,
+    /// Messages in it.
+    pub depth: u64,
+    /// Messages ever sent.
+    pub sent: u64,
+    /// Messages ever taken out, by receivers or by an overflow policy.
+    pub received: u64,
+    /// Messages an overflow policy dropped.
+    pub dropped: u64,
+    /// Times a receiver had to wait.
+    pub receive_waits: u64,
+    /// Times a sender had to wait.
+    pub send_waits: u64,
+    /// Deepest it has been when a sender looked.
+    pub high_water: u32,
+    /// Ends that are open.
+    pub attached: u32,
+}
+
+/// Reads everything.
+pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
+    let registry = domain.registry();
+    let pools = domain.all_pools()?;
+    let is_ready = |i: &usize| registry.segments[*i].state.load(Ordering::Acquire) == SEGMENT_READY;
+    let used_bytes =
+        (0..MAX_SEGMENTS).filter(is_ready).map(|i| registry.segments[i].bytes.load(Ordering::Relaxed)).sum();
+    Ok(Snapshot {
+        domain: domain.name.clone(),
+        directory: domain.dir.path().display().to_string(),
+        created_at_ms: registry.created_ms.load(Ordering::Relaxed),
+        version: registry.version.get(),
+        max_bytes: registry.max_bytes.load(Ordering::Relaxed),
+        used_bytes,
+        persist: registry.persist.load(Ordering::Relaxed) != 0,
+        recoveries: registry.recoveries.load(Ordering::Acquire),
+        participants: participants(domain, &pools),
+        queues: queues(domain),
+        pools: size_classes(domain, &pools),
+    })
+}
+
+fn participants(domain: &Domain, pools: &[&Pool]) -> Vec<ParticipantSnapshot> {
+    let snapshot = |(slot, p): (usize, &crate::layout::ParticipantSlot)| ParticipantSnapshot {
+        slot,
+        epoch: p.epoch.load(Ordering::Relaxed),
+        pid: p.pid.load(Ordering::Relaxed),
+        name: p.name.get(),
+        started_at_ms: p.started_ms.load(Ordering::Relaxed),
+        sent: p.counters.sent.load(Ordering::Relaxed),
+        received: p.counters.received.load(Ordering::Relaxed),
+        held: held_by(pools, slot, |_| true),
+    };
+    domain.active().map(snapshot).collect()
+}
+
+/// References participant `slot` holds in the pools that `which` picks.
+fn held_by(pools: &[&Pool], slot: usize, which: impl Fn(&Pool) -> bool) -> u64 {
+    let pools = pools.iter().filter(|pool| which(pool));
+    pools
+        .flat_map(|pool| pool.row(slot))
+        .map(|e| u64::from(Held::from_bits(e.load(Ordering::Relaxed)).total()))
+        .sum()
+}
+
+fn size_classes(domain: &Domain, pools: &[&Pool]) -> Vec<PoolSnapshot> {
+    let mut classes = BTreeMap::<u64, PoolSnapshot>::new();
+    for pool in pools {
+        let bytes = pool.geometry.buffer_bytes as u64;
+        let class = classes.entry(bytes).or_default();
+        class.buffer_bytes = bytes;
+        class.buffers += pool.geometry.count as u64;
+        class.used += u64::from(pool.used());
+        class.segments += 1;
+        class.high_water += u64::from(pool.high_water());
+    }
+    for listed in (0..domain.directory().len()).filter_map(|index| domain.listed(index)) {
+        let pool = pools.iter().find(|p| p.index == crate::layout::split_id(listed.ring).0);
+        if let Some(class) = pool.and_then(|p| classes.get_mut(&(p.geometry.buffer_bytes as u64))) {
+            class.rings += 1;
+        }
+    }
+    classes.into_values().collect()
+}
+
+fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
+    let snapshot = |index: usize| {
+        let listed = domain.listed(index)?;
+        let (segment, at) = crate::layout::split_id(listed.ring);
+        let pool = domain.pool(segment).ok().flatten()?;
+        let (view, options) = RingView::new(pool, at).ok().flatten()?;
+        let header = view.header();
+        let (received, sent) = view.ring().positions();
+        let name = domain.directory()[index].name.get();
+        let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
+        // Read while it was still this queue, or not at all.
+        domain.still_listed(listed).then(|| QueueSnapshot {
+            name,
+            capacity: options.capacity,
+            overflow: options.overflow as u32,
+            delivery: options.delivery as u32,
+            producers: options.producers,
+            consumers: options.consumers,
+            type_id: options.type_id,
+            codec: options.codec,
+            closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
+            depth: (sent - received).min(u64::from(options.capacity)),
+            sent,
+            received,
+            dropped: header.dropped.load(Ordering::Relaxed),
+            receive_waits: header.data_waiters.waits.load(Ordering::Relaxed),
+            send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
+            high_water: header.high_water.load(Ordering::Relaxed),
+            attached,
+        })
+    };
+    (0..domain.directory().len()).filter_map(snapshot).collect()
+}
+
+/// Why an allocation of `bytes` bytes found nothing: the budget, and who holds what of that size.
+pub(crate) fn explain_exhausted(domain: &Domain, bytes: usize) -> String {
+    let pools = domain.all_pools().unwrap_or_default();
+    let enough = |pool: &Pool| pool.geometry.buffer_bytes >= bytes;
+    let (mut used, mut buffers) = (0, 0);
+    for pool in pools.iter().filter(|pool| enough(pool)) {
+        used += u64::from(pool.used());
+        buffers += pool.geometry.count;
+    }
+    let holder = |(slot, p): (usize, &crate::layout::ParticipantSlot)| {
+        let held = held_by(&pools, slot, enough);
+        let pid = p.pid.load(Ordering::Relaxed);
+        (held > 0).then(|| format!("{:?} (process {pid}) holds {held}", p.name.get()))
+    };
+    let holders: Vec<_> = domain.active().filter_map(holder).collect();
+    let queued: Vec<_> = queues(domain)
+        .into_iter()
+        .filter(|q| q.depth > 0)
+        .map(|q| format!("queue {:?} holds {}", q.name, q.depth))
+        .collect();
+    format!(
+        "domain {:?} has no buffer of {bytes} bytes left: {used} of {buffers} large enough are in use and maxBytes {} is spent; {}",
+        domain.name,
+        domain.registry().max_bytes.load(Ordering::Relaxed),
+        [holders, queued].concat().join(", "),
+    )
+}
+
+impl Participant {
+    /// References this participant holds, of any kind.
+    pub(crate) fn held(&self) -> Vec<(u32, Held)> {
+        let pools = self.domain.all_pools().unwrap_or_default();
+        let of = |pool: &&Pool| {
+            let segment = pool.index;
+            let entry = move |(index, e): (usize, &crate::sync::AtomicU32)| {
+                (crate::layout::buffer_id(segment, index), Held::from_bits(e.load(Ordering::Relaxed)))
+            };
+            pool.row(self.slot)
+                .iter()
+                .enumerate()
+                .map(entry)
+                .filter(|(_, h)| h.total() > 0)
+                .collect::<Vec<_>>()
+        };
+        pools.iter().flat_map(of).collect()
+    }
+}

@@ -1,0 +1,57 @@
+//! Doorbells: FIFOs in the domain directory. Opened O_RDWR | O_NONBLOCK by the owner and by ringers alike, so neither end ever
+//! sees a hang-up, nobody needs a descriptor passed, and a death on either side changes nothing.
+
+use crate::error::{Error, Result};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The far end of somebody's doorbell, opened at the first ring and kept: the FIFO of a slot stays the same file as long as the
+/// domain lives.
+#[derive(Debug)]
+pub(crate) struct Doorbell {
+    path: PathBuf,
+    fd: OnceLock<Option<OwnedFd>>,
+}
+
+impl Doorbell {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, fd: OnceLock::new() }
+    }
+
+    /// Puts a byte into the FIFO. A bell that cannot be opened belongs to a slot that was never used.
+    pub(crate) fn ring(&self) {
+        if let Some(fd) = self.fd.get_or_init(|| open_fifo(&self.path).ok()) {
+            ring_fifo(fd);
+        }
+    }
+}
+
+/// Puts a byte into the FIFO behind `fd`. A full FIFO is readable already, so there is nothing to add.
+pub(crate) fn ring_fifo(fd: impl AsFd) {
+    let _ = rustix::io::write(fd, &[1]);
+}
+
+/// Opens the FIFO at `path`, making it (0600) if need be.
+pub(crate) fn open_fifo(path: &Path) -> Result<OwnedFd> {
+    let failed = |e: rustix::io::Errno| Error::io(format!("cannot open doorbell {}", path.display()), e);
+    match make_fifo(path) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(e) => return Err(failed(e)),
+    }
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
+    let stat = rustix::fs::fstat(&fd).map_err(failed)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
+        return Err(failed(rustix::io::Errno::INVAL));
+    }
+    Ok(fd)
+}
+
+fn make_fifo(path: &Path) -> rustix::io::Result<()> {
+    #[cfg(not(target_vendor = "apple"))]
+    return rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
+    #[cfg(target_vendor = "apple")]
+    return rustix::fs::mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR);
+}

@@ -1,0 +1,82 @@
+//! The waiter mask: who sleeps until a queue, the pool or the directory changes.
+
+use crate::layout::WaiterMask;
+use crate::limits::MAX_PARTICIPANTS;
+use crate::sync::{AtomicU64, Ordering, dekker_fence};
+
+impl WaiterMask {
+    fn bit(&self, slot: usize) -> (&AtomicU64, u64) {
+        (&self.words[slot / 64 % self.words.len()], 1 << (slot % 64))
+    }
+
+    /// Raises `slot`'s bit. The caller must look at the state again before it sleeps.
+    pub(crate) fn set(&self, slot: usize) {
+        let (word, bit) = self.bit(slot);
+        // SYNC W1 (release + fence), pairs with W2: the state is read after this by us, the mask after the state's change
+        // by the waker; see the module doc.
+        word.fetch_or(bit, Ordering::AcqRel);
+        dekker_fence();
+    }
+
+    /// Lowers `slot`'s bit. `false`: a waker has taken it, so a ring meant for one consumer is on its way here.
+    pub(crate) fn clear(&self, slot: usize) -> bool {
+        let (word, bit) = self.bit(slot);
+        word.fetch_and(!bit, Ordering::AcqRel) & bit != 0
+    }
+
+    /// Takes the bits of up to `count` sleepers and passes each to `ring`. `from` rotates who is first, so that nobody starves.
+    /// Costs two loads when nobody sleeps.
+    #[inline]
+    pub(crate) fn wake(&self, count: usize, from: usize, ring: impl FnMut(usize)) {
+        // SYNC W2 (fence), pairs with W1.
+        dekker_fence();
+        if self.words.iter().any(|word| word.load(Ordering::Acquire) != 0) {
+            self.wake_slow(count, from, ring);
+        }
+    }
+
+    #[cold]
+    fn wake_slow(&self, mut count: usize, from: usize, mut ring: impl FnMut(usize)) {
+        for slot in (from..MAX_PARTICIPANTS).chain(0..from.min(MAX_PARTICIPANTS)) {
+            if count == 0 {
+                return;
+            }
+            let (word, bit) = self.bit(slot);
+            if word.load(Ordering::Relaxed) & bit != 0 && self.clear(slot) {
+                ring(slot);
+                count -= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask() -> WaiterMask {
+        WaiterMask { words: [AtomicU64::new(0), AtomicU64::new(0)], waits: AtomicU64::new(0) }
+    }
+
+    #[test]
+    fn wakes_as_many_as_asked_starting_at_from() {
+        let mask = mask();
+        for slot in [3, 64, 127] {
+            mask.set(slot);
+        }
+        let mut rung = Vec::new();
+        mask.wake(2, 4, |slot| rung.push(slot));
+        assert_eq!(rung, [64, 127]);
+        mask.wake(usize::MAX, 4, |slot| rung.push(slot));
+        assert_eq!(rung, [64, 127, 3]);
+        mask.wake(1, 0, |_| panic!("nobody is left"));
+    }
+
+    #[test]
+    fn a_bit_is_taken_once() {
+        let mask = mask();
+        mask.set(5);
+        assert!(mask.clear(5));
+        assert!(!mask.clear(5));
+    }
+}

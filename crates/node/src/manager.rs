@@ -1,0 +1,282 @@
+//! BindingManager: the slow operations of one open domain.
+
+use crate::array_buffer::{Mapping, detach_guard, has_shared};
+use crate::block::WORDS;
+use crate::error::{Result, closed, from_core, from_napi};
+use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions};
+use crate::session::{Isolate, Session};
+use millrace::{ErrorKind, PortQueue, QueueOptions, ShmManager};
+use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
+use napi::{Env, JsValue, check_status, sys};
+use napi_derive::napi;
+use std::os::fd::IntoRawFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An open domain.
+#[napi]
+#[derive(Debug)]
+pub struct BindingManager {
+    handle: u32,
+    slot: u32,
+    directory: String,
+    closed: bool,
+}
+
+#[napi]
+impl BindingManager {
+    /// Creates the domain or attaches to it.
+    #[napi(factory, catch_unwind)]
+    pub fn open(domain: String, options: BindingOpenOptions) -> Result<Self> {
+        let manager = ShmManager::open(&domain, &options.into()).map_err(from_core)?;
+        let (slot, directory) = (manager.slot() as u32, manager.directory().display().to_string());
+        let handle = Isolate::with(|isolate| isolate.add(Session::new(manager)));
+        Ok(Self { handle, slot, directory, closed: false })
+    }
+
+    fn session<T>(&self, f: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        if self.closed {
+            return Err(closed());
+        }
+        Isolate::with(|isolate| isolate.session(self.handle).ok_or_else(closed).and_then(f))
+    }
+
+    fn with_queue<T>(&self, queue: u32, f: impl FnOnce(&PortQueue) -> T) -> Result<Option<T>> {
+        let end: Option<Arc<PortQueue>> = self.session(|session| session.end(queue).map_err(from_core))?;
+        Ok(end.map(|end| f(&end)))
+    }
+
+    /// What names this manager in the command block.
+    #[napi(getter)]
+    pub fn handle(&self) -> u32 {
+        self.handle
+    }
+
+    /// Slot number of this participant.
+    #[napi(getter)]
+    pub fn participant(&self) -> u32 {
+        self.slot
+    }
+
+    /// Directory of the domain.
+    #[napi(getter)]
+    pub fn directory(&self) -> String {
+        self.directory.clone()
+    }
+
+    /// A handle for queue `name`. With options it is created or attached to, without it may not exist yet.
+    #[napi(catch_unwind)]
+    pub fn queue(&self, name: String, options: Option<BindingQueueOptions>) -> Result<u32> {
+        let options: Option<QueueOptions> = options.map(BindingQueueOptions::into_core).transpose()?;
+        self.session(|session| session.queue(&name, options.as_ref()).map_err(from_core))
+    }
+
+    /// The queue as it is; null while it does not exist or when it has been destroyed.
+    #[napi(catch_unwind)]
+    pub fn queue_info(&self, queue: u32) -> Result<Option<BindingQueueInfo>> {
+        let info =
+            self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| BindingQueueInfo::new(queue)))?;
+        Ok(info.flatten())
+    }
+
+    /// Says "no more".
+    #[napi(catch_unwind)]
+    pub fn close_queue(&self, queue: u32) -> Result<()> {
+        self.with_queue(queue, PortQueue::close).map(drop)
+    }
+
+    /// Removes the queue for everybody.
+    #[napi(catch_unwind)]
+    pub fn destroy_queue(&self, queue: u32) -> Result<()> {
+        self.with_queue(queue, PortQueue::destroy).map(drop)
+    }
+
+    /// Forgets the handle.
+    #[napi(catch_unwind)]
+    pub fn detach_queue(&self, queue: u32) -> Result<()> {
+        self.session(|session| {
+            session.armed.retain(|(armed, _)| *armed != queue);
+            if let Some(end) = session.queues.get_mut(queue as usize) {
+                end.detached = true;
+                end.queue = None;
+            }
+            Ok(())
+        })
+    }
+
+    /// A descriptor that becomes readable when this participant is rung; the caller closes it.
+    #[napi(catch_unwind)]
+    pub fn doorbell(&self) -> Result<i32> {
+        self.session(|session| session.manager.doorbell().map(IntoRawFd::into_raw_fd).map_err(from_core))
+    }
+
+    /// Blocks until this participant is rung (true) or the time is over. Arm first.
+    #[napi(catch_unwind)]
+    pub fn wait_sync(&self, timeout_ms: f64) -> Result<bool> {
+        let timeout = Duration::from_secs_f64(timeout_ms.clamp(0.0, 1e9) / 1e3);
+        self.session(|session| Ok(session.manager.park(session.sequence, timeout)))
+    }
+
+    /// The ArrayBuffers over pool segment `index`, with its number of buffers and their size in bytes.
+    #[napi(
+        catch_unwind,
+        ts_return_type = "{ payload: ArrayBufferLike; headers: ArrayBufferLike; count: number; stride: number }"
+    )]
+    pub fn segment<'env>(&self, env: &'env Env, index: u32) -> Result<Object<'env>> {
+        let raw = env.raw();
+        let (values, view) =
+            self.with_mapping(raw, index as usize, |mapping| Ok((mapping.values(raw)?, mapping.view()?)))?;
+        let object = (|| {
+            let mut object = Object::new(env)?;
+            for (name, value) in [("payload", values.0), ("headers", values.1)] {
+                // SAFETY: the value belongs to this env and this scope.
+                object.set_named_property(name, unsafe { Unknown::from_raw_unchecked(raw, value) })?;
+            }
+            object.set_named_property("count", view.count as u32)?;
+            object.set_named_property("stride", view.stride as u32)?;
+            Ok(object)
+        })();
+        object.map_err(|e: napi::Error| from_napi(&e))
+    }
+
+    fn with_mapping<T>(
+        &self,
+        env: sys::napi_env,
+        index: usize,
+        f: impl FnOnce(&mut Mapping) -> Result<T>,
+    ) -> Result<T> {
+        self.session(|session| {
+            if !session.mappings.contains_key(&index) {
+                let view = session.manager.segment(index).map_err(from_core)?;
+                session.mappings.insert(index, Mapping::new(env, view)?);
+            }
+            session.mappings.get_mut(&index).map_or_else(|| Err(closed()), f)
+        })
+    }
+
+    /// An ArrayBuffer of its own over the payload of buffer `id`.
+    #[napi(catch_unwind, ts_return_type = "ArrayBuffer")]
+    pub fn guard_view<'env>(&self, env: &'env Env, id: u32) -> Result<Unknown<'env>> {
+        let (segment, index) =
+            (id >> millrace::limits::INDEX_BITS, id & ((1 << millrace::limits::INDEX_BITS) - 1));
+        let raw = env.raw();
+        let value = self.with_mapping(raw, segment as usize, |mapping| mapping.guard(raw, index as usize))?;
+        // SAFETY: the value belongs to this env and this scope.
+        Ok(unsafe { Unknown::from_raw_unchecked(raw, value) })
+    }
+
+    /// Detaches a guard view.
+    #[napi(catch_unwind)]
+    pub fn guard_detach(
+        &self,
+        env: &Env,
+        #[napi(ts_arg_type = "ArrayBuffer")] view: Unknown<'_>,
+    ) -> Result<()> {
+        detach_guard(env.raw(), view.raw())
+    }
+
+    /// Who holds the buffers, when there are none left for `bytes` bytes.
+    #[napi(catch_unwind)]
+    pub fn explain_exhausted(&self, bytes: u32) -> Result<String> {
+        self.session(|session| Ok(session.manager.allocator().exhausted(bytes as usize).to_string()))
+    }
+
+    /// What the last hot operation with status Error died of.
+    #[napi(catch_unwind, ts_return_type = "{ code: string; message: string }")]
+    pub fn take_error<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let error = Isolate::with(|isolate| isolate.error.take())
+            .unwrap_or_else(|| millrace::Error::new(ErrorKind::Corrupt, "no error has been recorded"));
+        let object = (|| {
+            let mut object = Object::new(env)?;
+            object.set_named_property("code", error.kind().code())?;
+            object.set_named_property("message", error.to_string())?;
+            Ok(object)
+        })();
+        object.map_err(|e: napi::Error| from_napi(&e))
+    }
+
+    /// The domain as JSON.
+    #[napi(catch_unwind)]
+    pub fn snapshot(&self) -> Result<String> {
+        self.session(|session| {
+            session.manager.snapshot().map_err(from_core).map(|snapshot| to_json(&snapshot))
+        })
+    }
+
+    /// Recovery reports not taken yet, as JSON.
+    #[napi(catch_unwind)]
+    pub fn take_reports(&self) -> Result<String> {
+        self.session(|session| {
+            let reports = session.manager.reports_since(session.reports_seen);
+            session.reports_seen = reports.last().map_or(session.reports_seen, |report| report.sequence);
+            Ok(to_json(&reports))
+        })
+    }
+
+    /// Leaves the domain and cuts off every view. Idempotent.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self, env: &Env) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let session =
+            Isolate::with(|isolate| isolate.sessions.get_mut(self.handle as usize).and_then(Option::take));
+        if let Some(Session { manager, queues, mappings, .. }) = session {
+            drop(queues);
+            drop(manager);
+            mappings.into_values().for_each(|mapping| mapping.close(env.raw()));
+        }
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain data with string keys always serializes")
+}
+
+/// The command block of this isolate: an ArrayBuffer that stays where it is.
+#[napi(ts_return_type = "ArrayBuffer")]
+pub fn command_block(env: &Env) -> Result<Unknown<'_>> {
+    let raw = env.raw();
+    let made = (|| {
+        let (mut data, mut value, mut reference) =
+            (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: out-parameters of the right types.
+        check_status!(unsafe {
+            sys::napi_create_arraybuffer(raw, WORDS * 4, &raw mut data, &raw mut value)
+        })?;
+        // SAFETY: a strong reference keeps the words alive until the isolate ends.
+        check_status!(unsafe { sys::napi_create_reference(raw, value, 1, &raw mut reference) })?;
+        let words = NonNull::new(data.cast::<[u32; WORDS]>())
+            .ok_or_else(|| napi::Error::from_reason("the runtime gave no memory"))?;
+        Isolate::with(|isolate| isolate.set_block(words));
+        // The isolate's end is the managers' end, whatever JavaScript was doing (`worker.terminate()`, `process.exit()`).
+        env.add_env_cleanup_hook((), |()| Isolate::with(Isolate::end))?;
+        Ok(value)
+    })();
+    let value = made.map_err(|e: napi::Error| from_napi(&e))?;
+    // SAFETY: the value belongs to this env and this scope.
+    Ok(unsafe { Unknown::from_raw_unchecked(raw, value) })
+}
+
+/// What this build is, and what the runtime offers.
+#[napi(object, object_from_js = false)]
+#[derive(Debug)]
+pub struct BindingRuntimeInfo {
+    /// Version of the package.
+    pub version: String,
+    /// Whether segments are SharedArrayBuffers.
+    pub shared_array_buffer: bool,
+    /// Hash of the shared layout.
+    pub layout_hash: String,
+}
+
+/// What this build is, and what the runtime offers.
+#[napi]
+pub fn runtime_info() -> BindingRuntimeInfo {
+    BindingRuntimeInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        shared_array_buffer: has_shared(),
+        layout_hash: format!("{:016x}", millrace::header_field::HASH),
+    }
+}

@@ -1,0 +1,130 @@
+//! Options as JavaScript gives them.
+
+use crate::error::Result;
+use millrace::{Delivery, ErrorKind, Overflow, QueueOptions, ResolvedOptions};
+use napi_derive::napi;
+use std::time::Duration;
+
+/// How to open a domain; see `OpenOptions` of the core.
+#[napi(object, object_to_js = false)]
+#[derive(Debug, Default)]
+pub struct BindingOpenOptions {
+    /// Pool budget in bytes.
+    pub max_bytes: Option<f64>,
+    /// Whether the domain outlives its last participant.
+    pub persist: Option<bool>,
+    /// Name of this participant.
+    pub name: Option<String>,
+    /// Directory of all domains.
+    pub directory: Option<String>,
+    /// How long to wait for others who open or close the domain, in ms.
+    pub open_timeout_ms: Option<f64>,
+}
+
+impl From<BindingOpenOptions> for millrace::OpenOptions {
+    fn from(options: BindingOpenOptions) -> Self {
+        Self {
+            max_bytes: options.max_bytes.map(|bytes| bytes as u64),
+            persist: options.persist,
+            name: options.name,
+            directory: options.directory.map(Into::into),
+            timeout: options.open_timeout_ms.map(|ms| Duration::from_secs_f64(ms.clamp(0.0, 1e9) / 1e3)),
+        }
+    }
+}
+
+/// Options of a queue; see `QueueOptions` of the core. Enums as their numbers.
+#[napi(object, object_to_js = false)]
+#[derive(Debug, Default)]
+pub struct BindingQueueOptions {
+    /// Messages the queue holds.
+    pub capacity: Option<u32>,
+    /// 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest.
+    pub overflow: Option<u32>,
+    /// 0 at-most-once, 1 at-least-once.
+    pub delivery: Option<u32>,
+    /// Deliveries of one message before it is given up, 0 = unlimited.
+    pub max_deliveries: Option<u32>,
+    /// 0 = many, 1 = one.
+    pub producers: Option<u32>,
+    /// 0 = many, 1 = one.
+    pub consumers: Option<u32>,
+    /// Number of the message type, 0 = none.
+    pub type_id: Option<u32>,
+    /// Name of the codec.
+    pub codec: Option<String>,
+}
+
+impl BindingQueueOptions {
+    pub(crate) fn into_core(self) -> Result<QueueOptions> {
+        let unknown = |kind: ErrorKind, what: &str, value: u32| {
+            napi::Error::new(kind.code(), format!("queue option {what}: {value} is not supported"))
+        };
+        let overflow = self.overflow.map(|code| {
+            Overflow::from_code(code).ok_or_else(|| unknown(ErrorKind::InvalidArgument, "overflow", code))
+        });
+        let delivery = self.delivery.map(|code| match code {
+            0 => Ok(Delivery::AtMostOnce),
+            other => Err(unknown(ErrorKind::Unsupported, "delivery", other)),
+        });
+        if let Some(limit @ 1..) = self.max_deliveries {
+            return Err(unknown(ErrorKind::Unsupported, "maxDeliveries", limit));
+        }
+        Ok(QueueOptions {
+            capacity: self.capacity,
+            overflow: overflow.transpose()?,
+            delivery: delivery.transpose()?,
+            producers: self.producers,
+            consumers: self.consumers,
+            type_id: self.type_id,
+            codec: self.codec,
+        })
+    }
+}
+
+/// A queue as it is.
+#[napi(object, object_from_js = false)]
+#[derive(Debug)]
+pub struct BindingQueueInfo {
+    /// Name.
+    pub name: String,
+    /// Messages the queue holds.
+    pub capacity: u32,
+    /// 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest.
+    pub overflow: u32,
+    /// 0 at-most-once, 1 at-least-once.
+    pub delivery: u32,
+    /// Deliveries of one message before it is given up, 0 = unlimited.
+    pub max_deliveries: u32,
+    /// 0 = many, 1 = one.
+    pub producers: u32,
+    /// 0 = many, 1 = one.
+    pub consumers: u32,
+    /// Number of the message type, 0 = none.
+    pub type_id: u32,
+    /// Name of the codec, empty = none.
+    pub codec: String,
+    /// Messages in it now.
+    pub depth: u32,
+    /// Whether it takes no more messages.
+    pub closed: bool,
+}
+
+impl BindingQueueInfo {
+    pub(crate) fn new(queue: &millrace::PortQueue) -> Self {
+        let options: &ResolvedOptions = queue.options();
+        Self {
+            name: queue.name().to_owned(),
+            capacity: options.capacity,
+            overflow: options.overflow as u32,
+            delivery: options.delivery as u32,
+            max_deliveries: 0,
+            producers: options.producers,
+            consumers: options.consumers,
+            type_id: options.type_id,
+            codec: options.codec.clone(),
+            depth: queue.len() as u32,
+            closed: queue.is_closed(),
+        }
+    }
+}
