@@ -1,17 +1,17 @@
 //! Hot operations: no arguments, no results, everything in the command block.
 
 use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, REPORTS, STATUS, Status};
-use crate::session::{Isolate, Session};
-use millrace::{Buffer, ErrorKind, PortQueue, Received, SendOutcome, TakeOutcome};
+use crate::session::{Isolate, Parts, Scratch, Session};
+use millrace::{Buffer, ErrorKind, PortQueue, SendOutcome, TakeOutcome};
 use napi_derive::napi;
-use std::sync::Arc;
 
 /// Runs an operation on the session that the block names and leaves its status there.
-fn operate(f: impl FnOnce(&mut Block<'_>, &mut Session) -> millrace::Result<Status>) {
+#[inline]
+fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> millrace::Result<Status>) {
     Isolate::with(|isolate| {
-        let Some((mut block, sessions, error)) = isolate.parts() else { return };
+        let Some(Parts { mut block, scratch, sessions, error }) = isolate.parts() else { return };
         let session = sessions.get_mut(block.get(MANAGER) as usize).and_then(Option::as_mut);
-        let status = match session.map(|session| f(&mut block, session)) {
+        let status = match session.map(|session| f(&mut block, scratch, session)) {
             None => Status::ManagerClosed,
             Some(Ok(status)) => status,
             Some(Err(e)) => match e.kind() {
@@ -28,15 +28,13 @@ fn operate(f: impl FnOnce(&mut Block<'_>, &mut Session) -> millrace::Result<Stat
 }
 
 /// Runs an operation on the queue that the block names.
-fn on_queue(f: impl FnOnce(&mut Block<'_>, &PortQueue) -> millrace::Result<Status>) {
-    operate(|block, session| {
-        let queue: Option<Arc<PortQueue>> = session.end(block.get(QUEUE))?;
-        match queue {
-            Some(queue) => f(block, &queue),
-            None => {
-                block.set(COUNT, 0);
-                Ok(Status::NotFound)
-            }
+#[inline]
+fn on_queue(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &PortQueue) -> millrace::Result<Status>) {
+    operate(|block, scratch, session| match session.end(block.get(QUEUE))? {
+        Some(queue) => f(block, scratch, queue),
+        None => {
+            block.set(COUNT, 0);
+            Ok(Status::NotFound)
         }
     });
 }
@@ -44,11 +42,11 @@ fn on_queue(f: impl FnOnce(&mut Block<'_>, &PortQueue) -> millrace::Result<Statu
 /// Allocates COUNT buffers of BYTES bytes.
 #[napi(catch_unwind)]
 pub fn allocate() {
-    operate(|block, session| {
+    operate(|block, scratch, session| {
         let (wanted, bytes) = (block.count(), block.get(BYTES) as usize);
         block.set(COUNT, 0);
-        let mut ids = [0; BATCH_MAX];
-        let got = session.manager.allocator().allocate_ids(bytes, &mut ids[..wanted])?;
+        let ids = &mut scratch.ids[..wanted];
+        let got = session.allocator.allocate_ids(bytes, ids)?;
         for (index, id) in ids[..got].iter().enumerate() {
             block.describe(index, Buffer { id: *id, received: false }, 0);
         }
@@ -60,13 +58,13 @@ pub fn allocate() {
 /// Moves COUNT buffers into QUEUE.
 #[napi(catch_unwind)]
 pub fn send() {
-    on_queue(|block, queue| {
+    on_queue(|block, scratch, queue| {
         let count = block.count();
-        let mut buffers = [Buffer { id: 0, received: false }; BATCH_MAX];
-        for (index, buffer) in buffers[..count].iter_mut().enumerate() {
+        let buffers = &mut scratch.buffers[..count];
+        for (index, buffer) in buffers.iter_mut().enumerate() {
             *buffer = block.buffer(index);
         }
-        let (accepted, outcome) = queue.send(&buffers[..count]);
+        let (accepted, outcome) = queue.send(buffers);
         block.set(COUNT, accepted as u32);
         Ok(match outcome? {
             SendOutcome::Done => Status::Ok,
@@ -80,11 +78,10 @@ pub fn send() {
 /// Takes up to COUNT messages from QUEUE.
 #[napi(catch_unwind)]
 pub fn receive() {
-    on_queue(|block, queue| {
-        let wanted = block.count();
+    on_queue(|block, scratch, queue| {
+        let received = &mut scratch.received[..block.count()];
         block.set(COUNT, 0);
-        let mut received = [Received { buffer: Buffer { id: 0, received: true }, gap: 0 }; BATCH_MAX];
-        let (count, outcome) = queue.receive(&mut received[..wanted])?;
+        let (count, outcome) = queue.receive(received)?;
         for (index, message) in received[..count].iter().enumerate() {
             block.describe(index, message.buffer, message.gap);
         }
@@ -101,10 +98,10 @@ pub fn receive() {
 /// Gives COUNT references back.
 #[napi(catch_unwind)]
 pub fn release() {
-    operate(|block, session| {
+    operate(|block, _, session| {
         let (done, result) = {
             let buffers = (0..block.count()).map(|index| block.buffer(index));
-            session.manager.allocator().release_all(buffers)
+            session.allocator.release_all(buffers)
         };
         block.set(COUNT, done as u32);
         result.map(|()| Status::Ok)
@@ -114,10 +111,9 @@ pub fn release() {
 /// Adds a reference to each of COUNT buffers.
 #[napi(catch_unwind)]
 pub fn share() {
-    operate(|block, session| {
-        let allocator = session.manager.allocator();
+    operate(|block, _, session| {
         for index in 0..block.count() {
-            let shared = allocator.share(block.buffer(index))?;
+            let shared = session.allocator.share(block.buffer(index))?;
             block.describe(index, shared, 0);
         }
         Ok(Status::Ok)
@@ -127,7 +123,7 @@ pub fn share() {
 /// Refers to the next message of QUEUE and leaves it there.
 #[napi(catch_unwind)]
 pub fn peek() {
-    on_queue(|block, queue| {
+    on_queue(|block, _, queue| {
         let front = queue.peek()?;
         block.set(COUNT, front.is_some().into());
         Ok(match front {
@@ -145,7 +141,7 @@ pub fn peek() {
 /// Starts to wait for KIND at QUEUE.
 #[napi(catch_unwind)]
 pub fn arm() {
-    operate(|block, session| {
+    operate(|block, _, session| {
         let sleeps = session.arm(block.get(QUEUE), block.get(KIND))?;
         Ok(if sleeps { Status::Armed } else { Status::Ok })
     });
@@ -154,7 +150,7 @@ pub fn arm() {
 /// Ends a wait for KIND at QUEUE.
 #[napi(catch_unwind)]
 pub fn disarm() {
-    operate(|block, session| {
+    operate(|block, _, session| {
         session.disarm(block.get(QUEUE), block.get(KIND));
         Ok(Status::Ok)
     });
@@ -163,7 +159,7 @@ pub fn disarm() {
 /// After a ring: which waits may be over.
 #[napi(catch_unwind)]
 pub fn ready() {
-    operate(|block, session| {
+    operate(|block, _, session| {
         block.set(COUNT, 0);
         block.set(REPORTS, u32::from(session.manager.recoveries() != session.reports_seen));
         let ready = session.ready(BATCH_MAX)?;

@@ -11,7 +11,6 @@ use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
 use std::os::fd::IntoRawFd;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// An open domain.
@@ -43,8 +42,7 @@ impl BindingManager {
     }
 
     fn with_queue<T>(&self, queue: u32, f: impl FnOnce(&PortQueue) -> T) -> Result<Option<T>> {
-        let end: Option<Arc<PortQueue>> = self.session(|session| session.end(queue).map_err(from_core))?;
-        Ok(end.map(|end| f(&end)))
+        self.session(|session| Ok(session.end(queue).map_err(from_core)?.map(f)))
     }
 
     /// What names this manager in the command block.
@@ -179,7 +177,7 @@ impl BindingManager {
     /// Who holds the buffers, when there are none left for `bytes` bytes.
     #[napi(catch_unwind)]
     pub fn explain_exhausted(&self, bytes: u32) -> Result<String> {
-        self.session(|session| Ok(session.manager.allocator().exhausted(bytes as usize).to_string()))
+        self.session(|session| Ok(session.allocator.exhausted(bytes as usize).to_string()))
     }
 
     /// What the last hot operation with status Error died of.
@@ -209,7 +207,8 @@ impl BindingManager {
     pub fn take_reports(&self) -> Result<String> {
         self.session(|session| {
             let reports = session.manager.reports_since(session.reports_seen);
-            session.reports_seen = reports.last().map_or(session.reports_seen, |report| report.sequence);
+            session.reports_seen =
+                reports.last().map_or_else(|| session.manager.recoveries(), |last| last.sequence);
             Ok(to_json(&reports))
         })
     }
@@ -222,8 +221,8 @@ impl BindingManager {
         }
         let session =
             Isolate::with(|isolate| isolate.sessions.get_mut(self.handle as usize).and_then(Option::take));
-        if let Some(Session { manager, queues, mappings, .. }) = session {
-            drop(queues);
+        if let Some(Session { manager, allocator, queues, mappings, .. }) = session {
+            drop((queues, allocator));
             drop(manager);
             mappings.into_values().for_each(|mapping| mapping.close(env.raw()));
         }

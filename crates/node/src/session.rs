@@ -1,8 +1,8 @@
 //! What the binding keeps per isolate and per manager. One isolate runs on one thread, so this is thread-local state.
 
 use crate::array_buffer::Mapping;
-use crate::block::{Block, KIND_POOL, QUEUE_POOL, WORDS};
-use millrace::{Interest, PortQueue, QueueOptions, ShmManager};
+use crate::block::{BATCH_MAX, Block, KIND_POOL, QUEUE_POOL, WORDS};
+use millrace::{Buffer, Interest, PortQueue, QueueOptions, Received, SharedBufferAllocator, ShmManager};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) manager: ShmManager,
+    pub(crate) allocator: SharedBufferAllocator,
     pub(crate) queues: Vec<QueueEnd>,
     /// What somebody here waits for: (queue handle, kind).
     pub(crate) armed: Vec<(u32, u32)>,
@@ -31,14 +32,9 @@ pub(crate) struct QueueEnd {
 impl Session {
     pub(crate) fn new(manager: ShmManager) -> Self {
         let (sequence, reports_seen) = (manager.wake_sequence(), manager.recoveries());
-        Self {
-            manager,
-            queues: Vec::new(),
-            armed: Vec::new(),
-            sequence,
-            reports_seen,
-            mappings: HashMap::new(),
-        }
+        let allocator = manager.allocator();
+        let (queues, armed, mappings) = (Vec::new(), Vec::new(), HashMap::new());
+        Self { manager, allocator, queues, armed, sequence, reports_seen, mappings }
     }
 
     /// A handle for queue `name`, created with `options` if they are given.
@@ -72,14 +68,15 @@ impl Session {
     }
 
     /// The end behind `handle`, resolved if its queue exists by now.
-    pub(crate) fn end(&mut self, handle: u32) -> millrace::Result<Option<Arc<PortQueue>>> {
+    #[inline]
+    pub(crate) fn end(&mut self, handle: u32) -> millrace::Result<Option<&PortQueue>> {
         let Some(end) = self.queues.get_mut(handle as usize).filter(|end| !end.detached) else {
             return Ok(None);
         };
         if end.queue.is_none() {
             end.queue = self.manager.find_queue(&end.name)?;
         }
-        Ok(end.queue.clone())
+        Ok(end.queue.as_deref())
     }
 
     /// Starts to wait; `false`: no need to.
@@ -156,11 +153,36 @@ fn interest(kind: u32) -> Interest {
     if kind == crate::block::KIND_SPACE { Interest::Space } else { Interest::Data }
 }
 
+/// Room for one batch, kept so that no call has to clear it.
+pub(crate) struct Scratch {
+    pub(crate) ids: [u32; BATCH_MAX],
+    pub(crate) buffers: [Buffer; BATCH_MAX],
+    pub(crate) received: [Received; BATCH_MAX],
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        let buffer = Buffer { id: 0, received: false };
+        let received = Received { buffer, gap: 0 };
+        Self { ids: [0; BATCH_MAX], buffers: [buffer; BATCH_MAX], received: [received; BATCH_MAX] }
+    }
+}
+
+/// What a hot operation works with.
+pub(crate) struct Parts<'a> {
+    pub(crate) block: Block<'a>,
+    pub(crate) scratch: &'a mut Scratch,
+    pub(crate) sessions: &'a mut Vec<Option<Session>>,
+    pub(crate) error: &'a mut Option<millrace::Error>,
+}
+
 /// Everything of one isolate.
 #[derive(Default)]
 pub(crate) struct Isolate {
     /// The words behind the command block, owned by its ArrayBuffer; null until somebody asked for it.
     block: Option<std::ptr::NonNull<[u32; WORDS]>>,
+    /// Where hot operations lay out their batches.
+    scratch: Scratch,
     /// Open managers by handle.
     pub(crate) sessions: Vec<Option<Session>>,
     /// What the last operation that answered `Status::Error` died of.
@@ -179,15 +201,15 @@ impl Isolate {
         self.block = Some(block);
     }
 
-    /// The block and the sessions.
-    pub(crate) fn parts(
-        &mut self,
-    ) -> Option<(Block<'_>, &mut Vec<Option<Session>>, &mut Option<millrace::Error>)> {
+    /// Everything a hot operation needs; `None` before the command block exists.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> Option<Parts<'_>> {
         let mut block = self.block?;
         // SAFETY: the words live as long as the isolate (a strong reference keeps their ArrayBuffer), and JavaScript
         // does not run while native code does.
         let words = unsafe { block.as_mut() };
-        Some((Block(words), &mut self.sessions, &mut self.error))
+        let Self { scratch, sessions, error, .. } = self;
+        Some(Parts { block: Block(words), scratch, sessions, error })
     }
 
     pub(crate) fn add(&mut self, session: Session) -> u32 {

@@ -1,0 +1,251 @@
+//! Several processes, and `kill -9` at random moments. Every buffer is accounted for.
+#![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
+
+mod support;
+
+use millrace::{Interest, Overflow, QueueOptions, SendOutcome, ShmManager, TakeOutcome};
+use std::io::{BufRead, BufReader, Write};
+use std::process::Child;
+use std::time::{Duration, Instant};
+use support::{Isolated, child, leave, role};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn options(capacity: u32, overflow: Overflow) -> QueueOptions {
+    QueueOptions { capacity: Some(capacity), overflow: Some(overflow), ..QueueOptions::default() }
+}
+
+fn used(shm: &ShmManager) -> u64 {
+    shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
+}
+
+/// Waits for the sentinel to have recovered `count` deaths in all.
+fn await_recoveries(shm: &ShmManager, count: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut sequence = shm.wake_sequence();
+    while shm.recoveries() < count {
+        assert!(Instant::now() < deadline, "{} recoveries, {count} wanted", shm.recoveries());
+        // Recovery rings everybody.
+        shm.park(sequence, Duration::from_millis(200));
+        sequence = shm.wake_sequence();
+    }
+}
+
+fn say(word: &str) {
+    println!("{word}");
+    std::io::stdout().flush().unwrap();
+}
+
+/// Reads lines of a child until one contains `word`.
+fn hear(reader: &mut impl BufRead, word: &str) {
+    let mut line = String::new();
+    while !line.contains(word) {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "the child ended before it said {word}");
+    }
+}
+
+fn started(test: &str, role: &str, isolated: &Isolated) -> Child {
+    let mut child = child(test, role, isolated, &[]);
+    hear(&mut BufReader::new(child.stdout.as_mut().unwrap()), "ready");
+    child
+}
+
+fn produce(shm: &ShmManager, overflow: Overflow) {
+    let queue = shm.port_queue("q", &options(64, overflow)).unwrap();
+    say("ready");
+    for i in 0.. {
+        let Ok(mut buffer) = shm.allocate(64 << (i % 5)) else {
+            std::thread::yield_now();
+            continue;
+        };
+        buffer.set_sequence(i);
+        let mut pending = Some(buffer);
+        while let Some(buffer) = pending.take() {
+            match queue.try_send(buffer).unwrap() {
+                Ok(()) => {}
+                Err((SendOutcome::Full, back)) => {
+                    queue.wait(Interest::Space, Duration::from_millis(50));
+                    pending = Some(back);
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn consume(shm: &ShmManager, overflow: Overflow) {
+    let queue = shm.port_queue("q", &options(64, overflow)).unwrap();
+    say("ready");
+    let mut kept = Vec::new();
+    loop {
+        match queue.try_receive().unwrap() {
+            (Some(buffer), _) => {
+                kept.push(buffer);
+                kept.truncate(7);
+            }
+            (None, TakeOutcome::Empty) => {
+                kept.clear();
+                queue.wait(Interest::Data, Duration::from_millis(50));
+            }
+            (None, _) => return,
+        }
+    }
+}
+
+#[test]
+fn random_kills_lose_and_leak_nothing() {
+    const NAME: &str = "random_kills_lose_and_leak_nothing";
+    let policy = |n: u64| [Overflow::Block, Overflow::DropOldest, Overflow::Latest, Overflow::DropNewest][n as usize % 4];
+    if let Some((role, isolated)) = role() {
+        let shm = isolated.open();
+        let (what, overflow) = role.split_once(' ').unwrap();
+        let overflow = policy(overflow.parse().unwrap());
+        if what == "produce" { produce(&shm, overflow) } else { consume(&shm, overflow) }
+        drop(shm);
+        return leave(isolated);
+    }
+    for round in 0..4 {
+        let isolated = Isolated::new("kills");
+        let shm = isolated.open();
+        let queue = shm.port_queue("q", &options(64, policy(round))).unwrap();
+        let roles = ["produce", "produce", "consume", "consume"].map(|what| format!("{what} {round}"));
+        let mut children: Vec<_> = roles.iter().map(|role| started(NAME, role, &isolated)).collect();
+        let mut state = 0x2545_f491_u32.wrapping_add(round as u32);
+        let mut stall = Duration::ZERO;
+        let kills = 25;
+        for kill in 1..=kills {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let pause = Instant::now() + Duration::from_micros(u64::from(state >> 18));
+            // Our own operations meanwhile show how long a survivor is held up.
+            while Instant::now() < pause {
+                let before = Instant::now();
+                drop(shm.allocate(100));
+                stall = stall.max(before.elapsed());
+            }
+            let victim = (state >> 8) as usize % children.len();
+            children[victim].kill().unwrap();
+            children[victim].wait().unwrap();
+            await_recoveries(&shm, kill);
+            children[victim] = started(NAME, &roles[victim], &isolated);
+        }
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        await_recoveries(&shm, kills + 4);
+        let mut left = 0;
+        while let (Some(_), _) = queue.try_receive().unwrap() {
+            left += 1;
+        }
+        assert!(left <= 64, "{left}");
+        assert_eq!(used(&shm), 0, "policy {:?}: {:#?}", policy(round), shm.snapshot().unwrap());
+        let snapshot = shm.snapshot().unwrap();
+        let q = &snapshot.queues[0];
+        println!("{:?}: {} sent, {} dropped, longest stall {stall:?}", policy(round), q.sent, q.dropped);
+        assert_eq!(q.sent, q.received);
+        assert!(q.sent > 1000, "the children did work: {}", q.sent);
+        drop((queue, shm));
+        isolated.assert_gone();
+    }
+}
+
+#[test]
+fn a_death_is_reported_with_exact_numbers() {
+    const NAME: &str = "a_death_is_reported_with_exact_numbers";
+    if let Some((_, isolated)) = role() {
+        let shm = isolated.open();
+        let queue = shm.find_queue("q").unwrap().unwrap();
+        let _own: Vec<_> = (0..5).map(|_| shm.allocate(100).unwrap()).collect();
+        let _received: Vec<_> = (0..3).map(|_| queue.try_receive().unwrap().0.unwrap()).collect();
+        say("ready");
+        std::thread::park();
+        return leave(isolated);
+    }
+    let isolated = Isolated::new("report");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(8, Overflow::Block)).unwrap();
+    for _ in 0..4 {
+        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+    }
+    let mut child = started(NAME, "hold", &isolated);
+    let pid = child.id();
+    assert_eq!(used(&shm), 4 + 5);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    await_recoveries(&shm, 1);
+    let reports = shm.reports_since(0);
+    assert_eq!(reports.len(), 1);
+    let report = &reports[0];
+    assert_eq!((report.pid, report.freed, report.lost, report.redelivered), (pid, 8, 3, 0));
+    assert_eq!(used(&shm), 1, "the fourth message is still queued");
+    assert!(shm.reports_since(1).is_empty());
+}
+
+#[test]
+fn a_domain_whose_last_participant_was_killed_is_found_repaired() {
+    const NAME: &str = "a_domain_whose_last_participant_was_killed_is_found_repaired";
+    if let Some((_, isolated)) = role() {
+        let shm = isolated.open();
+        let queue = shm.port_queue("q", &options(8, Overflow::Block)).unwrap();
+        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        let _held = shm.allocate(100).unwrap();
+        say("ready");
+        std::thread::park();
+        return leave(isolated);
+    }
+    let isolated = Isolated::new("alone");
+    let mut child = started(NAME, "die", &isolated);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!isolated.objects().is_empty());
+    let shm = isolated.open();
+    await_recoveries(&shm, 1);
+    let queue = shm.find_queue("q").unwrap().expect("a crash of everybody keeps what was queued");
+    assert_eq!(used(&shm), 1);
+    assert!(queue.try_receive().unwrap().0.is_some());
+    drop((queue, shm));
+    isolated.assert_gone();
+}
+
+#[test]
+fn a_parked_waiter_is_woken_by_another_process_and_its_death_harms_nobody() {
+    const NAME: &str = "a_parked_waiter_is_woken_by_another_process_and_its_death_harms_nobody";
+    if let Some((_, isolated)) = role() {
+        let shm = isolated.open();
+        let queue = shm.find_queue("q").unwrap().unwrap();
+        let back = shm.find_queue("back").unwrap().unwrap();
+        say("ready");
+        while queue.wait(Interest::Data, PATIENCE) {
+            if let (Some(buffer), _) = queue.try_receive().unwrap() {
+                back.try_send(buffer).unwrap().unwrap();
+            }
+        }
+        return leave(isolated);
+    }
+    let isolated = Isolated::new("parked");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(8, Overflow::Block)).unwrap();
+    let back = shm.port_queue("back", &options(8, Overflow::Block)).unwrap();
+    let mut children = [started(NAME, "echo", &isolated), started(NAME, "echo", &isolated)];
+    let echo = |count: u64| {
+        for i in 0..count {
+            let mut buffer = shm.allocate(8).unwrap();
+            buffer.set_sequence(i);
+            queue.try_send(buffer).unwrap().unwrap();
+            assert!(back.wait(Interest::Data, PATIENCE), "message {i} did not come back");
+            assert_eq!(back.try_receive().unwrap().0.unwrap().sequence(), i);
+        }
+    };
+    echo(2000);
+    children[0].kill().unwrap();
+    children[0].wait().unwrap();
+    // No waiting for the recovery here: the dead waiter's bit must not swallow a wake for ever.
+    echo(2000);
+    await_recoveries(&shm, 1);
+    echo(100);
+    children[1].kill().unwrap();
+    children[1].wait().unwrap();
+    await_recoveries(&shm, 2);
+    assert_eq!(used(&shm), 0);
+}
