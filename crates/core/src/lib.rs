@@ -15,16 +15,19 @@
 //! bytes[0] = 42;
 //! frames.try_send(frame)?.expect("the queue is empty");
 //!
-//! let (frame, _) = frames.try_receive()?;
+//! let frame = frames.try_receive()?.0.expect("one was sent");
 //! // SAFETY: it was moved, not shared: nobody else has it.
-//! assert_eq!(unsafe { frame.unwrap().bytes() }[0], 42);
+//! let bytes = unsafe { frame.bytes() };
+//! assert_eq!(bytes[0], 42);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! Map, from the bottom up: [`limits`], [`error`], `sync` (the door to atomics) → `layout` (what lies where), `wait`, `liveness` →
-//! `segment` (named memory) → `registry` (participants, directory) → `pool`, `queue` → `recovery`, `stats` → `manager`.
+//! `segment` (named memory) → `pool` (tables of buffers) → `registry` (participants, directory) → `buffer` (allocate, release) → `queue` →
+//! `recovery`, `stats` → `manager`.
 
+mod buffer;
 mod error;
 pub mod limits;
 
@@ -41,15 +44,15 @@ mod stats;
 mod sync;
 mod wait;
 
+pub use buffer::{Buffer, BufferPtr, SharedBufferAllocator};
 pub use error::{Error, ErrorKind, Result};
 pub use manager::{OpenOptions, ShmManager};
-pub use pool::{Buffer, BufferPtr, SharedBufferAllocator};
 pub use queue::{
     Delivery, Interest, Overflow, PortQueue, QueueOptions, Received, ResolvedOptions, SendOutcome,
     TakeOutcome,
 };
 pub use recovery::RecoveryReport;
-pub use segment_view::{SegmentView, header_field};
+pub use segment_view::{SegmentView, header_field, layout_facts};
 pub use stats::{ParticipantSnapshot, PoolSnapshot, QueueSnapshot, Snapshot};
 
 #[cfg(not(unix))]

@@ -1,9 +1,9 @@
 //! ShmManager: joins a domain and hands out allocators and queues. The composition root of this crate.
 
+use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::PARTICIPANT_ACTIVE;
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
-use crate::pool::{Buffer, BufferPtr, SharedBufferAllocator};
 use crate::queue::{PortQueue, QueueOptions, attach, attach_or_create};
 use crate::recovery::{RecoveryReport, Sentinel, Sweep, reports_since, sweep};
 use crate::registry::{Domain, Participant};
@@ -58,7 +58,15 @@ impl ShmManager {
         let base = base_dir(options.directory.as_deref());
         let deadline = Instant::now() + options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
         let lock = DomainLock::take(&base, name, deadline)?;
-        let domain = Arc::new(open_domain(&base, name, options)?);
+        let domain = match open_domain(&base, name, options) {
+            Ok(domain) => Arc::new(domain),
+            Err(error) => {
+                if !base.join(name).exists() {
+                    lock.remove();
+                }
+                return Err(error);
+            }
+        };
         let label = options.name.clone().unwrap_or_else(|| format!("process {}", std::process::id()));
         let joined = Participant::join(Arc::clone(&domain), &label).or_else(|error| {
             // The table may be full of dead participants.

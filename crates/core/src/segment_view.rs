@@ -1,6 +1,6 @@
 //! What a language binding needs to cut views of its own: addresses, geometry and the offsets of the header fields.
 
-use crate::layout::{BufferHeader, LAYOUT_HASH};
+use crate::layout::{BufferHeader, FACTS, LAYOUT_HASH};
 use crate::pool::Pool;
 use crate::segment::Segment;
 use core::mem::offset_of;
@@ -20,9 +20,14 @@ pub struct SegmentView {
     pub stride: usize,
 }
 
+// SAFETY: addresses of shared memory that stays mapped as long as the view lives; whoever uses them upholds the rest.
+unsafe impl Send for SegmentView {}
+// SAFETY: as above; nothing changes through a shared reference.
+unsafe impl Sync for SegmentView {}
+
 /// Byte offsets of the fields of a buffer header that a binding may touch.
 pub mod header_field {
-    use super::{BufferHeader, LAYOUT_HASH, offset_of};
+    use super::{BufferHeader, offset_of};
 
     /// Bytes of one header.
     pub const BYTES: usize = size_of::<BufferHeader>();
@@ -44,8 +49,11 @@ pub mod header_field {
     pub const TYPE_ID: usize = offset_of!(BufferHeader, type_id);
     /// u32: 0 none, 1 absolute, 2 relative, 3 sample index.
     pub const TIMESTAMP_KIND: usize = offset_of!(BufferHeader, timestamp_kind);
-    /// Hash of the whole shared layout: processes with the same hash can share a domain.
-    pub const HASH: u64 = LAYOUT_HASH;
+}
+
+/// Every size and offset of the shared layout by name, and the hash over them: processes with the same hash can share a domain.
+pub fn layout_facts() -> (&'static [(&'static str, usize)], u64) {
+    (FACTS, LAYOUT_HASH)
 }
 
 impl SegmentView {

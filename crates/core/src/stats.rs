@@ -3,9 +3,9 @@
 use crate::error::Result;
 use crate::layout::{RING_OPEN, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
-use crate::pool::{Held, Pool};
+use crate::pool::Pool;
 use crate::queue::RingView;
-use crate::registry::{Domain, Participant};
+use crate::registry::Domain;
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -149,18 +149,9 @@ fn participants(domain: &Domain, pools: &[&Pool]) -> Vec<ParticipantSnapshot> {
         started_at_ms: p.started_ms.load(Ordering::Relaxed),
         sent: p.counters.sent.load(Ordering::Relaxed),
         received: p.counters.received.load(Ordering::Relaxed),
-        held: held_by(pools, slot, |_| true),
+        held: pools.iter().map(|pool| pool.held_by(slot)).sum(),
     };
     domain.active().map(snapshot).collect()
-}
-
-/// References participant `slot` holds in the pools that `which` picks.
-fn held_by(pools: &[&Pool], slot: usize, which: impl Fn(&Pool) -> bool) -> u64 {
-    let pools = pools.iter().filter(|pool| which(pool));
-    pools
-        .flat_map(|pool| pool.row(slot))
-        .map(|e| u64::from(Held::from_bits(e.load(Ordering::Relaxed)).total()))
-        .sum()
 }
 
 fn size_classes(domain: &Domain, pools: &[&Pool]) -> Vec<PoolSnapshot> {
@@ -215,52 +206,4 @@ fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
         })
     };
     (0..domain.directory().len()).filter_map(snapshot).collect()
-}
-
-/// Why an allocation of `bytes` bytes found nothing: the budget, and who holds what of that size.
-pub(crate) fn explain_exhausted(domain: &Domain, bytes: usize) -> String {
-    let pools = domain.all_pools().unwrap_or_default();
-    let enough = |pool: &Pool| pool.geometry.buffer_bytes >= bytes;
-    let (mut used, mut buffers) = (0, 0);
-    for pool in pools.iter().filter(|pool| enough(pool)) {
-        used += u64::from(pool.used());
-        buffers += pool.geometry.count;
-    }
-    let holder = |(slot, p): (usize, &crate::layout::ParticipantSlot)| {
-        let held = held_by(&pools, slot, enough);
-        let pid = p.pid.load(Ordering::Relaxed);
-        (held > 0).then(|| format!("{:?} (process {pid}) holds {held}", p.name.get()))
-    };
-    let holders: Vec<_> = domain.active().filter_map(holder).collect();
-    let queued: Vec<_> = queues(domain)
-        .into_iter()
-        .filter(|q| q.depth > 0)
-        .map(|q| format!("queue {:?} holds {}", q.name, q.depth))
-        .collect();
-    format!(
-        "domain {:?} has no buffer of {bytes} bytes left: {used} of {buffers} large enough are in use and maxBytes {} is spent; {}",
-        domain.name,
-        domain.registry().max_bytes.load(Ordering::Relaxed),
-        [holders, queued].concat().join(", "),
-    )
-}
-
-impl Participant {
-    /// References this participant holds, of any kind.
-    pub(crate) fn held(&self) -> Vec<(u32, Held)> {
-        let pools = self.domain.all_pools().unwrap_or_default();
-        let of = |pool: &&Pool| {
-            let segment = pool.index;
-            let entry = move |(index, e): (usize, &crate::sync::AtomicU32)| {
-                (crate::layout::buffer_id(segment, index), Held::from_bits(e.load(Ordering::Relaxed)))
-            };
-            pool.row(self.slot)
-                .iter()
-                .enumerate()
-                .map(entry)
-                .filter(|(_, h)| h.total() > 0)
-                .collect::<Vec<_>>()
-        };
-        pools.iter().flat_map(of).collect()
-    }
 }

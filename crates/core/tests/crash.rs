@@ -96,12 +96,18 @@ fn consume(shm: &ShmManager, overflow: Overflow) {
 #[test]
 fn random_kills_lose_and_leak_nothing() {
     const NAME: &str = "random_kills_lose_and_leak_nothing";
-    let policy = |n: u64| [Overflow::Block, Overflow::DropOldest, Overflow::Latest, Overflow::DropNewest][n as usize % 4];
+    let policy = |n: u64| {
+        [Overflow::Block, Overflow::DropOldest, Overflow::Latest, Overflow::DropNewest][n as usize % 4]
+    };
     if let Some((role, isolated)) = role() {
         let shm = isolated.open();
         let (what, overflow) = role.split_once(' ').unwrap();
         let overflow = policy(overflow.parse().unwrap());
-        if what == "produce" { produce(&shm, overflow) } else { consume(&shm, overflow) }
+        if what == "produce" {
+            produce(&shm, overflow)
+        } else {
+            consume(&shm, overflow)
+        }
         drop(shm);
         return leave(isolated);
     }

@@ -48,6 +48,24 @@ pub enum Status {
     Error = 11,
 }
 
+impl Status {
+    /// Every status, for generators.
+    pub const ALL: [Self; 12] = [
+        Self::Ok,
+        Self::Empty,
+        Self::Full,
+        Self::Closed,
+        Self::Destroyed,
+        Self::NotFound,
+        Self::Exhausted,
+        Self::NotHeld,
+        Self::TooLarge,
+        Self::ManagerClosed,
+        Self::Armed,
+        Self::Error,
+    ];
+}
+
 /// The words of one isolate's block.
 #[derive(Debug)]
 pub(crate) struct Block<'a>(pub(crate) &'a mut [u32; WORDS]);

@@ -276,6 +276,6 @@ pub fn runtime_info() -> BindingRuntimeInfo {
     BindingRuntimeInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         shared_array_buffer: has_shared(),
-        layout_hash: format!("{:016x}", millrace::header_field::HASH),
+        layout_hash: format!("{:016x}", millrace::layout_facts().1),
     }
 }

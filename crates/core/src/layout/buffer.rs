@@ -67,7 +67,7 @@ impl PoolGeometry {
         if count == 0 || count > MAX_BUFFERS_PER_SEGMENT || !page_bytes.is_power_of_two() {
             return None;
         }
-        if buffer_bytes < crate::limits::MIN_BUFFER_BYTES || buffer_bytes > crate::limits::MAX_BUFFER_BYTES {
+        if !(crate::limits::MIN_BUFFER_BYTES..=crate::limits::MAX_BUFFER_BYTES).contains(&buffer_bytes) {
             return None;
         }
         let bitmap = page_bytes.max(size_of::<PoolHeader>());

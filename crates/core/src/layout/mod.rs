@@ -44,52 +44,60 @@ pub(crate) struct SegmentHeader {
     pub(crate) page_bytes: AtomicU64,
 }
 
-/// Hash over every size and offset that another process relies on. Two builds with the same hash can share a domain.
+/// Every size, offset and limit that another process relies on.
+pub(crate) const FACTS: &[(&str, usize)] = &[
+    // Raised when the meaning of something changes without any number below changing.
+    ("protocol revision", 1),
+    ("SegmentHeader", size_of::<SegmentHeader>()),
+    ("SegmentHeader.ready", offset_of!(SegmentHeader, ready)),
+    ("Registry", REGISTRY_BYTES),
+    ("Registry.recovering", offset_of!(Registry, recovering)),
+    ("Registry.directory_waiters", offset_of!(Registry, directory_waiters)),
+    ("Registry.pool_waiters", offset_of!(Registry, pool_waiters)),
+    ("Registry.segments", offset_of!(Registry, segments)),
+    ("Registry.reports", offset_of!(Registry, reports)),
+    ("Registry.participants", offset_of!(Registry, participants)),
+    ("Registry.directory", offset_of!(Registry, directory)),
+    ("ParticipantSlot", size_of::<ParticipantSlot>()),
+    ("ParticipantSlot.lanes", offset_of!(ParticipantSlot, lanes)),
+    ("ParticipantSlot.wake", offset_of!(ParticipantSlot, wake)),
+    ("ParticipantSlot.counters", offset_of!(ParticipantSlot, counters)),
+    ("DirectoryEntry", size_of::<DirectoryEntry>()),
+    ("DirectoryEntry.ring", offset_of!(DirectoryEntry, ring)),
+    ("SegmentEntry", size_of::<SegmentEntry>()),
+    ("ReportRecord", size_of::<ReportRecord>()),
+    ("PoolHeader", size_of::<PoolHeader>()),
+    ("PoolHeader.rows_ready", offset_of!(PoolHeader, rows_ready)),
+    ("BufferHeader", size_of::<BufferHeader>()),
+    ("BufferHeader.refs", offset_of!(BufferHeader, refs)),
+    ("BufferHeader.length", offset_of!(BufferHeader, length)),
+    ("BufferHeader.timestamp", offset_of!(BufferHeader, timestamp)),
+    ("BufferHeader.kind", offset_of!(BufferHeader, kind)),
+    ("RingHeader", size_of::<RingHeader>()),
+    ("RingHeader.state", offset_of!(RingHeader, state)),
+    ("RingHeader.head", offset_of!(RingHeader, head)),
+    ("RingHeader.tail", offset_of!(RingHeader, tail)),
+    ("RingHeader.data_waiters", offset_of!(RingHeader, data_waiters)),
+    ("RingHeader.space_waiters", offset_of!(RingHeader, space_waiters)),
+    ("RingHeader.dropped", offset_of!(RingHeader, dropped)),
+    ("Slot owner shift", queue::SLOT_OWNER_SHIFT as usize),
+    ("Slot state shift", queue::SLOT_STATE_SHIFT as usize),
+    ("Slot cycle shift", queue::SLOT_CYCLE_SHIFT as usize),
+    ("MAX_PARTICIPANTS", crate::limits::MAX_PARTICIPANTS),
+    ("MAX_QUEUES", crate::limits::MAX_QUEUES),
+    ("MAX_SEGMENTS", crate::limits::MAX_SEGMENTS),
+    ("INDEX_BITS", crate::limits::INDEX_BITS as usize),
+    ("LANES", crate::limits::LANES),
+    ("big endian", cfg!(target_endian = "big") as usize),
+];
+
+/// Hash over [`FACTS`]. Two builds with the same hash can share a domain.
 pub(crate) const LAYOUT_HASH: u64 = {
-    const FACTS: &[usize] = &[
-        1, // protocol revision: raise it when meaning changes without any size changing
-        size_of::<SegmentHeader>(),
-        offset_of!(SegmentHeader, ready),
-        REGISTRY_BYTES,
-        size_of::<Registry>(),
-        offset_of!(Registry, recovering),
-        offset_of!(Registry, segments),
-        offset_of!(Registry, reports),
-        offset_of!(Registry, participants),
-        offset_of!(Registry, directory),
-        size_of::<ParticipantSlot>(),
-        offset_of!(ParticipantSlot, lanes),
-        offset_of!(ParticipantSlot, wake),
-        size_of::<DirectoryEntry>(),
-        size_of::<SegmentEntry>(),
-        size_of::<ReportRecord>(),
-        size_of::<PoolHeader>(),
-        offset_of!(PoolHeader, rows_ready),
-        size_of::<BufferHeader>(),
-        offset_of!(BufferHeader, length),
-        offset_of!(BufferHeader, timestamp),
-        offset_of!(BufferHeader, kind),
-        size_of::<RingHeader>(),
-        offset_of!(RingHeader, head),
-        offset_of!(RingHeader, tail),
-        offset_of!(RingHeader, data_waiters),
-        offset_of!(RingHeader, space_waiters),
-        offset_of!(RingHeader, dropped),
-        queue::SLOT_OWNER_SHIFT as usize,
-        queue::SLOT_STATE_SHIFT as usize,
-        queue::SLOT_CYCLE_SHIFT as usize,
-        crate::limits::MAX_PARTICIPANTS,
-        crate::limits::MAX_QUEUES,
-        crate::limits::MAX_SEGMENTS,
-        crate::limits::INDEX_BITS as usize,
-        crate::limits::LANES,
-        cfg!(target_endian = "big") as usize,
-    ];
     // FNV-1a, 64 bit.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut i = 0;
     while i < FACTS.len() {
-        hash = (hash ^ FACTS[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        hash = (hash ^ FACTS[i].1 as u64).wrapping_mul(0x0100_0000_01b3);
         i += 1;
     }
     hash | 1 // never 0, which means "not ready"

@@ -3,9 +3,10 @@
 use super::port_queue::PortQueue;
 use super::ring::Ring;
 use super::{QueueOptions, ResolvedOptions};
+use crate::buffer::{Buffer, SharedBufferAllocator, not_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{KIND_RING, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, ring_bytes, split_id};
-use crate::pool::{Buffer, Pool, SharedBufferAllocator};
+use crate::pool::Pool;
 use crate::registry::{Listed, Participant};
 use crate::segment::{View, open_lock_file, validate_name};
 use crate::sync::{AtomicU64, Ordering};
@@ -151,7 +152,7 @@ fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) 
     let buffer = Buffer { id: ids[0], received: false };
     let (segment, index) = split_id(buffer.id);
     let made = (|| {
-        let pool = participant.pool(segment)?.ok_or_else(|| crate::pool::not_held(buffer))?;
+        let pool = participant.pool(segment)?.ok_or_else(|| not_held(buffer))?;
         let start = pool.payload(index);
         // SAFETY: the buffer has `bytes` bytes at least and is ours alone; zeros are an empty ring.
         unsafe { start.write_bytes(0, bytes) };
@@ -166,7 +167,7 @@ fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) 
         let _pin = participant.pin()?;
         pool.try_ref(index); // the directory's reference; ours keeps the buffer from being freed
         let listed = participant.domain.list(entry);
-        let (view, options) = RingView::new(pool, index)?.ok_or_else(|| crate::pool::not_held(buffer))?;
+        let (view, options) = RingView::new(pool, index)?.ok_or_else(|| not_held(buffer))?;
         Ok(PortQueue::new(Arc::clone(participant), name, listed, view, options))
     })();
     match made {
@@ -194,15 +195,15 @@ impl PortQueue {
     /// Removes the queue for everybody: its name is free, its messages go back to the pool, every waiter ends. Idempotent.
     pub fn destroy(&self) {
         self.header().state.swap(RING_DESTROYED, Ordering::SeqCst);
-        let (segment, index) = split_id(self.listed().ring);
-        if let Ok(Some(pool)) = self.participant().pool(segment)
-            && let Ok(_pin) = self.participant().pin()
+        let (segment, index) = split_id(self.listed.ring);
+        if let Ok(Some(pool)) = self.participant.pool(segment)
+            && let Ok(_pin) = self.participant.pin()
         {
-            unlist(self.participant(), pool, index, self.listed());
+            unlist(&self.participant, pool, index, self.listed);
         }
         self.drain();
         self.wake_all();
-        self.participant().domain.ring_everybody();
+        self.participant.domain.ring_everybody();
     }
 
     /// Whether the queue has been closed or destroyed.

@@ -7,7 +7,10 @@
 mod lifecycle;
 mod options;
 mod port_queue;
+mod receive;
 mod ring;
+mod send;
+mod waiting;
 
 pub use options::{Delivery, Overflow, QueueOptions, ResolvedOptions};
 pub use port_queue::{Interest, PortQueue, Received, SendOutcome, TakeOutcome};

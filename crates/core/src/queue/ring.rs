@@ -86,14 +86,24 @@ impl<'a> Ring<'a> {
         None
     }
 
-    /// Takes the first message from `*position` on for participant `owner` and leaves the next position there; `None`: empty.
-    pub(crate) fn pop(&self, position: &mut u64, owner: u32) -> Option<Taken> {
+    /// Takes the first message from `*position` on for participant `owner` and leaves the next position there; `None`: empty, or
+    /// `admit` refused its buffer id, which leaves the message where it is.
+    #[inline]
+    pub(crate) fn pop(
+        &self,
+        position: &mut u64,
+        owner: u32,
+        mut admit: impl FnMut(u32) -> bool,
+    ) -> Option<Taken> {
         for _ in 0..RING_TRIES_MAX {
             let word = self.slot(*position);
             // SYNC Q4 (acquire), pairs with Q3 (release): message and payload are visible.
             let seen = Slot(word.load(Ordering::Acquire));
             match (seen.laps_ahead(self.lap(*position)), seen.state()) {
                 (0, SlotState::Ready) => {
+                    if !admit(seen.id()) {
+                        return None;
+                    }
                     // Killed before this CAS: not taken. After it: the slot names us, recovery rolls it forward. AcqRel: the
                     // winner reads the payload, and a recoverer who sees TAKEN sees what we did before.
                     let taken = seen.taken(owner);
@@ -234,7 +244,7 @@ mod tests {
                     }
                 } else {
                     let mut head = ring.head();
-                    let taken = ring.pop(&mut head, 1);
+                    let taken = ring.pop(&mut head, 1, |_| true);
                     assert_eq!(taken.map(Taken::id), model.pop_front());
                     if let Some(taken) = taken {
                         ring.recycle(taken);
@@ -258,9 +268,9 @@ mod tests {
         let mut tail = 0;
         ring.push(&mut tail, 7).unwrap();
         ring.push(&mut tail, 8).unwrap();
-        let first = ring.pop(&mut 0, 3).unwrap();
+        let first = ring.pop(&mut 0, 3, |_| true).unwrap();
         assert_eq!(ring.push(&mut tail, 9), None, "not recycled yet");
-        assert_eq!(ring.pop(&mut 0, 4).unwrap().id(), 8, "the next message is not held up");
+        assert_eq!(ring.pop(&mut 0, 4, |_| true).unwrap().id(), 8, "the next message is not held up");
         ring.recycle(first);
         assert_eq!(ring.push(&mut tail, 9), Some(2));
     }
@@ -273,9 +283,9 @@ mod tests {
         let at = ring.push(&mut tail, 7).unwrap();
         let taken = ring.retract(at, 7, 1).unwrap();
         ring.recycle(taken);
-        assert_eq!(ring.pop(&mut 0, 1), None);
+        assert_eq!(ring.pop(&mut 0, 1, |_| true), None);
         let at = ring.push(&mut tail, 8).unwrap();
-        assert_eq!(ring.pop(&mut 0, 1).unwrap().id(), 8);
+        assert_eq!(ring.pop(&mut 0, 1, |_| true).unwrap().id(), 8);
         assert_eq!(ring.retract(at, 8, 1), None);
     }
 
@@ -290,7 +300,8 @@ mod tests {
                 word.store(seed, Ordering::Relaxed);
             }
             let ring = heap.ring();
-            let _ = (ring.push(&mut ring.tail(), 1), ring.pop(&mut ring.head(), 1), ring.positions());
+            let _ =
+                (ring.push(&mut ring.tail(), 1), ring.pop(&mut ring.head(), 1, |_| true), ring.positions());
             let _ = (ring.front(), ring.has_room());
         }
     }

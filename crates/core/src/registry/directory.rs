@@ -32,7 +32,7 @@ impl DirectoryEntry {
 
     /// Sets a live entry free; `true` for the one caller that did it, who drops the directory's reference to the ring.
     pub(crate) fn unlist(&self, listed: Listed) -> bool {
-        let free = (listed.state & !0xff) + 0x100 | u64::from(DIRECTORY_ENTRY_FREE);
+        let free = ((listed.state & !0xff) + 0x100) | u64::from(DIRECTORY_ENTRY_FREE);
         self.state.compare_exchange(listed.state, free, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }

@@ -2,10 +2,10 @@
 
 use super::Domain;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot};
+use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot, buffer_id};
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
-use crate::pool::Pool;
+use crate::pool::{Held, Pool};
 use crate::registry::now_ms;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::{futex_wait, open_fifo};
@@ -184,6 +184,20 @@ impl Participant {
             self.rows.fetch_or(1 << index, Ordering::Relaxed);
         }
         Ok(Some(pool))
+    }
+
+    /// References this participant holds, by buffer id.
+    pub(crate) fn held(&self) -> Vec<(u32, Held)> {
+        let mut all = Vec::new();
+        for pool in self.domain.all_pools().unwrap_or_default() {
+            for (index, entry) in pool.row(self.slot).iter().enumerate() {
+                let held = Held::from_bits(entry.load(Ordering::Relaxed));
+                if held.total() > 0 {
+                    all.push((buffer_id(pool.index, index), held));
+                }
+            }
+        }
+        all
     }
 
     /// Where to look for a free buffer in segment `segment`.

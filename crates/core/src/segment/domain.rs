@@ -102,13 +102,14 @@ impl DomainDir {
 
     /// Removes the object and link of segment `name`, whatever is left of them.
     pub(crate) fn remove_segment(&self, name: SegmentName) -> Result<()> {
+        let _ = fs::remove_file(self.path.join(name.file() + ".new"));
         Segment::unlink(&self.object_name(name))
     }
 
     /// Removes the domain: objects, links, lock files, doorbells. The caller holds the domain lock.
     pub(crate) fn remove(&self) -> Result<()> {
         for name in SegmentName::all() {
-            self.remove_segment(name)?;
+            Segment::unlink(&self.object_name(name))?;
         }
         match fs::remove_dir_all(&self.path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -280,16 +281,12 @@ pub(super) fn populate(name: &str, start: *mut u8, offset: usize, bytes: usize) 
         }
         let object = rustix::shm::open(name, rustix::shm::OFlags::RDWR, Mode::empty())
             .map_err(|e| Error::io(format!("cannot open shared memory {name}"), e))?;
-        return match rustix::fs::fallocate(
-            &object,
-            rustix::fs::FallocateFlags::empty(),
-            offset as u64,
-            bytes as u64,
-        ) {
+        match rustix::fs::fallocate(&object, rustix::fs::FallocateFlags::empty(), offset as u64, bytes as u64)
+        {
             Ok(()) => Ok(()),
             Err(Errno::NOSPC | Errno::NOMEM) => Err(no_space(name, bytes)),
             Err(e) => Err(Error::io(format!("cannot reserve {bytes} bytes of shared memory {name}"), e)),
-        };
+        }
     }
     // Elsewhere shared memory objects are backed by swap and not by a file system of limited size.
     #[cfg(not(target_os = "linux"))]

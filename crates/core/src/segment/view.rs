@@ -140,7 +140,7 @@ impl Segment {
 
     /// `count` times `T` from `offset` on.
     pub(crate) fn slice<T>(&self, offset: usize, count: usize) -> Result<&[T]> {
-        let bytes = count.checked_mul(size_of::<T>()).unwrap_or(usize::MAX);
+        let bytes = count.saturating_mul(size_of::<T>());
         self.check(offset, bytes, align_of::<T>())?;
         // SAFETY: `check` showed that the offset is inside the mapping.
         let pointer = unsafe { self.start().add(offset) };

@@ -1,6 +1,4 @@
-//! The only door to atomics and padding. Under `--cfg loom` the model checker's atomics stand in.
-
-#![expect(clippy::disallowed_types, reason = "this module is the door that the lint points to")]
+//! The only door to shared atomics. Under `--cfg loom` the model checker's atomics stand in. `cargo xtask tidy` keeps it the only one.
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};

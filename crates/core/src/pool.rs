@@ -4,13 +4,6 @@
 //! carry it, and the directory for rings). `refs` caches held + queued. Each operation changes them in the order that can
 //! only over-count, so whatever a death leaves behind is repaired by recounting (see [`crate::recovery`]).
 
-mod allocator;
-mod buffer_ptr;
-
-pub(crate) use allocator::not_held;
-pub use allocator::{Buffer, SharedBufferAllocator};
-pub use buffer_ptr::BufferPtr;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{BufferHeader, KIND_DATA, PoolGeometry, PoolHeader, buffer_id};
 use crate::segment::{Segment, View, page_bytes};
@@ -270,6 +263,11 @@ impl Pool {
             }
         }
         false
+    }
+
+    /// References participant `slot` holds here.
+    pub(crate) fn held_by(&self, slot: usize) -> u64 {
+        self.row(slot).iter().map(|entry| u64::from(Held(entry.load(Ordering::Relaxed)).total())).sum()
     }
 
     /// Whether `slot`'s entry for `index` can take another reference.

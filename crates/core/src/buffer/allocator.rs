@@ -1,12 +1,13 @@
 //! SharedBufferAllocator: finds a buffer of the right size class, makes new segments within the budget, takes buffers back.
 
-use super::{BufferPtr, Pool};
+use super::BufferPtr;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry, split_id};
 use crate::limits::{
     BATCH_MAX, FIRST_SEGMENT_BYTES, MAX_BUFFER_BYTES, MAX_BUFFERS_PER_SEGMENT, MAX_CLASS_BYTES,
     MAX_SEGMENT_BYTES, MAX_SEGMENTS, MIN_BUFFER_BYTES, SHM_RESERVE_PERCENT,
 };
+use crate::pool::Pool;
 use crate::registry::Participant;
 use crate::segment::{SegmentName, open_lock_file, page_bytes, shm_free_bytes};
 use crate::sync::Ordering;
@@ -30,10 +31,9 @@ pub struct SharedBufferAllocator {
 
 /// The size class of a buffer of `bytes` bytes.
 fn class_of(bytes: usize) -> Result<usize> {
-    match bytes {
-        0..=MIN_BUFFER_BYTES => Ok(MIN_BUFFER_BYTES),
-        ..=MAX_CLASS_BYTES => Ok(bytes.next_power_of_two()),
-        ..=MAX_BUFFER_BYTES => Ok(bytes.next_multiple_of(page_bytes())),
+    match bytes.max(MIN_BUFFER_BYTES) {
+        bytes @ ..=MAX_CLASS_BYTES => Ok(bytes.next_power_of_two()),
+        bytes @ ..=MAX_BUFFER_BYTES => Ok(bytes.next_multiple_of(page_bytes())),
         _ => Err(Error::new(
             ErrorKind::TooLarge,
             format!(
@@ -141,7 +141,7 @@ impl SharedBufferAllocator {
 
     /// The error of an allocation that found nothing: says who holds what.
     pub fn exhausted(&self, bytes: usize) -> Error {
-        Error::new(ErrorKind::Exhausted, crate::stats::explain_exhausted(&self.participant.domain, bytes))
+        super::exhausted::exhausted(&self.participant.domain, bytes)
     }
 
     fn entries(&self) -> impl Iterator<Item = (usize, &SegmentEntry)> {

@@ -1,9 +1,9 @@
 //! BufferPtr: a counted reference to one buffer, released when dropped.
 
-use super::{Buffer, Pool};
+use super::{Buffer, not_held};
 use crate::error::Result;
 use crate::layout::{BufferHeader, split_id};
-use crate::pool::allocator::not_held;
+use crate::pool::Pool;
 use crate::registry::Participant;
 use crate::sync::Ordering;
 use std::sync::Arc;

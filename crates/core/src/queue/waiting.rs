@@ -1,0 +1,92 @@
+//! Waiting for data and for space; see [`crate::wait`] for why no wake is lost.
+
+use super::port_queue::{Interest, PortQueue};
+use crate::layout::{RING_OPEN, WaiterMask};
+use crate::sync::Ordering;
+use std::time::{Duration, Instant};
+
+impl PortQueue {
+    /// Announces that this participant will sleep until `interest` holds; `false`: it holds already, do not sleep.
+    /// Each call that answers `true` wants one [`PortQueue::disarm`].
+    pub fn arm(&self, interest: Interest) -> bool {
+        self.waiting[interest as usize].fetch_add(1, Ordering::Relaxed);
+        self.mask(interest).set(self.participant.slot);
+        if self.is_ready(interest) {
+            self.disarm_satisfied(interest);
+            return false;
+        }
+        self.mask(interest).waits.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Raises the bit again after a ring that brought nothing; `true`: it holds now (and the bit is lowered).
+    pub fn rearm(&self, interest: Interest) -> bool {
+        self.mask(interest).set(self.participant.slot);
+        let ready = self.is_ready(interest);
+        if ready {
+            self.disarm_satisfied(interest);
+        }
+        ready
+    }
+
+    /// Ends a wait without consuming (timeout, abort): a ring that was meant for us goes to somebody else.
+    pub fn disarm(&self, interest: Interest) {
+        let rung = self.disarm_satisfied(interest);
+        if rung && self.is_ready(interest) {
+            self.wake(self.mask(interest), 1);
+        }
+    }
+
+    /// Ends a wait of somebody who looks at the queue next; whether a waker had rung for it.
+    fn disarm_satisfied(&self, interest: Interest) -> bool {
+        let others = self.waiting[interest as usize].fetch_sub(1, Ordering::Relaxed) > 1;
+        !others && !self.mask(interest).clear(self.participant.slot)
+    }
+
+    /// Whether a receiver (sender) should look now: a message (room), or the end.
+    pub fn is_ready(&self, interest: Interest) -> bool {
+        self.state() != RING_OPEN
+            || match interest {
+                Interest::Data => self.ring().front().is_some(),
+                Interest::Space => self.ring().has_room(),
+            }
+    }
+
+    /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.
+    pub fn wait(&self, interest: Interest, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut sequence = self.participant.wake_sequence();
+        if !self.arm(interest) {
+            return true;
+        }
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.disarm(interest);
+                return false;
+            }
+            self.participant.park(sequence, left);
+            sequence = self.participant.wake_sequence();
+            if self.rearm(interest) {
+                return true;
+            }
+        }
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.wake(&self.header().data_waiters, usize::MAX);
+        self.wake(&self.header().space_waiters, usize::MAX);
+    }
+
+    fn mask(&self, interest: Interest) -> &WaiterMask {
+        match interest {
+            Interest::Data => &self.header().data_waiters,
+            Interest::Space => &self.header().space_waiters,
+        }
+    }
+
+    #[inline]
+    pub(super) fn wake(&self, mask: &WaiterMask, count: usize) {
+        mask.wake(count, self.participant.slot + 1, |slot| self.participant.domain.ring(slot));
+    }
+}

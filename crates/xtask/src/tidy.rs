@@ -1,0 +1,77 @@
+//! Rules of this tree that no linter knows.
+
+use crate::root;
+use std::path::{Path, PathBuf};
+
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            out.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+    out
+}
+
+#[test]
+fn generated_files_are_fresh() {
+    for (path, text) in crate::generate::files() {
+        let on_disk = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+        assert_eq!(on_disk, text, "{path} is stale: run `cargo xtask generate`");
+    }
+}
+
+#[test]
+fn shared_atomics_have_one_door() {
+    let core = root().join("crates/core/src");
+    for path in rust_files(&core) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let is_door = path.starts_with(core.join("sync"));
+        for (number, line) in text.lines().enumerate() {
+            // Flags and counters of one process may come from std: they are never in a segment.
+            let private = line.contains("AtomicBool")
+                || line.contains("AtomicUsize")
+                || line.contains("atomic::Ordering");
+            assert!(
+                is_door || private || !line.contains("sync::atomic"),
+                "{}:{}: take atomics from crate::sync",
+                path.display(),
+                number + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn files_fit_on_a_few_screens() {
+    for path in rust_files(&root().join("crates")) {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 600, "{} has {lines} lines: split it", path.display());
+    }
+}
+
+#[test]
+fn layers_of_the_core_point_downwards() {
+    // From the bottom up: a module knows the ones before it.
+    let layers = [
+        "layout", "wait", "segment", "liveness", "pool", "registry", "buffer", "queue", "recovery", "stats",
+        "manager",
+    ];
+    let core = root().join("crates/core/src");
+    for (height, module) in layers.iter().enumerate() {
+        let folder = core.join(module);
+        let files = if folder.is_dir() { rust_files(&folder) } else { vec![folder.with_extension("rs")] };
+        for path in files {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                for above in &layers[height + 1..] {
+                    let knows = line.contains(&format!("crate::{above}::"));
+                    assert!(!knows, "{}: {module} must not know {above}: {line}", path.display());
+                }
+            }
+        }
+    }
+}
