@@ -44,7 +44,7 @@ mod stats;
 mod sync;
 mod wait;
 
-pub use buffer::{Buffer, BufferPtr, SharedBufferAllocator};
+pub use buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 pub use error::{Error, ErrorKind, Result};
 pub use manager::{OpenOptions, ShmManager};
 pub use queue::{

@@ -1,7 +1,7 @@
 //! Read-only view of a domain as plain data. Numbers are read without stopping anybody: each is right for some moment.
 
 use crate::error::Result;
-use crate::layout::{RING_OPEN, SEGMENT_READY};
+use crate::layout::{LeaseState, RING_OPEN, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
 use crate::queue::RingView;
@@ -100,8 +100,18 @@ pub struct QueueSnapshot {
     pub codec: String,
     /// Whether it takes no more messages.
     pub closed: bool,
-    /// Messages in it.
+    /// Deliveries of one message before it is given up, 0 = no limit.
+    pub max_deliveries: u32,
+    /// Messages in it, those that wait to be delivered again included.
     pub depth: u64,
+    /// Of an at-least-once queue: messages that receivers have and have not acknowledged.
+    pub leased: u64,
+    /// Messages that wait to be delivered again.
+    pub pending: u64,
+    /// Deliveries that were not the first.
+    pub redelivered: u64,
+    /// Messages moved to the dead-letter queue.
+    pub dead_lettered: u64,
     /// Messages ever sent.
     pub sent: u64,
     /// Messages ever taken out, by receivers or by an overflow policy.
@@ -182,6 +192,7 @@ fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
         let (view, options) = RingView::new(pool, at).ok().flatten()?;
         let header = view.header();
         let (received, sent) = view.ring().positions();
+        let pending = view.leases().count(LeaseState::Pending) as u64;
         let name = domain.directory()[index].name.get();
         let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
         // Read while it was still this queue, or not at all.
@@ -195,7 +206,12 @@ fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
             type_id: options.type_id,
             codec: options.codec,
             closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
-            depth: (sent - received).min(u64::from(options.capacity)),
+            max_deliveries: options.max_deliveries,
+            depth: (sent - received).min(u64::from(options.capacity)) + pending,
+            leased: view.leases().count(LeaseState::Leased) as u64,
+            pending,
+            redelivered: header.redelivered.load(Ordering::Relaxed),
+            dead_lettered: header.dead_lettered.load(Ordering::Relaxed),
             sent,
             received,
             dropped: header.dropped.load(Ordering::Relaxed),

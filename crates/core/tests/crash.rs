@@ -4,12 +4,8 @@
 mod support;
 
 use millrace::{Interest, Overflow, QueueOptions, SendOutcome, ShmManager, TakeOutcome};
-use std::io::{BufRead, BufReader, Write};
-use std::process::Child;
 use std::time::{Duration, Instant};
-use support::{Isolated, child, leave, role};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use support::{Isolated, PATIENCE, await_recoveries, leave, role, say, started};
 
 fn options(capacity: u32, overflow: Overflow) -> QueueOptions {
     QueueOptions { capacity: Some(capacity), overflow: Some(overflow), ..QueueOptions::default() }
@@ -17,38 +13,6 @@ fn options(capacity: u32, overflow: Overflow) -> QueueOptions {
 
 fn used(shm: &ShmManager) -> u64 {
     shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
-}
-
-/// Waits for the sentinel to have recovered `count` deaths in all.
-fn await_recoveries(shm: &ShmManager, count: u64) {
-    let deadline = Instant::now() + PATIENCE;
-    let mut sequence = shm.wake_sequence();
-    while shm.recoveries() < count {
-        assert!(Instant::now() < deadline, "{} recoveries, {count} wanted", shm.recoveries());
-        // Recovery rings everybody.
-        shm.park(sequence, Duration::from_millis(200));
-        sequence = shm.wake_sequence();
-    }
-}
-
-fn say(word: &str) {
-    println!("{word}");
-    std::io::stdout().flush().unwrap();
-}
-
-/// Reads lines of a child until one contains `word`.
-fn hear(reader: &mut impl BufRead, word: &str) {
-    let mut line = String::new();
-    while !line.contains(word) {
-        line.clear();
-        assert!(reader.read_line(&mut line).unwrap() > 0, "the child ended before it said {word}");
-    }
-}
-
-fn started(test: &str, role: &str, isolated: &Isolated) -> Child {
-    let mut child = child(test, role, isolated, &[]);
-    hear(&mut BufReader::new(child.stdout.as_mut().unwrap()), "ready");
-    child
 }
 
 fn produce(shm: &ShmManager, overflow: Overflow) {

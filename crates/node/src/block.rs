@@ -12,7 +12,8 @@ pub const BYTES: usize = 4;
 pub const KIND: usize = 5;
 pub const REPORTS: usize = 6;
 
-/// Descriptors, four words each: buffer id, gap before it, lease (0 = own reference, 1 = received), delivery attempt.
+/// Descriptors, four words each: buffer id, gap before it, lease (0 = own reference, 1 = received, more = to be acknowledged), delivery
+/// attempt.
 pub const DESCRIPTORS: usize = 8;
 pub const DESCRIPTOR_WORDS: usize = 4;
 pub const ID: usize = 0;
@@ -90,12 +91,17 @@ impl Block<'_> {
         millrace::Buffer { id: self.0[at + ID], received: self.0[at + LEASE] != 0 }
     }
 
+    /// The lease in descriptor `index`.
+    pub(crate) fn lease(&self, index: usize) -> u32 {
+        self.0[DESCRIPTORS + index * DESCRIPTOR_WORDS + LEASE]
+    }
+
     /// Describes result `index`.
-    pub(crate) fn describe(&mut self, index: usize, buffer: millrace::Buffer, gap: u32) {
+    pub(crate) fn describe(&mut self, index: usize, id: u32, gap: u32, lease: u32, attempt: u32) {
         let at = DESCRIPTORS + index * DESCRIPTOR_WORDS;
-        self.0[at + ID] = buffer.id;
+        self.0[at + ID] = id;
         self.0[at + GAP] = gap;
-        self.0[at + LEASE] = buffer.received.into();
-        self.0[at + ATTEMPT] = 1;
+        self.0[at + LEASE] = lease;
+        self.0[at + ATTEMPT] = attempt;
     }
 }

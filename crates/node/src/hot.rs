@@ -2,7 +2,7 @@
 
 use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, REPORTS, STATUS, Status};
 use crate::session::{Isolate, Parts, Scratch, Session};
-use millrace::{Buffer, ErrorKind, PortQueue, SendOutcome, TakeOutcome};
+use millrace::{ErrorKind, SendOutcome, Settle, TakeOutcome};
 use napi_derive::napi;
 
 /// Runs an operation on the session that the block names and leaves its status there.
@@ -27,18 +27,6 @@ fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> millrac
     });
 }
 
-/// Runs an operation on the queue that the block names.
-#[inline]
-fn on_queue(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &PortQueue) -> millrace::Result<Status>) {
-    operate(|block, scratch, session| match session.end(block.get(QUEUE))? {
-        Some(queue) => f(block, scratch, queue),
-        None => {
-            block.set(COUNT, 0);
-            Ok(Status::NotFound)
-        }
-    });
-}
-
 /// Allocates COUNT buffers of BYTES bytes.
 #[napi(catch_unwind)]
 pub fn allocate() {
@@ -48,23 +36,28 @@ pub fn allocate() {
         let ids = &mut scratch.ids[..wanted];
         let got = session.allocator.allocate_ids(bytes, ids)?;
         for (index, id) in ids[..got].iter().enumerate() {
-            block.describe(index, Buffer { id: *id, received: false }, 0);
+            block.describe(index, *id, 0, 0, 1);
         }
         block.set(COUNT, got as u32);
         Ok(if got > 0 { Status::Ok } else { Status::Exhausted })
     });
 }
 
-/// Moves COUNT buffers into QUEUE.
+/// Moves COUNT buffers into QUEUE. Leased ones are acknowledged.
 #[napi(catch_unwind)]
 pub fn send() {
-    on_queue(|block, scratch, queue| {
+    operate(|block, scratch, session| {
         let count = block.count();
+        block.set(COUNT, 0);
         let buffers = &mut scratch.buffers[..count];
         for (index, buffer) in buffers.iter_mut().enumerate() {
             *buffer = block.buffer(index);
         }
+        let Some(queue) = session.end(block.get(QUEUE))? else { return Ok(Status::NotFound) };
         let (accepted, outcome) = queue.send(buffers);
+        for (index, buffer) in buffers[..accepted].iter().enumerate() {
+            acknowledge(session, block.lease(index), buffer.id);
+        }
         block.set(COUNT, accepted as u32);
         Ok(match outcome? {
             SendOutcome::Done => Status::Ok,
@@ -75,15 +68,26 @@ pub fn send() {
     });
 }
 
+/// Ends a lease for good, if there is one.
+#[inline]
+fn acknowledge(session: &mut Session, lease: u32, id: u32) {
+    if let Some((queue, lease)) = session.take_lease(lease) {
+        queue.ack(lease, id);
+    }
+}
+
 /// Takes up to COUNT messages from QUEUE.
 #[napi(catch_unwind)]
 pub fn receive() {
-    on_queue(|block, scratch, queue| {
+    operate(|block, scratch, session| {
         let received = &mut scratch.received[..block.count()];
         block.set(COUNT, 0);
+        let handle = block.get(QUEUE);
+        let Some(queue) = session.end(handle)? else { return Ok(Status::NotFound) };
         let (count, outcome) = queue.receive(received)?;
         for (index, message) in received[..count].iter().enumerate() {
-            block.describe(index, message.buffer, message.gap);
+            let lease = session.keep(handle, message.lease);
+            block.describe(index, message.buffer.id, message.gap, lease, message.attempt);
         }
         block.set(COUNT, count as u32);
         Ok(match outcome {
@@ -95,16 +99,34 @@ pub fn receive() {
     });
 }
 
-/// Gives COUNT references back.
+/// Gives COUNT references back. Leased ones are acknowledged.
 #[napi(catch_unwind)]
 pub fn release() {
     operate(|block, _, session| {
+        let count = block.count();
+        for index in 0..count {
+            acknowledge(session, block.lease(index), block.buffer(index).id);
+        }
         let (done, result) = {
-            let buffers = (0..block.count()).map(|index| block.buffer(index));
+            let buffers = (0..count).map(|index| block.buffer(index));
             session.allocator.release_all(buffers)
         };
         block.set(COUNT, done as u32);
         result.map(|()| Status::Ok)
+    });
+}
+
+/// Gives COUNT leased messages back to their queues, to be delivered again.
+#[napi(catch_unwind)]
+pub fn nack() {
+    operate(|block, _, session| {
+        for index in 0..block.count() {
+            let Some((queue, lease)) = session.take_lease(block.lease(index)) else {
+                return Ok(Status::NotHeld);
+            };
+            queue.nack(lease, block.buffer(index).id)?;
+        }
+        Ok(Status::Ok)
     });
 }
 
@@ -114,7 +136,7 @@ pub fn share() {
     operate(|block, _, session| {
         for index in 0..block.count() {
             let shared = session.allocator.share(block.buffer(index))?;
-            block.describe(index, shared, 0);
+            block.describe(index, shared.id, 0, 0, 1);
         }
         Ok(Status::Ok)
     });
@@ -123,12 +145,13 @@ pub fn share() {
 /// Refers to the next message of QUEUE and leaves it there.
 #[napi(catch_unwind)]
 pub fn peek() {
-    on_queue(|block, _, queue| {
-        let front = queue.peek()?;
-        block.set(COUNT, front.is_some().into());
-        Ok(match front {
+    operate(|block, _, session| {
+        block.set(COUNT, 0);
+        let Some(queue) = session.end(block.get(QUEUE))? else { return Ok(Status::NotFound) };
+        Ok(match queue.peek()? {
             Some(buffer) => {
-                block.describe(0, buffer, 0);
+                block.describe(0, buffer.id, 0, 0, 1);
+                block.set(COUNT, 1);
                 Status::Ok
             }
             None if queue.is_destroyed() => Status::Destroyed,
@@ -164,7 +187,7 @@ pub fn ready() {
         block.set(REPORTS, u32::from(session.manager.recoveries() != session.reports_seen));
         let ready = session.ready(BATCH_MAX)?;
         for (index, (queue, kind)) in ready.iter().enumerate() {
-            block.describe(index, Buffer { id: *queue, received: false }, *kind);
+            block.describe(index, *queue, *kind, 0, 0);
         }
         block.set(COUNT, ready.len() as u32);
         Ok(Status::Ok)

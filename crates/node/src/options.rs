@@ -63,17 +63,14 @@ impl BindingQueueOptions {
         let overflow = self.overflow.map(|code| {
             Overflow::from_code(code).ok_or_else(|| unknown(ErrorKind::InvalidArgument, "overflow", code))
         });
-        let delivery = self.delivery.map(|code| match code {
-            0 => Ok(Delivery::AtMostOnce),
-            other => Err(unknown(ErrorKind::Unsupported, "delivery", other)),
+        let delivery = self.delivery.map(|code| {
+            Delivery::from_code(code).ok_or_else(|| unknown(ErrorKind::InvalidArgument, "delivery", code))
         });
-        if let Some(limit @ 1..) = self.max_deliveries {
-            return Err(unknown(ErrorKind::Unsupported, "maxDeliveries", limit));
-        }
         Ok(QueueOptions {
             capacity: self.capacity,
             overflow: overflow.transpose()?,
             delivery: delivery.transpose()?,
+            max_deliveries: self.max_deliveries,
             producers: self.producers,
             consumers: self.consumers,
             type_id: self.type_id,
@@ -118,7 +115,7 @@ impl BindingQueueInfo {
             capacity: options.capacity,
             overflow: options.overflow as u32,
             delivery: options.delivery as u32,
-            max_deliveries: 0,
+            max_deliveries: options.max_deliveries,
             producers: options.producers,
             consumers: options.consumers,
             type_id: options.type_id,

@@ -13,6 +13,9 @@ pub(crate) struct Session {
     pub(crate) manager: ShmManager,
     pub(crate) allocator: SharedBufferAllocator,
     pub(crate) queues: Vec<QueueEnd>,
+    /// Leases of messages that JavaScript has, by number; see [`Session::keep`].
+    leases: Vec<Option<(Arc<PortQueue>, u32)>>,
+    free_leases: Vec<u32>,
     /// What somebody here waits for: (queue handle, kind).
     pub(crate) armed: Vec<(u32, u32)>,
     /// Rings seen when the last wait was armed.
@@ -20,6 +23,9 @@ pub(crate) struct Session {
     pub(crate) reports_seen: u64,
     pub(crate) mappings: HashMap<usize, Mapping>,
 }
+
+/// Lease numbers below this one stand for "own reference" (0) and "received, nothing to acknowledge" (1).
+const FIRST_LEASE: u32 = 2;
 
 /// A queue handle: an open end, or the wish for one.
 #[derive(Debug)]
@@ -34,7 +40,8 @@ impl Session {
         let (sequence, reports_seen) = (manager.wake_sequence(), manager.recoveries());
         let allocator = manager.allocator();
         let (queues, armed, mappings) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { manager, allocator, queues, armed, sequence, reports_seen, mappings }
+        let (leases, free_leases) = (Vec::new(), Vec::new());
+        Self { manager, allocator, queues, leases, free_leases, armed, sequence, reports_seen, mappings }
     }
 
     /// A handle for queue `name`, created with `options` if they are given.
@@ -77,6 +84,29 @@ impl Session {
             end.queue = self.manager.find_queue(&end.name)?;
         }
         Ok(end.queue.as_deref())
+    }
+
+    /// Remembers the lease of a message that goes to JavaScript and answers its number; 1 for a message without one.
+    #[inline]
+    pub(crate) fn keep(&mut self, handle: u32, lease: Option<u32>) -> u32 {
+        let queue = self.queues.get(handle as usize).and_then(|end| end.queue.as_ref());
+        let (Some(lease), Some(queue)) = (lease, queue) else { return 1 };
+        let kept = Some((Arc::clone(queue), lease));
+        let at = self.free_leases.pop().unwrap_or_else(|| {
+            self.leases.push(None);
+            self.leases.len() as u32 - 1
+        });
+        self.leases[at as usize] = kept;
+        at + FIRST_LEASE
+    }
+
+    /// The queue and lease behind `number`, which is forgotten.
+    #[inline]
+    pub(crate) fn take_lease(&mut self, number: u32) -> Option<(Arc<PortQueue>, u32)> {
+        let at = number.checked_sub(FIRST_LEASE)?;
+        let kept = self.leases.get_mut(at as usize).and_then(Option::take)?;
+        self.free_leases.push(at);
+        Some(kept)
     }
 
     /// Starts to wait; `false`: no need to.
@@ -163,8 +193,7 @@ pub(crate) struct Scratch {
 impl Default for Scratch {
     fn default() -> Self {
         let buffer = Buffer { id: 0, received: false };
-        let received = Received { buffer, gap: 0 };
-        Self { ids: [0; BATCH_MAX], buffers: [buffer; BATCH_MAX], received: [received; BATCH_MAX] }
+        Self { ids: [0; BATCH_MAX], buffers: [buffer; BATCH_MAX], received: [Received::default(); BATCH_MAX] }
     }
 }
 

@@ -1,6 +1,6 @@
 //! BufferPtr: a counted reference to one buffer, released when dropped.
 
-use super::{Buffer, not_held};
+use super::{Buffer, Settle, not_held};
 use crate::error::Result;
 use crate::layout::{BufferHeader, split_id};
 use crate::pool::Pool;
@@ -12,10 +12,23 @@ use std::sync::Arc;
 ///
 /// Reading is safe as long as nobody writes: whoever shares a buffer (several references) must not write to it any more. That is a
 /// contract between processes which no type can enforce, hence [`BufferPtr::bytes_mut`] is `unsafe`.
-#[derive(Debug)]
 pub struct BufferPtr {
     participant: Arc<Participant>,
     buffer: Buffer,
+    lease: Option<Lease>,
+}
+
+/// Where a leased message came from.
+struct Lease {
+    queue: Arc<dyn Settle>,
+    entry: u32,
+    attempt: u32,
+}
+
+impl std::fmt::Debug for BufferPtr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BufferPtr({}, {} bytes)", self.buffer.id, self.len())
+    }
 }
 
 impl BufferPtr {
@@ -24,16 +37,47 @@ impl BufferPtr {
         let (segment, index) = split_id(buffer.id);
         let pool = participant.pool(segment)?.ok_or_else(|| not_held(buffer))?;
         pool.header(index).ok_or_else(|| not_held(buffer))?;
-        Ok(Self { participant, buffer })
+        Ok(Self { participant, buffer, lease: None })
     }
 
-    /// Gives the reference away without releasing it.
-    pub(crate) fn into_buffer(self) -> Buffer {
-        let buffer = self.buffer;
-        let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: `this` is never used again and not dropped, so the Arc is dropped exactly once, here.
-        drop(unsafe { std::ptr::read(&this.participant) });
-        buffer
+    /// Says that the reference is a message leased from `queue`: dropping it acknowledges.
+    pub(crate) fn lease(&mut self, queue: Arc<dyn Settle>, entry: u32, attempt: u32) {
+        self.lease = Some(Lease { queue, entry, attempt });
+    }
+
+    /// The reference by number.
+    pub(crate) fn buffer(&self) -> Buffer {
+        self.buffer
+    }
+
+    /// The reference now belongs to a queue; a lease of it is acknowledged. Killed before: it is delivered again, as a copy.
+    pub(crate) fn moved(mut self) {
+        self.settle();
+        let mut this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `this` is never used again and not dropped, so its parts are dropped exactly once, here.
+        unsafe { std::ptr::drop_in_place(&raw mut this.participant) };
+    }
+
+    fn settle(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.queue.ack(lease.entry, self.buffer.id);
+        }
+    }
+
+    /// Gives a leased message back: it is delivered again, first in line. Any other buffer is just released.
+    ///
+    /// # Errors
+    /// `NotHeld` when the queue has been destroyed meanwhile (the buffer is released).
+    pub fn nack(mut self) -> Result<()> {
+        let Some(lease) = self.lease.take() else { return Ok(()) };
+        lease.queue.nack(lease.entry, self.buffer.id)?;
+        self.moved();
+        Ok(())
+    }
+
+    /// Which delivery of a leased message it is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.lease.as_ref().map_or(1, |lease| lease.attempt)
     }
 
     /// Buffer id: segment and index.
@@ -104,6 +148,7 @@ impl BufferPtr {
 
 impl Drop for BufferPtr {
     fn drop(&mut self) {
+        self.settle();
         // A participant that has left has released everything already.
         let Ok(pin) = self.participant.pin() else { return };
         let freed = self.participant.release(self.buffer).unwrap_or(false);

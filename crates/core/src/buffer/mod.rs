@@ -8,3 +8,15 @@ pub use allocator::{Buffer, SharedBufferAllocator};
 pub use buffer_ptr::BufferPtr;
 
 pub(crate) use allocator::not_held;
+
+/// Ends leases: implemented by the queue, known here by this only.
+pub trait Settle: Send + Sync {
+    /// Acknowledges the message: from here on a death does not bring it back. `false`: there is no such lease of ours.
+    fn ack(&self, lease: u32, id: u32) -> bool;
+
+    /// Gives the message back: it is delivered again, first in line, and its reference is the queue's.
+    ///
+    /// # Errors
+    /// `NotHeld` when there is no such lease of ours, or no queue any more.
+    fn nack(&self, lease: u32, id: u32) -> crate::Result<()>;
+}

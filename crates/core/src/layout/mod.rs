@@ -16,7 +16,10 @@ mod registry;
 mod text;
 
 pub(crate) use buffer::{BufferHeader, KIND_DATA, KIND_RING, PoolGeometry, PoolHeader, buffer_id, split_id};
-pub(crate) use queue::{RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState, ring_bytes};
+pub(crate) use queue::{
+    LeaseEntry, LeaseState, LeaseWord, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState,
+    leases_offset, ring_bytes,
+};
 pub(crate) use registry::{
     DIRECTORY_ENTRY_CLAIMED, DIRECTORY_ENTRY_FREE, DIRECTORY_ENTRY_LIVE, DirectoryEntry, PARTICIPANT_ACTIVE,
     PARTICIPANT_FREE, ParticipantSlot, REGISTRY_BYTES, Registry, ReportRecord, SEGMENT_READY, SegmentEntry,
@@ -80,6 +83,8 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("RingHeader.data_waiters", offset_of!(RingHeader, data_waiters)),
     ("RingHeader.space_waiters", offset_of!(RingHeader, space_waiters)),
     ("RingHeader.dropped", offset_of!(RingHeader, dropped)),
+    ("RingHeader.pending", offset_of!(RingHeader, pending)),
+    ("LeaseEntry", size_of::<LeaseEntry>()),
     ("Slot owner shift", queue::SLOT_OWNER_SHIFT as usize),
     ("Slot state shift", queue::SLOT_STATE_SHIFT as usize),
     ("Slot cycle shift", queue::SLOT_CYCLE_SHIFT as usize),

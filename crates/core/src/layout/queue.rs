@@ -6,6 +6,16 @@
 //!
 //! FREE(c) --push: CAS--> READY(c, id) --pop: CAS--> TAKEN(c, owner, id) --store--> FREE(c + 1)
 //! ```
+//!
+//! The ring of an at-least-once queue is followed by as many lease entries:
+//!
+//! ```text
+//! lease 63                         31 30   28 27      20 19                  0
+//!       | 0                          | state | owner   | buffer id          |   + position, deliveries
+//!
+//! FREE --receive: CAS--> RESERVED(owner) --store--> LEASED(owner, id) --ack: CAS--> FREE
+//!                                                   LEASED --nack: CAS, or recovery--> PENDING(id) --receive: CAS--> LEASED
+//! ```
 
 use super::{Text, WaiterMask};
 use crate::sync::{AtomicU32, AtomicU64};
@@ -89,6 +99,78 @@ impl Slot {
     }
 }
 
+/// State of one lease entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeaseState {
+    Free,
+    /// A receiver is about to take a message; a crash leaves it to recovery, which sets it free.
+    Reserved,
+    /// A receiver has the message. Its death makes it PENDING.
+    Leased,
+    /// The message waits to be delivered again: the entry holds the reference.
+    Pending,
+    /// A bit pattern nobody writes.
+    Invalid,
+}
+
+/// The word of a lease entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseWord(pub(crate) u64);
+
+impl LeaseWord {
+    pub(crate) const FREE: Self = Self(0);
+
+    const fn new(state: u64, owner: u32, id: u32) -> Self {
+        Self(
+            state << SLOT_STATE_SHIFT
+                | ((owner as u64 & OWNER_MASK) << SLOT_OWNER_SHIFT)
+                | (id as u64 & ID_MASK),
+        )
+    }
+
+    pub(crate) const fn reserved(owner: u32) -> Self {
+        Self::new(1, owner, 0)
+    }
+
+    pub(crate) const fn leased(owner: u32, id: u32) -> Self {
+        Self::new(2, owner, id)
+    }
+
+    pub(crate) const fn pending(id: u32) -> Self {
+        Self::new(3, 0, id)
+    }
+
+    pub(crate) const fn state(self) -> LeaseState {
+        match self.0 >> SLOT_STATE_SHIFT {
+            0 => LeaseState::Free,
+            1 => LeaseState::Reserved,
+            2 => LeaseState::Leased,
+            3 => LeaseState::Pending,
+            _ => LeaseState::Invalid,
+        }
+    }
+
+    pub(crate) const fn id(self) -> u32 {
+        (self.0 & ID_MASK) as u32
+    }
+
+    pub(crate) const fn owner(self) -> usize {
+        (self.0 >> SLOT_OWNER_SHIFT & OWNER_MASK) as usize
+    }
+}
+
+/// One delivery that has not been acknowledged. `position` and `deliveries` are written by whoever has the entry RESERVED or
+/// LEASED, before the word says so to others.
+#[repr(C)]
+pub(crate) struct LeaseEntry {
+    pub(crate) word: AtomicU64,
+    /// Where the message was in the queue: redelivery is in this order.
+    pub(crate) position: AtomicU64,
+    /// Times it has been delivered.
+    pub(crate) deliveries: AtomicU32,
+    _reserved: AtomicU32,
+}
+
 /// Head of a ring. Options are written before the queue can be found and never again.
 #[repr(C)]
 pub(crate) struct RingHeader {
@@ -122,17 +204,30 @@ pub(crate) struct RingHeader {
     pub(crate) producer: AtomicU32,
     /// The same for `consumers: 1`.
     pub(crate) consumer: AtomicU32,
-    _reserved: [AtomicU64; 29],
+    /// Lease entries that are PENDING: a hint that spares receivers the look; recovery sets it right.
+    pub(crate) pending: AtomicU32,
+    _padding: AtomicU32,
+    /// Messages delivered again after a nack or a death.
+    pub(crate) redelivered: AtomicU64,
+    /// Messages moved to the dead-letter queue.
+    pub(crate) dead_lettered: AtomicU64,
+    _reserved: [AtomicU64; 26],
 }
 
-/// Bytes of a ring with `capacity` slots.
-pub(crate) const fn ring_bytes(capacity: usize) -> usize {
+/// Bytes of a ring with `capacity` slots and `leases` lease entries.
+pub(crate) const fn ring_bytes(capacity: usize, leases: usize) -> usize {
+    leases_offset(capacity) + leases * size_of::<LeaseEntry>()
+}
+
+/// Where the lease entries of a ring start.
+pub(crate) const fn leases_offset(capacity: usize) -> usize {
     size_of::<RingHeader>() + capacity * size_of::<AtomicU64>()
 }
 
 #[cfg(not(loom))]
 const _: () = {
     assert!(size_of::<RingHeader>() == 1024);
+    assert!(size_of::<LeaseEntry>() == 24);
     assert!(offset_of!(RingHeader, head) == 128);
     assert!(offset_of!(RingHeader, dropped) == 640);
 };

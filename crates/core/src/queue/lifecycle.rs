@@ -1,11 +1,15 @@
 //! Finding, creating, closing and destroying queues.
 
+use super::lease::Leases;
 use super::port_queue::PortQueue;
 use super::ring::Ring;
 use super::{QueueOptions, ResolvedOptions};
 use crate::buffer::{Buffer, SharedBufferAllocator, not_held};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{KIND_RING, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, ring_bytes, split_id};
+use crate::layout::{
+    KIND_RING, LeaseEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, leases_offset, ring_bytes,
+    split_id,
+};
 use crate::pool::Pool;
 use crate::registry::{Listed, Participant};
 use crate::segment::{View, open_lock_file, validate_name};
@@ -17,6 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct RingView {
     header: View<RingHeader>,
     slots: View<AtomicU64>,
+    leases: View<LeaseEntry>,
 }
 
 impl RingView {
@@ -29,12 +34,15 @@ impl RingView {
         let offset = pool.geometry.payload + index * pool.geometry.buffer_bytes;
         let header = View::<RingHeader>::new(pool.segment(), offset, 1)?;
         let options = ResolvedOptions::load(&header[0]);
-        let Some(options) = options.filter(|o| ring_bytes(o.capacity as usize) <= pool.geometry.buffer_bytes)
+        let Some(options) =
+            options.filter(|o| ring_bytes(o.capacity as usize, o.leases()) <= pool.geometry.buffer_bytes)
         else {
             return Ok(None);
         };
         let slots = View::new(pool.segment(), offset + size_of::<RingHeader>(), options.capacity as usize)?;
-        Ok(Some((Self { header, slots }, options)))
+        let leases =
+            View::new(pool.segment(), offset + leases_offset(options.capacity as usize), options.leases())?;
+        Ok(Some((Self { header, slots, leases }, options)))
     }
 
     #[inline]
@@ -45,6 +53,11 @@ impl RingView {
     #[inline]
     pub(crate) fn ring(&self) -> Ring<'_> {
         Ring::new(self.header(), &self.slots)
+    }
+
+    #[inline]
+    pub(crate) fn leases(&self) -> Leases<'_> {
+        Leases::new(self.header(), &self.leases)
     }
 
     pub(crate) fn slots(&self) -> &[AtomicU64] {
@@ -144,7 +157,7 @@ fn unlist(participant: &Participant, pool: &Pool, index: usize, listed: Listed) 
 /// Killed on the way, the ring is held by a dead participant or by nobody: freed by recount, with the claimed entry.
 fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) -> Result<PortQueue> {
     let allocator = SharedBufferAllocator { participant: Arc::clone(participant) };
-    let bytes = ring_bytes(options.capacity as usize);
+    let bytes = ring_bytes(options.capacity as usize, options.leases());
     let mut ids = [0];
     if allocator.allocate_ids(bytes, &mut ids)? == 0 {
         return Err(allocator.exhausted(bytes));

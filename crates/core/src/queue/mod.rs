@@ -4,12 +4,14 @@
 //! buffer, and so does the directory; destroying a queue drops the directory's reference, and the memory goes when the last user
 //! lets go. So no operation ever touches memory that has been given to somebody else, and recovery needs no rule of its own.
 
+mod lease;
 mod lifecycle;
 mod options;
 mod port_queue;
 mod receive;
 mod ring;
 mod send;
+mod settle;
 mod waiting;
 
 pub use options::{Delivery, Overflow, QueueOptions, ResolvedOptions};

@@ -29,6 +29,15 @@ pub enum Delivery {
     /// It is reported as lost.
     #[default]
     AtMostOnce = 0,
+    /// It is delivered again, first in line: receiving leases a message, releasing it acknowledges.
+    AtLeastOnce = 1,
+}
+
+impl Delivery {
+    /// The mode with number `code`.
+    pub fn from_code(code: u32) -> Option<Self> {
+        [Self::AtMostOnce, Self::AtLeastOnce].into_iter().find(|mode| *mode as u32 == code)
+    }
 }
 
 impl Overflow {
@@ -49,6 +58,8 @@ pub struct QueueOptions {
     pub overflow: Option<Overflow>,
     /// Delivery mode. Default `AtMostOnce`.
     pub delivery: Option<Delivery>,
+    /// Deliveries of one message of an at-least-once queue before it goes to the dead-letter queue, `<name>.dead`. Default 0: no limit.
+    pub max_deliveries: Option<u32>,
     /// Participants that may send: `Some(1)` = one, which is enforced; `Some(0)` = many (default).
     pub producers: Option<u32>,
     /// Participants that may receive, likewise.
@@ -68,6 +79,8 @@ pub struct ResolvedOptions {
     pub overflow: Overflow,
     /// Delivery mode.
     pub delivery: Delivery,
+    /// Deliveries before a message is given up, 0 = no limit.
+    pub max_deliveries: u32,
     /// 0 = many, 1 = one.
     pub producers: u32,
     /// 0 = many, 1 = one.
@@ -101,12 +114,24 @@ impl QueueOptions {
             return invalid("length of the codec name", codec.len() as u32, "at most 31 bytes");
         }
         let overflow = self.overflow.unwrap_or_default();
+        let delivery = self.delivery.unwrap_or_default();
+        if self.max_deliveries.is_some_and(|limit| limit > 0) {
+            if delivery == Delivery::AtMostOnce {
+                return invalid(
+                    "maxDeliveries",
+                    self.max_deliveries.unwrap_or(0),
+                    "0 on an at-most-once queue",
+                );
+            }
+            crate::segment::validate_name("dead-letter queue", &dead_letter_name(name))?;
+        }
         // A receiver that is busy with a message occupies its slot; the newest one needs another.
         let least = if overflow == Overflow::Latest { 2 } else { 1 };
         Ok(ResolvedOptions {
             capacity: capacity.max(least).next_power_of_two(),
             overflow,
-            delivery: self.delivery.unwrap_or_default(),
+            delivery,
+            max_deliveries: self.max_deliveries.unwrap_or(0),
             producers: self.producers.unwrap_or(0),
             consumers: self.consumers.unwrap_or(0),
             type_id: self.type_id.unwrap_or(0),
@@ -132,6 +157,9 @@ impl QueueOptions {
         if self.delivery.is_some() && asked.delivery != is.delivery {
             return differs("delivery", &asked.delivery, &is.delivery);
         }
+        if self.max_deliveries.is_some() && asked.max_deliveries != is.max_deliveries {
+            return differs("maxDeliveries", &asked.max_deliveries, &is.max_deliveries);
+        }
         if self.producers.is_some() && asked.producers != is.producers {
             return differs("producers", &asked.producers, &is.producers);
         }
@@ -148,13 +176,27 @@ impl QueueOptions {
     }
 }
 
+/// Where messages go that have been delivered too often.
+pub(crate) fn dead_letter_name(queue: &str) -> String {
+    format!("{queue}.dead")
+}
+
 impl ResolvedOptions {
+    /// Lease entries the ring has: a receiver holds at most as many messages as the queue does.
+    pub(crate) fn leases(&self) -> usize {
+        match self.delivery {
+            Delivery::AtMostOnce => 0,
+            Delivery::AtLeastOnce => self.capacity as usize,
+        }
+    }
+
     /// Writes the options into a fresh ring.
     pub(crate) fn store(&self, header: &RingHeader) {
         let fields = [
             (&header.capacity, self.capacity),
             (&header.overflow, self.overflow as u32),
             (&header.delivery, self.delivery as u32),
+            (&header.max_deliveries, self.max_deliveries),
             (&header.producers, self.producers),
             (&header.consumers, self.consumers),
             (&header.type_id, self.type_id),
@@ -170,11 +212,11 @@ impl ResolvedOptions {
     pub(crate) fn load(header: &RingHeader) -> Option<Self> {
         let capacity = header.capacity.load(Ordering::Relaxed);
         let in_range = capacity.is_power_of_two() && capacity as usize <= MAX_QUEUE_CAPACITY;
-        let delivery = (header.delivery.load(Ordering::Relaxed) == 0).then_some(Delivery::AtMostOnce)?;
         in_range.then_some(Self {
             capacity,
             overflow: Overflow::from_code(header.overflow.load(Ordering::Relaxed))?,
-            delivery,
+            delivery: Delivery::from_code(header.delivery.load(Ordering::Relaxed))?,
+            max_deliveries: header.max_deliveries.load(Ordering::Relaxed),
             producers: header.producers.load(Ordering::Relaxed),
             consumers: header.consumers.load(Ordering::Relaxed),
             type_id: header.type_id.load(Ordering::Relaxed),

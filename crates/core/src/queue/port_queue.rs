@@ -1,15 +1,16 @@
 //! Sending, receiving and waiting.
 
 use super::ResolvedOptions;
+use super::lease::Leases;
 use super::lifecycle::RingView;
 use super::ring::Ring;
-use crate::buffer::{Buffer, BufferPtr};
+use crate::buffer::{Buffer, BufferPtr, Settle};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::RingHeader;
+use crate::layout::{LeaseState, RingHeader};
 use crate::limits::BATCH_MAX;
 use crate::registry::{Listed, Participant};
 use crate::sync::{AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a participant can wait for at a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,23 @@ pub struct Received {
     pub buffer: Buffer,
     /// Messages an overflow policy dropped since the delivery before this one.
     pub gap: u32,
+    /// Which delivery of this message it is, from 1.
+    pub attempt: u32,
+    /// On an at-least-once queue: what to acknowledge (or give back) it by.
+    pub lease: Option<u32>,
+}
+
+impl Received {
+    /// A first delivery.
+    pub(super) fn new(id: u32, lease: Option<u32>) -> Self {
+        Self { buffer: Buffer { id, received: true }, gap: 0, attempt: 1, lease }
+    }
+}
+
+impl Default for Received {
+    fn default() -> Self {
+        Self::new(0, None)
+    }
 }
 
 /// This participant's end of a queue. Any number of ends may exist; each may send and receive, within the queue's roles.
@@ -64,6 +82,10 @@ pub struct PortQueue {
     pub(super) options: ResolvedOptions,
     /// Waits of this end per [`Interest`]: the participant's bit in the mask stays up while there are any.
     pub(super) waiting: [AtomicU32; 2],
+    /// Where the last free lease entry was found.
+    pub(super) lease_cursor: AtomicU32,
+    /// The dead-letter queue, once it was needed.
+    pub(super) dead_letters: OnceLock<Box<PortQueue>>,
 }
 
 impl std::fmt::Debug for PortQueue {
@@ -82,7 +104,9 @@ impl PortQueue {
         options: ResolvedOptions,
     ) -> Self {
         let waiting = [AtomicU32::new(0), AtomicU32::new(0)];
-        Self { participant, name: name.to_owned(), listed, view, options, waiting }
+        let lease_cursor = AtomicU32::new(participant.slot as u32);
+        let (name, dead_letters) = (name.to_owned(), OnceLock::new());
+        Self { participant, name, listed, view, options, waiting, lease_cursor, dead_letters }
     }
 
     /// Name of the queue.
@@ -95,10 +119,11 @@ impl PortQueue {
         &self.options
     }
 
-    /// Messages in the queue now.
+    /// Messages in the queue now, those that wait to be delivered again included.
     pub fn len(&self) -> usize {
         let (head, tail) = self.ring().positions();
-        ((tail - head) as usize).min(self.options.capacity as usize)
+        let again = self.leases().count(LeaseState::Pending);
+        ((tail - head) as usize).min(self.options.capacity as usize) + again
     }
 
     /// Whether there is no message now.
@@ -112,6 +137,11 @@ impl PortQueue {
     }
 
     #[inline]
+    pub(super) fn leases(&self) -> Leases<'_> {
+        self.view.leases()
+    }
+
+    #[inline]
     pub(super) fn ring(&self) -> Ring<'_> {
         self.view.ring()
     }
@@ -121,31 +151,37 @@ impl PortQueue {
     /// # Errors
     /// `Role` when another participant is the one producer.
     pub fn try_send(&self, buffer: BufferPtr) -> Result<Result<(), (SendOutcome, BufferPtr)>> {
-        let moved = buffer.into_buffer();
-        let (accepted, outcome) = self.send(&[moved]);
+        let (accepted, outcome) = self.send(&[buffer.buffer()]);
         if accepted == 1 {
+            buffer.moved();
             return Ok(Ok(()));
         }
-        let back = BufferPtr::adopt(Arc::clone(&self.participant), moved)?;
-        outcome.map(|outcome| Err((outcome, back)))
+        outcome.map(|outcome| Err((outcome, buffer)))
     }
 
     /// Takes the next message without waiting.
     ///
     /// # Errors
     /// `Role`, `Corrupt`.
-    pub fn try_receive(&self) -> Result<(Option<BufferPtr>, TakeOutcome)> {
-        let mut out = [Received { buffer: Buffer { id: 0, received: true }, gap: 0 }];
-        match self.receive(&mut out)? {
-            (1, outcome) => {
-                Ok((Some(BufferPtr::adopt(Arc::clone(&self.participant), out[0].buffer)?), outcome))
-            }
-            (_, outcome) => Ok((None, outcome)),
+    pub fn try_receive(self: &Arc<Self>) -> Result<(Option<BufferPtr>, TakeOutcome)> {
+        let mut out = [Received::default()];
+        let (count, outcome) = self.receive(&mut out)?;
+        if count == 0 {
+            return Ok((None, outcome));
         }
+        let mut buffer = BufferPtr::adopt(Arc::clone(&self.participant), out[0].buffer)?;
+        if let Some(lease) = out[0].lease {
+            buffer.lease(Arc::clone(self) as Arc<dyn Settle>, lease, out[0].attempt);
+        }
+        Ok((Some(buffer), outcome))
     }
 
-    /// Gives up roles and waits: this end will not be used any more.
+    /// Gives up roles, waits and leases: this end will not be used any more.
     pub(crate) fn retire(&self) {
+        for (lease, id) in self.leases().held_by(self.participant.slot) {
+            // Not acknowledged, so somebody else gets it. It fails only for a destroyed queue, which wants it no more.
+            let _ = self.nack(lease, id);
+        }
         let me = self.participant.slot as u32 + 1;
         for token in [&self.header().producer, &self.header().consumer] {
             let _ = token.compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed);
@@ -161,7 +197,9 @@ impl PortQueue {
     pub(super) fn drain(&self) {
         let mut freed = 0;
         while let Ok(_pin) = self.participant.pin() {
-            if freed > BATCH_MAX * 4096 || !self.drop_front(&self.ring()) {
+            let dropped = self.leases().drop_pending().map(|id| self.forget(id)).is_some()
+                || self.drop_front(&self.ring());
+            if !dropped || freed > BATCH_MAX * 4096 {
                 break;
             }
             freed += 1;

@@ -1,10 +1,13 @@
 //! Receiving and peeking.
 
+use super::options::Delivery;
 use super::port_queue::{Interest, PortQueue, Received, TakeOutcome};
+use super::ring::{Ring, Taken};
 use crate::buffer::{Buffer, not_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{RING_CLOSED, RING_DESTROYED, split_id};
 use crate::limits::BATCH_MAX;
+use crate::pool::Pool;
 use crate::sync::{Ordering, fence};
 
 impl PortQueue {
@@ -24,60 +27,128 @@ impl PortQueue {
             fence(Ordering::SeqCst);
         }
         self.take_role(Interest::Data)?;
-        let ring = self.ring();
-        let slot = self.participant.slot;
-        let mut head = ring.head();
-        let (mut count, mut result) = (0, Ok(()));
-        for into in out.iter_mut().take(BATCH_MAX) {
-            // Attaching to the message's segment may fail (full memory, no descriptors): then the message stays in the queue.
-            let mut pool = None;
-            let taken = ring.pop(&mut head, slot as u32, |id| match self.participant.pool(split_id(id).0) {
-                Ok(found) => {
-                    pool = found;
-                    true
-                }
-                Err(e) => {
-                    result = Err(e);
-                    false
-                }
-            });
-            let Some(taken) = taken else { break };
-            let index = split_id(taken.id()).1;
-            let pool = pool.filter(|p| p.header(index).is_some() && p.can_note(slot, index, true));
-            let Some(pool) = pool else {
-                ring.recycle(taken);
-                result = Err(Error::new(
-                    ErrorKind::Corrupt,
-                    format!(
-                        "queue {:?} carried buffer {}, which does not exist or cannot be held",
-                        self.name,
-                        taken.id()
-                    ),
-                ));
-                break;
-            };
-            // Ledger before the slot is free: killed in between, the slot names the dead taker and is rolled forward.
-            pool.note(slot, index, true);
-            ring.recycle(taken);
-            *into = Received { buffer: Buffer { id: taken.id(), received: true }, gap: 0 };
-            count += 1;
-        }
-        ring.help_head(head);
+        let (count, result) = match self.options.delivery {
+            Delivery::AtMostOnce => self.take(out),
+            Delivery::AtLeastOnce => self.lease(out),
+        };
         if count > 0 {
             self.participant.shared().counters.received.fetch_add(count as u64, Ordering::Relaxed);
             if self.header().gap.load(Ordering::Relaxed) != 0 {
                 out[0].gap = self.header().gap.swap(0, Ordering::Relaxed);
             }
         }
+        // What others have leased may come back: not the end yet.
+        let ended = state == RING_CLOSED && !self.leases().others_hold(self.participant.slot);
         drop(pin);
         if count > 0 {
             self.wake(&self.header().space_waiters, count);
         }
-        match (count, state) {
-            (0, _) if result.is_err() => result.map(|()| (0, TakeOutcome::Empty)),
-            (0, RING_CLOSED) => Ok((0, TakeOutcome::Closed)),
-            (0, _) => Ok((0, TakeOutcome::Empty)),
+        let count = if self.options.max_deliveries > 0 { self.bury(&mut out[..count]) } else { count };
+        match count {
+            0 => result.map(|()| (0, if ended { TakeOutcome::Closed } else { TakeOutcome::Empty })),
             _ => Ok((count, TakeOutcome::Done)),
+        }
+    }
+
+    /// Takes messages for good.
+    fn take(&self, out: &mut [Received]) -> (usize, Result<()>) {
+        let ring = self.ring();
+        let mut head = ring.head();
+        let (mut count, mut result) = (0, Ok(()));
+        for into in out.iter_mut().take(BATCH_MAX) {
+            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result) else { break };
+            // Ledger before the slot is free: killed in between, the slot names the dead taker and is rolled forward.
+            pool.note(self.participant.slot, split_id(taken.id()).1, true);
+            ring.recycle(taken);
+            *into = Received::new(taken.id(), None);
+            count += 1;
+        }
+        ring.help_head(head);
+        (count, result)
+    }
+
+    /// Leases messages: those to be delivered again first.
+    fn lease(&self, out: &mut [Received]) -> (usize, Result<()>) {
+        let (ring, leases, me) = (self.ring(), self.leases(), self.participant.slot);
+        let mut head = ring.head();
+        let (mut count, mut result) = (0, Ok(()));
+        for into in out.iter_mut().take(BATCH_MAX) {
+            if let Some(received) = self.retake(&mut result) {
+                *into = received;
+                count += 1;
+                continue;
+            }
+            // A place for the lease first: a message that has been taken is never without one.
+            let cursor = self.lease_cursor.load(Ordering::Relaxed) as usize;
+            let Some(entry) = leases.reserve(cursor, me as u32) else { break };
+            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result) else {
+                leases.abandon(entry);
+                break;
+            };
+            self.lease_cursor.store(entry as u32 + 1, Ordering::Relaxed);
+            leases.grant(entry, me as u32, taken.id(), taken.position);
+            pool.note(me, split_id(taken.id()).1, true);
+            // Last: killed before, slot and lease both name the message; recovery keeps the lease.
+            ring.recycle(taken);
+            *into = Received::new(taken.id(), Some(entry as u32));
+            count += 1;
+        }
+        ring.help_head(head);
+        (count, result)
+    }
+
+    /// Leases the first message that waits to be delivered again.
+    fn retake(&self, result: &mut Result<()>) -> Option<Received> {
+        let me = self.participant.slot;
+        let mut pool = None;
+        let retaken = self.leases().retake(me as u32, |id| self.attach_for(id, &mut pool, result))?;
+        // Killed before the note: the lease names us, which is enough for recovery.
+        let index = split_id(retaken.id).1;
+        pool.filter(|p| p.header(index).is_some())?.note(me, index, true);
+        self.header().redelivered.fetch_add(1, Ordering::Relaxed);
+        let received = Received::new(retaken.id, Some(retaken.entry as u32));
+        Some(Received { attempt: retaken.deliveries, ..received })
+    }
+
+    /// Takes the first message of the ring and finds its pool; the slot is still TAKEN. `None`: empty, or `result` tells why not.
+    #[inline]
+    fn pop<'a>(
+        &'a self,
+        ring: &Ring<'_>,
+        head: &mut u64,
+        result: &mut Result<()>,
+    ) -> Option<(Taken, &'a Pool)> {
+        let slot = self.participant.slot;
+        let mut pool = None;
+        let taken = ring.pop(head, slot as u32, |id| self.attach_for(id, &mut pool, result))?;
+        let index = split_id(taken.id()).1;
+        let pool = pool.filter(|p: &&Pool| p.header(index).is_some() && p.can_note(slot, index, true));
+        if pool.is_none() {
+            ring.recycle(taken);
+            *result = Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "queue {:?} carried buffer {}, which does not exist or cannot be held",
+                    self.name,
+                    taken.id()
+                ),
+            ));
+        }
+        Some((taken, pool?))
+    }
+
+    /// Attaches to the segment of message `id` before it is taken: if that fails (full memory, no descriptors) the message stays.
+    #[inline]
+    fn attach_for<'a>(&'a self, id: u32, pool: &mut Option<&'a Pool>, result: &mut Result<()>) -> bool {
+        match self.participant.pool(split_id(id).0) {
+            Ok(found) => {
+                *pool = found;
+                true
+            }
+            Err(e) => {
+                *result = Err(e);
+                false
+            }
         }
     }
 

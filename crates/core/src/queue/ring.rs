@@ -155,6 +155,13 @@ impl<'a> Ring<'a> {
         self.slot(front.position).load(Ordering::Acquire) == front.slot.0
     }
 
+    /// The position of the message in slot `index`. Laps are kept modulo 2^34; the head tells which one is meant.
+    pub(crate) fn position_of(&self, index: usize, slot: Slot) -> u64 {
+        let lap = self.lap(self.head());
+        let lap = lap.wrapping_add_signed(slot.laps_ahead(lap));
+        (lap << self.slots.len().trailing_zeros()) | index as u64
+    }
+
     /// Whether a push would find room.
     pub(crate) fn has_room(&self) -> bool {
         let mut position = self.tail();

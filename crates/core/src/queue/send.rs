@@ -140,7 +140,12 @@ impl PortQueue {
     /// Frees the slot and drops the queue's reference to the message in it. Killed in between: refs too high, repaired by recount.
     fn discard(&self, ring: &Ring<'_>, taken: Taken) {
         ring.recycle(taken);
-        let (segment, index) = split_id(taken.id());
+        self.forget(taken.id());
+    }
+
+    /// Drops the queue's own reference to a message.
+    pub(super) fn forget(&self, id: u32) {
+        let (segment, index) = split_id(id);
         // Without a ledger row of ours: this must not fail for want of memory.
         if let Ok(Some(pool)) = self.participant.domain.pool(segment)
             && pool.header(index).is_some()

@@ -1,7 +1,7 @@
 //! Waiting for data and for space; see [`crate::wait`] for why no wake is lost.
 
 use super::port_queue::{Interest, PortQueue};
-use crate::layout::{RING_OPEN, WaiterMask};
+use crate::layout::{RING_CLOSED, RING_OPEN, WaiterMask};
 use crate::sync::Ordering;
 use std::time::{Duration, Instant};
 
@@ -45,11 +45,19 @@ impl PortQueue {
 
     /// Whether a receiver (sender) should look now: a message (room), or the end.
     pub fn is_ready(&self, interest: Interest) -> bool {
-        self.state() != RING_OPEN
-            || match interest {
-                Interest::Data => self.ring().front().is_some(),
-                Interest::Space => self.ring().has_room(),
-            }
+        match (self.state(), interest) {
+            (RING_OPEN, _) => self.is_ready_for(interest),
+            (RING_CLOSED, Interest::Data) => self.is_ready_for(interest) || self.is_drained(),
+            _ => true,
+        }
+    }
+
+    /// A message that can be taken; room for one.
+    pub(super) fn is_ready_for(&self, interest: Interest) -> bool {
+        match interest {
+            Interest::Data => self.leases().any_pending() || self.ring().front().is_some(),
+            Interest::Space => self.ring().has_room(),
+        }
     }
 
     /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.

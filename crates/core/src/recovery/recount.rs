@@ -2,7 +2,7 @@
 
 use super::Dead;
 use crate::error::Result;
-use crate::layout::{KIND_RING, RING_DESTROYED, Slot, SlotState, split_id};
+use crate::layout::{KIND_RING, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, split_id};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::{Held, Pool};
 use crate::queue::RingView;
@@ -16,6 +16,10 @@ pub(super) struct Counts {
     pub(super) freed: u32,
     /// Messages it had taken from a queue and not released.
     pub(super) lost: u32,
+    /// Of at-least-once queues: put back for somebody else.
+    pub(super) redelivered: u32,
+    /// Of these, in its ledger, so that they do not count as lost.
+    leased: u32,
 }
 
 struct Recount<'a> {
@@ -109,7 +113,8 @@ impl Recount<'_> {
     fn ring(&mut self, ring: &RingView) {
         let header = ring.header();
         let destroyed = header.state.load(Ordering::Acquire) == RING_DESTROYED;
-        for word in ring.slots() {
+        self.leases(ring, destroyed);
+        for (index, word) in ring.slots().iter().enumerate() {
             let slot = Slot(word.load(Ordering::Relaxed));
             match slot.state() {
                 SlotState::Ready if !destroyed => self.hold(slot.id(), 1),
@@ -117,7 +122,9 @@ impl Recount<'_> {
                 // Nobody alive is inside, so its taker is dead. If it got as far as its ledger, the message counts there.
                 SlotState::Taken => {
                     if let Some(dead) = self.dead_at(slot.owner()) {
-                        self.counts[dead].lost += u32::from(!self.has_noted(slot));
+                        if !destroyed && !self.restore(ring, index, slot, dead) {
+                            self.counts[dead].lost += u32::from(!self.has_noted(slot.owner(), slot.id()));
+                        }
                         word.store(slot.recycled().0, Ordering::Relaxed);
                     } else {
                         self.hold(slot.id(), 1);
@@ -126,6 +133,7 @@ impl Recount<'_> {
                 SlotState::Free | SlotState::Invalid => {}
             }
         }
+        ring.leases().recount();
         for dead in self.dead {
             for token in [&header.producer, &header.consumer] {
                 let _ = token.compare_exchange(dead.slot as u32 + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
@@ -156,11 +164,55 @@ impl Recount<'_> {
         }
     }
 
-    /// Whether the taker of a slot has the message in its ledger.
-    fn has_noted(&self, slot: Slot) -> bool {
-        let (segment, index) = split_id(slot.id());
-        let entry =
-            self.pools.iter().find(|p| p.index == segment).and_then(|p| p.row(slot.owner()).get(index));
+    /// Leases of the dead wait for somebody else; what waits is held by the queue.
+    fn leases(&mut self, ring: &RingView, destroyed: bool) {
+        for entry in ring.leases().entries() {
+            let word = LeaseWord(entry.word.load(Ordering::Relaxed));
+            let dead = self.dead_at(word.owner());
+            let now = match (word.state(), dead) {
+                (LeaseState::Leased, Some(dead)) => {
+                    self.counts[dead].leased += u32::from(self.has_noted(word.owner(), word.id()));
+                    self.counts[dead].redelivered += 1;
+                    LeaseWord::pending(word.id())
+                }
+                (LeaseState::Reserved, Some(_)) => LeaseWord::FREE,
+                _ => word,
+            };
+            let now = if destroyed && now.state() == LeaseState::Pending { LeaseWord::FREE } else { now };
+            if now.state() == LeaseState::Pending {
+                self.hold(now.id(), 1);
+            }
+            if now != word {
+                entry.word.store(now.0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// On an at-least-once queue: sees to it that the message of a taken slot is delivered again. `false` on any other queue.
+    fn restore(&mut self, ring: &RingView, index: usize, slot: Slot, dead: usize) -> bool {
+        let leases = ring.leases();
+        if leases.entries().is_empty() {
+            return false;
+        }
+        let position = ring.ring().position_of(index, slot);
+        // Its taker may have got as far as the lease, which stands for the message then.
+        let is_leased = leases.entries().iter().any(|entry| {
+            let word = LeaseWord(entry.word.load(Ordering::Relaxed));
+            word.state() == LeaseState::Pending
+                && word.id() == slot.id()
+                && entry.position.load(Ordering::Relaxed) == position
+        });
+        if !is_leased && leases.restore(slot.id(), position) {
+            self.hold(slot.id(), 1);
+            self.counts[dead].redelivered += 1;
+        }
+        true
+    }
+
+    /// Whether a dead taker has the message in its ledger.
+    fn has_noted(&self, owner: usize, id: u32) -> bool {
+        let (segment, index) = split_id(id);
+        let entry = self.pools.iter().find(|p| p.index == segment).and_then(|p| p.row(owner).get(index));
         entry.is_some_and(|entry| Held::from_bits(entry.load(Ordering::Relaxed)).received() > 0)
     }
 
@@ -172,6 +224,7 @@ impl Recount<'_> {
                 counts.lost += Held::from_bits(entry.load(Ordering::Relaxed)).received();
                 entry.store(0, Ordering::Relaxed);
             }
+            counts.lost = counts.lost.saturating_sub(counts.leased);
             registry.directory_waiters.clear(dead.slot);
             registry.pool_waiters.clear(dead.slot);
         }

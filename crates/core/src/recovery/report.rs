@@ -48,7 +48,7 @@ pub(super) fn publish(domain: &Domain, dead: &Dead, counts: &Counts, duration: D
         (&record.pid, participant.pid.load(Ordering::Relaxed)),
         (&record.freed, counts.freed),
         (&record.lost, counts.lost),
-        (&record.redelivered, 0),
+        (&record.redelivered, counts.redelivered),
     ];
     for (field, value) in fields {
         field.store(value, Ordering::Relaxed);

@@ -3,9 +3,14 @@
 #![allow(dead_code, clippy::allow_attributes, clippy::allow_attributes_without_reason, missing_docs)]
 
 use millrace::{OpenOptions, ShmManager};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Far beyond what anything takes: only a bug waits as long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A domain of its own in a directory of its own; `finish` checks that nothing is left.
 pub(crate) struct Isolated {
@@ -77,4 +82,38 @@ pub(crate) fn role() -> Option<(String, Isolated)> {
 /// A child's end: `Isolated` must not remove what is the parent's.
 pub(crate) fn leave(isolated: Isolated) {
     std::mem::forget(isolated);
+}
+
+/// Waits for the sentinel to have recovered `count` deaths in all.
+pub(crate) fn await_recoveries(shm: &ShmManager, count: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut sequence = shm.wake_sequence();
+    while shm.recoveries() < count {
+        assert!(Instant::now() < deadline, "{} recoveries, {count} wanted", shm.recoveries());
+        // Recovery rings everybody.
+        shm.park(sequence, Duration::from_millis(200));
+        sequence = shm.wake_sequence();
+    }
+}
+
+/// Tells the parent.
+pub(crate) fn say(word: &str) {
+    println!("{word}");
+    std::io::stdout().flush().unwrap();
+}
+
+/// Reads lines of a child until one contains `word`.
+fn hear(reader: &mut impl BufRead, word: &str) {
+    let mut line = String::new();
+    while !line.contains(word) {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "the child ended before it said {word}");
+    }
+}
+
+/// A child that has said it is ready.
+pub(crate) fn started(test: &str, role: &str, isolated: &Isolated) -> Child {
+    let mut child = child(test, role, isolated, &[]);
+    hear(&mut BufReader::new(child.stdout.as_mut().unwrap()), "ready");
+    child
 }

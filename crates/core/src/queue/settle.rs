@@ -1,0 +1,87 @@
+//! Ending a lease: acknowledge, give back, or bury.
+
+use super::lifecycle::attach_or_create;
+use super::options::{QueueOptions, dead_letter_name};
+use super::port_queue::{Interest, PortQueue, Received};
+use crate::buffer::{Buffer, Settle, not_held};
+use crate::error::Result;
+use crate::layout::split_id;
+use crate::sync::Ordering;
+
+impl Settle for PortQueue {
+    fn ack(&self, lease: u32, id: u32) -> bool {
+        let Ok(pin) = self.participant.pin() else { return false };
+        let done = self.leases().ack(lease as usize, self.participant.slot as u32, id);
+        drop(pin);
+        if done && self.is_closed() {
+            // Receivers of a closed queue wait for the last lease.
+            self.wake_all();
+        }
+        done
+    }
+
+    fn nack(&self, lease: u32, id: u32) -> Result<()> {
+        let (segment, index) = split_id(id);
+        let buffer = Buffer { id, received: true };
+        let pin = self.participant.pin()?;
+        let pool = self.participant.pool(segment)?.ok_or_else(|| not_held(buffer))?;
+        if self.is_destroyed() || !pool.holds(self.participant.slot, index, true) {
+            drop(pin);
+            return Err(not_held(buffer));
+        }
+        let done = self.leases().give_back(lease as usize, self.participant.slot as u32, id);
+        if done {
+            // Entry first: killed in between, the message counts as pending and held, which a recount repairs.
+            pool.strike(self.participant.slot, index, true);
+        }
+        drop(pin);
+        self.wake_all();
+        if done { Ok(()) } else { Err(not_held(buffer)) }
+    }
+}
+
+impl PortQueue {
+    /// Whether a message has used up its deliveries with this one not counted.
+    fn is_spent(&self, received: &Received) -> bool {
+        self.options.max_deliveries > 0 && received.attempt > self.options.max_deliveries
+    }
+
+    /// Moves messages that have been delivered too often to the dead-letter queue and closes the ranks; answers how many are left.
+    /// While that queue takes no more (or cannot be made), they are delivered once more instead: nothing is lost, nothing spins.
+    pub(super) fn bury(&self, out: &mut [Received]) -> usize {
+        let mut kept = 0;
+        for at in 0..out.len() {
+            let received = out[at];
+            if self.is_spent(&received) && self.bury_one(&received) {
+                continue;
+            }
+            out[kept] = received;
+            kept += 1;
+        }
+        kept
+    }
+
+    fn bury_one(&self, received: &Received) -> bool {
+        let buried = self.dead_letters().is_ok_and(|queue| queue.send(&[received.buffer]).0 == 1);
+        if buried {
+            // Killed before this: it is delivered again and buried twice, which at-least-once allows.
+            self.ack(received.lease.unwrap_or_default(), received.buffer.id);
+            self.header().dead_lettered.fetch_add(1, Ordering::Relaxed);
+        }
+        buried
+    }
+
+    fn dead_letters(&self) -> Result<&PortQueue> {
+        if let Some(queue) = self.dead_letters.get() {
+            return Ok(queue);
+        }
+        let options = QueueOptions { capacity: Some(self.options.capacity), ..QueueOptions::default() };
+        let queue = attach_or_create(&self.participant, &dead_letter_name(&self.name), &options)?;
+        Ok(self.dead_letters.get_or_init(|| Box::new(queue)))
+    }
+
+    /// Whether a receiver of a closed queue has nothing more to expect.
+    pub(super) fn is_drained(&self) -> bool {
+        !self.is_ready_for(Interest::Data) && !self.leases().others_hold(self.participant.slot)
+    }
+}

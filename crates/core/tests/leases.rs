@@ -1,0 +1,209 @@
+//! At-least-once delivery: nothing a receiver has not acknowledged is lost.
+#![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
+
+mod support;
+
+use millrace::{Delivery, Interest, PortQueue, QueueOptions, SendOutcome, ShmManager, TakeOutcome};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::{Isolated, PATIENCE, await_recoveries, leave, role, say, started};
+
+fn options(capacity: u32, max_deliveries: u32) -> QueueOptions {
+    QueueOptions {
+        capacity: Some(capacity),
+        delivery: Some(Delivery::AtLeastOnce),
+        max_deliveries: Some(max_deliveries),
+        ..QueueOptions::default()
+    }
+}
+
+fn used(shm: &ShmManager) -> u64 {
+    shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
+}
+
+fn put(shm: &ShmManager, queue: &PortQueue, sequence: u64) {
+    let mut buffer = shm.allocate(8).unwrap();
+    buffer.set_sequence(sequence);
+    queue.try_send(buffer).unwrap().unwrap();
+}
+
+fn take(queue: &Arc<PortQueue>) -> Option<millrace::BufferPtr> {
+    queue.try_receive().unwrap().0
+}
+
+#[test]
+fn nack_brings_a_message_back_first_in_line_and_in_order() {
+    let isolated = Isolated::new("nack");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(8, 0)).unwrap();
+    (0..5).for_each(|i| put(&shm, &queue, i));
+    let (a, b, c) = (take(&queue).unwrap(), take(&queue).unwrap(), take(&queue).unwrap());
+    assert_eq!((a.sequence(), a.attempt()), (0, 1));
+    c.nack().unwrap();
+    a.nack().unwrap();
+    drop(b);
+    let order: Vec<_> = std::iter::from_fn(|| take(&queue)).map(|m| (m.sequence(), m.attempt())).collect();
+    assert_eq!(order, [(0, 2), (2, 2), (3, 1), (4, 1)]);
+    assert_eq!(used(&shm), 0, "dropping acknowledged them");
+    let snapshot = shm.snapshot().unwrap();
+    assert_eq!(
+        (snapshot.queues[0].redelivered, snapshot.queues[0].leased, snapshot.queues[0].pending),
+        (2, 0, 0)
+    );
+}
+
+#[test]
+fn leaving_without_acknowledging_gives_back() {
+    let isolated = Isolated::new("leave");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let queue = shm.port_queue("q", &options(8, 0)).unwrap();
+    (0..3).for_each(|i| put(&shm, &queue, i));
+    let theirs = other.find_queue("q").unwrap().unwrap();
+    let held = (take(&theirs).unwrap(), take(&theirs).unwrap());
+    assert_eq!(queue.len(), 1);
+    drop(other);
+    assert_eq!(queue.len(), 3);
+    drop((held, theirs));
+    let order: Vec<_> = std::iter::from_fn(|| take(&queue)).map(|m| (m.sequence(), m.attempt())).collect();
+    assert_eq!(order, [(0, 2), (1, 2), (2, 1)]);
+    assert_eq!(used(&shm), 0);
+}
+
+#[test]
+fn a_message_delivered_too_often_goes_to_the_dead_letters() {
+    let isolated = Isolated::new("dead");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(8, 2)).unwrap();
+    put(&shm, &queue, 7);
+    take(&queue).unwrap().nack().unwrap();
+    take(&queue).unwrap().nack().unwrap();
+    assert!(take(&queue).is_none());
+    let dead = shm.find_queue("q.dead").unwrap().unwrap();
+    assert_eq!(take(&dead).unwrap().sequence(), 7);
+    assert_eq!(shm.snapshot().unwrap().queues[0].dead_lettered, 1);
+    assert_eq!(used(&shm), 0);
+}
+
+#[test]
+fn a_closed_queue_ends_only_when_the_last_lease_of_others_has() {
+    let isolated = Isolated::new("closed");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let queue = shm.port_queue("q", &options(8, 0)).unwrap();
+    put(&shm, &queue, 1);
+    let theirs = other.find_queue("q").unwrap().unwrap();
+    let held = take(&theirs).unwrap();
+    queue.close();
+    assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Empty, "it may come back");
+    assert!(!queue.wait(Interest::Data, Duration::from_millis(20)));
+    held.nack().unwrap();
+    assert_eq!(take(&queue).unwrap().attempt(), 2);
+    assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Closed);
+}
+
+#[test]
+fn destroying_takes_leases_along() {
+    let isolated = Isolated::new("gone");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(8, 0)).unwrap();
+    (0..4).for_each(|i| put(&shm, &queue, i));
+    let (a, b) = (take(&queue).unwrap(), take(&queue).unwrap());
+    a.nack().unwrap();
+    queue.destroy();
+    assert!(b.nack().is_err());
+    drop(queue);
+    assert_eq!(used(&shm), 0);
+}
+
+/// Consumers that are killed all the time hand on what they had: every message is acknowledged by somebody who lives.
+#[test]
+fn killed_consumers_lose_nothing() {
+    const NAME: &str = "killed_consumers_lose_nothing";
+    if let Some((_, isolated)) = role() {
+        let shm = isolated.open();
+        let work = shm.find_queue("work").unwrap().unwrap();
+        let done = shm.find_queue("done").unwrap().unwrap();
+        say("ready");
+        let mut held = Vec::new();
+        loop {
+            match work.try_receive().unwrap() {
+                (Some(message), _) => held.push(message),
+                (None, TakeOutcome::Empty) => {
+                    work.wait(Interest::Data, Duration::from_millis(20));
+                }
+                (None, _) => break,
+            }
+            // Several at a time, so that deaths leave more than one lease behind.
+            if held.len() < 5 && !work.is_empty() {
+                continue;
+            }
+            for message in held.drain(..) {
+                // The message itself moves on, which acknowledges it.
+                let mut pending = Some(message);
+                while let Some(message) = pending.take() {
+                    if let Err((outcome, back)) = done.try_send(message).unwrap() {
+                        assert_eq!(outcome, SendOutcome::Full);
+                        done.wait(Interest::Space, PATIENCE);
+                        pending = Some(back);
+                    }
+                }
+            }
+        }
+        drop((work, done, shm));
+        return leave(isolated);
+    }
+    let isolated = Isolated::new("again");
+    let shm = isolated.open();
+    let work = shm.port_queue("work", &options(64, 0)).unwrap();
+    let done =
+        shm.port_queue("done", &QueueOptions { capacity: Some(64), ..QueueOptions::default() }).unwrap();
+    let mut children: Vec<_> = (0..3).map(|_| started(NAME, "work", &isolated)).collect();
+    let mut seen = BTreeMap::<u64, u32>::new();
+    let (mut state, mut kills) = (0x1234_5678_u32, 0);
+    let total = 60_000;
+    let deadline = Instant::now() + PATIENCE;
+    let mut next = 0;
+    while seen.len() < total {
+        assert!(Instant::now() < deadline, "{} of {total} arrived", seen.len());
+        while next < total as u64 {
+            let mut buffer = shm.allocate(8).unwrap();
+            buffer.set_sequence(next);
+            if work.try_send(buffer).unwrap().is_err() {
+                break;
+            }
+            next += 1;
+        }
+        while let (Some(message), _) = done.try_receive().unwrap() {
+            *seen.entry(message.sequence()).or_default() += 1;
+        }
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if state >> 24 == 0 && kills < 40 {
+            let victim = state as usize >> 8 & 1;
+            children[victim].kill().unwrap();
+            children[victim].wait().unwrap();
+            kills += 1;
+            children[victim] = started(NAME, "work", &isolated);
+        }
+    }
+    work.close();
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+    await_recoveries(&shm, kills);
+    while let (Some(message), _) = done.try_receive().unwrap() {
+        *seen.entry(message.sequence()).or_default() += 1;
+    }
+    let reports = shm.reports_since(0);
+    let redelivered: u32 = reports.iter().map(|r| r.redelivered).sum();
+    let lost: u32 = reports.iter().map(|r| r.lost).sum();
+    let twice = seen.values().filter(|count| **count > 1).count();
+    println!("{kills} kills, {redelivered} redelivered, {twice} arrived twice");
+    assert_eq!(seen.len(), total);
+    assert!(seen.values().all(|count| *count <= 1 + kills as u32));
+    assert!(twice as u32 <= redelivered, "a second copy is a redelivery");
+    assert_eq!(lost, 0);
+    assert!(kills > 10, "{kills} kills");
+    assert_eq!(used(&shm), 0);
+    drop((work, done, shm));
+    isolated.assert_gone();
+}
