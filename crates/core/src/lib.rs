@@ -29,6 +29,7 @@
 
 mod buffer;
 mod error;
+mod fault;
 pub mod limits;
 
 mod layout;
@@ -46,12 +47,14 @@ mod wait;
 
 pub use buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 pub use error::{Error, ErrorKind, Result};
+#[doc(hidden)]
+pub use fault::Point as FaultPoint;
 pub use manager::{OpenOptions, ShmManager};
 pub use queue::{
     Delivery, Interest, Overflow, PortQueue, QueueOptions, Received, ResolvedOptions, SendOutcome,
     TakeOutcome,
 };
-pub use recovery::RecoveryReport;
+pub use recovery::{Finding, RecoveryReport};
 pub use segment_view::{SegmentView, header_field, layout_facts};
 pub use stats::{ParticipantSnapshot, PoolSnapshot, QueueSnapshot, Snapshot};
 

@@ -2,10 +2,11 @@
 
 use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
 use crate::layout::PARTICIPANT_ACTIVE;
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
 use crate::queue::{PortQueue, QueueOptions, attach, attach_or_create};
-use crate::recovery::{RecoveryReport, Sentinel, Sweep, reports_since, sweep};
+use crate::recovery::{Finding, RecoveryReport, Sentinel, Sweep, fsck, reports_since, sweep};
 use crate::registry::{Domain, Participant};
 use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
 use crate::stats::{Snapshot, snapshot};
@@ -37,7 +38,7 @@ pub struct ShmManager {
     participant: Arc<Participant>,
     base: PathBuf,
     /// One end per queue, whoever asks: a participant has one waiter bit per queue.
-    queues: Mutex<HashMap<String, Weak<PortQueue>>>,
+    queues: Mutex<Queues>,
     sentinel: Option<Sentinel>,
 }
 
@@ -58,6 +59,7 @@ impl ShmManager {
         let base = base_dir(options.directory.as_deref());
         let deadline = Instant::now() + options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
         let lock = DomainLock::take(&base, name, deadline)?;
+        fault::hit(Point::OpenLocked);
         let domain = match open_domain(&base, name, options) {
             Ok(domain) => Arc::new(domain),
             Err(error) => {
@@ -119,11 +121,12 @@ impl ShmManager {
     /// # Errors
     /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
     pub fn port_queue(&self, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
-        if let Some(queue) = self.known(name) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = known(&queues, name) {
             options.check(name, queue.options())?;
             return Ok(queue);
         }
-        attach_or_create(&self.participant, name, options).map(|queue| self.remember(name, queue))
+        attach_or_create(&self.participant, name, options).map(|queue| remember(&mut queues, name, queue))
     }
 
     /// Queue `name`, if there is one.
@@ -131,23 +134,11 @@ impl ShmManager {
     /// # Errors
     /// `InvalidName`, `Corrupt`.
     pub fn find_queue(&self, name: &str) -> Result<Option<Arc<PortQueue>>> {
-        if let Some(queue) = self.known(name) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = known(&queues, name) {
             return Ok(Some(queue));
         }
-        Ok(attach(&self.participant, name)?.map(|queue| self.remember(name, queue)))
-    }
-
-    fn known(&self, name: &str) -> Option<Arc<PortQueue>> {
-        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.get(name).and_then(Weak::upgrade).filter(|queue| !queue.is_destroyed())
-    }
-
-    fn remember(&self, name: &str, queue: PortQueue) -> Arc<PortQueue> {
-        let queue = Arc::new(queue);
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.retain(|_, known| known.strong_count() > 0);
-        queues.insert(name.to_owned(), Arc::downgrade(&queue));
-        queue
+        Ok(attach(&self.participant, name)?.map(|queue| remember(&mut queues, name, queue)))
     }
 
     /// Announces that this participant sleeps until a queue appears; look again before sleeping.
@@ -214,6 +205,14 @@ impl ShmManager {
         snapshot(&self.participant.domain)
     }
 
+    /// Compares every record of the domain with every other, while everybody is outside for a moment. Empty: all is well.
+    ///
+    /// # Errors
+    /// `Timeout` when a participant is stopped inside an operation.
+    pub fn fsck(&self) -> Result<Vec<Finding>> {
+        fsck(&self.participant.domain)
+    }
+
     /// Recoveries in this domain so far.
     pub fn recoveries(&self) -> u64 {
         self.participant.domain.registry().recoveries.load(Ordering::Acquire)
@@ -249,19 +248,33 @@ impl Drop for ShmManager {
         self.sentinel = None;
         // Roles and waiter bits go with the ends, which may live longer than this.
         let queues = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
-        queues.values().filter_map(Weak::upgrade).for_each(|queue| queue.retire());
         self.participant.retire();
+        queues.values().filter_map(Weak::upgrade).for_each(|queue| queue.retire());
         self.release_all();
         let domain = &self.participant.domain;
         // Without the lock the slot stays active, and the sweep of another participant takes it for dead: exact as well.
         let deadline = Instant::now() + Duration::from_nanos(OPEN_TIMEOUT_NS);
         if let Ok(lock) = DomainLock::take(&self.base, self.domain(), deadline) {
+            fault::hit(Point::LeaveReleased);
             self.participant.leave();
             // What cannot be removed now is removed by the next one who opens and closes the domain.
             let _ = leave_behind_nothing(domain, lock);
             domain.ring_sentinels();
         }
     }
+}
+
+type Queues = HashMap<String, Weak<PortQueue>>;
+
+fn known(queues: &Queues, name: &str) -> Option<Arc<PortQueue>> {
+    queues.get(name).and_then(Weak::upgrade).filter(|queue| !queue.is_destroyed())
+}
+
+fn remember(queues: &mut Queues, name: &str, queue: PortQueue) -> Arc<PortQueue> {
+    let queue = Arc::new(queue);
+    queues.retain(|_, known| known.strong_count() > 0);
+    queues.insert(name.to_owned(), Arc::downgrade(&queue));
+    queue
 }
 
 /// Attaches to the domain, or makes it. The caller holds the domain lock.

@@ -88,7 +88,12 @@ impl Block<'_> {
     /// The reference in descriptor `index`.
     pub(crate) fn buffer(&self, index: usize) -> millrace::Buffer {
         let at = DESCRIPTORS + index * DESCRIPTOR_WORDS;
-        millrace::Buffer { id: self.0[at + ID], received: self.0[at + LEASE] != 0 }
+        millrace::Buffer { id: self.0[at + ID], received: self.0[at + LEASE] == 1 }
+    }
+
+    /// Whether descriptor `index` is a message to be acknowledged.
+    pub(crate) fn is_leased(&self, index: usize) -> bool {
+        self.lease(index) >= crate::ends::FIRST_LEASE
     }
 
     /// The lease in descriptor `index`.

@@ -1,6 +1,7 @@
 //! Hot operations: no arguments, no results, everything in the command block.
 
 use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, REPORTS, STATUS, Status};
+use crate::ends::Leases;
 use crate::session::{Isolate, Parts, Scratch, Session};
 use millrace::{ErrorKind, SendOutcome, Settle, TakeOutcome};
 use napi_derive::napi;
@@ -12,7 +13,10 @@ fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> millrac
         let Some(Parts { mut block, scratch, sessions, error }) = isolate.parts() else { return };
         let session = sessions.get_mut(block.get(MANAGER) as usize).and_then(Option::as_mut);
         let status = match session.map(|session| f(&mut block, scratch, session)) {
-            None => Status::ManagerClosed,
+            None => {
+                block.set(COUNT, 0);
+                Status::ManagerClosed
+            }
             Some(Ok(status)) => status,
             Some(Err(e)) => match e.kind() {
                 ErrorKind::NotHeld => Status::NotHeld,
@@ -47,16 +51,29 @@ pub fn allocate() {
 #[napi(catch_unwind)]
 pub fn send() {
     operate(|block, scratch, session| {
+        let Session { manager, allocator, ends, leases, .. } = session;
         let count = block.count();
         block.set(COUNT, 0);
+        let queue = match ends.get(manager, block.get(QUEUE))? {
+            Ok(queue) => queue,
+            Err(status) => return Ok(status),
+        };
         let buffers = &mut scratch.buffers[..count];
         for (index, buffer) in buffers.iter_mut().enumerate() {
             *buffer = block.buffer(index);
+            // A lease must not outlive the reference it stands for: what is sent is a further one.
+            if block.is_leased(index) {
+                *buffer = allocator.share(*buffer)?;
+            }
         }
-        let Some(queue) = session.end(block.get(QUEUE))? else { return Ok(Status::NotFound) };
         let (accepted, outcome) = queue.send(buffers);
-        for (index, buffer) in buffers[..accepted].iter().enumerate() {
-            acknowledge(session, block.lease(index), buffer.id);
+        for (index, shared) in buffers.iter().enumerate().filter(|(index, _)| block.is_leased(*index)) {
+            if index < accepted {
+                acknowledge(leases, block.lease(index), shared.id);
+                allocator.release(block.buffer(index))?;
+            } else {
+                allocator.release(*shared)?;
+            }
         }
         block.set(COUNT, accepted as u32);
         Ok(match outcome? {
@@ -70,8 +87,8 @@ pub fn send() {
 
 /// Ends a lease for good, if there is one.
 #[inline]
-fn acknowledge(session: &mut Session, lease: u32, id: u32) {
-    if let Some((queue, lease)) = session.take_lease(lease) {
+fn acknowledge(leases: &mut Leases, lease: u32, id: u32) {
+    if let Some((queue, lease)) = leases.take(lease) {
         queue.ack(lease, id);
     }
 }
@@ -80,13 +97,16 @@ fn acknowledge(session: &mut Session, lease: u32, id: u32) {
 #[napi(catch_unwind)]
 pub fn receive() {
     operate(|block, scratch, session| {
+        let Session { manager, ends, leases, .. } = session;
         let received = &mut scratch.received[..block.count()];
         block.set(COUNT, 0);
-        let handle = block.get(QUEUE);
-        let Some(queue) = session.end(handle)? else { return Ok(Status::NotFound) };
+        let queue = match ends.get(manager, block.get(QUEUE))? {
+            Ok(queue) => queue,
+            Err(status) => return Ok(status),
+        };
         let (count, outcome) = queue.receive(received)?;
         for (index, message) in received[..count].iter().enumerate() {
-            let lease = session.keep(handle, message.lease);
+            let lease = message.lease.map_or(1, |lease| leases.keep(queue, lease));
             block.describe(index, message.buffer.id, message.gap, lease, message.attempt);
         }
         block.set(COUNT, count as u32);
@@ -105,7 +125,7 @@ pub fn release() {
     operate(|block, _, session| {
         let count = block.count();
         for index in 0..count {
-            acknowledge(session, block.lease(index), block.buffer(index).id);
+            acknowledge(&mut session.leases, block.lease(index), block.buffer(index).id);
         }
         let (done, result) = {
             let buffers = (0..count).map(|index| block.buffer(index));
@@ -121,7 +141,7 @@ pub fn release() {
 pub fn nack() {
     operate(|block, _, session| {
         for index in 0..block.count() {
-            let Some((queue, lease)) = session.take_lease(block.lease(index)) else {
+            let Some((queue, lease)) = session.leases.take(block.lease(index)) else {
                 return Ok(Status::NotHeld);
             };
             queue.nack(lease, block.buffer(index).id)?;
@@ -147,7 +167,10 @@ pub fn share() {
 pub fn peek() {
     operate(|block, _, session| {
         block.set(COUNT, 0);
-        let Some(queue) = session.end(block.get(QUEUE))? else { return Ok(Status::NotFound) };
+        let queue = match session.ends.get(&session.manager, block.get(QUEUE))? {
+            Ok(queue) => queue,
+            Err(status) => return Ok(status),
+        };
         Ok(match queue.peek()? {
             Some(buffer) => {
                 block.describe(0, buffer.id, 0, 0, 1);

@@ -5,6 +5,7 @@
 
 mod array_buffer;
 pub mod block;
+mod ends;
 mod error;
 pub mod hot;
 pub mod manager;

@@ -42,7 +42,10 @@ impl BindingManager {
     }
 
     fn with_queue<T>(&self, queue: u32, f: impl FnOnce(&PortQueue) -> T) -> Result<Option<T>> {
-        self.session(|session| Ok(session.end(queue).map_err(from_core)?.map(f)))
+        self.session(|session| {
+            let end = session.ends.get(&session.manager, queue).map_err(from_core)?;
+            Ok(end.ok().map(|queue| f(queue)))
+        })
     }
 
     /// What names this manager in the command block.
@@ -67,7 +70,7 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn queue(&self, name: String, options: Option<BindingQueueOptions>) -> Result<u32> {
         let options: Option<QueueOptions> = options.map(BindingQueueOptions::into_core).transpose()?;
-        self.session(|session| session.queue(&name, options.as_ref()).map_err(from_core))
+        self.session(|session| session.ends.add(&session.manager, &name, options.as_ref()).map_err(from_core))
     }
 
     /// The queue as it is; null while it does not exist or when it has been destroyed.
@@ -95,10 +98,7 @@ impl BindingManager {
     pub fn detach_queue(&self, queue: u32) -> Result<()> {
         self.session(|session| {
             session.armed.retain(|(armed, _)| *armed != queue);
-            if let Some(end) = session.queues.get_mut(queue as usize) {
-                end.detached = true;
-                end.queue = None;
-            }
+            session.ends.detach(queue);
             Ok(())
         })
     }
@@ -221,8 +221,7 @@ impl BindingManager {
         }
         let session =
             Isolate::with(|isolate| isolate.sessions.get_mut(self.handle as usize).and_then(Option::take));
-        if let Some(Session { manager, allocator, queues, mappings, .. }) = session {
-            drop((queues, allocator));
+        if let Some(Session { manager, mappings, .. }) = session {
             drop(manager);
             mappings.into_values().for_each(|mapping| mapping.close(env.raw()));
         }
@@ -238,6 +237,12 @@ fn to_json(value: &impl serde::Serialize) -> String {
 pub fn command_block(env: &Env) -> Result<Unknown<'_>> {
     let raw = env.raw();
     let made = (|| {
+        if let Some(reference) = Isolate::with(|isolate| isolate.block_reference()) {
+            let mut value = std::ptr::null_mut();
+            // SAFETY: the reference is strong and ours.
+            check_status!(unsafe { sys::napi_get_reference_value(raw, reference, &raw mut value) })?;
+            return Ok(value);
+        }
         let (mut data, mut value, mut reference) =
             (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: out-parameters of the right types.
@@ -248,7 +253,7 @@ pub fn command_block(env: &Env) -> Result<Unknown<'_>> {
         check_status!(unsafe { sys::napi_create_reference(raw, value, 1, &raw mut reference) })?;
         let words = NonNull::new(data.cast::<[u32; WORDS]>())
             .ok_or_else(|| napi::Error::from_reason("the runtime gave no memory"))?;
-        Isolate::with(|isolate| isolate.set_block(words));
+        Isolate::with(|isolate| isolate.set_block(words, reference));
         // The isolate's end is the managers' end, whatever JavaScript was doing (`worker.terminate()`, `process.exit()`).
         env.add_env_cleanup_hook((), |()| Isolate::with(Isolate::end))?;
         Ok(value)

@@ -1,21 +1,21 @@
 //! What the binding keeps per isolate and per manager. One isolate runs on one thread, so this is thread-local state.
 
 use crate::array_buffer::Mapping;
-use crate::block::{BATCH_MAX, Block, KIND_POOL, QUEUE_POOL, WORDS};
-use millrace::{Buffer, Interest, PortQueue, QueueOptions, Received, SharedBufferAllocator, ShmManager};
+use crate::block::{BATCH_MAX, Block, KIND_POOL, KIND_SPACE, QUEUE_POOL, Status, WORDS};
+use crate::ends::{Ends, Leases};
+use millrace::{Buffer, Interest, Received, SharedBufferAllocator, ShmManager};
+use napi::sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::ptr::NonNull;
 
-/// One open manager.
+/// One open manager. Fields are dropped in this order: leases refer to queues, queues to the manager.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) manager: ShmManager,
     pub(crate) allocator: SharedBufferAllocator,
-    pub(crate) queues: Vec<QueueEnd>,
-    /// Leases of messages that JavaScript has, by number; see [`Session::keep`].
-    leases: Vec<Option<(Arc<PortQueue>, u32)>>,
-    free_leases: Vec<u32>,
+    pub(crate) ends: Ends,
+    pub(crate) leases: Leases,
     /// What somebody here waits for: (queue handle, kind).
     pub(crate) armed: Vec<(u32, u32)>,
     /// Rings seen when the last wait was armed.
@@ -24,89 +24,18 @@ pub(crate) struct Session {
     pub(crate) mappings: HashMap<usize, Mapping>,
 }
 
-/// Lease numbers below this one stand for "own reference" (0) and "received, nothing to acknowledge" (1).
-const FIRST_LEASE: u32 = 2;
-
-/// A queue handle: an open end, or the wish for one.
-#[derive(Debug)]
-pub(crate) struct QueueEnd {
-    pub(crate) name: String,
-    pub(crate) queue: Option<Arc<PortQueue>>,
-    pub(crate) detached: bool,
-}
-
 impl Session {
     pub(crate) fn new(manager: ShmManager) -> Self {
-        let (sequence, reports_seen) = (manager.wake_sequence(), manager.recoveries());
-        let allocator = manager.allocator();
-        let (queues, armed, mappings) = (Vec::new(), Vec::new(), HashMap::new());
-        let (leases, free_leases) = (Vec::new(), Vec::new());
-        Self { manager, allocator, queues, leases, free_leases, armed, sequence, reports_seen, mappings }
-    }
-
-    /// A handle for queue `name`, created with `options` if they are given.
-    pub(crate) fn queue(&mut self, name: &str, options: Option<&QueueOptions>) -> millrace::Result<u32> {
-        let queue = match options {
-            Some(options) => Some(self.manager.port_queue(name, options)?),
-            None => self.manager.find_queue(name)?,
-        };
-        let same = |end: &QueueEnd| {
-            !end.detached
-                && match (&end.queue, &queue) {
-                    (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-                    (None, _) => end.name == name,
-                    (Some(_), None) => false,
-                }
-        };
-        if let Some(known) = self.queues.iter().position(same) {
-            if self.queues[known].queue.is_none() {
-                self.queues[known].queue = queue;
-            }
-            return Ok(known as u32);
+        Self {
+            sequence: manager.wake_sequence(),
+            reports_seen: manager.recoveries(),
+            allocator: manager.allocator(),
+            manager,
+            ends: Ends::default(),
+            leases: Leases::default(),
+            armed: Vec::new(),
+            mappings: HashMap::new(),
         }
-        let end = QueueEnd { name: name.to_owned(), queue, detached: false };
-        // Handles of detached ends are used again.
-        if let Some(free) = self.queues.iter().position(|end| end.detached) {
-            self.queues[free] = end;
-            return Ok(free as u32);
-        }
-        self.queues.push(end);
-        Ok(self.queues.len() as u32 - 1)
-    }
-
-    /// The end behind `handle`, resolved if its queue exists by now.
-    #[inline]
-    pub(crate) fn end(&mut self, handle: u32) -> millrace::Result<Option<&PortQueue>> {
-        let Some(end) = self.queues.get_mut(handle as usize).filter(|end| !end.detached) else {
-            return Ok(None);
-        };
-        if end.queue.is_none() {
-            end.queue = self.manager.find_queue(&end.name)?;
-        }
-        Ok(end.queue.as_deref())
-    }
-
-    /// Remembers the lease of a message that goes to JavaScript and answers its number; 1 for a message without one.
-    #[inline]
-    pub(crate) fn keep(&mut self, handle: u32, lease: Option<u32>) -> u32 {
-        let queue = self.queues.get(handle as usize).and_then(|end| end.queue.as_ref());
-        let (Some(lease), Some(queue)) = (lease, queue) else { return 1 };
-        let kept = Some((Arc::clone(queue), lease));
-        let at = self.free_leases.pop().unwrap_or_else(|| {
-            self.leases.push(None);
-            self.leases.len() as u32 - 1
-        });
-        self.leases[at as usize] = kept;
-        at + FIRST_LEASE
-    }
-
-    /// The queue and lease behind `number`, which is forgotten.
-    #[inline]
-    pub(crate) fn take_lease(&mut self, number: u32) -> Option<(Arc<PortQueue>, u32)> {
-        let at = number.checked_sub(FIRST_LEASE)?;
-        let kept = self.leases.get_mut(at as usize).and_then(Option::take)?;
-        self.free_leases.push(at);
-        Some(kept)
     }
 
     /// Starts to wait; `false`: no need to.
@@ -119,14 +48,14 @@ impl Session {
         let sleeps = if kind == KIND_POOL {
             self.manager.arm_pool();
             true
-        } else if let Some(queue) = self.end(handle)? {
-            queue.arm(interest(kind))
         } else {
-            self.manager.arm_directory();
+            if self.ends.get(&self.manager, handle)?.is_err() {
+                self.manager.arm_directory();
+            }
             // It may have appeared between the look and the bit.
-            match self.end(handle)? {
-                Some(queue) => queue.arm(interest(kind)),
-                None => true,
+            match self.ends.get(&self.manager, handle)? {
+                Ok(queue) => queue.arm(interest(kind)),
+                Err(status) => status == Status::NotFound,
             }
         };
         if sleeps {
@@ -141,7 +70,7 @@ impl Session {
         self.armed.swap_remove(at);
         if kind == KIND_POOL {
             self.manager.disarm_pool();
-        } else if let Some(queue) = self.queues.get(handle as usize).and_then(|end| end.queue.as_ref()) {
+        } else if let Some(queue) = self.ends.resolved(handle) {
             queue.disarm(interest(kind));
         }
     }
@@ -150,6 +79,7 @@ impl Session {
     pub(crate) fn ready(&mut self, limit: usize) -> millrace::Result<Vec<(u32, u32)>> {
         self.sequence = self.manager.wake_sequence();
         self.manager.arm_bell();
+        self.ends.drop_destroyed();
         let mut ready = Vec::new();
         let mut at = 0;
         while at < self.armed.len() && ready.len() < limit {
@@ -169,18 +99,17 @@ impl Session {
             // Whether the bit was taken or not, an allocation tells.
             return Ok(true);
         }
-        let known = self.queues.get(handle as usize).is_none_or(|end| end.queue.is_some());
-        if !known {
+        if self.ends.resolved(handle).is_none() {
             self.manager.arm_directory();
             // Armed for its creation only: whoever waited looks at the queue itself now.
-            return Ok(self.end(handle)?.is_some());
+            return Ok(self.ends.get(&self.manager, handle)?.err() != Some(Status::NotFound));
         }
-        Ok(self.end(handle)?.is_none_or(|queue| queue.rearm(interest(kind))))
+        Ok(self.ends.resolved(handle).is_none_or(|queue| queue.rearm(interest(kind))))
     }
 }
 
 fn interest(kind: u32) -> Interest {
-    if kind == crate::block::KIND_SPACE { Interest::Space } else { Interest::Data }
+    if kind == KIND_SPACE { Interest::Space } else { Interest::Data }
 }
 
 /// Room for one batch, kept so that no call has to clear it.
@@ -205,15 +134,19 @@ pub(crate) struct Parts<'a> {
     pub(crate) error: &'a mut Option<millrace::Error>,
 }
 
+/// Handles of closed managers are given out again only when there are so many: a stale one meets nobody for a long time.
+const SESSIONS_BEFORE_REUSE: usize = 1024;
+
 /// Everything of one isolate.
 #[derive(Default)]
 pub(crate) struct Isolate {
-    /// The words behind the command block, owned by its ArrayBuffer; null until somebody asked for it.
-    block: Option<std::ptr::NonNull<[u32; WORDS]>>,
+    /// The words behind the command block, and the reference that keeps its ArrayBuffer.
+    block: Option<(NonNull<[u32; WORDS]>, sys::napi_ref)>,
     /// Where hot operations lay out their batches.
     scratch: Scratch,
     /// Open managers by handle.
     pub(crate) sessions: Vec<Option<Session>>,
+    next_session: usize,
     /// What the last operation that answered `Status::Error` died of.
     pub(crate) error: Option<millrace::Error>,
 }
@@ -222,18 +155,24 @@ thread_local!(static ISOLATE: RefCell<Isolate> = RefCell::default());
 
 impl Isolate {
     /// Runs `f` on this thread's isolate. Nothing in here calls JavaScript, so there is no second borrow.
+    #[inline]
     pub(crate) fn with<T>(f: impl FnOnce(&mut Self) -> T) -> T {
         ISOLATE.with_borrow_mut(f)
     }
 
-    pub(crate) fn set_block(&mut self, block: std::ptr::NonNull<[u32; WORDS]>) {
-        self.block = Some(block);
+    /// The reference to the command block's ArrayBuffer, if somebody has asked for it before.
+    pub(crate) fn block_reference(&self) -> Option<sys::napi_ref> {
+        self.block.map(|(_, reference)| reference)
+    }
+
+    pub(crate) fn set_block(&mut self, words: NonNull<[u32; WORDS]>, reference: sys::napi_ref) {
+        self.block = Some((words, reference));
     }
 
     /// Everything a hot operation needs; `None` before the command block exists.
     #[inline]
     pub(crate) fn parts(&mut self) -> Option<Parts<'_>> {
-        let mut block = self.block?;
+        let (mut block, _) = self.block?;
         // SAFETY: the words live as long as the isolate (a strong reference keeps their ArrayBuffer), and JavaScript
         // does not run while native code does.
         let words = unsafe { block.as_mut() };
@@ -241,13 +180,18 @@ impl Isolate {
         Some(Parts { block: Block(words), scratch, sessions, error })
     }
 
+    /// Gives the session a handle.
     pub(crate) fn add(&mut self, session: Session) -> u32 {
-        if let Some(free) = self.sessions.iter().position(Option::is_none) {
-            self.sessions[free] = Some(session);
-            return free as u32;
-        }
-        self.sessions.push(Some(session));
-        self.sessions.len() as u32 - 1
+        let count = self.sessions.len();
+        let in_turn = (0..count).map(|step| (self.next_session + step) % count);
+        let free = in_turn.filter(|_| count >= SESSIONS_BEFORE_REUSE).find(|at| self.sessions[*at].is_none());
+        let at = free.unwrap_or_else(|| {
+            self.sessions.push(None);
+            count
+        });
+        self.sessions[at] = Some(session);
+        self.next_session = at + 1;
+        at as u32
     }
 
     pub(crate) fn session(&mut self, handle: u32) -> Option<&mut Session> {

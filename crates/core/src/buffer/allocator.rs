@@ -2,6 +2,7 @@
 
 use super::BufferPtr;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
 use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry, split_id};
 use crate::limits::{
     BATCH_MAX, FIRST_SEGMENT_BYTES, MAX_BUFFER_BYTES, MAX_BUFFERS_PER_SEGMENT, MAX_CLASS_BYTES,
@@ -135,7 +136,9 @@ impl SharedBufferAllocator {
         if !pool.try_ref(index) {
             return Err(not_held(buffer));
         }
+        fault::hit(Point::ShareReffed);
         pool.note(slot, index, false);
+        fault::hit(Point::ShareNoted);
         Ok(Buffer { id: buffer.id, received: false })
     }
 
@@ -182,8 +185,10 @@ impl SharedBufferAllocator {
         let _pin = participant.pin()?;
         let (taken, next) = pool.claim(participant.cursor(segment), ids);
         participant.set_cursor(segment, next);
+        fault::hit(Point::AllocClaimed);
         for id in &ids[..taken] {
             pool.adopt(participant.slot, split_id(*id).1, bytes as u32);
+            fault::hit(Point::AllocAdopted);
         }
         Ok(taken)
     }
@@ -212,6 +217,7 @@ impl SharedBufferAllocator {
         let Some((index, geometry)) = self.next_segment(class, wanted)? else { return Ok(()) };
         let name = SegmentName::Pool(index);
         let made = domain.dir.create_segment(name, geometry.bytes).map(Arc::new).and_then(|segment| {
+            fault::hit(Point::GrowCreated);
             let pool = Pool::create(segment, index, geometry)?;
             domain.dir.publish(name, pool.segment())
         });
@@ -219,6 +225,7 @@ impl SharedBufferAllocator {
             domain.dir.remove_segment(name)?;
             return Err(e);
         }
+        fault::hit(Point::GrowPublished);
         let registry = domain.registry();
         let entry = &registry.segments[index];
         entry.count.store(geometry.count as u32, Ordering::Relaxed);
@@ -227,6 +234,7 @@ impl SharedBufferAllocator {
         // SYNC SEGMENT (release), pairs with `attach_pool` and `entries` (acquire).
         entry.state.store(SEGMENT_READY, Ordering::Release);
         registry.segments_high.fetch_max(index as u32 + 1, Ordering::Release);
+        fault::hit(Point::GrowRegistered);
         self.participant.wake_pool(usize::MAX);
         Ok(())
     }
@@ -280,6 +288,7 @@ impl Participant {
         }
         // Ledger first: killed in between, refs are too high, which a recount repairs.
         pool.strike(self.slot, index, buffer.received);
+        fault::hit(Point::ReleaseStruck);
         Ok(self.unref(pool, index))
     }
 
@@ -287,7 +296,9 @@ impl Participant {
     pub(crate) fn unref(&self, pool: &Pool, index: usize) -> bool {
         let last = pool.unref(index);
         if last {
+            fault::hit(Point::ReleaseUnreffed);
             pool.free(index / 64, 1 << (index % 64));
+            fault::hit(Point::ReleaseFreed);
         }
         last
     }

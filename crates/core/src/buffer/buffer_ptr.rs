@@ -50,9 +50,14 @@ impl BufferPtr {
         self.buffer
     }
 
-    /// The reference now belongs to a queue; a lease of it is acknowledged. Killed before: it is delivered again, as a copy.
-    pub(crate) fn moved(mut self) {
-        self.settle();
+    /// Whether dropping it acknowledges a delivery.
+    pub(crate) fn is_leased(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// The reference now belongs to a queue.
+    pub(crate) fn moved(self) {
+        debug_assert!(self.lease.is_none(), "a lease stays with its reference");
         let mut this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never used again and not dropped, so its parts are dropped exactly once, here.
         unsafe { std::ptr::drop_in_place(&raw mut this.participant) };

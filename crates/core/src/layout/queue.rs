@@ -92,6 +92,11 @@ impl Slot {
         Self::free((self.0 >> SLOT_CYCLE_SHIFT).wrapping_add(1))
     }
 
+    /// A taken slot as it was before it was taken.
+    pub(crate) const fn untaken(self) -> Self {
+        Self::ready(self.0 >> SLOT_CYCLE_SHIFT, self.id())
+    }
+
     /// How many laps this slot is ahead of `cycle` (negative: behind), modulo 2^34.
     pub(crate) const fn laps_ahead(self, cycle: u64) -> i64 {
         let distance = (self.0 >> SLOT_CYCLE_SHIFT).wrapping_sub(cycle) & CYCLE_MASK;
@@ -243,6 +248,7 @@ mod tests {
         let taken = ready.taken(127);
         assert_eq!((taken.state(), taken.id(), taken.owner()), (SlotState::Taken, 0xabcde, 127));
         assert_eq!(taken.recycled(), Slot::free(8));
+        assert_eq!(taken.untaken(), ready);
         assert_eq!(Slot::free(0).0, 0, "fresh memory is an empty ring");
     }
 

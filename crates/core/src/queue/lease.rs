@@ -104,11 +104,16 @@ impl<'a> Leases<'a> {
         done
     }
 
-    /// Whether somebody else has a lease that may yet come back.
-    pub(crate) fn others_hold(&self, me: usize) -> bool {
+    /// Whether a message may yet come: somebody else has it, or it waits already. A message keeps its entry from before it is
+    /// taken from the ring until it is acknowledged, so one look after an empty ring is exact.
+    pub(crate) fn more_may_come(&self, me: usize) -> bool {
         (0..self.entries.len()).any(|entry| {
             let word = self.word(entry);
-            matches!(word.state(), LeaseState::Leased | LeaseState::Reserved) && word.owner() != me
+            match word.state() {
+                LeaseState::Pending => true,
+                LeaseState::Leased | LeaseState::Reserved => word.owner() != me,
+                LeaseState::Free | LeaseState::Invalid => false,
+            }
         })
     }
 
@@ -141,17 +146,6 @@ impl<'a> Leases<'a> {
     /// Recovery only, nobody is inside: the entries as they are.
     pub(crate) fn entries(&self) -> &'a [LeaseEntry] {
         self.entries
-    }
-
-    /// Recovery only: makes the message of a taken slot pending, as never delivered.
-    pub(crate) fn restore(&self, id: u32, position: u64) -> bool {
-        let Some(entry) = (0..self.entries.len()).find(|entry| self.word(*entry) == LeaseWord::FREE) else {
-            return false;
-        };
-        self.entries[entry].position.store(position, Ordering::Relaxed);
-        self.entries[entry].deliveries.store(0, Ordering::Relaxed);
-        self.entries[entry].word.store(LeaseWord::pending(id).0, Ordering::Release);
-        true
     }
 
     /// Recovery only: sets the hint right.
@@ -187,7 +181,7 @@ mod tests {
             std::iter::from_fn(|| leases.retake(9, |_| true)).map(|r| (r.id, r.deliveries)).collect();
         assert_eq!(ids, [(101, 2), (102, 2)]);
         assert!(!leases.ack(granted[1], 7, 101) && leases.ack(granted[1], 9, 101));
-        assert!(leases.others_hold(9) && leases.reserve(0, 1).is_some());
+        assert!(leases.more_may_come(9) && leases.reserve(0, 1).is_some());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::ring::Ring;
 use super::{QueueOptions, ResolvedOptions};
 use crate::buffer::{Buffer, SharedBufferAllocator, not_held};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
 use crate::layout::{
     KIND_RING, LeaseEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, leases_offset, ring_bytes,
     split_id,
@@ -125,7 +126,9 @@ fn attach_listed(participant: &Arc<Participant>, name: &str, listed: Listed) -> 
         participant.domain.directory()[listed.index].unlist(listed);
         return Ok(None);
     }
+    fault::hit(Point::AttachReffed);
     pool.note(participant.slot, index, false);
+    fault::hit(Point::AttachNoted);
     let buffer = Buffer { id: listed.ring, received: false };
     // We have a reference now, so if the entry is still the same, the buffer was and is this queue's ring.
     if !participant.domain.still_listed(listed) {
@@ -148,7 +151,9 @@ fn attach_listed(participant: &Arc<Participant>, name: &str, listed: Listed) -> 
 /// Takes the entry out of the directory and drops its reference to the ring, once. The caller has pinned.
 fn unlist(participant: &Participant, pool: &Pool, index: usize, listed: Listed) {
     if participant.domain.directory()[listed.index].unlist(listed) {
+        fault::hit(Point::DestroyUnlisted);
         participant.unref(pool, index);
+        fault::hit(Point::DestroyUnreffed);
     }
 }
 
@@ -162,6 +167,7 @@ fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) 
     if allocator.allocate_ids(bytes, &mut ids)? == 0 {
         return Err(allocator.exhausted(bytes));
     }
+    fault::hit(Point::CreateAllocated);
     let buffer = Buffer { id: ids[0], received: false };
     let (segment, index) = split_id(buffer.id);
     let made = (|| {
@@ -176,10 +182,14 @@ fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) 
         if let Some(head) = pool.header(index) {
             head.kind.store(KIND_RING, Ordering::Release);
         }
+        fault::hit(Point::CreateInitialised);
         let entry = participant.domain.claim_entry(participant.slot, name, buffer.id)?;
+        fault::hit(Point::CreateClaimed);
         let _pin = participant.pin()?;
         pool.try_ref(index); // the directory's reference; ours keeps the buffer from being freed
+        fault::hit(Point::CreateReffed);
         let listed = participant.domain.list(entry);
+        fault::hit(Point::CreateListed);
         let (view, options) = RingView::new(pool, index)?.ok_or_else(|| not_held(buffer))?;
         Ok(PortQueue::new(Arc::clone(participant), name, listed, view, options))
     })();
@@ -202,12 +212,14 @@ impl PortQueue {
         let state = &self.header().state;
         // SYNC CLOSE (seq-cst), pairs with the check after each push: see `PortQueue::send`.
         let _ = state.compare_exchange(RING_OPEN, RING_CLOSED, Ordering::SeqCst, Ordering::SeqCst);
+        fault::hit(Point::CloseMarked);
         self.wake_all();
     }
 
     /// Removes the queue for everybody: its name is free, its messages go back to the pool, every waiter ends. Idempotent.
     pub fn destroy(&self) {
         self.header().state.swap(RING_DESTROYED, Ordering::SeqCst);
+        fault::hit(Point::DestroyMarked);
         let (segment, index) = split_id(self.listed.ring);
         if let Ok(Some(pool)) = self.participant.pool(segment)
             && let Ok(_pin) = self.participant.pin()

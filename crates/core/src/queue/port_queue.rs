@@ -4,7 +4,7 @@ use super::ResolvedOptions;
 use super::lease::Leases;
 use super::lifecycle::RingView;
 use super::ring::Ring;
-use crate::buffer::{Buffer, BufferPtr, Settle};
+use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LeaseState, RingHeader};
 use crate::limits::BATCH_MAX;
@@ -50,7 +50,7 @@ pub enum TakeOutcome {
 /// One received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// The reference, now held by this participant.
+    /// The reference, now held by this participant. A leased one counts as its own: it is never lost with it.
     pub buffer: Buffer,
     /// Messages an overflow policy dropped since the delivery before this one.
     pub gap: u32,
@@ -63,7 +63,7 @@ pub struct Received {
 impl Received {
     /// A first delivery.
     pub(super) fn new(id: u32, lease: Option<u32>) -> Self {
-        Self { buffer: Buffer { id, received: true }, gap: 0, attempt: 1, lease }
+        Self { buffer: Buffer { id, received: lease.is_none() }, gap: 0, attempt: 1, lease }
     }
 }
 
@@ -151,11 +151,24 @@ impl PortQueue {
     /// # Errors
     /// `Role` when another participant is the one producer.
     pub fn try_send(&self, buffer: BufferPtr) -> Result<Result<(), (SendOutcome, BufferPtr)>> {
-        let (accepted, outcome) = self.send(&[buffer.buffer()]);
+        if !buffer.is_leased() {
+            let (accepted, outcome) = self.send(&[buffer.buffer()]);
+            if accepted == 1 {
+                buffer.moved();
+                return Ok(Ok(()));
+            }
+            return outcome.map(|outcome| Err((outcome, buffer)));
+        }
+        // A lease must not outlive the reference it stands for, or a death would redeliver a buffer that is somebody else's by
+        // then: what is sent is a further reference, and dropping ours acknowledges, then releases.
+        let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
+        let share = allocator.share(buffer.buffer())?;
+        let (accepted, outcome) = self.send(&[share]);
         if accepted == 1 {
-            buffer.moved();
+            drop(buffer);
             return Ok(Ok(()));
         }
+        allocator.release(share)?;
         outcome.map(|outcome| Err((outcome, buffer)))
     }
 
@@ -179,9 +192,10 @@ impl PortQueue {
     /// Gives up roles, waits and leases: this end will not be used any more.
     pub(crate) fn retire(&self) {
         for (lease, id) in self.leases().held_by(self.participant.slot) {
-            // Not acknowledged, so somebody else gets it. It fails only for a destroyed queue, which wants it no more.
-            let _ = self.nack(lease, id);
+            // Not acknowledged, so somebody else gets it.
+            self.give_back(&self.participant.enter(), lease, id);
         }
+        self.wake_all();
         let me = self.participant.slot as u32 + 1;
         for token in [&self.header().producer, &self.header().consumer] {
             let _ = token.compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed);
@@ -236,8 +250,11 @@ impl PortQueue {
 impl Drop for PortQueue {
     fn drop(&mut self) {
         // A participant that has left has let go of everything already.
-        let Ok(pin) = self.participant.pin() else { return };
+        if self.participant.has_left() {
+            return;
+        }
         self.retire();
+        let Ok(pin) = self.participant.pin() else { return };
         let freed = self.participant.release(Buffer { id: self.listed.ring, received: false });
         drop(pin);
         if freed.unwrap_or(false) {

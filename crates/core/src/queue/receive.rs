@@ -5,6 +5,7 @@ use super::port_queue::{Interest, PortQueue, Received, TakeOutcome};
 use super::ring::{Ring, Taken};
 use crate::buffer::{Buffer, not_held};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_DESTROYED, split_id};
 use crate::limits::BATCH_MAX;
 use crate::pool::Pool;
@@ -38,7 +39,7 @@ impl PortQueue {
             }
         }
         // What others have leased may come back: not the end yet.
-        let ended = state == RING_CLOSED && !self.leases().others_hold(self.participant.slot);
+        let ended = state == RING_CLOSED && !self.leases().more_may_come(self.participant.slot);
         drop(pin);
         if count > 0 {
             self.wake(&self.header().space_waiters, count);
@@ -58,12 +59,16 @@ impl PortQueue {
         for into in out.iter_mut().take(BATCH_MAX) {
             let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result) else { break };
             // Ledger before the slot is free: killed in between, the slot names the dead taker and is rolled forward.
+            fault::hit(Point::PopTaken);
             pool.note(self.participant.slot, split_id(taken.id()).1, true);
+            fault::hit(Point::PopNoted);
             ring.recycle(taken);
+            fault::hit(Point::PopRecycled);
             *into = Received::new(taken.id(), None);
             count += 1;
         }
         ring.help_head(head);
+        fault::hit(Point::PopHelped);
         (count, result)
     }
 
@@ -81,13 +86,16 @@ impl PortQueue {
             // A place for the lease first: a message that has been taken is never without one.
             let cursor = self.lease_cursor.load(Ordering::Relaxed) as usize;
             let Some(entry) = leases.reserve(cursor, me as u32) else { break };
+            fault::hit(Point::LeaseReserved);
             let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result) else {
                 leases.abandon(entry);
                 break;
             };
             self.lease_cursor.store(entry as u32 + 1, Ordering::Relaxed);
+            fault::hit(Point::LeaseTaken);
             leases.grant(entry, me as u32, taken.id(), taken.position);
-            pool.note(me, split_id(taken.id()).1, true);
+            fault::hit(Point::LeaseGranted);
+            pool.note(me, split_id(taken.id()).1, false);
             // Last: killed before, slot and lease both name the message; recovery keeps the lease.
             ring.recycle(taken);
             *into = Received::new(taken.id(), Some(entry as u32));
@@ -102,9 +110,10 @@ impl PortQueue {
         let me = self.participant.slot;
         let mut pool = None;
         let retaken = self.leases().retake(me as u32, |id| self.attach_for(id, &mut pool, result))?;
+        fault::hit(Point::LeaseRetaken);
         // Killed before the note: the lease names us, which is enough for recovery.
         let index = split_id(retaken.id).1;
-        pool.filter(|p| p.header(index).is_some())?.note(me, index, true);
+        pool.filter(|p| p.header(index).is_some())?.note(me, index, false);
         self.header().redelivered.fetch_add(1, Ordering::Relaxed);
         let received = Received::new(retaken.id, Some(retaken.entry as u32));
         Some(Received { attempt: retaken.deliveries, ..received })
@@ -119,10 +128,11 @@ impl PortQueue {
         result: &mut Result<()>,
     ) -> Option<(Taken, &'a Pool)> {
         let slot = self.participant.slot;
+        let received = self.options.delivery == Delivery::AtMostOnce;
         let mut pool = None;
         let taken = ring.pop(head, slot as u32, |id| self.attach_for(id, &mut pool, result))?;
         let index = split_id(taken.id()).1;
-        let pool = pool.filter(|p: &&Pool| p.header(index).is_some() && p.can_note(slot, index, true));
+        let pool = pool.filter(|p: &&Pool| p.header(index).is_some() && p.can_note(slot, index, received));
         if pool.is_none() {
             ring.recycle(taken);
             *result = Err(Error::new(

@@ -5,6 +5,7 @@ use super::port_queue::{Interest, PortQueue, SendOutcome};
 use super::ring::{Ring, Taken};
 use crate::buffer::{Buffer, not_held};
 use crate::error::Result;
+use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_OPEN, split_id};
 use crate::limits::BATCH_MAX;
 use crate::sync::{Ordering, dekker_fence};
@@ -47,8 +48,10 @@ impl PortQueue {
             };
             match self.push(&ring, &mut tail, buffer.id, &mut dropped) {
                 Some(_) => {
+                    fault::hit(Point::PushPublished);
                     // Slot first: killed in between, the message counts as queued and held, which a recount repairs.
                     pool.strike(self.participant.slot, index, buffer.received);
+                    fault::hit(Point::PushStruck);
                     published += 1;
                     accepted += 1;
                 }
@@ -67,6 +70,7 @@ impl PortQueue {
             }
         }
         ring.help_tail(tail);
+        fault::hit(Point::PushHelped);
         // SYNC CLOSE: our messages were published, then we look whether the queue has ended; a closer does it the other way
         // round. So a receiver that saw the end and an empty ring has missed nothing: we see the end and take back.
         dekker_fence();
@@ -139,7 +143,9 @@ impl PortQueue {
 
     /// Frees the slot and drops the queue's reference to the message in it. Killed in between: refs too high, repaired by recount.
     fn discard(&self, ring: &Ring<'_>, taken: Taken) {
+        fault::hit(Point::DropTaken);
         ring.recycle(taken);
+        fault::hit(Point::DropRecycled);
         self.forget(taken.id());
     }
 
@@ -163,6 +169,7 @@ impl PortQueue {
         let mut back = 0;
         for buffer in buffers.iter().rev() {
             let Some(taken) = positions.find_map(|at| ring.retract(at, buffer.id, me)) else { break };
+            fault::hit(Point::RetractTaken);
             back += 1;
             let (segment, index) = split_id(buffer.id);
             if self.options.overflow == Overflow::DropNewest {

@@ -3,15 +3,19 @@
 use super::lifecycle::attach_or_create;
 use super::options::{QueueOptions, dead_letter_name};
 use super::port_queue::{Interest, PortQueue, Received};
-use crate::buffer::{Buffer, Settle, not_held};
+use crate::buffer::{Buffer, Settle, SharedBufferAllocator, not_held};
 use crate::error::Result;
+use crate::fault::{self, Point};
 use crate::layout::split_id;
-use crate::sync::Ordering;
+use crate::registry::Pin;
+use crate::sync::{Ordering, dekker_fence};
+use std::sync::Arc;
 
 impl Settle for PortQueue {
     fn ack(&self, lease: u32, id: u32) -> bool {
         let Ok(pin) = self.participant.pin() else { return false };
         let done = self.leases().ack(lease as usize, self.participant.slot as u32, id);
+        fault::hit(Point::LeaseAcked);
         drop(pin);
         if done && self.is_closed() {
             // Receivers of a closed queue wait for the last lease.
@@ -21,26 +25,36 @@ impl Settle for PortQueue {
     }
 
     fn nack(&self, lease: u32, id: u32) -> Result<()> {
-        let (segment, index) = split_id(id);
-        let buffer = Buffer { id, received: true };
         let pin = self.participant.pin()?;
-        let pool = self.participant.pool(segment)?.ok_or_else(|| not_held(buffer))?;
-        if self.is_destroyed() || !pool.holds(self.participant.slot, index, true) {
-            drop(pin);
-            return Err(not_held(buffer));
-        }
-        let done = self.leases().give_back(lease as usize, self.participant.slot as u32, id);
-        if done {
-            // Entry first: killed in between, the message counts as pending and held, which a recount repairs.
-            pool.strike(self.participant.slot, index, true);
-        }
+        let done = !self.is_destroyed() && self.give_back(&pin, lease, id);
         drop(pin);
         self.wake_all();
-        if done { Ok(()) } else { Err(not_held(buffer)) }
+        if done { Ok(()) } else { Err(not_held(Buffer { id, received: false })) }
     }
 }
 
 impl PortQueue {
+    /// Ends a lease and leaves its reference to the queue; `false`: there is no such lease of ours.
+    pub(super) fn give_back(&self, _pin: &Pin<'_>, lease: u32, id: u32) -> bool {
+        let (segment, index) = split_id(id);
+        let me = self.participant.slot;
+        let Ok(Some(pool)) = self.participant.domain.pool(segment) else { return false };
+        if !pool.holds(me, index, false) || !self.leases().give_back(lease as usize, me as u32, id) {
+            return false;
+        }
+        fault::hit(Point::LeaseGivenBack);
+        // Entry first: killed in between, the message counts as pending and held, which a recount repairs.
+        pool.strike(me, index, false);
+        // SYNC CLOSE: as in `send`, against a destroyer that drained before our message was pending.
+        dekker_fence();
+        if self.is_destroyed() {
+            while let Some(id) = self.leases().drop_pending() {
+                self.forget(id);
+            }
+        }
+        true
+    }
+
     /// Whether a message has used up its deliveries with this one not counted.
     fn is_spent(&self, received: &Received) -> bool {
         self.options.max_deliveries > 0 && received.attempt > self.options.max_deliveries
@@ -62,12 +76,20 @@ impl PortQueue {
     }
 
     fn bury_one(&self, received: &Received) -> bool {
-        let buried = self.dead_letters().is_ok_and(|queue| queue.send(&[received.buffer]).0 == 1);
+        let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
+        // A further reference is sent, as in `try_send`: the lease stays with its own.
+        let (Ok(grave), Ok(share)) = (self.dead_letters(), allocator.share(received.buffer)) else {
+            return false;
+        };
+        let buried = grave.send(&[share]).0 == 1;
         if buried {
             // Killed before this: it is delivered again and buried twice, which at-least-once allows.
             self.ack(received.lease.unwrap_or_default(), received.buffer.id);
             self.header().dead_lettered.fetch_add(1, Ordering::Relaxed);
         }
+        // Ours if it was acknowledged, else the one that was not sent. It is held, so this cannot fail.
+        let rest = if buried { received.buffer } else { share };
+        let _ = allocator.release(rest);
         buried
     }
 
@@ -82,6 +104,6 @@ impl PortQueue {
 
     /// Whether a receiver of a closed queue has nothing more to expect.
     pub(super) fn is_drained(&self) -> bool {
-        !self.is_ready_for(Interest::Data) && !self.leases().others_hold(self.participant.slot)
+        !self.is_ready_for(Interest::Data) && !self.leases().more_may_come(self.participant.slot)
     }
 }

@@ -39,8 +39,17 @@ impl PortQueue {
 
     /// Ends a wait of somebody who looks at the queue next; whether a waker had rung for it.
     fn disarm_satisfied(&self, interest: Interest) -> bool {
-        let others = self.waiting[interest as usize].fetch_sub(1, Ordering::Relaxed) > 1;
-        !others && !self.mask(interest).clear(self.participant.slot)
+        let waiting = &self.waiting[interest as usize];
+        if waiting.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return false;
+        }
+        let rung = !self.mask(interest).clear(self.participant.slot);
+        if waiting.load(Ordering::Acquire) > 0 {
+            // Another thread of ours has armed in between, and we may have lowered its bit.
+            self.mask(interest).set(self.participant.slot);
+            self.participant.domain.ring(self.participant.slot);
+        }
+        rung
     }
 
     /// Whether a receiver (sender) should look now: a message (room), or the end.

@@ -8,15 +8,19 @@
 //! are outside their operations; roll TAKEN slots of the dead forward; whoever dies *during* a recovery is not in its set of the
 //! dead and still counts as a holder until a recovery of its own.
 
+mod fsck;
 mod recount;
 mod report;
 mod sentinel;
 
+pub use fsck::Finding;
+pub(crate) use fsck::fsck;
 pub use report::RecoveryReport;
 pub(crate) use report::reports_since;
 pub(crate) use sentinel::Sentinel;
 
 use crate::error::{Error, Result};
+use crate::fault::{self, Point};
 use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE};
 use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS};
 use crate::liveness::LifeLock;
@@ -46,47 +50,75 @@ pub(crate) struct Dead {
 
 /// Looks for dead participants and recovers them.
 pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
-    let path = domain.dir.path().join("recovery.lock");
-    let lock = open_lock_file(&path).map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
-    if lock.try_lock().is_err() {
-        return Ok(Sweep::Later);
-    }
-    let registry = domain.registry();
+    let Some(_lock) = try_lock(domain)? else { return Ok(Sweep::Later) };
     let mut dead = Vec::new();
     for (slot, _) in domain.active() {
         dead.extend(find_dead(domain, slot)?);
     }
-    let started = Instant::now();
     if dead.is_empty() {
         // We hold the lock, so a raised word was left by a recoverer that died after it had freed the slots of its dead.
         resume(domain);
         return Ok(Sweep::Nothing);
     }
-    // SYNC PIN (seq-cst), pairs with `Participant::pin`.
-    registry.recovering.store(std::process::id() | 1, Ordering::SeqCst);
-    fence(Ordering::SeqCst);
-    if !quiesce(domain, &mut dead)? {
-        resume(domain);
+    let started = Instant::now();
+    let Some(recovered) = with_world_stopped(domain, &mut dead, |dead| recover(domain, dead, started))?
+    else {
         return Ok(Sweep::Later);
-    }
-    let counts = recount::recount(domain, &dead);
-    if let Ok(counts) = &counts {
-        for (dead, counts) in dead.iter().zip(counts) {
-            report::publish(domain, dead, counts, started.elapsed());
-            let participant = &registry.participants[dead.slot];
-            for lane in &participant.lanes {
-                lane.store(0, Ordering::Relaxed);
-            }
-            participant.wake.sleepers.store(0, Ordering::Relaxed);
-            // SYNC JOIN (release). Last: a recoverer that dies earlier leaves the slot to the next one.
-            participant.state.store(PARTICIPANT_FREE, Ordering::Release);
-        }
-    }
-    resume(domain);
-    counts?;
+    };
+    recovered?;
+    fault::hit(Point::RecoverResumed);
     // A ring may have died with the ringer; whoever waits looks again.
     domain.ring_everybody();
     Ok(Sweep::Recovered(dead.len()))
+}
+
+/// The right to stop the world; `None` while somebody else has it.
+fn try_lock(domain: &Domain) -> Result<Option<std::fs::File>> {
+    let path = domain.dir.path().join("recovery.lock");
+    let lock = open_lock_file(&path).map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
+    Ok(lock.try_lock().is_ok().then_some(lock))
+}
+
+/// Runs `f` while all the living are outside their operations; `None`: one of them stays inside. Who dies inside meanwhile joins
+/// `dead`. The caller holds the recovery lock.
+fn with_world_stopped<T>(
+    domain: &Domain,
+    dead: &mut Vec<Dead>,
+    f: impl FnOnce(&[Dead]) -> T,
+) -> Result<Option<T>> {
+    // SYNC PIN (seq-cst), pairs with `Participant::enter`.
+    domain.registry().recovering.store(std::process::id() | 1, Ordering::SeqCst);
+    fence(Ordering::SeqCst);
+    fault::hit(Point::RecoverRaised);
+    let quiet = quiesce(domain, dead);
+    let result = match &quiet {
+        Ok(true) => {
+            fault::hit(Point::RecoverQuiesced);
+            Some(f(dead))
+        }
+        _ => None,
+    };
+    resume(domain);
+    quiet.map(|_| result)
+}
+
+/// Recounts, reports, and gives the slots of the dead away.
+fn recover(domain: &Domain, dead: &[Dead], started: Instant) -> Result<()> {
+    let counts = recount::recount(domain, dead)?;
+    fault::hit(Point::RecoverForgotten);
+    for (dead, counts) in dead.iter().zip(&counts) {
+        report::publish(domain, dead, counts, started.elapsed());
+        fault::hit(Point::RecoverReported);
+        let participant = &domain.registry().participants[dead.slot];
+        for lane in &participant.lanes {
+            lane.store(0, Ordering::Relaxed);
+        }
+        participant.wake.sleepers.store(0, Ordering::Relaxed);
+        // SYNC JOIN (release). Last: a recoverer that dies earlier leaves the slot to the next one.
+        participant.state.store(PARTICIPANT_FREE, Ordering::Release);
+        fault::hit(Point::RecoverVacated);
+    }
+    Ok(())
 }
 
 /// Lets everybody in again.

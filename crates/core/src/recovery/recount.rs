@@ -2,6 +2,7 @@
 
 use super::Dead;
 use crate::error::Result;
+use crate::fault::{self, Point};
 use crate::layout::{KIND_RING, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, split_id};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::{Held, Pool};
@@ -18,8 +19,6 @@ pub(super) struct Counts {
     pub(super) lost: u32,
     /// Of at-least-once queues: put back for somebody else.
     pub(super) redelivered: u32,
-    /// Of these, in its ledger, so that they do not count as lost.
-    leased: u32,
 }
 
 struct Recount<'a> {
@@ -122,10 +121,16 @@ impl Recount<'_> {
                 // Nobody alive is inside, so its taker is dead. If it got as far as its ledger, the message counts there.
                 SlotState::Taken => {
                     if let Some(dead) = self.dead_at(slot.owner()) {
-                        if !destroyed && !self.restore(ring, index, slot, dead) {
+                        let now = if destroyed {
+                            slot.recycled()
+                        } else if ring.leases().entries().is_empty() {
                             self.counts[dead].lost += u32::from(!self.has_noted(slot.owner(), slot.id()));
-                        }
-                        word.store(slot.recycled().0, Ordering::Relaxed);
+                            slot.recycled()
+                        } else {
+                            self.restore(ring, index, slot)
+                        };
+                        word.store(now.0, Ordering::Relaxed);
+                        fault::hit(Point::RecoverRolled);
                     } else {
                         self.hold(slot.id(), 1);
                     }
@@ -158,6 +163,7 @@ impl Recount<'_> {
                     if holders == 0 {
                         pool.free(at, 1 << (index % 64));
                         self.counts[0].freed += 1;
+                        fault::hit(Point::RecoverFreed);
                     }
                 }
             }
@@ -171,7 +177,6 @@ impl Recount<'_> {
             let dead = self.dead_at(word.owner());
             let now = match (word.state(), dead) {
                 (LeaseState::Leased, Some(dead)) => {
-                    self.counts[dead].leased += u32::from(self.has_noted(word.owner(), word.id()));
                     self.counts[dead].redelivered += 1;
                     LeaseWord::pending(word.id())
                 }
@@ -184,29 +189,27 @@ impl Recount<'_> {
             }
             if now != word {
                 entry.word.store(now.0, Ordering::Relaxed);
+                fault::hit(Point::RecoverLease);
             }
         }
     }
 
-    /// On an at-least-once queue: sees to it that the message of a taken slot is delivered again. `false` on any other queue.
-    fn restore(&mut self, ring: &RingView, index: usize, slot: Slot, dead: usize) -> bool {
-        let leases = ring.leases();
-        if leases.entries().is_empty() {
-            return false;
-        }
+    /// On an at-least-once queue: sees to it that the message of a taken slot is delivered. If its taker got as far as the lease, that
+    /// stands for it; else the taking is undone: nobody is inside, so the slot is READY again and the head is where it was.
+    fn restore(&mut self, ring: &RingView, index: usize, slot: Slot) -> Slot {
         let position = ring.ring().position_of(index, slot);
-        // Its taker may have got as far as the lease, which stands for the message then.
-        let is_leased = leases.entries().iter().any(|entry| {
+        let is_leased = ring.leases().entries().iter().any(|entry| {
             let word = LeaseWord(entry.word.load(Ordering::Relaxed));
             word.state() == LeaseState::Pending
                 && word.id() == slot.id()
                 && entry.position.load(Ordering::Relaxed) == position
         });
-        if !is_leased && leases.restore(slot.id(), position) {
-            self.hold(slot.id(), 1);
-            self.counts[dead].redelivered += 1;
+        if is_leased {
+            return slot.recycled();
         }
-        true
+        self.hold(slot.id(), 1);
+        ring.header().head.fetch_min(position, Ordering::Relaxed);
+        slot.untaken()
     }
 
     /// Whether a dead taker has the message in its ledger.
@@ -224,7 +227,6 @@ impl Recount<'_> {
                 counts.lost += Held::from_bits(entry.load(Ordering::Relaxed)).received();
                 entry.store(0, Ordering::Relaxed);
             }
-            counts.lost = counts.lost.saturating_sub(counts.leased);
             registry.directory_waiters.clear(dead.slot);
             registry.pool_waiters.clear(dead.slot);
         }

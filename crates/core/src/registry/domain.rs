@@ -1,6 +1,7 @@
 //! One domain, mapped: the registry segment, the pool segments attached so far, everybody's doorbells.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
 use crate::layout::{
     DirectoryEntry, PARTICIPANT_ACTIVE, ParticipantSlot, REGISTRY_BYTES, Registry, SEGMENT_READY,
 };
@@ -41,6 +42,7 @@ impl Domain {
         assist: fn(&Self),
     ) -> Result<Self> {
         let segment = Arc::new(dir.create_segment(SegmentName::Registry, REGISTRY_BYTES)?);
+        fault::hit(Point::OpenCreated);
         segment.reserve(0, offset_of!(Registry, participants))?;
         let view = View::<Registry>::new(&segment, 0, 1)?;
         let registry = &view[0];
@@ -49,6 +51,7 @@ impl Domain {
         registry.created_ms.store(now_ms(), Ordering::Relaxed);
         registry.version.set(env!("CARGO_PKG_VERSION"));
         dir.publish(SegmentName::Registry, &segment)?;
+        fault::hit(Point::OpenPublished);
         Ok(Self::new(name, dir, view, assist))
     }
 

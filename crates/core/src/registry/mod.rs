@@ -6,4 +6,4 @@ mod participant;
 
 pub(crate) use directory::Listed;
 pub(crate) use domain::{Domain, now_ms};
-pub(crate) use participant::Participant;
+pub(crate) use participant::{Participant, Pin};

@@ -2,6 +2,7 @@
 
 use super::Domain;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
 use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot, buffer_id};
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
@@ -55,6 +56,7 @@ impl Participant {
     /// Claims a slot. The caller holds the domain lock.
     pub(crate) fn join(domain: Arc<Domain>, name: &str) -> Result<Self> {
         let (slot, life) = Self::claim(&domain)?;
+        fault::hit(Point::JoinClaimed);
         let bell = open_fifo(&domain.dir.participant_file("bell", slot))?;
         let sentinel = open_fifo(&domain.dir.participant_file("sentinel", slot))?;
         let shared = &domain.registry().participants[slot];
@@ -74,6 +76,7 @@ impl Participant {
         }
         // SYNC JOIN (release), pairs with `Domain::active` (acquire). The life lock is held already, so nobody takes us for dead.
         shared.state.store(PARTICIPANT_ACTIVE, Ordering::Release);
+        fault::hit(Point::JoinActive);
         let cursors = core::array::from_fn(|_| AtomicU32::new(slot as u32 * WORDS_APART));
         Ok(Self {
             domain,
@@ -122,6 +125,7 @@ impl Participant {
     pub(crate) fn leave(&self) {
         // SYNC JOIN (release). Before the life lock goes: a slot that is active with a free lock would count as dead.
         self.shared().state.store(PARTICIPANT_FREE, Ordering::Release);
+        fault::hit(Point::LeaveFreed);
     }
 
     /// Our slot in shared memory.
@@ -148,6 +152,11 @@ impl Participant {
         Ok(pin)
     }
 
+    /// Whether the participant is leaving or has left.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::SeqCst)
+    }
+
     /// As `pin`, for the last operations of a participant that leaves.
     #[inline]
     pub(crate) fn enter(&self) -> Pin<'_> {
@@ -158,6 +167,7 @@ impl Participant {
             lane.fetch_add(1, Ordering::SeqCst);
             let recovering = self.domain.registry().recovering.load(Ordering::SeqCst);
             if recovering == 0 {
+                fault::hit(Point::Pinned);
                 return Pin { lane };
             }
             lane.fetch_sub(1, Ordering::Release);

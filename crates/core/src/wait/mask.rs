@@ -1,5 +1,6 @@
 //! The waiter mask: who sleeps until a queue, the pool or the directory changes.
 
+use crate::fault::{self, Point};
 use crate::layout::WaiterMask;
 use crate::limits::MAX_PARTICIPANTS;
 use crate::sync::{AtomicU64, Ordering, dekker_fence};
@@ -16,6 +17,7 @@ impl WaiterMask {
         // by the waker; see the module doc.
         word.fetch_or(bit, Ordering::AcqRel);
         dekker_fence();
+        fault::hit(Point::WaitArmed);
     }
 
     /// Lowers `slot`'s bit. `false`: a waker has taken it, so a ring meant for one consumer is on its way here.
@@ -43,6 +45,7 @@ impl WaiterMask {
             }
             let (word, bit) = self.bit(slot);
             if word.load(Ordering::Relaxed) & bit != 0 && self.clear(slot) {
+                fault::hit(Point::WakeTaken);
                 ring(slot);
                 count -= 1;
             }

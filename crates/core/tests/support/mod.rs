@@ -74,6 +74,8 @@ pub(crate) fn child(test: &str, role: &str, isolated: &Isolated, extra: &[(&str,
 /// The role of this process and its domain, if it is a child.
 pub(crate) fn role() -> Option<(String, Isolated)> {
     let role = std::env::var("MILLRACE_TEST_ROLE").ok()?;
+    // A parent that fails must not leave children behind.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
     let name = std::env::var("MILLRACE_TEST_NAME").unwrap();
     let base = std::env::var_os("MILLRACE_TEST_BASE").unwrap().into();
     Some((role, Isolated { name, base }))

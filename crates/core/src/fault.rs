@@ -1,0 +1,185 @@
+//! Named points after every step that others can see, where a test kills (or stops) this very process. A closed list, so that the
+//! crash matrix can go through all of it; compiled to nothing without the feature `fault-points`.
+//!
+//! `MILLRACE_FAULT=<point>:<n>:<kill|stop>` picks the n-th time the process comes to a point.
+
+/// Defines [`Point`] with its names.
+macro_rules! points {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Where a process can be killed by a test. Each is named after the step that has just been done.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Point {
+            $($(#[$doc])* $name),*
+        }
+
+        impl Point {
+            /// Every point.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+points! {
+    /// Inside an operation, nothing done yet.
+    Pinned,
+    /// Bits of buffers are set, nobody's ledger names them.
+    AllocClaimed,
+    /// A buffer is in the allocator's ledger.
+    AllocAdopted,
+    /// Struck from the ledger, still counted.
+    ReleaseStruck,
+    /// Count 0, bit still set.
+    ReleaseUnreffed,
+    /// The bit is cleared; nobody has been told.
+    ReleaseFreed,
+    /// Counted once more, not in the ledger.
+    ShareReffed,
+    /// In the ledger once more.
+    ShareNoted,
+    /// The message is in the queue and in the sender's ledger.
+    PushPublished,
+    /// The message is the queue's alone; the tail lags.
+    PushStruck,
+    /// All published, nobody told.
+    PushHelped,
+    /// The slot names the taker, nothing else does.
+    PopTaken,
+    /// Slot and ledger name the taker.
+    PopNoted,
+    /// The slot is free for the next lap.
+    PopRecycled,
+    /// All taken, nobody told of the room.
+    PopHelped,
+    /// A message an overflow policy drops is taken.
+    DropTaken,
+    /// Its slot is free; the queue's reference is not dropped.
+    DropRecycled,
+    /// A message of an ended queue is taken back.
+    RetractTaken,
+    /// A lease entry is reserved.
+    LeaseReserved,
+    /// Message taken, lease still a reservation.
+    LeaseTaken,
+    /// The lease names the message; slot not free, ledger empty.
+    LeaseGranted,
+    /// A pending message is leased; ledger empty.
+    LeaseRetaken,
+    /// Acknowledged; the buffer is still held.
+    LeaseAcked,
+    /// Pending again; the buffer is still in the ledger.
+    LeaseGivenBack,
+    /// A ring's buffer is counted once more for a new end.
+    AttachReffed,
+    /// The new end is in the ledger.
+    AttachNoted,
+    /// A buffer for a ring is allocated.
+    CreateAllocated,
+    /// The ring is filled in.
+    CreateInitialised,
+    /// The directory entry is claimed.
+    CreateClaimed,
+    /// The directory's reference is counted.
+    CreateReffed,
+    /// The queue can be found.
+    CreateListed,
+    /// Closed; nobody told.
+    CloseMarked,
+    /// Destroyed, still in the directory.
+    DestroyMarked,
+    /// Out of the directory; the directory's reference still counted.
+    DestroyUnlisted,
+    /// Out of the directory, messages still in it.
+    DestroyUnreffed,
+    /// The object of a segment exists.
+    GrowCreated,
+    /// The segment is linked.
+    GrowPublished,
+    /// The segment is in the table; nobody told.
+    GrowRegistered,
+    /// The domain lock is held.
+    OpenLocked,
+    /// The registry's object exists.
+    OpenCreated,
+    /// The registry is linked.
+    OpenPublished,
+    /// The life lock is held, the slot still free.
+    JoinClaimed,
+    /// The slot is active.
+    JoinActive,
+    /// Everything is released, the slot still active.
+    LeaveReleased,
+    /// The slot is free.
+    LeaveFreed,
+    /// A waiter's bit is set.
+    WaitArmed,
+    /// A waiter's bit is taken, its owner not rung.
+    WakeTaken,
+    /// The recoverer has raised `recovering`.
+    RecoverRaised,
+    /// Everybody is outside.
+    RecoverQuiesced,
+    /// A lease of the dead is pending.
+    RecoverLease,
+    /// A taken slot of the dead is free.
+    RecoverRolled,
+    /// A buffer nobody holds is free.
+    RecoverFreed,
+    /// The ledgers of the dead are empty.
+    RecoverForgotten,
+    /// The report is written.
+    RecoverReported,
+    /// The slot of the dead is free.
+    RecoverVacated,
+    /// Everybody is let in; nobody rung.
+    RecoverResumed,
+}
+
+/// Does what a test asked for at `point`; nothing otherwise.
+#[inline(always)]
+pub(crate) fn hit(point: Point) {
+    #[cfg(feature = "fault-points")]
+    armed::hit(point);
+    #[cfg(not(feature = "fault-points"))]
+    let _ = point;
+}
+
+#[cfg(feature = "fault-points")]
+mod armed {
+    use super::Point;
+    use rustix::process::{Signal, getpid, kill_process};
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Order {
+        point: Point,
+        signal: Signal,
+        left: AtomicUsize,
+    }
+
+    fn order() -> Option<Order> {
+        let text = std::env::var("MILLRACE_FAULT").ok()?;
+        let mut parts = text.split(':');
+        let name = parts.next()?;
+        let point = Point::ALL.iter().copied().find(|point| format!("{point:?}") == name);
+        let count = parts.next().and_then(|n| n.parse().ok());
+        let signal = match parts.next() {
+            Some("kill") => Some(Signal::KILL),
+            Some("stop") => Some(Signal::STOP),
+            _ => None,
+        };
+        let (Some(point), Some(count), Some(signal)) = (point, count, signal) else {
+            panic!("MILLRACE_FAULT={text}: not <point>:<n>:<kill|stop>");
+        };
+        Some(Order { point, signal, left: AtomicUsize::new(count) })
+    }
+
+    pub(super) fn hit(point: Point) {
+        static ORDER: OnceLock<Option<Order>> = OnceLock::new();
+        let Some(order) = ORDER.get_or_init(order).as_ref().filter(|order| order.point == point) else {
+            return;
+        };
+        if order.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let _ = kill_process(getpid(), order.signal);
+        }
+    }
+}

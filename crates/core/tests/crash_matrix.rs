@@ -1,0 +1,343 @@
+//! The crash matrix: every fault point x every role x {killed, stopped and resumed}, each with real processes.
+//!
+//! `npm run crash` runs all of it. A cell: a *victim* process with one fault point armed does the work of its role; a *survivor*
+//! process and this one keep on working. When the victim is dead (or has been stopped and resumed, and then ended), its death is
+//! recovered, the survivor is ended, and fsck and the pool must be clean. A point that a role never comes to is a `-`.
+#![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
+
+mod support;
+
+use millrace::{
+    Delivery, FaultPoint, Interest, OpenOptions, Overflow, QueueOptions, SendOutcome, ShmManager, TakeOutcome,
+};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{Isolated, PATIENCE, leave, role, say};
+
+const ROLES: [&str; 5] = ["producer", "consumer", "allocator", "opener", "recoverer"];
+
+fn amo() -> QueueOptions {
+    QueueOptions { capacity: Some(8), overflow: Some(Overflow::DropOldest), ..QueueOptions::default() }
+}
+
+fn alo() -> QueueOptions {
+    QueueOptions { capacity: Some(8), delivery: Some(Delivery::AtLeastOnce), ..QueueOptions::default() }
+}
+
+fn options(isolated: &Isolated) -> OpenOptions {
+    OpenOptions { max_bytes: Some(24 << 20), ..isolated.options() }
+}
+
+fn open(isolated: &Isolated) -> ShmManager {
+    ShmManager::open(&isolated.name, &options(isolated)).unwrap()
+}
+
+/// The work of every role, `rounds` times (0: for ever).
+fn work(role: &str, isolated: &Isolated, rounds: u32) {
+    if role == "opener" {
+        return work_opener(isolated, rounds);
+    }
+    let shm = open(isolated);
+    let (fast, sure) = (shm.port_queue("fast", &amo()).unwrap(), shm.port_queue("sure", &alo()).unwrap());
+    say("ready");
+    for round in 0.. {
+        if rounds > 0 && round >= rounds {
+            return;
+        }
+        match role {
+            "producer" | "survivor" if role == "producer" || round % 2 == 0 => {
+                for queue in [&fast, &sure] {
+                    let Ok(buffer) = shm.allocate(100 << (round % 4)) else { continue };
+                    if let Err((SendOutcome::Full, _)) = queue.try_send(buffer).unwrap() {
+                        queue.wait(Interest::Space, Duration::from_millis(1));
+                    }
+                }
+            }
+            "consumer" | "survivor" => {
+                for queue in [&fast, &sure] {
+                    match queue.try_receive().unwrap() {
+                        (Some(message), _) if round % 3 == 1 => message.nack().unwrap(),
+                        (Some(_), _) => {}
+                        (None, TakeOutcome::Empty) => {
+                            queue.wait(Interest::Data, Duration::from_millis(1));
+                        }
+                        (None, _) => {}
+                    }
+                }
+            }
+            "allocator" => {
+                let allocator = shm.allocator();
+                let mut ids = [0; 5];
+                let got = allocator.allocate_ids(200_000, &mut ids).unwrap();
+                for id in &ids[..got] {
+                    let buffer = millrace::Buffer { id: *id, received: false };
+                    let shared = allocator.share(buffer).unwrap();
+                    allocator.release(buffer).unwrap();
+                    allocator.release(shared).unwrap();
+                }
+                drop(shm.allocate(2 << 20));
+            }
+            "recoverer" => {
+                // Somebody dies with messages in every state, and nobody but us is there to repair it.
+                let fault = (round % 2 == 1).then(|| "PopTaken:2:kill".to_owned());
+                let mut prey = spawn("prey", isolated, fault);
+                hear_ready(&mut prey);
+                let _ = prey.kill();
+                prey.wait().unwrap();
+                let deadline = Instant::now() + PATIENCE;
+                while shm.recoveries() <= round.into() {
+                    assert!(Instant::now() < deadline, "no recovery");
+                    shm.park(shm.wake_sequence(), Duration::from_millis(2));
+                }
+            }
+            other => panic!("no such role: {other}"),
+        }
+    }
+}
+
+/// Opens, creates, closes, destroys, leaves: the whole life of a domain.
+fn work_opener(isolated: &Isolated, rounds: u32) {
+    say("ready");
+    for round in 0.. {
+        if rounds > 0 && round >= rounds {
+            return;
+        }
+        // A domain of our own from the first byte to the last, then the one of everybody.
+        drop(ShmManager::open(&format!("{}-own", isolated.name), &options(isolated)).unwrap());
+        let shm = open(isolated);
+        let queue = shm.port_queue(&format!("own-{}", std::process::id()), &alo()).unwrap();
+        let _ = shm.port_queue("fast", &amo()).unwrap();
+        for _ in 0..3 {
+            let _ = queue.try_send(shm.allocate(10).unwrap()).unwrap();
+        }
+        let held = queue.try_receive().unwrap();
+        std::thread::scope(|scope| {
+            // A sender that meets the end of the queue in the middle of a batch.
+            scope.spawn(|| {
+                while !queue.is_closed() {
+                    let mut ids = [0; 4];
+                    let got = shm.allocator().allocate_ids(10, &mut ids).unwrap();
+                    let buffers = ids.map(|id| millrace::Buffer { id, received: false });
+                    let (sent, _) = queue.send(&buffers[..got]);
+                    shm.allocator().release_all(buffers[sent..got].iter().copied()).1.unwrap();
+                    drop(queue.try_receive().unwrap());
+                }
+            });
+            std::thread::yield_now();
+            queue.close();
+        });
+        queue.destroy();
+        drop(held);
+    }
+}
+
+/// Holds buffers and leases, is inside nothing, and waits to be killed.
+fn prey(isolated: &Isolated) {
+    let shm = open(isolated);
+    let sure = shm.port_queue("prey", &alo()).unwrap();
+    let _own: Vec<_> = (0..3).map(|_| shm.allocate(10)).collect();
+    for _ in 0..4 {
+        let _ = sure.try_send(shm.allocate(10).unwrap()).unwrap();
+    }
+    let _leased: Vec<_> = (0..2).map(|_| sure.try_receive().unwrap()).collect();
+    let fast = shm.port_queue("fast", &amo()).unwrap();
+    for _ in 0..3 {
+        let _ = fast.try_send(shm.allocate(10).unwrap()).unwrap();
+    }
+    say("ready");
+    let _received: Vec<_> = (0..2).map(|_| fast.try_receive().unwrap()).collect();
+    std::thread::park();
+}
+
+fn spawn(role: &str, isolated: &Isolated, fault: Option<String>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env("MILLRACE_TEST_ROLE", role).env("MILLRACE_TEST_NAME", &isolated.name);
+    command.env("MILLRACE_TEST_BASE", &isolated.base).env_remove("MILLRACE_FAULT");
+    if let Some(fault) = fault {
+        command.env("MILLRACE_FAULT", fault);
+    }
+    command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until the child says so, or ends before.
+fn hear_ready(child: &mut Child) {
+    let mut line = String::new();
+    let _ = BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line);
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Signal {
+    Kill,
+    Stop,
+}
+
+/// Runs one cell; `false`: the role never comes to the point.
+fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
+    let isolated = Isolated::new("cell");
+    // A recoverer is alone with its prey: we come afterwards, and find the rest repaired.
+    let alone = role == "recoverer";
+    let keeper = (!alone).then(|| Keeper::new(&isolated));
+    let what = if signal == Signal::Kill { "kill" } else { "stop" };
+    let mut victim = spawn(role, &isolated, Some(format!("{point:?}:{nth}:{what}")));
+    let (mut reached, mut resumed) = (false, false);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "{point:?} {role} {what}: no end");
+        if let Some(keeper) = &keeper {
+            keeper.work();
+        }
+        match wait_any(&victim) {
+            Some(Event::Stopped) => {
+                reached = true;
+                // A stopped process is not dead: nobody may repair it away.
+                if let Some(keeper) = &keeper {
+                    (0..200).for_each(|_| drop(keeper.shm.allocate(64)));
+                    assert!(keeper.shm.snapshot().unwrap().participants.len() >= 2);
+                }
+                signal_process(&victim, rustix::process::Signal::CONT);
+                resumed = true;
+            }
+            Some(Event::Ended) => break,
+            None => {}
+        }
+    }
+    let status = victim.wait().unwrap();
+    if signal == Signal::Kill {
+        reached = status.signal() == Some(9);
+    }
+    assert!(reached || status.success(), "{point:?} {role} {what}: the victim ended with {status}");
+    assert!(!resumed || status.success(), "{point:?} {role} {what}: resumed, it ended with {status}");
+    let Keeper { shm, survivor } = keeper.unwrap_or_else(|| Keeper { shm: open(&isolated), survivor: None });
+    let clean = |when: &str| {
+        let findings = shm.fsck().unwrap();
+        assert!(findings.is_empty(), "{point:?} {role} {what}, {nth}, {when}: {findings:#?}");
+    };
+    clean("after its end");
+    if let Some(mut survivor) = survivor {
+        survivor.kill().unwrap();
+        survivor.wait().unwrap();
+        clean("after the survivor's death");
+    }
+    // Whatever is left is in queues: without them, the pool is empty.
+    for queue in shm.snapshot().unwrap().queues {
+        shm.find_queue(&queue.name).unwrap().unwrap().destroy();
+    }
+    let snapshot = shm.snapshot().unwrap();
+    let used: u64 = snapshot.pools.iter().map(|p| p.used - p.rings).sum();
+    assert_eq!(used, 0, "{point:?} {role} {what}, {nth}: {snapshot:#?}");
+    drop(shm);
+    // The opener's other domain: a kill leaves it to whoever opens it next.
+    drop(ShmManager::open(&format!("{}-own", isolated.name), &options(&isolated)).unwrap());
+    isolated.assert_gone();
+    reached
+}
+
+/// This process at work beside a victim, with another one.
+struct Keeper {
+    shm: ShmManager,
+    survivor: Option<Child>,
+}
+
+impl Keeper {
+    fn new(isolated: &Isolated) -> Self {
+        let shm = open(isolated);
+        let _ = (shm.port_queue("fast", &amo()).unwrap(), shm.port_queue("sure", &alo()).unwrap());
+        let mut survivor = spawn("survivor", isolated, None);
+        hear_ready(&mut survivor);
+        Self { shm, survivor: Some(survivor) }
+    }
+
+    /// Each operation returns, whatever state the victim is in.
+    fn work(&self) {
+        let queue = |name| self.shm.find_queue(name).unwrap().unwrap();
+        if let Ok(buffer) = self.shm.allocate(64) {
+            let _ = queue("fast").try_send(buffer).unwrap();
+        }
+        drop(queue("sure").try_receive().unwrap());
+    }
+}
+
+enum Event {
+    Stopped,
+    Ended,
+}
+
+/// What has become of the child, without reaping a dead one.
+fn wait_any(child: &Child) -> Option<Event> {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let pid = Pid::from_raw(child.id() as i32).unwrap();
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    if waitid(WaitId::Pid(pid), options).unwrap().is_some() {
+        return Some(Event::Ended);
+    }
+    // It may end between the two looks: then there is nothing to wait for that is stopped.
+    let stopped = waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
+    stopped.ok().flatten().map(|_| Event::Stopped)
+}
+
+fn signal_process(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+fn main() {
+    if let Some((role, isolated)) = role() {
+        match role.as_str() {
+            "prey" => prey(&isolated),
+            "survivor" => work("survivor", &isolated, 0),
+            role => work(role, &isolated, if role == "recoverer" { 3 } else { 60 }),
+        }
+        return leave(isolated);
+    }
+    // `--point X` and `--role Y` narrow it down; `--short` takes each point once, by the first role that comes to it.
+    let args: Vec<_> = std::env::args().collect();
+    let after = |flag: &str| args.iter().position(|a| a == flag).and_then(|i| args.get(i + 1)).cloned();
+    let (only_point, only_role) = (after("--point"), after("--role"));
+    let short = args.iter().any(|a| a == "--short");
+    let started = Instant::now();
+    let (mut cells, mut unreached) = (0, Vec::new());
+    println!("{:<18}{}", "", ROLES.map(|r| format!("{r:<14}")).concat());
+    for point in FaultPoint::ALL {
+        if only_point.as_ref().is_some_and(|p| *p != format!("{point:?}")) {
+            continue;
+        }
+        let mut row = format!("{:<18}", format!("{point:?}"));
+        let mut reached_by_any = false;
+        for role in ROLES.iter().filter(|r| only_role.as_ref().is_none_or(|only| only == *r)) {
+            let mut mark = String::new();
+            for signal in [Signal::Kill, Signal::Stop] {
+                if short && (reached_by_any || signal == Signal::Stop) {
+                    continue;
+                }
+                let nths: &[u32] = if short { &[1] } else { &[1, 3] };
+                let mut reached = 0;
+                for nth in nths {
+                    let hit = cell(*point, role, signal, *nth);
+                    reached += u32::from(hit);
+                    cells += u32::from(hit);
+                    if !hit {
+                        break;
+                    }
+                }
+                reached_by_any |= reached > 0;
+                mark += match (signal, reached) {
+                    (_, 0) => "-",
+                    (Signal::Kill, _) => "K",
+                    (Signal::Stop, _) => "S",
+                };
+            }
+            row += &format!("{mark:<14}");
+        }
+        println!("{row}");
+        if !reached_by_any {
+            unreached.push(format!("{point:?}"));
+        }
+    }
+    println!(
+        "{cells} deaths and stops survived in {:.1} s; never reached: {unreached:?}",
+        started.elapsed().as_secs_f64()
+    );
+    println!("test result: ok. {cells} passed; 0 failed; 0 ignored");
+}

@@ -1,0 +1,93 @@
+//! Buffers: allocate, share, release.
+
+use crate::sim::Cpu;
+use crate::world::Payload;
+
+impl Cpu {
+    /// A buffer of our own, or `None`.
+    pub(crate) async fn allocate(&self) -> Option<usize> {
+        self.pin().await;
+        let from = self.random().below(self.now(|w| w.buffers.len()));
+        let claimed = self
+            .step(|w| {
+                let count = w.buffers.len();
+                let id = (0..count).map(|i| (from + i) % count).find(|id| !w.buffers[*id].allocated)?;
+                w.buffers[id].allocated = true;
+                Some(id)
+            })
+            .await;
+        if let Some(id) = claimed {
+            let me = self.me();
+            self.step(|w| w.buffers[id].is_ring = false).await;
+            self.step(|w| w.buffers[id].refs = 1).await;
+            self.note(me, id, false).await;
+        }
+        self.unpin().await;
+        claimed
+    }
+
+    /// Fills a buffer of ours with something that was never there before.
+    pub(crate) async fn write(&self, id: usize) -> u64 {
+        self.step(|w| {
+            w.ghost.contents += 1;
+            w.buffers[id].payload = Payload::Data(w.ghost.contents);
+            w.ghost.contents
+        })
+        .await
+    }
+
+    pub(crate) async fn note(&self, slot: usize, id: usize, received: bool) {
+        self.step(|w| *w.ledger[slot][id].half(received) += 1).await;
+    }
+
+    pub(crate) async fn strike(&self, slot: usize, id: usize, received: bool) {
+        self.step(|w| {
+            let half = w.ledger[slot][id].half(received);
+            *half -= 1;
+            if *half < 0 {
+                w.fail(|| format!("participant {slot} struck a reference to buffer {id} that it does not have"));
+            }
+        })
+        .await;
+    }
+
+    /// Adds a reference unless the buffer is being freed.
+    pub(crate) async fn try_ref(&self, id: usize) -> bool {
+        self.step(|w| {
+            let refs = &mut w.buffers[id].refs;
+            let alive = *refs != 0;
+            *refs += i32::from(alive);
+            alive
+        })
+        .await
+    }
+
+    /// Drops a reference that no ledger lists. The last one frees the buffer.
+    pub(crate) async fn unref(&self, id: usize) {
+        let left = self
+            .step(|w| {
+                w.buffers[id].refs -= 1;
+                w.buffers[id].refs
+            })
+            .await;
+        if left == 0 {
+            self.step(|w| w.free(id)).await;
+        } else if left < 0 {
+            self.now(|w| w.fail(|| format!("buffer {id} has {left} references")));
+        }
+    }
+
+    /// Drops a reference of ours. The caller has pinned.
+    pub(crate) async fn release(&self, id: usize, received: bool) {
+        self.strike(self.me(), id, received).await;
+        self.unref(id).await;
+    }
+
+    /// A further reference of our own to a buffer we hold. The caller has pinned.
+    pub(crate) async fn share(&self, id: usize) {
+        if !self.try_ref(id).await {
+            self.now(|w| w.fail(|| format!("buffer {id} is held and counts no references")));
+        }
+        self.note(self.me(), id, false).await;
+    }
+}

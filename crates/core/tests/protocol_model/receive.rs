@@ -1,0 +1,314 @@
+//! Receiving, and ending leases: see `queue/receive.rs`, `queue/lease.rs`, `queue/settle.rs`.
+
+use crate::app::{DEAD_LETTERS, Message};
+use crate::ring::End;
+use crate::rules::Rule;
+use crate::send::Item;
+use crate::sim::Cpu;
+use crate::world::{LeaseWord, Options, Overflow, RingState};
+
+/// How a receive ended that brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    Empty,
+    Closed,
+    Destroyed,
+}
+
+/// A lease: where to acknowledge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    pub(crate) end: End,
+    pub(crate) entry: usize,
+}
+
+impl Cpu {
+    /// Takes up to `count` messages.
+    pub(crate) async fn receive(&self, end: &End, count: usize) -> Result<Vec<Message>, Nothing> {
+        self.pin().await;
+        let state = self.ring(end, |r, _| r.state).await;
+        if state == RingState::Destroyed {
+            self.unpin().await;
+            return Err(Nothing::Destroyed);
+        }
+        let mut messages = if end.options.at_least_once {
+            self.lease(end, count).await
+        } else {
+            self.take(end, count).await
+        };
+        let ended = messages.is_empty() && state == RingState::Closed && !self.others_hold(end).await;
+        if ended {
+            let result = self.now(|w| w.ghost.ended(end.uid, self.process));
+            self.check(result);
+        }
+        self.unpin().await;
+        if end.options.max_deliveries > 0 {
+            messages = self.bury(end, messages).await;
+        }
+        for message in &messages {
+            let result = self.now(|w| {
+                w.ghost.processes[self.process].in_hand.push(message.item.id);
+                let content = w.content(message.item.id);
+                w.ghost.delivered(end.uid, message.position, self.process, message.attempt, content)
+            });
+            self.check(result);
+        }
+        match messages.is_empty() {
+            true if ended => Err(Nothing::Closed),
+            true => Err(Nothing::Empty),
+            false => Ok(messages),
+        }
+    }
+
+    fn message(&self, end: &End, id: usize, position: u64, attempt: u32, entry: Option<usize>) -> Message {
+        let content = self.now(|w| w.ghost.queues[end.uid].publications[position as usize].content);
+        let lease = entry.map(|entry| Lease { end: *end, entry });
+        Message { item: Item { id, received: true, content }, position, attempt, lease }
+    }
+
+    async fn take(&self, end: &End, count: usize) -> Vec<Message> {
+        let mut head = self.ring(end, |r, _| r.head).await;
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            let Some(taken) = self.pop(end, &mut head).await else { break };
+            if self.rules().has(Rule::NoteBeforeRecycle) {
+                self.note(self.me(), taken.id, true).await;
+                self.recycle(end, taken).await;
+            } else {
+                self.recycle(end, taken).await;
+                self.note(self.me(), taken.id, true).await;
+            }
+            messages.push(self.message(end, taken.id, taken.position, 1, None));
+        }
+        self.help_head(end, head).await;
+        messages
+    }
+
+    async fn lease(&self, end: &End, count: usize) -> Vec<Message> {
+        let me = self.me();
+        let mut head = self.ring(end, |r, _| r.head).await;
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            if let Some(message) = self.retake(end).await {
+                messages.push(message);
+                continue;
+            }
+            let mut entry = None;
+            if self.rules().has(Rule::ReserveFirst) {
+                entry = self.reserve(end).await;
+                if entry.is_none() {
+                    break;
+                }
+            }
+            let Some(taken) = self.pop(end, &mut head).await else {
+                if let Some(entry) = entry {
+                    self.ring(end, |r, _| r.leases[entry].word = LeaseWord::Free).await;
+                }
+                break;
+            };
+            if !self.rules().has(Rule::ReserveFirst) {
+                entry = self.reserve(end).await;
+            }
+            let early = !self.rules().has(Rule::NoteBeforeRecycle);
+            if early {
+                self.recycle(end, taken).await;
+            }
+            if let Some(entry) = entry {
+                self.ring(end, |r, _| r.leases[entry].position = taken.position).await;
+                self.ring(end, |r, _| r.leases[entry].deliveries = 1).await;
+                let leased = LeaseWord::Leased { owner: me, id: taken.id };
+                self.ring(end, |r, _| r.leases[entry].word = leased).await;
+            }
+            self.note(me, taken.id, true).await;
+            if !early {
+                self.recycle(end, taken).await;
+            }
+            messages.push(self.message(end, taken.id, taken.position, 1, entry));
+        }
+        self.help_head(end, head).await;
+        messages
+    }
+
+    async fn reserve(&self, end: &End) -> Option<usize> {
+        let owner = self.me();
+        let from = self.random().below(end.options.capacity);
+        for step in 0..end.options.capacity {
+            let entry = (from + step) % end.options.capacity;
+            if self.ring(end, |r, _| r.leases[entry].word).await == LeaseWord::Free
+                && self
+                    .ring(end, |r, _| r.cas_lease(entry, LeaseWord::Free, LeaseWord::Reserved(owner)))
+                    .await
+            {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// Leases the pending message of the lowest position.
+    async fn retake(&self, end: &End) -> Option<Message> {
+        let owner = self.me();
+        while self.ring(end, |r, _| r.pending).await != 0 {
+            let mut lowest: Option<(u64, usize)> = None;
+            for entry in 0..end.options.capacity {
+                if matches!(self.ring(end, |r, _| r.leases[entry].word).await, LeaseWord::Pending(_)) {
+                    let position = self.ring(end, |r, _| r.leases[entry].position).await;
+                    if lowest.is_none_or(|(low, _)| position < low) {
+                        lowest = Some((position, entry));
+                    }
+                }
+            }
+            let (_, entry) = lowest?;
+            let seen = self.ring(end, |r, _| r.leases[entry].word).await;
+            let LeaseWord::Pending(id) = seen else { continue };
+            let leased = LeaseWord::Leased { owner, id };
+            if !self.ring(end, |r, _| r.cas_lease(entry, seen, leased)).await {
+                continue;
+            }
+            self.ring(end, |r, _| r.pending -= 1).await;
+            let (position, attempt) = self
+                .ring(end, |r, _| {
+                    r.leases[entry].deliveries += 1;
+                    (r.leases[entry].position, r.leases[entry].deliveries)
+                })
+                .await;
+            self.note(owner, id, true).await;
+            return Some(self.message(end, id, position, attempt, Some(entry)));
+        }
+        None
+    }
+
+    /// Whether a closed queue may yet bring something: what others have leased, what waits to be delivered again.
+    async fn others_hold(&self, end: &End) -> bool {
+        for entry in 0..self.ring(end, |r, _| r.leases.len()).await {
+            let holds = match self.ring(end, |r, _| r.leases[entry].word).await {
+                LeaseWord::Leased { owner, .. } | LeaseWord::Reserved(owner) => owner != self.me(),
+                LeaseWord::Pending(_) => self.rules().has(Rule::PendingIsNotTheEnd),
+                LeaseWord::Free => false,
+            };
+            if holds {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Ends a lease for good.
+    pub(crate) async fn ack(&self, lease: &Lease, message: &Message) -> bool {
+        self.pin().await;
+        let leased = LeaseWord::Leased { owner: self.me(), id: message.item.id };
+        let done = self
+            .ring(&lease.end, |r, ghost| {
+                let done = r.cas_lease(lease.entry, leased, LeaseWord::Free);
+                if done {
+                    let queue = &mut ghost.queues[lease.end.uid];
+                    queue.publications[message.position as usize].acked = true;
+                }
+                done
+            })
+            .await;
+        self.unpin().await;
+        done
+    }
+
+    /// Ends a lease; the message will be delivered again. `false`: the queue is no more.
+    pub(crate) async fn nack(&self, lease: &Lease, message: &Message) -> bool {
+        let (end, id) = (&lease.end, message.item.id);
+        self.pin().await;
+        if self.ring(end, |r, _| r.state).await == RingState::Destroyed {
+            self.unpin().await;
+            return false;
+        }
+        let leased = LeaseWord::Leased { owner: self.me(), id };
+        self.put_down(message);
+        let done = self
+            .ring(end, |r, ghost| {
+                let done = r.cas_lease(lease.entry, leased, LeaseWord::Pending(id));
+                if done {
+                    ghost.queues[end.uid].publications[message.position as usize].holder = None;
+                }
+                done
+            })
+            .await;
+        if done {
+            self.ring(end, |r, _| r.pending += 1).await;
+            self.strike(self.me(), id, true).await;
+            if self.rules().has(Rule::NackLooksAgain)
+                && self.ring(end, |r, _| r.state).await == RingState::Destroyed
+            {
+                while self.drop_pending(end).await {}
+            }
+        } else {
+            self.now(|w| w.fail(|| format!("process {} does not have the lease it got: {message:?}", self.process)));
+        }
+        self.unpin().await;
+        done
+    }
+
+    /// Takes a pending message out of a destroyed queue. The caller has pinned.
+    pub(crate) async fn drop_pending(&self, end: &End) -> bool {
+        for entry in 0..self.ring(end, |r, _| r.leases.len()).await {
+            let word = self.ring(end, |r, _| r.leases[entry].word).await;
+            if let LeaseWord::Pending(id) = word
+                && self.ring(end, |r, _| r.cas_lease(entry, word, LeaseWord::Free)).await
+            {
+                self.ring(end, |r, _| r.pending -= 1).await;
+                self.unref(id).await;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Moves messages that were delivered too often to the dead letters.
+    async fn bury(&self, end: &End, messages: Vec<Message>) -> Vec<Message> {
+        let mut kept = Vec::new();
+        for message in messages {
+            if message.attempt <= end.options.max_deliveries || !self.bury_one(&message).await {
+                kept.push(message);
+            }
+        }
+        kept
+    }
+
+    async fn bury_one(&self, message: &Message) -> bool {
+        let options = Options {
+            capacity: 1,
+            at_least_once: false,
+            max_deliveries: 0,
+            overflow: Overflow::Block,
+        };
+        let Some(end) = self.attach_or_create(DEAD_LETTERS, options).await else { return false };
+        let buried = self.send_leased(&end, message).await;
+        if buried {
+            self.now(|w| w.ghost.totals.buried += 1);
+        }
+        self.detach(&end).await;
+        buried
+    }
+
+    /// Moves a leased message into another queue, which ends the lease.
+    pub(crate) async fn send_leased(&self, end: &End, message: &Message) -> bool {
+        let Some(lease) = &message.lease else { return self.send(end, &[message.item]).await == 1 };
+        if !self.rules().has(Rule::HoldWhileLeased) {
+            let sent = self.send(end, &[message.item]).await == 1;
+            if sent {
+                self.ack(lease, message).await;
+            }
+            return sent;
+        }
+        self.pin().await;
+        self.share(message.item.id).await;
+        self.unpin().await;
+        let share = Item { received: false, ..message.item };
+        let sent = self.send(end, &[share]).await == 1;
+        if sent {
+            self.ack(lease, message).await;
+        }
+        self.pin().await;
+        // Sent: the leased reference, which has served. Not sent: the share.
+        self.release(message.item.id, sent).await;
+        self.unpin().await;
+        sent
+    }
+}

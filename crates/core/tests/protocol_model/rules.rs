@@ -1,0 +1,74 @@
+//! The rules of the protocol. Each can be dropped alone, to show that the model would notice.
+
+/// One rule of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// A recoverer looks only while all the living are outside their operations.
+    QuiesceFirst,
+    /// One process recovers at a time.
+    OneRecoverer,
+    /// A slot TAKEN by a dead participant is freed for the next lap.
+    RollForward,
+    /// On an at-least-once queue it becomes READY again instead: not every taker has a place among the leases.
+    RollBackLeased,
+    /// A message whose lease is written is the lease's, even if its slot is still TAKEN.
+    LeaseOutranksSlot,
+    /// A producer passes slots that were taken and recycled while the tail hint lagged.
+    HelpPastRecycled,
+    /// A share is counted before it is published.
+    CountShareFirst,
+    /// Whoever dies during a recovery still counts as a holder.
+    DyingStillHolds,
+    /// The slot of a dead participant is given away last.
+    VacateLast,
+    /// A place among the leases is reserved before a message is taken.
+    ReserveFirst,
+    /// What is taken is in the ledger before its slot is free.
+    NoteBeforeRecycle,
+    /// A leased message is held by its receiver until the lease has ended.
+    HoldWhileLeased,
+    /// A sender looks at the queue's state again after it has published, and takes back.
+    SenderLooksAgain,
+    /// Whoever gives a message back looks at the queue's state afterwards, too.
+    NackLooksAgain,
+    /// A queue with messages that wait to be delivered again has not ended.
+    PendingIsNotTheEnd,
+    /// After it has taken a reference to a ring, an opener looks whether the directory still lists it.
+    ListedStill,
+    /// The directory's reference to a ring is counted.
+    DirectoryHolds,
+}
+
+impl Rule {
+    pub(crate) const ALL: [Self; 17] = [
+        Self::QuiesceFirst,
+        Self::OneRecoverer,
+        Self::RollForward,
+        Self::RollBackLeased,
+        Self::LeaseOutranksSlot,
+        Self::HelpPastRecycled,
+        Self::CountShareFirst,
+        Self::DyingStillHolds,
+        Self::VacateLast,
+        Self::ReserveFirst,
+        Self::NoteBeforeRecycle,
+        Self::HoldWhileLeased,
+        Self::SenderLooksAgain,
+        Self::NackLooksAgain,
+        Self::PendingIsNotTheEnd,
+        Self::ListedStill,
+        Self::DirectoryHolds,
+    ];
+}
+
+/// All rules, but one perhaps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) dropped: Option<Rule>,
+}
+
+impl Rules {
+    pub(crate) fn has(self, rule: Rule) -> bool {
+        self.dropped != Some(rule)
+    }
+}

@@ -1,0 +1,132 @@
+//! Sending: see `queue/send.rs`.
+
+use crate::ring::{End, Taken};
+use crate::rules::Rule;
+use crate::sim::Cpu;
+use crate::world::{Overflow, RingState};
+use std::ops::Range;
+
+/// A reference that the sender holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    pub(crate) id: usize,
+    pub(crate) received: bool,
+    pub(crate) content: u64,
+}
+
+impl Cpu {
+    /// Moves the first `n` of `items` into the queue and answers `n`; the rest stays the caller's.
+    pub(crate) async fn send(&self, end: &End, items: &[Item]) -> usize {
+        self.pin().await;
+        if self.ring(end, |r, _| r.state).await != RingState::Open {
+            self.unpin().await;
+            return 0;
+        }
+        let first = self.ring(end, |r, _| r.tail).await;
+        let mut tail = first;
+        let mut published = Vec::new();
+        let mut accepted = 0;
+        for item in items {
+            match self.push_by_policy(end, &mut tail, item).await {
+                Some(at) => {
+                    published.push(at);
+                    self.strike(self.me(), item.id, item.received).await;
+                }
+                None if end.options.overflow == Overflow::DropNewest => {
+                    self.release(item.id, item.received).await;
+                }
+                None => break,
+            }
+            accepted += 1;
+        }
+        self.help_tail(end, tail).await;
+        if self.rules().has(Rule::SenderLooksAgain) && self.ring(end, |r, _| r.state).await != RingState::Open {
+            let back = self.retract(end, first..tail, &items[..accepted]).await;
+            if end.options.overflow != Overflow::DropNewest {
+                accepted -= back;
+            }
+        }
+        self.now(|w| {
+            for at in published {
+                w.ghost.queues[end.uid].publications[at as usize].settled = true;
+            }
+        });
+        self.unpin().await;
+        accepted
+    }
+
+    async fn push_by_policy(&self, end: &End, tail: &mut u64, item: &Item) -> Option<u64> {
+        let at = self.push(end, tail, item.id, item.content).await;
+        match end.options.overflow {
+            Overflow::DropOldest if at.is_none() => {
+                for _ in 0..8 {
+                    self.drop_front(end).await;
+                    if let Some(at) = self.push(end, tail, item.id, item.content).await {
+                        return Some(at);
+                    }
+                }
+                None
+            }
+            Overflow::Latest => {
+                let at = match at {
+                    None => {
+                        self.drop_front(end).await;
+                        self.push(end, tail, item.id, item.content).await?
+                    }
+                    Some(at) => at,
+                };
+                while self.front(end).await.is_some_and(|front| front < at) && self.drop_front(end).await {}
+                Some(at)
+            }
+            _ => at,
+        }
+    }
+
+    /// Drops the oldest message.
+    pub(crate) async fn drop_front(&self, end: &End) -> bool {
+        let mut head = self.ring(end, |r, _| r.head).await;
+        let taken = self.pop(end, &mut head).await;
+        if let Some(taken) = taken {
+            let process = self.process;
+            self.now(|w| {
+                let message = &mut w.ghost.queues[end.uid].publications[taken.position as usize];
+                message.withdrawn_by = Some(process);
+            });
+        }
+        self.help_head(end, head).await;
+        match taken {
+            Some(taken) => {
+                self.discard(end, taken).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    async fn discard(&self, end: &End, taken: Taken) {
+        self.recycle(end, taken).await;
+        self.unref(taken.id).await;
+    }
+
+    /// Takes back what nobody has taken, last first.
+    async fn retract(&self, end: &End, positions: Range<u64>, items: &[Item]) -> usize {
+        let mut positions = positions.rev();
+        let mut back = 0;
+        'items: for item in items.iter().rev() {
+            let taken = loop {
+                let Some(at) = positions.next() else { break 'items };
+                if let Some(taken) = self.retract_at(end, at, item.id).await {
+                    break taken;
+                }
+            };
+            back += 1;
+            if end.options.overflow == Overflow::DropNewest {
+                self.discard(end, taken).await;
+            } else {
+                self.note(self.me(), item.id, item.received).await;
+                self.recycle(end, taken).await;
+            }
+        }
+        back
+    }
+}
