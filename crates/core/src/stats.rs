@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::layout::{LeaseState, RING_OPEN, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
-use crate::queue::RingView;
+use crate::queue::{Overflow, RingView};
 use crate::registry::Domain;
 use crate::sync::Ordering;
 use serde::Serialize;
@@ -112,11 +112,11 @@ pub struct QueueSnapshot {
     pub redelivered: u64,
     /// Messages moved to the dead-letter queue.
     pub dead_lettered: u64,
-    /// Messages ever sent.
+    /// Messages ever accepted. At rest: `sent = received + dropped + depth - pending`.
     pub sent: u64,
-    /// Messages ever taken out, by receivers or by an overflow policy.
+    /// Messages receivers have taken (for the first time).
     pub received: u64,
-    /// Messages an overflow policy dropped.
+    /// Messages an overflow policy dropped. A sender killed in the middle of a drop may leave one uncounted.
     pub dropped: u64,
     /// Times a receiver had to wait.
     pub receive_waits: u64,
@@ -191,7 +191,13 @@ fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
         let pool = domain.pool(segment).ok().flatten()?;
         let (view, options) = RingView::new(pool, at).ok().flatten()?;
         let header = view.header();
-        let (received, sent) = view.ring().positions();
+        let (head, tail) = view.ring().positions();
+        let dropped = header.dropped.load(Ordering::Relaxed);
+        // Drop-newest drops what it has not published; the others what they have.
+        let (sent, received) = match options.overflow {
+            Overflow::DropNewest => (tail + dropped, head),
+            _ => (tail, head.saturating_sub(dropped)),
+        };
         let pending = view.leases().count(LeaseState::Pending) as u64;
         let name = domain.directory()[index].name.get();
         let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
@@ -207,14 +213,14 @@ fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
             codec: options.codec,
             closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
             max_deliveries: options.max_deliveries,
-            depth: (sent - received).min(u64::from(options.capacity)) + pending,
+            depth: (tail - head).min(u64::from(options.capacity)) + pending,
             leased: view.leases().count(LeaseState::Leased) as u64,
             pending,
             redelivered: header.redelivered.load(Ordering::Relaxed),
             dead_lettered: header.dead_lettered.load(Ordering::Relaxed),
             sent,
             received,
-            dropped: header.dropped.load(Ordering::Relaxed),
+            dropped,
             receive_waits: header.data_waiters.waits.load(Ordering::Relaxed),
             send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
             high_water: header.high_water.load(Ordering::Relaxed),

@@ -136,15 +136,18 @@ pub fn release() {
     });
 }
 
-/// Gives COUNT leased messages back to their queues, to be delivered again.
+/// Gives COUNT leased messages back to their queues, to be delivered again. A message of a destroyed queue is just released.
 #[napi(catch_unwind)]
 pub fn nack() {
     operate(|block, _, session| {
         for index in 0..block.count() {
+            let buffer = block.buffer(index);
             let Some((queue, lease)) = session.leases.take(block.lease(index)) else {
                 return Ok(Status::NotHeld);
             };
-            queue.nack(lease, block.buffer(index).id)?;
+            if queue.nack(lease, buffer.id).is_err() {
+                session.allocator.release(buffer)?;
+            }
         }
         Ok(Status::Ok)
     });

@@ -60,6 +60,7 @@ impl PortQueue {
                         result = Err(e);
                         break;
                     }
+                    self.header().dropped.fetch_add(1, Ordering::Relaxed);
                     dropped += 1;
                     accepted += 1;
                 }
@@ -86,7 +87,6 @@ impl PortQueue {
             }
         }
         if dropped > 0 {
-            self.header().dropped.fetch_add(dropped.into(), Ordering::Relaxed);
             self.header().gap.fetch_add(dropped, Ordering::Relaxed);
         }
         self.participant.shared().counters.sent.fetch_add(published as u64, Ordering::Relaxed);
@@ -145,6 +145,8 @@ impl PortQueue {
     fn discard(&self, ring: &Ring<'_>, taken: Taken) {
         fault::hit(Point::DropTaken);
         ring.recycle(taken);
+        // Killed right here, one drop goes uncounted: the only count that a death can make inexact.
+        self.header().dropped.fetch_add(1, Ordering::Relaxed);
         fault::hit(Point::DropRecycled);
         self.forget(taken.id());
     }

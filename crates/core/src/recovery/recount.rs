@@ -42,8 +42,8 @@ pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
     recount.ledgers();
     recount.directory();
     recount.rings()?;
-    recount.free_unheld();
     recount.forget_dead();
+    recount.free_unheld();
     Ok(recount.counts)
 }
 
@@ -219,13 +219,33 @@ impl Recount<'_> {
         entry.is_some_and(|entry| Held::from_bits(entry.load(Ordering::Relaxed)).received() > 0)
     }
 
-    /// Clears the ledgers and waiter bits of the dead.
+    /// Clears the ledgers and waiter bits of the dead, and counts what they had received as lost.
+    ///
+    /// Who died between publishing a message and striking it from its ledger has handed it on, not lost it. A move leaves `refs`
+    /// alone, so such an entry shows as one holder more than `refs` says (whoever has the buffer by now); every other step
+    /// leaves `refs` at least as high as the holders are.
     fn forget_dead(&mut self) {
         let registry = self.domain.registry();
         for (dead, counts) in self.dead.iter().zip(&mut self.counts) {
-            for entry in self.pools.iter().flat_map(|pool| pool.row(dead.slot)) {
-                counts.lost += Held::from_bits(entry.load(Ordering::Relaxed)).received();
-                entry.store(0, Ordering::Relaxed);
+            for pool in &self.pools {
+                for (index, entry) in pool.row(dead.slot).iter().enumerate() {
+                    let held = Held::from_bits(entry.load(Ordering::Relaxed));
+                    if held.total() == 0 {
+                        continue;
+                    }
+                    let others: u32 = self
+                        .dead
+                        .iter()
+                        .filter(|other| other.slot != dead.slot)
+                        .filter_map(|other| pool.row(other.slot).get(index))
+                        .map(|entry| Held::from_bits(entry.load(Ordering::Relaxed)).total())
+                        .sum();
+                    let refs = pool.header(index).map_or(0, |header| header.refs.load(Ordering::Relaxed));
+                    let holders = self.holders[pool.index][index] + others + held.total();
+                    let handed_on = holders.saturating_sub(refs).min(held.received());
+                    counts.lost += held.received() - handed_on;
+                    entry.store(0, Ordering::Relaxed);
+                }
             }
             registry.directory_waiters.clear(dead.slot);
             registry.pool_waiters.clear(dead.slot);
