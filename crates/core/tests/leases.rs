@@ -102,6 +102,36 @@ fn a_closed_queue_ends_only_when_the_last_lease_of_others_has() {
 }
 
 #[test]
+fn burying_does_not_hide_what_is_behind() {
+    let isolated = Isolated::new("bury");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(8, 1)).unwrap();
+    (0..2).for_each(|i| put(&shm, &queue, i));
+    take(&queue).unwrap().nack().unwrap();
+    queue.close();
+    let (message, outcome) = queue.try_receive().unwrap();
+    assert_eq!((message.unwrap().sequence(), outcome), (1, TakeOutcome::Done));
+    assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Closed);
+}
+
+#[test]
+fn as_many_leases_as_the_queue_holds() {
+    let isolated = Isolated::new("full");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(1, 0)).unwrap();
+    put(&shm, &queue, 0);
+    let first = take(&queue).unwrap();
+    put(&shm, &queue, 1);
+    queue.close();
+    assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Empty, "not closed: a message is there");
+    assert!(!queue.wait(Interest::Data, Duration::from_millis(20)), "and no busy loop");
+    drop(first);
+    assert!(queue.wait(Interest::Data, PATIENCE));
+    assert_eq!(take(&queue).unwrap().sequence(), 1);
+    assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Closed);
+}
+
+#[test]
 fn destroying_takes_leases_along() {
     let isolated = Isolated::new("gone");
     let shm = isolated.open();

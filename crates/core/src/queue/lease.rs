@@ -46,6 +46,11 @@ impl<'a> Leases<'a> {
         })
     }
 
+    /// Whether an entry is free.
+    pub(crate) fn has_room(&self) -> bool {
+        (0..self.entries.len()).any(|entry| self.word(entry) == LeaseWord::FREE)
+    }
+
     /// Gives a reservation back unused.
     pub(crate) fn abandon(&self, entry: usize) {
         self.entries[entry].word.store(LeaseWord::FREE.0, Ordering::Release);

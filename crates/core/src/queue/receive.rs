@@ -18,6 +18,17 @@ impl PortQueue {
     /// `Role`; `NoSpace` or `Io` when the message's segment cannot be attached (it stays in the queue); `Corrupt` when a slot named
     /// no buffer (it is skipped). Messages taken before an error are returned without it; the next call meets it again.
     pub fn receive(&self, out: &mut [Received]) -> Result<(usize, TakeOutcome)> {
+        loop {
+            let (count, outcome) = self.receive_once(out)?;
+            let kept = if self.options.max_deliveries > 0 { self.bury(&mut out[..count]) } else { count };
+            // All that came was to be buried, each message once: there may be others behind it.
+            if kept > 0 || count == 0 {
+                return Ok((kept, outcome));
+            }
+        }
+    }
+
+    fn receive_once(&self, out: &mut [Received]) -> Result<(usize, TakeOutcome)> {
         let pin = self.participant.pin()?;
         let state = self.state();
         if state == RING_DESTROYED {
@@ -38,17 +49,13 @@ impl PortQueue {
                 out[0].gap = self.header().gap.swap(0, Ordering::Relaxed);
             }
         }
-        // What others have leased may come back: not the end yet.
-        let ended = state == RING_CLOSED && !self.leases().more_may_come(self.participant.slot);
+        let ended = count == 0 && state == RING_CLOSED && self.is_drained();
         drop(pin);
         if count > 0 {
             self.wake(&self.header().space_waiters, count);
+            return Ok((count, TakeOutcome::Done));
         }
-        let count = if self.options.max_deliveries > 0 { self.bury(&mut out[..count]) } else { count };
-        match count {
-            0 => result.map(|()| (0, if ended { TakeOutcome::Closed } else { TakeOutcome::Empty })),
-            _ => Ok((count, TakeOutcome::Done)),
-        }
+        result.map(|()| (0, if ended { TakeOutcome::Closed } else { TakeOutcome::Empty }))
     }
 
     /// Takes messages for good.

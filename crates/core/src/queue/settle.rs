@@ -2,7 +2,7 @@
 
 use super::lifecycle::attach_or_create;
 use super::options::{QueueOptions, dead_letter_name};
-use super::port_queue::{Interest, PortQueue, Received};
+use super::port_queue::{PortQueue, Received};
 use crate::buffer::{Buffer, Settle, SharedBufferAllocator, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
@@ -20,6 +20,9 @@ impl Settle for PortQueue {
         if done && self.is_closed() {
             // Receivers of a closed queue wait for the last lease.
             self.wake_all();
+        } else if done && self.ring().front().is_some() {
+            // There may have been no room for another lease.
+            self.wake(&self.header().data_waiters, 1);
         }
         done
     }
@@ -104,6 +107,6 @@ impl PortQueue {
 
     /// Whether a receiver of a closed queue has nothing more to expect.
     pub(super) fn is_drained(&self) -> bool {
-        !self.is_ready_for(Interest::Data) && !self.leases().more_may_come(self.participant.slot)
+        self.ring().front().is_none() && !self.leases().more_may_come(self.participant.slot)
     }
 }

@@ -1,5 +1,6 @@
 //! Waiting for data and for space; see [`crate::wait`] for why no wake is lost.
 
+use super::options::Delivery;
 use super::port_queue::{Interest, PortQueue};
 use crate::layout::{RING_CLOSED, RING_OPEN, WaiterMask};
 use crate::sync::Ordering;
@@ -64,9 +65,16 @@ impl PortQueue {
     /// A message that can be taken; room for one.
     pub(super) fn is_ready_for(&self, interest: Interest) -> bool {
         match interest {
-            Interest::Data => self.leases().any_pending() || self.ring().front().is_some(),
+            Interest::Data => {
+                self.leases().any_pending() || (self.can_lease() && self.ring().front().is_some())
+            }
             Interest::Space => self.ring().has_room(),
         }
+    }
+
+    /// Whether a receiver may take a message: on an at-least-once queue as many can be out as the queue holds.
+    fn can_lease(&self) -> bool {
+        self.options.delivery == Delivery::AtMostOnce || self.leases().has_room()
     }
 
     /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.
