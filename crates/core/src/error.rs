@@ -120,6 +120,11 @@ impl Error {
         Self { kind, message: format!("{message}: {source}"), source: Some(source) }
     }
 
+    /// Whether a file was missing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.source.as_ref().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// What went wrong, as a closed enum.
     pub fn kind(&self) -> ErrorKind {
         self.kind

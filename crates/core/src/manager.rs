@@ -57,7 +57,8 @@ impl ShmManager {
             ));
         }
         let base = base_dir(options.directory.as_deref());
-        let deadline = Instant::now() + options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
+        let timeout = options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
+        let deadline = crate::wait::deadline(timeout);
         let lock = DomainLock::take(&base, name, deadline)?;
         fault::hit(Point::OpenLocked);
         let domain = match open_domain(&base, name, options) {
@@ -84,8 +85,11 @@ impl ShmManager {
         };
         drop(lock);
         domain.ring_sentinels();
-        let sentinel = Some(Sentinel::start(Arc::clone(&participant))?);
-        Ok(Self { participant, base, queues: Mutex::default(), sentinel })
+        let mut manager = Self { participant, base, queues: Mutex::default(), sentinel: None };
+        // Whoever died just before we came (our own last life, often) must not meet us as a ghost. Later: the sentinel sees to it.
+        let _ = sweep(&domain)?;
+        manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.participant))?);
+        Ok(manager)
     }
 
     /// Name of the domain.
@@ -146,18 +150,21 @@ impl ShmManager {
         self.participant.domain.registry().directory_waiters.set(self.participant.slot);
     }
 
-    /// Announces that this participant sleeps until a buffer is free; try again before sleeping.
-    pub fn arm_pool(&self) {
+    /// Announces that this participant sleeps until a buffer of `bytes` bytes may be free; `false`: one is, do not sleep.
+    pub fn arm_pool(&self, bytes: usize) -> bool {
         let waiters = &self.participant.domain.registry().pool_waiters;
         waiters.set(self.participant.slot);
+        if self.allocator().has_free(bytes) {
+            waiters.clear(self.participant.slot);
+            return false;
+        }
         waiters.waits.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
-    /// Ends [`ShmManager::arm_pool`]; a ring that was meant for us goes to somebody else.
+    /// Ends [`ShmManager::arm_pool`].
     pub fn disarm_pool(&self) {
-        if !self.participant.domain.registry().pool_waiters.clear(self.participant.slot) {
-            self.participant.wake_pool(1);
-        }
+        self.participant.domain.registry().pool_waiters.clear(self.participant.slot);
     }
 
     /// Asks for a byte in the doorbell at the next ring. Call it before arming anything.
@@ -235,7 +242,7 @@ impl ShmManager {
             }
         }
         if freed > 0 {
-            self.participant.wake_pool(freed);
+            self.participant.wake_pool();
         }
         let registry = self.participant.domain.registry();
         registry.directory_waiters.clear(self.participant.slot);
@@ -299,13 +306,21 @@ fn open_domain(base: &std::path::Path, name: &str, options: &OpenOptions) -> Res
     };
     let registry = domain.registry();
     let is = registry.max_bytes.load(Ordering::Relaxed);
-    if let Some(asked) = options.max_bytes.filter(|asked| *asked != is) {
-        return mismatch(name, "maxBytes", is, asked);
+    let persists = registry.persist.load(Ordering::Relaxed) != 0;
+    let other_bytes = options.max_bytes.filter(|asked| *asked != is);
+    let other_persist = options.persist.filter(|asked| *asked != persists);
+    if other_bytes.is_none() && other_persist.is_none() {
+        return Ok(domain);
     }
-    let is = registry.persist.load(Ordering::Relaxed) != 0;
-    if let Some(asked) = options.persist.filter(|asked| *asked != is) {
-        return mismatch(name, "persist", is, asked);
+    if anybody_alive(base, name)? {
+        return match other_bytes {
+            Some(asked) => mismatch(name, "maxBytes", is, asked),
+            None => mismatch(name, "persist", persists, !persists),
+        };
     }
+    // Both are limits on what comes, not on what is there: with nobody left to disagree, the newcomer's hold.
+    registry.max_bytes.store(other_bytes.unwrap_or(is), Ordering::Relaxed);
+    registry.persist.store(other_persist.unwrap_or(persists).into(), Ordering::Relaxed);
     Ok(domain)
 }
 
@@ -318,7 +333,7 @@ fn anybody_alive(base: &std::path::Path, name: &str) -> Result<bool> {
     let dir = DomainDir::open(base, name)?;
     for slot in 0..crate::limits::MAX_PARTICIPANTS {
         if dir.participant_file("life", slot).exists()
-            && crate::liveness::LifeLock::try_take(&dir, slot)?.is_none()
+            && crate::liveness::LifeLock::take_if_dead(&dir, slot)?.is_none()
         {
             return Ok(true);
         }

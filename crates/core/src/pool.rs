@@ -104,6 +104,12 @@ impl Pool {
         self.headers.get(index)
     }
 
+    /// Whether buffer `index` exists and is an ordinary one, not a ring.
+    #[inline]
+    pub(crate) fn is_data(&self, index: usize) -> bool {
+        self.headers.get(index).is_some_and(|h| h.kind.load(Ordering::Relaxed) == KIND_DATA)
+    }
+
     /// First byte of buffer `index`, which must exist.
     pub(crate) fn payload(&self, index: usize) -> *mut u8 {
         assert!(index < self.geometry.count, "callers check the index");

@@ -191,7 +191,9 @@ fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
         let pool = domain.pool(segment).ok().flatten()?;
         let (view, options) = RingView::new(pool, at).ok().flatten()?;
         let header = view.header();
-        let (head, tail) = view.ring().positions();
+        let (_, tail) = view.ring().positions();
+        let depth = view.depth() as u64;
+        let head = tail.saturating_sub(depth);
         let dropped = header.dropped.load(Ordering::Relaxed);
         // Drop-newest drops what it has not published; the others what they have.
         let (sent, received) = match options.overflow {
@@ -213,7 +215,7 @@ fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
             codec: options.codec,
             closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
             max_deliveries: options.max_deliveries,
-            depth: (tail - head).min(u64::from(options.capacity)) + pending,
+            depth: depth + pending,
             leased: view.leases().count(LeaseState::Leased) as u64,
             pending,
             redelivered: header.redelivered.load(Ordering::Relaxed),

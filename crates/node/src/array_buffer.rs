@@ -15,12 +15,18 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+/// What keeps a segment mapped.
 type Shared = Arc<Mutex<Option<SegmentView>>>;
+
+/// What a finalizer drops: its share in the segment, and for a guard view the sign that there is one.
+type Hint = (Shared, Option<Arc<()>>);
 
 /// The ArrayBuffers over one segment.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     shared: Shared,
+    /// One more holder per guard view that exists.
+    guards: Arc<()>,
     payload: Handle,
     headers: Handle,
 }
@@ -32,15 +38,15 @@ struct Handle {
     detachable: bool,
 }
 
-// SAFETY (of every finalizer below): `hint` is the `Box<Shared>` leaked by `create`, and a finalizer runs once.
+// SAFETY (of every finalizer below): `hint` is the `Box<Hint>` leaked by `create`, and a finalizer runs once.
 unsafe extern "C" fn finalize(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
     // SAFETY: see above.
-    drop(unsafe { Box::from_raw(hint.cast::<Shared>()) });
+    drop(unsafe { Box::from_raw(hint.cast::<Hint>()) });
 }
 
 unsafe extern "C" fn finalize_anywhere(_data: *mut c_void, hint: *mut c_void) {
-    // SAFETY: see above; `Shared` may be dropped on any thread.
-    drop(unsafe { Box::from_raw(hint.cast::<Shared>()) });
+    // SAFETY: see above; a `Hint` may be dropped on any thread.
+    drop(unsafe { Box::from_raw(hint.cast::<Hint>()) });
 }
 
 type CreateShared = unsafe extern "C" fn(
@@ -76,14 +82,9 @@ pub(crate) fn has_shared() -> bool {
     create_shared().is_some()
 }
 
-/// An ArrayBuffer over `bytes` bytes at `start`, which lie in the mapping behind `shared`.
-fn create(
-    env: sys::napi_env,
-    shared: &Shared,
-    start: *mut u8,
-    bytes: usize,
-) -> napi::Result<sys::napi_value> {
-    let hint = Box::into_raw(Box::new(Arc::clone(shared))).cast();
+/// An ArrayBuffer over `bytes` bytes at `start`, which lie in the mapping behind `hint`.
+fn create(env: sys::napi_env, hint: Hint, start: *mut u8, bytes: usize) -> napi::Result<sys::napi_value> {
+    let hint = Box::into_raw(Box::new(hint)).cast();
     let mut value = ptr::null_mut();
     // SAFETY: env is that of the current call, the range stays mapped until `finalize` has dropped the hint.
     let status = unsafe {
@@ -91,7 +92,7 @@ fn create(
     };
     if status != sys::Status::napi_ok {
         // SAFETY: the runtime refused, so it will not run the finalizer.
-        drop(unsafe { Box::from_raw(hint.cast::<Shared>()) });
+        drop(unsafe { Box::from_raw(hint.cast::<Hint>()) });
     }
     check_status!(status, "this runtime does not allow external ArrayBuffers")?;
     Ok(value)
@@ -101,16 +102,16 @@ impl Handle {
     /// The segment-wide buffer: a SharedArrayBuffer where there are external ones.
     fn new(env: sys::napi_env, shared: &Shared, start: *mut u8, bytes: usize) -> napi::Result<Self> {
         let Some(create_shared) = create_shared() else {
-            return Self::keep(env, create(env, shared, start, bytes)?, true);
+            return Self::keep(env, create(env, (Arc::clone(shared), None), start, bytes)?, true);
         };
-        let hint = Box::into_raw(Box::new(Arc::clone(shared))).cast();
+        let hint = Box::into_raw(Box::new((Arc::clone(shared), None::<Arc<()>>))).cast();
         let mut value = ptr::null_mut();
         // SAFETY: as in `create`.
         let status =
             unsafe { create_shared(env, start.cast(), bytes, finalize_anywhere, hint, &raw mut value) };
         if status != sys::Status::napi_ok {
             // SAFETY: refused, so the finalizer will not run.
-            drop(unsafe { Box::from_raw(hint.cast::<Shared>()) });
+            drop(unsafe { Box::from_raw(hint.cast::<Hint>()) });
         }
         check_status!(status, "this runtime does not allow external SharedArrayBuffers")?;
         Self::keep(env, value, false)
@@ -162,7 +163,13 @@ impl Mapping {
             (view.payload_bytes(), view.count * millrace::header_field::BYTES);
         let shared = Arc::new(Mutex::new(Some(view)));
         let make = |start, bytes| Handle::new(env, &shared, start, bytes).map_err(|e| from_napi(&e));
-        Ok(Self { payload: make(payload, payload_bytes)?, headers: make(headers, headers_bytes)?, shared })
+        let guards = Arc::new(());
+        Ok(Self {
+            payload: make(payload, payload_bytes)?,
+            headers: make(headers, headers_bytes)?,
+            guards,
+            shared,
+        })
     }
 
     /// The payload and header buffers; made again if user code has detached one.
@@ -170,7 +177,8 @@ impl Mapping {
         let view = self.view()?;
         let renew = |handle: &mut Handle, start, bytes| {
             if handle.is_detached(env)? {
-                *handle = Handle::new(env, &self.shared, start, bytes)?;
+                let old = std::mem::replace(handle, Handle::new(env, &self.shared, start, bytes)?);
+                old.cut(env);
             }
             handle.value(env)
         };
@@ -197,18 +205,27 @@ impl Mapping {
         }
         // SAFETY: index < count, so the payload lies in the mapping.
         let start = unsafe { view.payload.add(index * view.stride) };
-        create(env, &self.shared, start, view.stride).map_err(|e| from_napi(&e))
+        create(env, (Arc::clone(&self.shared), Some(Arc::clone(&self.guards))), start, view.stride)
+            .map_err(|e| from_napi(&e))
     }
 
     /// Ends the access of JavaScript to the segment. The participant has left its domain.
     pub(crate) fn close(self, env: sys::napi_env) {
         let cut = self.payload.cut(env) & self.headers.cut(env);
         let mut view = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        // Besides ours there are the hints of the two buffers just detached; any further one is a guard view somewhere.
-        if cut && Arc::strong_count(&self.shared) <= 3 {
+        // The two buffers are cut off, and there is no guard view: nothing can reach the memory.
+        if cut && Arc::strong_count(&self.guards) == 1 {
             *view = None;
         } else if let Some(view) = view.as_ref() {
             // SAFETY: the participant has left, so only JavaScript views refer to the segment, byte by byte.
+            unsafe { view.retire() };
+        }
+    }
+
+    /// Ends the access of JavaScript to the segment, whoever still has a buffer of it. The participant has left its domain.
+    pub(crate) fn retire(&self) {
+        if let Some(view) = self.shared.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // SAFETY: as in `close`.
             unsafe { view.retire() };
         }
     }

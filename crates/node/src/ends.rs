@@ -35,6 +35,7 @@ impl Ends {
         name: &str,
         options: Option<&QueueOptions>,
     ) -> millrace::Result<u32> {
+        self.drop_destroyed();
         let queue = match options {
             Some(options) => Some(manager.port_queue(name, options)?),
             None => manager.find_queue(name)?,

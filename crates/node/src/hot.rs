@@ -63,7 +63,14 @@ pub fn send() {
             *buffer = block.buffer(index);
             // A lease must not outlive the reference it stands for: what is sent is a further one.
             if block.is_leased(index) {
-                *buffer = allocator.share(*buffer)?;
+                match allocator.share(*buffer) {
+                    Ok(shared) => *buffer = shared,
+                    Err(e) => {
+                        let shared = (0..index).filter(|at| block.is_leased(*at)).map(|at| block.buffer(at));
+                        allocator.release_all(shared).1?;
+                        return Err(e);
+                    }
+                }
             }
         }
         let (accepted, outcome) = queue.send(buffers);
@@ -191,7 +198,7 @@ pub fn peek() {
 #[napi(catch_unwind)]
 pub fn arm() {
     operate(|block, _, session| {
-        let sleeps = session.arm(block.get(QUEUE), block.get(KIND))?;
+        let sleeps = session.arm(block.get(QUEUE), block.get(KIND), block.get(BYTES) as usize)?;
         Ok(if sleeps { Status::Armed } else { Status::Ok })
     });
 }

@@ -90,14 +90,18 @@ impl BindingManager {
     /// Removes the queue for everybody.
     #[napi(catch_unwind)]
     pub fn destroy_queue(&self, queue: u32) -> Result<()> {
-        self.with_queue(queue, PortQueue::destroy).map(drop)
+        self.with_queue(queue, PortQueue::destroy)?;
+        self.session(|session| {
+            session.ends.drop_destroyed();
+            Ok(())
+        })
     }
 
     /// Forgets the handle.
     #[napi(catch_unwind)]
     pub fn detach_queue(&self, queue: u32) -> Result<()> {
         self.session(|session| {
-            session.armed.retain(|(armed, _)| *armed != queue);
+            session.disarm_all(queue);
             session.ends.detach(queue);
             Ok(())
         })

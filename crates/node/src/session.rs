@@ -1,7 +1,7 @@
 //! What the binding keeps per isolate and per manager. One isolate runs on one thread, so this is thread-local state.
 
 use crate::array_buffer::Mapping;
-use crate::block::{BATCH_MAX, Block, KIND_POOL, KIND_SPACE, QUEUE_POOL, Status, WORDS};
+use crate::block::{BATCH_MAX, Block, KIND_DATA, KIND_POOL, KIND_SPACE, Status, WORDS};
 use crate::ends::{Ends, Leases};
 use millrace::{Buffer, Interest, Received, SharedBufferAllocator, ShmManager};
 use napi::sys;
@@ -9,19 +9,28 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 
-/// One open manager. Fields are dropped in this order: leases refer to queues, queues to the manager.
+/// One open manager. What is left of the others after the manager has gone does nothing any more.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) manager: ShmManager,
     pub(crate) allocator: SharedBufferAllocator,
     pub(crate) ends: Ends,
     pub(crate) leases: Leases,
-    /// What somebody here waits for: (queue handle, kind).
-    pub(crate) armed: Vec<(u32, u32)>,
+    /// What somebody here waits for.
+    armed: Vec<Armed>,
     /// Rings seen when the last wait was armed.
     pub(crate) sequence: u32,
     pub(crate) reports_seen: u64,
     pub(crate) mappings: HashMap<usize, Mapping>,
+}
+
+/// A wait under way.
+#[derive(Clone, Copy, Debug)]
+struct Armed {
+    handle: u32,
+    kind: u32,
+    /// Whether it is armed at the queue; else at the directory, for the queue to appear, or at the pool.
+    at_queue: bool,
 }
 
 impl Session {
@@ -38,44 +47,56 @@ impl Session {
         }
     }
 
-    /// Starts to wait; `false`: no need to.
-    pub(crate) fn arm(&mut self, handle: u32, kind: u32) -> millrace::Result<bool> {
-        if self.armed.contains(&(handle, kind)) {
+    /// Starts to wait (for a buffer of `bytes` bytes, if KIND is the pool's); `false`: no need to.
+    pub(crate) fn arm(&mut self, handle: u32, kind: u32, bytes: usize) -> millrace::Result<bool> {
+        if self.armed.iter().any(|armed| (armed.handle, armed.kind) == (handle, kind)) {
             return Ok(true);
         }
         self.sequence = self.manager.wake_sequence();
         self.manager.arm_bell();
+        let mut at_queue = false;
         let sleeps = if kind == KIND_POOL {
-            self.manager.arm_pool();
-            true
+            self.manager.arm_pool(bytes)
         } else {
             if self.ends.get(&self.manager, handle)?.is_err() {
                 self.manager.arm_directory();
             }
             // It may have appeared between the look and the bit.
             match self.ends.get(&self.manager, handle)? {
-                Ok(queue) => queue.arm(interest(kind)),
+                Ok(queue) => {
+                    at_queue = true;
+                    queue.arm(interest(kind))
+                }
                 Err(status) => status == Status::NotFound,
             }
         };
         if sleeps {
-            self.armed.push((handle, kind));
+            self.armed.push(Armed { handle, kind, at_queue });
         }
         Ok(sleeps)
     }
 
     /// Ends a wait without having consumed.
     pub(crate) fn disarm(&mut self, handle: u32, kind: u32) {
-        let Some(at) = self.armed.iter().position(|armed| *armed == (handle, kind)) else { return };
-        self.armed.swap_remove(at);
+        let Some(at) = self.armed.iter().position(|armed| (armed.handle, armed.kind) == (handle, kind))
+        else {
+            return;
+        };
+        let armed = self.armed.swap_remove(at);
         if kind == KIND_POOL {
             self.manager.disarm_pool();
-        } else if let Some(queue) = self.ends.resolved(handle) {
+        } else if let Some(queue) = self.ends.resolved(handle).filter(|_| armed.at_queue) {
             queue.disarm(interest(kind));
         }
     }
 
-    /// After a ring: what may be ready, at most `limit`; the rest is armed again.
+    /// Ends every wait at `handle`.
+    pub(crate) fn disarm_all(&mut self, handle: u32) {
+        self.disarm(handle, KIND_DATA);
+        self.disarm(handle, KIND_SPACE);
+    }
+
+    /// After a ring: what may be ready, at most `limit`, as (queue handle, kind); the rest is armed again.
     pub(crate) fn ready(&mut self, limit: usize) -> millrace::Result<Vec<(u32, u32)>> {
         self.sequence = self.manager.wake_sequence();
         self.manager.arm_bell();
@@ -83,10 +104,10 @@ impl Session {
         let mut ready = Vec::new();
         let mut at = 0;
         while at < self.armed.len() && ready.len() < limit {
-            let (handle, kind) = self.armed[at];
-            if self.is_ready(handle, kind)? {
+            let armed = self.armed[at];
+            if self.is_ready(armed)? {
                 self.armed.swap_remove(at);
-                ready.push((handle, kind));
+                ready.push((armed.handle, armed.kind));
             } else {
                 at += 1;
             }
@@ -94,17 +115,18 @@ impl Session {
         Ok(ready)
     }
 
-    fn is_ready(&mut self, handle: u32, kind: u32) -> millrace::Result<bool> {
-        if (handle, kind) == (QUEUE_POOL, KIND_POOL) {
-            // Whether the bit was taken or not, an allocation tells.
+    fn is_ready(&mut self, armed: Armed) -> millrace::Result<bool> {
+        if armed.kind == KIND_POOL {
+            // One bit stands for all sizes: an allocation tells.
             return Ok(true);
         }
-        if self.ends.resolved(handle).is_none() {
-            self.manager.arm_directory();
-            // Armed for its creation only: whoever waited looks at the queue itself now.
-            return Ok(self.ends.get(&self.manager, handle)?.err() != Some(Status::NotFound));
+        if armed.at_queue {
+            let queue = self.ends.resolved(armed.handle);
+            return Ok(queue.is_none_or(|queue| queue.rearm(interest(armed.kind))));
         }
-        Ok(self.ends.resolved(handle).is_none_or(|queue| queue.rearm(interest(kind))))
+        self.manager.arm_directory();
+        // Armed for its creation only: whoever waited looks at the queue itself now.
+        Ok(self.ends.get(&self.manager, armed.handle)?.err() != Some(Status::NotFound))
     }
 }
 
@@ -200,7 +222,12 @@ impl Isolate {
 
     /// The end of the isolate: managers leave their domains. Its ArrayBuffers are finalized by the runtime.
     pub(crate) fn end(&mut self) {
-        self.sessions.clear();
+        for session in self.sessions.drain(..).flatten() {
+            let Session { manager, mappings, .. } = session;
+            drop(manager);
+            // A SharedArrayBuffer may live on in another isolate: it must not see what others do with the memory.
+            mappings.values().for_each(Mapping::retire);
+        }
         self.block = None;
     }
 }

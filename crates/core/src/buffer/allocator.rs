@@ -10,7 +10,7 @@ use crate::limits::{
 };
 use crate::pool::Pool;
 use crate::registry::Participant;
-use crate::segment::{SegmentName, open_lock_file, page_bytes, shm_free_bytes};
+use crate::segment::{SegmentName, page_bytes, shm_free_bytes};
 use crate::sync::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +29,17 @@ pub struct Buffer {
 pub struct SharedBufferAllocator {
     pub(crate) participant: Arc<Participant>,
 }
+
+/// How an attempt to grow ended.
+enum Growth {
+    /// There are free buffers now, or there were a moment ago.
+    Look,
+    /// No more segments.
+    Spent,
+}
+
+/// How long to wait for somebody else who grows the pool: making the largest segment takes less.
+const GROW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The size class of a buffer of `bytes` bytes.
 fn class_of(bytes: usize) -> Result<usize> {
@@ -65,18 +76,30 @@ impl SharedBufferAllocator {
         let class = class_of(bytes)?;
         let wanted = ids.len().min(BATCH_MAX);
         let ids = &mut ids[..wanted];
-        let taken = self.claim(class, bytes, ids)?;
-        if taken > 0 || ids.is_empty() {
-            return Ok(taken);
+        loop {
+            let taken = self.claim(class, bytes, ids)?;
+            if taken > 0 || ids.is_empty() {
+                return Ok(taken);
+            }
+            // Others may be faster at what was made or released: only the end of the budget ends this.
+            match self.grow(class, wanted) {
+                Ok(Growth::Look) => {}
+                // The budget is spent (or cannot be had): a larger buffer serves as well.
+                Ok(Growth::Spent) => return self.claim_larger(class, bytes, ids),
+                Err(e) => match self.claim_larger(class, bytes, ids)? {
+                    0 => return Err(e),
+                    larger => return Ok(larger),
+                },
+            }
         }
-        let grown = self.grow(class, wanted);
-        let taken = self.claim(class, bytes, ids)?;
-        if taken > 0 {
-            return Ok(taken);
-        }
-        // The budget is spent on other classes: a larger buffer serves as well.
-        let larger = self.claim_larger(class, bytes, ids)?;
-        if larger > 0 { Ok(larger) } else { grown.map(|()| 0) }
+    }
+
+    /// Whether a buffer of `bytes` bytes can be had without growth.
+    pub(crate) fn has_free(&self, bytes: usize) -> bool {
+        self.entries().any(|(index, entry)| {
+            let size = entry.buffer_bytes.load(Ordering::Relaxed);
+            size >= bytes as u64 && self.has_room(index, entry, size as usize)
+        })
     }
 
     /// Gives one reference back. The last one frees the buffer.
@@ -98,7 +121,7 @@ impl SharedBufferAllocator {
         };
         let (mut done, mut freed, mut result) = (0, 0, Ok(()));
         for buffer in buffers {
-            match self.participant.release(buffer) {
+            match self.participant.release_data(buffer) {
                 Ok(last) => freed += usize::from(last),
                 Err(e) => {
                     result = Err(e);
@@ -109,7 +132,7 @@ impl SharedBufferAllocator {
         }
         drop(pin);
         if freed > 0 {
-            self.participant.wake_pool(freed);
+            self.participant.wake_pool();
         }
         (done, result)
     }
@@ -123,7 +146,7 @@ impl SharedBufferAllocator {
         let (segment, index) = split_id(buffer.id);
         let pool = self.participant.pool(segment)?.ok_or_else(|| not_held(buffer))?;
         let slot = self.participant.slot;
-        if !pool.holds(slot, index, buffer.received) {
+        if !pool.is_data(index) || !pool.holds(slot, index, buffer.received) {
             return Err(not_held(buffer));
         }
         if !pool.can_note(slot, index, false) {
@@ -193,28 +216,26 @@ impl SharedBufferAllocator {
         Ok(taken)
     }
 
-    /// Makes another segment of `class`, if the budget allows it. Ok whether or not there is one now: the caller looks.
+    /// Makes another segment of `class`, if the budget allows it.
     #[cold]
-    fn grow(&self, class: usize, wanted: usize) -> Result<()> {
+    fn grow(&self, class: usize, wanted: usize) -> Result<Growth> {
         let domain = &self.participant.domain;
-        let path = domain.dir.path().join("grow.lock");
-        let lock =
-            open_lock_file(&path).map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
-        let deadline = Instant::now() + Duration::from_millis(200);
+        let lock = domain.dir.lock_file("grow.lock", true)?;
+        let deadline = Instant::now() + GROW_PATIENCE;
         while lock.try_lock().is_err() {
             // Somebody else grows the pool. A stopped process may hold the lock for ever: then the pool is as it is.
             if Instant::now() > deadline {
-                return Ok(());
+                return Ok(Growth::Spent);
             }
             std::thread::sleep(Duration::from_micros(200));
             if self.entries().any(|(i, e)| self.has_room(i, e, class)) {
-                return Ok(());
+                return Ok(Growth::Look);
             }
         }
         if self.entries().any(|(i, e)| self.has_room(i, e, class)) {
-            return Ok(()); // somebody has just grown it, or released a buffer
+            return Ok(Growth::Look); // somebody has just grown it, or released a buffer
         }
-        let Some((index, geometry)) = self.next_segment(class, wanted)? else { return Ok(()) };
+        let Some((index, geometry)) = self.next_segment(class, wanted)? else { return Ok(Growth::Spent) };
         let name = SegmentName::Pool(index);
         let made = domain.dir.create_segment(name, geometry.bytes).map(Arc::new).and_then(|segment| {
             fault::hit(Point::GrowCreated);
@@ -235,8 +256,8 @@ impl SharedBufferAllocator {
         entry.state.store(SEGMENT_READY, Ordering::Release);
         registry.segments_high.fetch_max(index as u32 + 1, Ordering::Release);
         fault::hit(Point::GrowRegistered);
-        self.participant.wake_pool(usize::MAX);
-        Ok(())
+        self.participant.wake_pool();
+        Ok(Growth::Look)
     }
 
     fn has_room(&self, index: usize, entry: &SegmentEntry, class: usize) -> bool {
@@ -279,6 +300,15 @@ impl SharedBufferAllocator {
 }
 
 impl Participant {
+    /// As `release`, for a number that comes from outside: rings are not for sale.
+    fn release_data(&self, buffer: Buffer) -> Result<bool> {
+        let (segment, index) = split_id(buffer.id);
+        match self.pool(segment)? {
+            Some(pool) if pool.is_data(index) => self.release(buffer),
+            _ => Err(not_held(buffer)),
+        }
+    }
+
     /// Drops one reference of ours; `true`: the buffer is free now. The caller has pinned.
     pub(crate) fn release(&self, buffer: Buffer) -> Result<bool> {
         let (segment, index) = split_id(buffer.id);
@@ -303,9 +333,10 @@ impl Participant {
         last
     }
 
-    /// Tells up to `count` waiting participants that there are free buffers.
-    pub(crate) fn wake_pool(&self, count: usize) {
-        self.domain.registry().pool_waiters.wake(count, self.slot + 1, |slot| self.domain.ring(slot));
+    /// Tells everybody who waits for a buffer that some are free: one mask stands for all sizes, so each has to look.
+    pub(crate) fn wake_pool(&self) {
+        let waiters = &self.domain.registry().pool_waiters;
+        waiters.wake(usize::MAX, self.slot, |slot| self.domain.ring(slot));
     }
 }
 

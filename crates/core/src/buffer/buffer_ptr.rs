@@ -103,6 +103,9 @@ impl BufferPtr {
 
     /// Sets the bytes in use; cut to the capacity.
     pub fn set_len(&mut self, bytes: usize) {
+        if self.participant.has_left() {
+            return; // the buffer is somebody else's by now
+        }
         self.header().length.store(bytes.min(self.capacity()) as u32, Ordering::Relaxed);
     }
 
@@ -118,6 +121,9 @@ impl BufferPtr {
 
     /// Sets [`BufferPtr::sequence`].
     pub fn set_sequence(&mut self, sequence: u64) {
+        if self.participant.has_left() {
+            return;
+        }
         self.header().sequence.store(sequence, Ordering::Relaxed);
     }
 
@@ -134,7 +140,7 @@ impl BufferPtr {
     /// The whole buffer, for writing.
     ///
     /// # Safety
-    /// This is the only reference to the buffer, in all processes.
+    /// This is the only reference to the buffer, in all processes, and its manager is open.
     pub unsafe fn bytes_mut(&mut self) -> &mut [u8] {
         let (_, index) = split_id(self.buffer.id);
         // SAFETY: the payload is mapped for `capacity` bytes; the caller excludes other holders.
@@ -159,7 +165,7 @@ impl Drop for BufferPtr {
         let freed = self.participant.release(self.buffer).unwrap_or(false);
         drop(pin);
         if freed {
-            self.participant.wake_pool(1);
+            self.participant.wake_pool();
         }
     }
 }

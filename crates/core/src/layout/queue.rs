@@ -190,7 +190,7 @@ pub(crate) struct RingHeader {
     pub(crate) state: AtomicU32,
     pub(crate) codec: Text<4>,
 
-    /// Position of the next message to take: a hint that everybody helps forward, never backward.
+    /// Position of the next message to take: a hint that everybody helps forward; only recovery puts it back.
     pub(crate) head: CachePadded<AtomicU64>,
     /// Position of the next slot to fill: likewise.
     pub(crate) tail: CachePadded<AtomicU64>,

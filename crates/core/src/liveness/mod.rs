@@ -8,7 +8,7 @@ mod imp;
 pub(crate) use imp::DeathWatch;
 
 use crate::error::{Error, Result};
-use crate::segment::{DomainDir, open_lock_file};
+use crate::segment::DomainDir;
 use std::fs::{File, TryLockError};
 
 /// Proof that participant `slot` lives (held by itself) or is dead (taken by a recoverer). Released when dropped.
@@ -18,15 +18,24 @@ pub(crate) struct LifeLock {
 }
 
 impl LifeLock {
-    /// Takes the lock of `slot`; `None` while somebody holds it.
-    pub(crate) fn try_take(dir: &DomainDir, slot: usize) -> Result<Option<Self>> {
-        let path = dir.participant_file("life", slot);
-        let failed = |e| Error::io(format!("cannot lock {}", path.display()), e);
-        let file = open_lock_file(&path).map_err(failed)?;
+    /// Takes the lock of `slot` for its new tenant; `None` while somebody holds it.
+    pub(crate) fn take(dir: &DomainDir, slot: usize) -> Result<Option<Self>> {
+        Self::lock(dir.lock_file(&format!("life.{slot}"), true)?, slot)
+    }
+
+    /// Takes the lock of `slot` if its tenant is dead. A file that is not there proves nothing: its tenant lives.
+    pub(crate) fn take_if_dead(dir: &DomainDir, slot: usize) -> Result<Option<Self>> {
+        match dir.lock_file(&format!("life.{slot}"), false) {
+            Err(e) if e.is_not_found() => Ok(None),
+            file => Self::lock(file?, slot),
+        }
+    }
+
+    fn lock(file: File, slot: usize) -> Result<Option<Self>> {
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(failed(e)),
+            Err(TryLockError::Error(e)) => Err(Error::io(format!("cannot lock life.{slot}"), e)),
         }
     }
 }

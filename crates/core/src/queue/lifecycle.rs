@@ -8,12 +8,12 @@ use crate::buffer::{Buffer, SharedBufferAllocator, not_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    KIND_RING, LeaseEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, leases_offset, ring_bytes,
-    split_id,
+    KIND_RING, LeaseEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState,
+    leases_offset, ring_bytes, split_id,
 };
 use crate::pool::Pool;
 use crate::registry::{Listed, Participant};
-use crate::segment::{View, open_lock_file, validate_name};
+use crate::segment::{View, validate_name};
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,6 +61,19 @@ impl RingView {
         Leases::new(self.header(), &self.leases)
     }
 
+    /// Messages in the ring now.
+    pub(crate) fn depth(&self) -> usize {
+        if self.leases.is_empty() {
+            let (head, tail) = self.ring().positions();
+            return ((tail - head) as usize).min(self.slots.len());
+        }
+        // Recovery may have put a message back behind others that are gone: positions do not tell, slots do.
+        self.slots
+            .iter()
+            .filter(|word| Slot(word.load(Ordering::Relaxed)).state() == SlotState::Ready)
+            .count()
+    }
+
     pub(crate) fn slots(&self) -> &[AtomicU64] {
         &self.slots
     }
@@ -96,9 +109,7 @@ pub(crate) fn attach_or_create(
 }
 
 fn lock_directory(participant: &Participant, name: &str) -> Result<std::fs::File> {
-    let path = participant.domain.dir.path().join("directory.lock");
-    let failed = |e| Error::io(format!("cannot lock {}", path.display()), e);
-    let file = open_lock_file(&path).map_err(failed)?;
+    let file = participant.domain.dir.lock_file("directory.lock", true)?;
     let deadline = Instant::now() + Duration::from_nanos(crate::limits::OPEN_TIMEOUT_NS);
     while file.try_lock().is_err() {
         if Instant::now() > deadline {
@@ -132,7 +143,9 @@ fn attach_listed(participant: &Arc<Participant>, name: &str, listed: Listed) -> 
     let buffer = Buffer { id: listed.ring, received: false };
     // We have a reference now, so if the entry is still the same, the buffer was and is this queue's ring.
     if !participant.domain.still_listed(listed) {
-        participant.release(buffer)?;
+        if participant.release(buffer)? {
+            participant.wake_pool();
+        }
         return Ok(None);
     }
     let Some((view, options)) = RingView::new(pool, index)? else {
@@ -142,7 +155,9 @@ fn attach_listed(participant: &Arc<Participant>, name: &str, listed: Listed) -> 
     if view.header().state.load(Ordering::Acquire) == RING_DESTROYED {
         // Its destroyer has not come to unlist it, and may never: help.
         unlist(participant, pool, index, listed);
-        participant.release(buffer)?;
+        if participant.release(buffer)? {
+            participant.wake_pool();
+        }
         return Ok(None);
     }
     Ok(Some(PortQueue::new(Arc::clone(participant), name, listed, view, options)))
@@ -183,9 +198,9 @@ fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) 
             head.kind.store(KIND_RING, Ordering::Release);
         }
         fault::hit(Point::CreateInitialised);
+        let _pin = participant.pin()?;
         let entry = participant.domain.claim_entry(participant.slot, name, buffer.id)?;
         fault::hit(Point::CreateClaimed);
-        let _pin = participant.pin()?;
         pool.try_ref(index); // the directory's reference; ours keeps the buffer from being freed
         fault::hit(Point::CreateReffed);
         let listed = participant.domain.list(entry);
@@ -209,6 +224,9 @@ fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) 
 impl PortQueue {
     /// Says "no more": sends fail from now on, receivers drain what is left and then see the end. Idempotent.
     pub fn close(&self) {
+        if self.participant.has_left() {
+            return;
+        }
         let state = &self.header().state;
         // SYNC CLOSE (seq-cst), pairs with the check after each push: see `PortQueue::send`.
         let _ = state.compare_exchange(RING_OPEN, RING_CLOSED, Ordering::SeqCst, Ordering::SeqCst);
@@ -218,6 +236,9 @@ impl PortQueue {
 
     /// Removes the queue for everybody: its name is free, its messages go back to the pool, every waiter ends. Idempotent.
     pub fn destroy(&self) {
+        if self.participant.has_left() {
+            return;
+        }
         self.header().state.swap(RING_DESTROYED, Ordering::SeqCst);
         fault::hit(Point::DestroyMarked);
         let (segment, index) = split_id(self.listed.ring);

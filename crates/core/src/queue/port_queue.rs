@@ -121,9 +121,7 @@ impl PortQueue {
 
     /// Messages in the queue now, those that wait to be delivered again included.
     pub fn len(&self) -> usize {
-        let (head, tail) = self.ring().positions();
-        let again = self.leases().count(LeaseState::Pending);
-        ((tail - head) as usize).min(self.options.capacity as usize) + again
+        self.view.depth() + self.leases().count(LeaseState::Pending)
     }
 
     /// Whether there is no message now.
@@ -191,18 +189,21 @@ impl PortQueue {
 
     /// Gives up roles, waits and leases: this end will not be used any more.
     pub(crate) fn retire(&self) {
-        for (lease, id) in self.leases().held_by(self.participant.slot) {
+        let leases = self.leases().held_by(self.participant.slot);
+        for (lease, id) in &leases {
             // Not acknowledged, so somebody else gets it.
-            self.give_back(&self.participant.enter(), lease, id);
+            self.give_back(&self.participant.enter(), *lease, *id);
         }
-        self.wake_all();
+        if !leases.is_empty() {
+            self.wake_all();
+        }
         let me = self.participant.slot as u32 + 1;
         for token in [&self.header().producer, &self.header().consumer] {
             let _ = token.compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
         for interest in [Interest::Data, Interest::Space] {
             while self.waiting[interest as usize].load(Ordering::Relaxed) > 0 {
-                self.disarm(interest);
+                self.end_wait(interest);
             }
         }
     }
@@ -218,7 +219,7 @@ impl PortQueue {
             }
             freed += 1;
         }
-        self.participant.wake_pool(freed);
+        self.participant.wake_pool();
     }
 
     #[inline]
@@ -258,7 +259,7 @@ impl Drop for PortQueue {
         let freed = self.participant.release(Buffer { id: self.listed.ring, received: false });
         drop(pin);
         if freed.unwrap_or(false) {
-            self.participant.wake_pool(1);
+            self.participant.wake_pool();
         }
     }
 }

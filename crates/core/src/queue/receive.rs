@@ -193,7 +193,9 @@ impl PortQueue {
                 if ring.is_still_there(front) {
                     return Ok(Some(buffer));
                 }
-                self.participant.release(buffer)?;
+                if self.participant.release(buffer)? {
+                    self.participant.wake_pool();
+                }
             }
         }
         Ok(None)

@@ -9,7 +9,7 @@ use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_OPEN, split_id};
 use crate::limits::BATCH_MAX;
 use crate::sync::{Ordering, dekker_fence};
-use std::ops::Range;
+use std::mem::MaybeUninit;
 
 impl PortQueue {
     /// Moves the first `n` of `buffers` (at most 256 are looked at) into the queue and answers `n`; the rest stays the caller's.
@@ -32,11 +32,17 @@ impl PortQueue {
         let first = ring.tail();
         let mut tail = first;
         let (mut accepted, mut published, mut dropped) = (0, 0, 0);
+        // Which buffer went where, for the case that it must come back. Not initialised: 4 KiB would cost more than the rest.
+        let mut placed = [MaybeUninit::<Placed>::uninit(); BATCH_MAX];
         let mut result = Ok(SendOutcome::Done);
         for &buffer in buffers.iter().take(BATCH_MAX) {
             let (segment, index) = split_id(buffer.id);
             let pool = match self.participant.pool(segment) {
-                Ok(Some(pool)) if pool.holds(self.participant.slot, index, buffer.received) => pool,
+                Ok(Some(pool))
+                    if pool.is_data(index) && pool.holds(self.participant.slot, index, buffer.received) =>
+                {
+                    pool
+                }
                 Ok(_) => {
                     result = Err(not_held(buffer));
                     break;
@@ -47,8 +53,9 @@ impl PortQueue {
                 }
             };
             match self.push(&ring, &mut tail, buffer.id, &mut dropped) {
-                Some(_) => {
+                Some(position) => {
                     fault::hit(Point::PushPublished);
+                    placed[published].write(Placed { position, buffer });
                     // Slot first: killed in between, the message counts as queued and held, which a recount repairs.
                     pool.strike(self.participant.slot, index, buffer.received);
                     fault::hit(Point::PushStruck);
@@ -77,7 +84,9 @@ impl PortQueue {
         dekker_fence();
         let after = self.state();
         if after != RING_OPEN {
-            let back = self.retract(&ring, first..tail, &buffers[..accepted]);
+            // SAFETY: the first `published` entries have been written.
+            let placed = unsafe { std::slice::from_raw_parts(placed.as_ptr().cast::<Placed>(), published) };
+            let back = self.retract(&ring, placed);
             published -= back;
             if self.options.overflow == Overflow::DropNewest {
                 dropped += back as u32;
@@ -96,7 +105,7 @@ impl PortQueue {
             self.wake(&self.header().data_waiters, published);
         }
         if dropped > 0 {
-            self.participant.wake_pool(dropped as usize);
+            self.participant.wake_pool();
         }
         (accepted, result)
     }
@@ -162,15 +171,14 @@ impl PortQueue {
         }
     }
 
-    /// Takes back messages published at `positions` that nobody has taken, last first; answers how many. Consumers take first
-    /// first, so what is taken back is always the end of the batch. With a policy that drops new messages it is dropped.
+    /// Takes back messages that nobody has taken, last first; answers how many. Consumers take first first, so what is taken back
+    /// is always the end of the batch. With a policy that drops new messages it is dropped.
     #[cold]
-    fn retract(&self, ring: &Ring<'_>, positions: Range<u64>, buffers: &[Buffer]) -> usize {
+    fn retract(&self, ring: &Ring<'_>, placed: &[Placed]) -> usize {
         let me = self.participant.slot as u32;
-        let mut positions = positions.rev();
         let mut back = 0;
-        for buffer in buffers.iter().rev() {
-            let Some(taken) = positions.find_map(|at| ring.retract(at, buffer.id, me)) else { break };
+        for Placed { position, buffer } in placed.iter().rev() {
+            let Some(taken) = ring.retract(*position, buffer.id, me) else { break };
             fault::hit(Point::RetractTaken);
             back += 1;
             let (segment, index) = split_id(buffer.id);
@@ -193,6 +201,13 @@ impl PortQueue {
             }
         }
     }
+}
+
+/// A message of the batch under way, and its position in the queue.
+#[derive(Clone, Copy)]
+struct Placed {
+    position: u64,
+    buffer: Buffer,
 }
 
 /// How an operation ends that meets a queue in this state.

@@ -10,6 +10,9 @@ impl PortQueue {
     /// Announces that this participant will sleep until `interest` holds; `false`: it holds already, do not sleep.
     /// Each call that answers `true` wants one [`PortQueue::disarm`].
     pub fn arm(&self, interest: Interest) -> bool {
+        if self.participant.has_left() {
+            return false; // whoever looks now is told
+        }
         self.waiting[interest as usize].fetch_add(1, Ordering::Relaxed);
         self.mask(interest).set(self.participant.slot);
         if self.is_ready(interest) {
@@ -22,6 +25,9 @@ impl PortQueue {
 
     /// Raises the bit again after a ring that brought nothing; `true`: it holds now (and the bit is lowered).
     pub fn rearm(&self, interest: Interest) -> bool {
+        if self.participant.has_left() {
+            return true;
+        }
         self.mask(interest).set(self.participant.slot);
         let ready = self.is_ready(interest);
         if ready {
@@ -32,6 +38,14 @@ impl PortQueue {
 
     /// Ends a wait without consuming (timeout, abort): a ring that was meant for us goes to somebody else.
     pub fn disarm(&self, interest: Interest) {
+        if self.participant.has_left() {
+            return;
+        }
+        self.end_wait(interest);
+    }
+
+    /// As `disarm`, for an end that retires.
+    pub(super) fn end_wait(&self, interest: Interest) {
         let rung = self.disarm_satisfied(interest);
         if rung && self.is_ready(interest) {
             self.wake(self.mask(interest), 1);
@@ -79,7 +93,7 @@ impl PortQueue {
 
     /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.
     pub fn wait(&self, interest: Interest, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = crate::wait::deadline(timeout);
         let mut sequence = self.participant.wake_sequence();
         if !self.arm(interest) {
             return true;

@@ -4,7 +4,7 @@
 //! Both are file locks: if the recoverer dies the kernel drops them and the next one starts over, which is harmless because
 //! everything here is recomputed from the ground truth.
 //!
-//! The rules, each of which breaks the protocol when it is dropped (see the model in the design notes): look only when all the living
+//! The rules, each of which breaks the protocol when it is dropped (see docs/internals/recovery.md): look only when all the living
 //! are outside their operations; roll TAKEN slots of the dead forward; whoever dies *during* a recovery is not in its set of the
 //! dead and still counts as a holder until a recovery of its own.
 
@@ -19,13 +19,12 @@ pub use report::RecoveryReport;
 pub(crate) use report::reports_since;
 pub(crate) use sentinel::Sentinel;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE};
 use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS};
 use crate::liveness::LifeLock;
 use crate::registry::Domain;
-use crate::segment::open_lock_file;
 use crate::sync::{Ordering, fence};
 use crate::wait::futex_wake_all;
 use std::time::{Duration, Instant};
@@ -57,7 +56,9 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
     }
     if dead.is_empty() {
         // We hold the lock, so a raised word was left by a recoverer that died after it had freed the slots of its dead.
-        resume(domain);
+        if resume(domain) {
+            domain.ring_everybody();
+        }
         return Ok(Sweep::Nothing);
     }
     let started = Instant::now();
@@ -74,8 +75,7 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
 
 /// The right to stop the world; `None` while somebody else has it.
 fn try_lock(domain: &Domain) -> Result<Option<std::fs::File>> {
-    let path = domain.dir.path().join("recovery.lock");
-    let lock = open_lock_file(&path).map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
+    let lock = domain.dir.lock_file("recovery.lock", true)?;
     Ok(lock.try_lock().is_ok().then_some(lock))
 }
 
@@ -121,20 +121,22 @@ fn recover(domain: &Domain, dead: &[Dead], started: Instant) -> Result<()> {
     Ok(())
 }
 
-/// Lets everybody in again.
-fn resume(domain: &Domain) {
+/// Lets everybody in again; whether they had been kept out.
+fn resume(domain: &Domain) -> bool {
     let word = &domain.registry().recovering;
     // SYNC PIN (seq-cst): whoever sees 0 sees the repairs.
-    if word.swap(0, Ordering::SeqCst) != 0 {
+    let raised = word.swap(0, Ordering::SeqCst) != 0;
+    if raised {
         futex_wake_all(word);
     }
+    raised
 }
 
 /// The tenant of `slot`, if it is dead.
 fn find_dead(domain: &Domain, slot: usize) -> Result<Option<Dead>> {
     let participant = &domain.participants()[slot];
     let epoch = participant.epoch.load(Ordering::Acquire);
-    let Some(life) = LifeLock::try_take(&domain.dir, slot)? else { return Ok(None) };
+    let Some(life) = LifeLock::take_if_dead(&domain.dir, slot)? else { return Ok(None) };
     // It may have left, and another may have come, between our look at the slot and the lock.
     let same = participant.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE
         && participant.epoch.load(Ordering::Acquire) == epoch;

@@ -4,7 +4,7 @@ use super::Dead;
 use super::recount::Counts;
 use crate::limits::MAX_REPORTS;
 use crate::registry::{Domain, now_ms};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ pub(super) fn publish(domain: &Domain, dead: &Dead, counts: &Counts, duration: D
     let sequence = registry.recoveries.load(Ordering::Relaxed) + 1;
     let record = &registry.reports[sequence as usize % MAX_REPORTS];
     // Readers skip a record whose sequence is not the one they look for.
-    record.sequence.store(0, Ordering::Release);
+    record.sequence.store(0, Ordering::Relaxed);
+    fence(Ordering::Release);
     let fields = [
         (&record.slot, dead.slot as u32),
         (&record.epoch, dead.epoch),
@@ -82,6 +83,7 @@ pub(crate) fn reports_since(domain: &Domain, seen: u64) -> Vec<RecoveryReport> {
             at_ms: record.at_ms.load(Ordering::Relaxed),
         })?;
         // Overwritten while we read: a newer recovery has taken the place.
+        fence(Ordering::Acquire);
         intact().then_some(report)
     };
     (first..=newest).filter_map(read).collect()

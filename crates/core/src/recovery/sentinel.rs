@@ -66,7 +66,13 @@ fn watch(participant: &Participant, stop: &AtomicBool) {
         patience = match sweep(domain) {
             // A failed sweep (a full or vanished file system) is tried again like one with nothing to do.
             Ok(Sweep::Nothing | Sweep::Recovered(_)) | Err(_) => Duration::from_nanos(SWEEP_NS),
-            Ok(Sweep::Later) => (patience * 2).clamp(Duration::from_millis(1), Duration::from_millis(50)),
+            Ok(Sweep::Later) => {
+                if patience >= Duration::from_nanos(SWEEP_NS) {
+                    // Somebody may stay inside for long (stopped): a ring that died with the dead must not wait for that.
+                    domain.ring_everybody();
+                }
+                (patience * 2).clamp(Duration::from_millis(1), Duration::from_millis(50))
+            }
         };
     }
 }

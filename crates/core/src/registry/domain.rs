@@ -147,6 +147,11 @@ impl Domain {
         Ok(Some(self.pools[index].get_or_init(|| pool)))
     }
 
+    /// The pool segments this process has attached so far.
+    pub(crate) fn attached_pools(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.iter().filter_map(OnceLock::get)
+    }
+
     /// Every pool segment there is.
     pub(crate) fn all_pools(&self) -> Result<Vec<&Pool>> {
         let high = self.registry().segments_high.load(Ordering::Acquire) as usize;

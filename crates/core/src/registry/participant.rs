@@ -97,8 +97,8 @@ impl Participant {
                 continue;
             }
             domain.reserve_participant(slot)?;
-            // Taken only for the moment of a sweep that saw the last tenant leave: the next slot will do.
-            if let Some(life) = LifeLock::try_take(&domain.dir, slot)? {
+            // Taken by a sweep that saw the last tenant leave, or by what is left of that tenant: the next slot will do.
+            if let Some(life) = LifeLock::take(&domain.dir, slot)? {
                 return Ok((slot, life));
             }
         }
@@ -199,7 +199,8 @@ impl Participant {
     /// References this participant holds, by buffer id.
     pub(crate) fn held(&self) -> Vec<(u32, Held)> {
         let mut all = Vec::new();
-        for pool in self.domain.all_pools().unwrap_or_default() {
+        // What we hold we have attached; nothing here may fail for want of anything.
+        for pool in self.domain.attached_pools() {
             for (index, entry) in pool.row(self.slot).iter().enumerate() {
                 let held = Held::from_bits(entry.load(Ordering::Relaxed));
                 if held.total() > 0 {

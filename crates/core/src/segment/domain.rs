@@ -7,6 +7,7 @@ use crate::segment::Segment;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -50,6 +51,8 @@ impl SegmentName {
 #[derive(Debug)]
 pub(crate) struct DomainDir {
     path: PathBuf,
+    /// The directory itself: lock files are opened in it even if somebody has removed it and put another one in its place.
+    dir: OwnedFd,
     /// Start of the names of its shared memory objects: made from the directory's identity, so nobody else's objects can
     /// carry it, and objects of a creator that died can be found again.
     object_prefix: String,
@@ -60,11 +63,21 @@ impl DomainDir {
     pub(crate) fn open(base: &Path, name: &str) -> Result<Self> {
         let path = base.join(name);
         make_private_dir(&path)?;
-        let meta = fs::symlink_metadata(&path)
-            .map_err(|e| Error::io(format!("cannot look at {}", path.display()), e))?;
+        let failed = |e| Error::io(format!("cannot look at {}", path.display()), e);
+        let meta = fs::symlink_metadata(&path).map_err(failed)?;
         check_private(&path, &meta, 0o077)?;
-        let object_prefix = format!("/millrace.{}.{:x}.{:x}", meta.uid(), meta.dev(), meta.ino());
-        Ok(Self { path, object_prefix })
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+        let object_prefix = object_prefix(&meta);
+        Ok(Self { path, dir, object_prefix })
+    }
+
+    /// Opens lock file `name`; with `create` it is made if need be (0600).
+    pub(crate) fn lock_file(&self, name: &str, create: bool) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = if create { flags | OFlags::CREATE } else { flags };
+        let file = rustix::fs::openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR);
+        file.map(File::from).map_err(|e| Error::io(format!("cannot open {}/{name}", self.path.display()), e))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -108,6 +121,8 @@ impl DomainDir {
 
     /// Removes the domain: objects, links, lock files, doorbells. The caller holds the domain lock.
     pub(crate) fn remove(&self) -> Result<()> {
+        // The link first: killed later on, what is left is not taken for a domain.
+        let _ = fs::remove_file(self.path.join(SegmentName::Registry.file()));
         for name in SegmentName::all() {
             Segment::unlink(&self.object_name(name))?;
         }
@@ -134,7 +149,7 @@ pub(crate) struct DomainLock {
 impl DomainLock {
     /// Takes the lock of domain `name` below `base`, waiting until `deadline`.
     pub(crate) fn take(base: &Path, name: &str, deadline: Instant) -> Result<Self> {
-        let path = base.join(format!("{name}.lock"));
+        let path = base.join(format!(".{name}.lock"));
         let mut pause = Duration::from_micros(100);
         loop {
             make_base_dir(base)?;
@@ -173,10 +188,10 @@ impl DomainLock {
         }
     }
 
-    /// Removes the lock file (the domain is gone) and the base directory if it is empty.
+    /// Removes the lock file (the domain is gone), and the base directory if it is empty and of our own choice.
     pub(crate) fn remove(self) {
         let _ = fs::remove_file(&self.path);
-        if let Some(base) = self.path.parent() {
+        if let Some(base) = self.path.parent().filter(|base| *base == default_base()) {
             let _ = fs::remove_dir(base);
         }
         drop(self.file);
@@ -189,6 +204,10 @@ pub(crate) fn base_dir(directory: Option<&Path>) -> PathBuf {
     if let Some(path) = given.filter(|p| !p.as_os_str().is_empty()) {
         return path;
     }
+    default_base()
+}
+
+fn default_base() -> PathBuf {
     if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_dir()) {
         return runtime.join("millrace");
     }
@@ -197,8 +216,17 @@ pub(crate) fn base_dir(directory: Option<&Path>) -> PathBuf {
     root.join(format!("millrace-{}", rustix::process::geteuid().as_raw()))
 }
 
-/// Opens (makes) a lock file: 0600, never through a symlink, closed on exec.
-pub(crate) fn open_lock_file(path: &Path) -> std::io::Result<File> {
+/// What the names of a domain's shared memory objects start with.
+fn object_prefix(meta: &fs::Metadata) -> String {
+    // Names of at most 31 bytes there: a hash has to do.
+    #[cfg(target_vendor = "apple")]
+    return format!("/mr{:x}", (meta.dev() ^ meta.ino().rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    #[cfg(not(target_vendor = "apple"))]
+    return format!("/millrace.{}.{:x}.{:x}", meta.uid(), meta.dev(), meta.ino());
+}
+
+/// Opens (makes) the lock file of a domain: 0600, never through a symlink, closed on exec.
+fn open_lock_file(path: &Path) -> std::io::Result<File> {
     File::options()
         .read(true)
         .write(true)

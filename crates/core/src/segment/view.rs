@@ -208,6 +208,9 @@ fn failed(what: &str, bytes: usize, error: &ShmemError) -> Error {
         | ShmemError::LinkWriteFailed(e)
         | ShmemError::LinkOpenFailed(e)
         | ShmemError::LinkReadFailed(e) => Error::io(message, std::io::Error::from(e.kind())),
+        ShmemError::MapOpenFailed(2) => {
+            Error::new(ErrorKind::Corrupt, format!("{message}: it is linked, but its memory is gone"))
+        }
         ShmemError::MapOpenFailed(22) => {
             Error::new(ErrorKind::Truncated, format!("{message}: it is empty, so it was truncated"))
         }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 #[derive(Debug)]
 pub(crate) struct Doorbell {
     path: PathBuf,
-    fd: OnceLock<Option<OwnedFd>>,
+    fd: OnceLock<OwnedFd>,
 }
 
 impl Doorbell {
@@ -20,10 +20,14 @@ impl Doorbell {
         Self { path, fd: OnceLock::new() }
     }
 
-    /// Puts a byte into the FIFO. A bell that cannot be opened belongs to a slot that was never used.
+    /// Puts a byte into the FIFO. If it cannot be opened now (no descriptors left) the next ring tries again; the sleeper's
+    /// bit is down by then, so a recovery or another change wakes it.
     pub(crate) fn ring(&self) {
-        if let Some(fd) = self.fd.get_or_init(|| open_fifo(&self.path).ok()) {
-            ring_fifo(fd);
+        if let Some(fd) = self.fd.get() {
+            return ring_fifo(fd);
+        }
+        if let Ok(fd) = open_fifo(&self.path) {
+            ring_fifo(self.fd.get_or_init(|| fd));
         }
     }
 }

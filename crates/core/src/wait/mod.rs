@@ -24,5 +24,14 @@ mod doorbell;
 mod imp;
 mod mask;
 
+use std::time::{Duration, Instant};
+
+/// The end of a wait of `timeout` from now; one that no clock can express is a century.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + CENTURY)
+}
+
 pub(crate) use doorbell::{Doorbell, open_fifo, ring_fifo};
 pub(crate) use imp::{futex_wait, futex_wake_all};
