@@ -82,6 +82,9 @@ pub const QUIESCE_NS: u64 = 2_000_000;
 /// Time a participant waits for a recovery by another before it looks after it itself, in ns.
 pub const RECOVERY_PATIENCE_NS: u64 = 10_000_000;
 
+/// Period in which a sentinel rings its own participant, the backstop for a ring that could not be delivered, in ns.
+pub const BACKSTOP_NS: u64 = 30_000_000_000;
+
 /// Period of the sentinel's sweep, the backstop for deaths no descriptor announced, in ns.
 pub const SWEEP_NS: u64 = 2_000_000_000;
 

@@ -2,7 +2,7 @@
 
 use super::{Sweep, sweep};
 use crate::error::{Error, Result};
-use crate::limits::SWEEP_NS;
+use crate::limits::{BACKSTOP_NS, SWEEP_NS};
 use crate::liveness::DeathWatch;
 use crate::registry::Participant;
 use crate::sync::Ordering;
@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A running sentinel; stopped and joined when dropped.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ fn watch(participant: &Participant, stop: &AtomicBool) {
     let mut watch = DeathWatch::default();
     // Soon at first: somebody may have died before we looked.
     let mut patience = Duration::ZERO;
+    let mut looked = Instant::now();
     while !stop.load(std::sync::atomic::Ordering::Acquire) {
         let others: Vec<_> = domain
             .active()
@@ -62,6 +63,11 @@ fn watch(participant: &Participant, stop: &AtomicBool) {
         let _ = rustix::io::read(&participant.sentinel, &mut [0; 64]);
         if stop.load(std::sync::atomic::Ordering::Acquire) {
             return;
+        }
+        if looked.elapsed() > Duration::from_nanos(BACKSTOP_NS) {
+            // For the ring that could not be delivered: whoever sleeps here looks again.
+            looked = Instant::now();
+            domain.ring(participant.slot);
         }
         patience = match sweep(domain) {
             // A failed sweep (a full or vanished file system) is tried again like one with nothing to do.

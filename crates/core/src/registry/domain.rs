@@ -167,8 +167,8 @@ impl Domain {
             futex_wake_all(&wake.sequence);
         }
         // SYNC BELL (acq-rel), pairs with arming: whoever takes the 1 writes the byte, so one byte per sleep.
-        if wake.bell_armed.swap(0, Ordering::AcqRel) != 0 {
-            self.bells[slot].ring();
+        if wake.bell_armed.swap(0, Ordering::AcqRel) != 0 && !self.bells[slot].ring() {
+            wake.bell_armed.store(1, Ordering::Release);
         }
     }
 

@@ -20,15 +20,14 @@ impl Doorbell {
         Self { path, fd: OnceLock::new() }
     }
 
-    /// Puts a byte into the FIFO. If it cannot be opened now (no descriptors left) the next ring tries again; the sleeper's
-    /// bit is down by then, so a recovery or another change wakes it.
-    pub(crate) fn ring(&self) {
-        if let Some(fd) = self.fd.get() {
-            return ring_fifo(fd);
+    /// Puts a byte into the FIFO. `false`: it could not be opened (no descriptors left); the next ring tries again, and the sleeper's
+    /// own sentinel looks after it now and then.
+    pub(crate) fn ring(&self) -> bool {
+        if self.fd.get().is_none() {
+            let Ok(fd) = open_fifo(&self.path) else { return false };
+            let _ = self.fd.set(fd);
         }
-        if let Ok(fd) = open_fifo(&self.path) {
-            ring_fifo(self.fd.get_or_init(|| fd));
-        }
+        self.fd.get().map(ring_fifo).is_some()
     }
 }
 

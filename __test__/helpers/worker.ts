@@ -1,0 +1,51 @@
+// What the worker threads of worker.spec.ts do: one function of `jobs` each, named in workerData.
+import { parentPort, workerData } from 'node:worker_threads'
+import { type MillraceError, ShmManager } from '../../index.js'
+
+export interface WorkerData {
+  job: keyof typeof jobs
+  domain: string
+}
+
+const { job, domain } = workerData as WorkerData
+
+const jobs = {
+  /** Blocks for messages and sends each back, until the queue ends. */
+  echoSync() {
+    using shm = ShmManager.open(domain)
+    const [from, to] = [shm.portQueue('to-worker'), shm.portQueue('from-worker')]
+    try {
+      for (;;) to.sendSync(from.receiveSync())
+    } catch (error) {
+      parentPort!.postMessage((error as MillraceError).code)
+    }
+  },
+  /** The same on the event loop. */
+  async echo() {
+    using shm = ShmManager.open(domain)
+    const [from, to] = [shm.portQueue('to-worker'), shm.portQueue('from-worker')]
+    for await (const message of from) await to.send(message)
+  },
+  /** Blocks for ever, with a buffer in hand. */
+  hang() {
+    const shm = ShmManager.open(domain)
+    shm.allocate(5000)
+    parentPort!.postMessage('hanging')
+    shm.portQueue('to-worker').receiveSync()
+  },
+  /** Blocks for ever, with three messages in hand. */
+  lease() {
+    const shm = ShmManager.open(domain)
+    const { length } = shm.portQueue('to-worker').receiveMany(3)
+    parentPort!.postMessage(length)
+    shm.portQueue('nowhere').receiveSync()
+  },
+  /** Opens, and ends without closing. */
+  abandon() {
+    const shm = ShmManager.open(domain)
+    shm.portQueue('to-worker').tryReceive()
+    shm.on('participant-lost', () => {})
+  },
+}
+
+await jobs[job]()

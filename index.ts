@@ -1,0 +1,23 @@
+export { SharedBufferAllocator } from './lib/allocator.js'
+export { Batch } from './lib/batch.js'
+export { BufferPtr, type TimestampKind, type TypedArrayConstructor } from './lib/buffer-ptr.js'
+export type { Codec, CodecName, Encoded, EncodedWriter } from './lib/codec.js'
+export type { ConsumeOptions, Handler } from './lib/consume.js'
+export { type ErrorCode, MillraceError } from './lib/errors.js'
+export { type ManagerEvents, ShmManager } from './lib/manager.js'
+export type {
+  BlockingOptions,
+  Delivery,
+  ExhaustedPolicy,
+  OpenOptions,
+  Overflow,
+  QueueOptions,
+  Size,
+  WaitOptions,
+} from './lib/options.js'
+export { BufferPool } from './lib/pool.js'
+export { type BatchOptions, PortQueue, type QueueInfo } from './lib/port-queue.js'
+export type { RecoveryReport } from './lib/recovery.js'
+export { GlobalRegistry } from './lib/registry.js'
+export type { ParticipantStats, PoolStats, QueueStats, Snapshot, Stats } from './lib/stats.js'
+export type { ReadableOptions, WebStreams, WritableOptions } from './lib/streams.js'

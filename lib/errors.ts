@@ -1,0 +1,59 @@
+import { ERROR_CODES } from './generated/codes.js'
+
+/** Every code a {@link MillraceError} can bear. Codes are stable; messages are not. */
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+/** Shared by all copies of this package in a process (ESM and CommonJS), so that `instanceof` works across them. */
+const BRAND = Symbol.for('millrace.error')
+
+/** The one error of this package: a stable `code`, and a message that names the object and the offending value. */
+export class MillraceError extends Error {
+  /** Which error this is, e.g. `ERR_MILLRACE_TIMEOUT`. */
+  readonly code: ErrorCode
+
+  /** @internal */
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+
+  static {
+    Object.defineProperty(this.prototype, 'name', { value: 'MillraceError', configurable: true, writable: true })
+    Object.defineProperty(this.prototype, BRAND, { value: true })
+  }
+
+  /** True for a MillraceError made by any copy of this package. */
+  static override [Symbol.hasInstance](value: unknown): value is MillraceError {
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+}
+
+/** Runs a slow native call and turns what it throws into a {@link MillraceError}. */
+export function callNative<T>(operation: () => T): T {
+  try {
+    return operation()
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+/** An error with a code of ours becomes a MillraceError; any other passes through unchanged: it is a defect, not an answer. */
+function fromNative(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error
+  const code = ERROR_CODES.find((known) => known === error.code)
+  return code === undefined ? error : new MillraceError(code, error.message)
+}
+
+/** What {@link MillraceError} a caller's bad argument is: `what` must be `rule`, but is `value`. */
+export function invalidArgument(what: string, rule: string, value: unknown): MillraceError {
+  return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `${what} must be ${rule}, not ${show(value)}`)
+}
+
+/** A value as it may stand in a message: short, on one line, and never failing. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Array.isArray(value) ? 'an array' : `an object of class ${value.constructor?.name ?? 'null'}`
+}

@@ -1,0 +1,155 @@
+import { channel } from 'node:diagnostics_channel'
+import { EventEmitter } from 'node:events'
+import { basename } from 'node:path'
+import { isMainThread, threadId } from 'node:worker_threads'
+import { SharedBufferAllocator } from './allocator.js'
+import type { BufferPtr } from './buffer-ptr.js'
+import type { Codec } from './codec.js'
+import { codecOf } from './codec.js'
+import { callNative } from './errors.js'
+import { MAX_NAME_BYTES } from './generated/limits.js'
+import { NativeManager } from './native.js'
+import type { OpenOptions, QueueOptions, WaitOptions } from './options.js'
+import { bindOpenOptions, bindQueueOptions, checkBoolean, checkExhausted, checkName, checkObject } from './options.js'
+import { PortQueue } from './port-queue.js'
+import type { RecoveryReport } from './recovery.js'
+import { participantLost, takeReports } from './recovery.js'
+import { GlobalRegistry } from './registry.js'
+import { Session } from './session.js'
+import type { Stats } from './stats.js'
+import { statsOf } from './stats.js'
+
+/** Events of a {@link ShmManager}. */
+export interface ManagerEvents {
+  /** A participant died, and what it held has been put right. */
+  'participant-lost': [report: RecoveryReport]
+}
+
+const opened = channel('millrace:open')
+const closed = channel('millrace:close')
+
+/**
+ * A participant's session in a domain, and the entry to everything else. One process, or each of its worker threads, may
+ * open as many as it likes; each is a participant of its own. Close it with `using`, or {@link ShmManager.close}.
+ *
+ * An open manager does not keep the process alive; a wait under way does.
+ */
+export class ShmManager extends EventEmitter<ManagerEvents> implements Disposable {
+  /** Name of the domain. */
+  readonly domain: string
+  /** Slot of this participant in the domain. */
+  readonly participant: number
+  /** Directory that holds the domain. */
+  readonly directory: string
+  /** The shared directory of the domain. */
+  readonly registry: GlobalRegistry
+  /** Where buffers come from. */
+  readonly allocator: SharedBufferAllocator
+  readonly #session: Session
+
+  private constructor(session: Session, participant: number, directory: string) {
+    super()
+    this.domain = session.domain
+    this.participant = participant
+    this.directory = directory
+    this.#session = session
+    this.registry = new GlobalRegistry(session)
+    this.allocator = new SharedBufferAllocator(session)
+    if (participantLost.hasSubscribers) this.#listen()
+    EventEmitter.prototype.on.call(this, 'newListener', (event) => {
+      if (event === 'participant-lost') this.#listen()
+    })
+  }
+
+  /**
+   * Creates the domain, or attaches to it: whoever comes first. Start order does not matter.
+   * @param domain 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_NAME`, `_INVALID_ARGUMENT`, `_PERMISSION`, `_VERSION`, `_TRUNCATED`,
+   * `_CORRUPT`, `_NO_SPACE`, `_LIMIT`, `_TIMEOUT`, `_IO`
+   */
+  static open(domain: string, options: OpenOptions = {}): ShmManager {
+    checkName('domain', domain)
+    const { exhausted, guard = false } = checkObject('options', options)
+    const bound = bindOpenOptions(options, ownName())
+    const policy = checkExhausted(exhausted)
+    checkBoolean('guard', guard)
+    const native = callNative(() => NativeManager.open(domain, bound))
+    const manager = new ShmManager(new Session(native, domain, policy, guard), native.participant, native.directory)
+    opened.publish({ domain, participant: manager.participant })
+    return manager
+  }
+
+  /** Whether it has been closed. */
+  get closed(): boolean {
+    return this.#session.closed
+  }
+
+  /**
+   * The queue of that name. With options it is created or attached to; options that differ from what exists throw
+   * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that queue whoever creates it, now or later.
+   * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   */
+  portQueue<T = unknown>(name: string, options: QueueOptions<T> & { codec: 'json' | 'v8' }): PortQueue<T>
+  portQueue<T = Uint8Array>(name: string, options?: QueueOptions<T>): PortQueue<T>
+  portQueue<T>(name: string, options?: QueueOptions<T>): PortQueue<T> {
+    checkName('queue', name)
+    const codec = options && checkObject('options', options).codec
+    const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
+    const bound = options && bindQueueOptions(options as QueueOptions<never>, named?.name)
+    const handle = this.#session.call((native) => native.queue(name, bound))
+    return new PortQueue(this.#session, this.allocator, name, handle, named)
+  }
+
+  /** The same as {@link SharedBufferAllocator.allocate}. */
+  allocate(bytes: number): BufferPtr {
+    return this.allocator.allocate(bytes)
+  }
+
+  /** The same as {@link SharedBufferAllocator.allocateMany}. */
+  allocateMany(bytes: number, count: number): BufferPtr[] {
+    return this.allocator.allocateMany(bytes, count)
+  }
+
+  /** The same as {@link SharedBufferAllocator.allocateAsync}. */
+  allocateAsync(bytes: number, options?: WaitOptions): Promise<BufferPtr> {
+    return this.allocator.allocateAsync(bytes, options)
+  }
+
+  /** Counters of every queue and pool of the domain, of all participants together. */
+  stats(): Stats {
+    return statsOf(this.#session)
+  }
+
+  /**
+   * Leaves the domain: ends every wait of this participant with `ERR_MILLRACE_CLOSED`, gives back whatever it holds, and
+   * removes the domain if it was the last one and `persist` is not set. Idempotent.
+   */
+  close(): void {
+    if (this.closed) return
+    this.#session.close()
+    closed.publish({ domain: this.domain, participant: this.participant })
+  }
+
+  /** The same as {@link ShmManager.close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** From the first listener on, deaths are heard of; those before it that nobody here has seen come first. */
+  #listen(): void {
+    process.nextTick(() => {
+      if (!this.closed) this.#session.waiting.listen(() => this.#emitReports())
+    })
+  }
+
+  #emitReports(): void {
+    for (const report of takeReports(this.#session)) this.emit('participant-lost', report)
+  }
+}
+
+/** Program and process id, and the thread unless it is the main one; cut to what a name may have. */
+function ownName(): string {
+  const suffix = ` ${process.pid}${isMainThread ? '' : `/${threadId}`}`
+  const program = Buffer.from(basename(process.argv0)).subarray(0, MAX_NAME_BYTES - suffix.length)
+  return new TextDecoder().decode(program).replace(/\uFFFD$/, '') + suffix
+}

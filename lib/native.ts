@@ -1,0 +1,197 @@
+// The only importer of the addon. Hot operations take their arguments from, and leave their results in, the command block:
+// one Uint32Array per isolate, so that a call into native code carries no arguments at all. Nothing here may run user code
+// between filling the block and reading it, and callers copy results out before they do.
+
+import binding, { type BindingManager } from '#native'
+import {
+  ATTEMPT,
+  BYTES,
+  COUNT,
+  DESCRIPTORS,
+  DESCRIPTOR_WORDS,
+  GAP,
+  ID,
+  KIND,
+  LEASE,
+  MANAGER,
+  QUEUE,
+  REPORTS,
+  STATUS,
+} from './generated/block.js'
+
+export type { BindingManager, BindingOpenOptions, BindingQueueInfo, BindingQueueOptions } from '#native'
+export type BindingSegment = ReturnType<BindingManager['segment']>
+
+/** Names no manager: whatever is asked of it answers `STATUS_MANAGER_CLOSED`. */
+export const NO_MANAGER = 2 ** 32 - 1
+
+/** How a hot operation ended: one of the `STATUS_…` constants. */
+export type Status = number
+
+export const { BindingManager: NativeManager } = binding
+
+const block = new Uint32Array(binding.commandBlock())
+const call = {
+  allocate: binding.allocate,
+  send: binding.send,
+  receive: binding.receive,
+  release: binding.release,
+  nack: binding.nack,
+  share: binding.share,
+  peek: binding.peek,
+  arm: binding.arm,
+  disarm: binding.disarm,
+  ready: binding.ready,
+} as const
+
+/** Allocates up to `count` buffers of `bytes`; their ids are the results. */
+export function allocate(manager: number, count: number, bytes: number): Status {
+  block[MANAGER] = manager
+  block[COUNT] = count
+  block[BYTES] = bytes
+  call.allocate()
+  return block[STATUS]!
+}
+
+/** Sends the first `count` ids set by {@link setId}; the result count is how many were accepted. */
+export function send(manager: number, queue: number, count: number): Status {
+  block[MANAGER] = manager
+  block[QUEUE] = queue
+  block[COUNT] = count
+  call.send()
+  return block[STATUS]!
+}
+
+/** Takes up to `max` messages; the results describe them. */
+export function receive(manager: number, queue: number, max: number): Status {
+  block[MANAGER] = manager
+  block[QUEUE] = queue
+  block[COUNT] = max
+  call.receive()
+  return block[STATUS]!
+}
+
+/** Gives back the first `count` references set by {@link setId}; leased ones are acknowledged. */
+export function release(manager: number, count: number): Status {
+  block[MANAGER] = manager
+  block[COUNT] = count
+  call.release()
+  return block[STATUS]!
+}
+
+/** Returns the first `count` leased messages set by {@link setId} to their queues, which deliver them again. */
+export function nack(manager: number, count: number): Status {
+  block[MANAGER] = manager
+  block[COUNT] = count
+  call.nack()
+  return block[STATUS]!
+}
+
+/** Holds the first `count` ids set by {@link setId} once more. */
+export function share(manager: number, count: number): Status {
+  block[MANAGER] = manager
+  block[COUNT] = count
+  call.share()
+  return block[STATUS]!
+}
+
+/** Describes the next message without taking it, and holds its buffer once more. */
+export function peek(manager: number, queue: number): Status {
+  block[MANAGER] = manager
+  block[QUEUE] = queue
+  call.peek()
+  return block[STATUS]!
+}
+
+/** Asks to be rung when `queue` has data or space (or the pool has `bytes`). `STATUS_OK`: it has now, try again. */
+export function arm(manager: number, queue: number, kind: number, bytes: number): Status {
+  block[MANAGER] = manager
+  block[QUEUE] = queue
+  block[KIND] = kind
+  block[BYTES] = bytes
+  call.arm()
+  return block[STATUS]!
+}
+
+/** Nobody here waits for that any more. */
+export function disarm(manager: number, queue: number, kind: number): void {
+  block[MANAGER] = manager
+  block[QUEUE] = queue
+  block[KIND] = kind
+  call.disarm()
+}
+
+/** What the ring was about: the results are (queue, kind) pairs, read with {@link readyQueue} and {@link readyKind}. */
+export function ready(manager: number): Status {
+  block[MANAGER] = manager
+  call.ready()
+  return block[STATUS]!
+}
+
+/** Number of results of the last operation. */
+export function resultCount(): number {
+  return block[COUNT]!
+}
+
+/** Whether recovery reports wait to be taken, as of the last {@link ready}. */
+export function hasReports(): boolean {
+  return block[REPORTS] !== 0
+}
+
+/** Buffer id of result `index`. */
+export function idAt(index: number): number {
+  return block[DESCRIPTORS + index * DESCRIPTOR_WORDS + ID]!
+}
+
+/** Messages dropped on the queue just before result `index`. */
+export function gapAt(index: number): number {
+  return block[DESCRIPTORS + index * DESCRIPTOR_WORDS + GAP]!
+}
+
+/** Lease of result `index`: how it is held. Goes with its id wherever that goes. */
+export function leaseAt(index: number): number {
+  return block[DESCRIPTORS + index * DESCRIPTOR_WORDS + LEASE]!
+}
+
+/** Delivery attempt of result `index`; 1 is the first. */
+export function attemptAt(index: number): number {
+  return block[DESCRIPTORS + index * DESCRIPTOR_WORDS + ATTEMPT]!
+}
+
+/** A copy of the first `results` descriptors, for who must run user code before naming them again. */
+export function saveResults(results: number): Uint32Array {
+  return block.slice(DESCRIPTORS, DESCRIPTORS + results * DESCRIPTOR_WORDS)
+}
+
+/** Buffer id of descriptor `index` of a copy. */
+export function savedId(saved: Uint32Array, index: number): number {
+  return saved[index * DESCRIPTOR_WORDS + ID]!
+}
+
+/** Lease of descriptor `index` of a copy. */
+export function savedLease(saved: Uint32Array, index: number): number {
+  return saved[index * DESCRIPTOR_WORDS + LEASE]!
+}
+
+/** Overwrites descriptor `to` of a copy with descriptor `from`. */
+export function moveSaved(saved: Uint32Array, to: number, from: number): void {
+  saved.copyWithin(to * DESCRIPTOR_WORDS, from * DESCRIPTOR_WORDS, (from + 1) * DESCRIPTOR_WORDS)
+}
+
+/** Names the buffers of a copy as arguments of the next operation. */
+export function nameSaved(saved: Uint32Array): void {
+  block.set(saved, DESCRIPTORS)
+}
+
+/** Queue handle of ready pair `index`. */
+export const readyQueue = idAt
+
+/** Kind of ready pair `index`. */
+export const readyKind = gapAt
+
+/** Names buffer `id`, under `lease`, as argument `index` of the next operation. */
+export function setId(index: number, id: number, lease: number): void {
+  const word = DESCRIPTORS + index * DESCRIPTOR_WORDS
+  block[word + ID] = id
+  block[word + LEASE] = lease
+}

@@ -1,0 +1,65 @@
+import type { Taken } from './inbox.js'
+import type { WaitOptions } from './options.js'
+import { TimeSlice } from './time-slice.js'
+
+/** Waits, under `options`, until `take` finds something or the end. */
+export type WaitFor<T> = (options: WaitOptions, take: () => Taken<T>) => Promise<T | null>
+
+/**
+ * Iterates over what arrives, each item released when its turn of the loop ends: by the next one, `break` or a throw.
+ * Ends when the queue is closed and drained.
+ */
+export class Turns<T extends { release(): void }> implements AsyncIterableIterator<T, undefined> {
+  readonly #take: () => Taken<T>
+  readonly #wait: WaitFor<T>
+  readonly #options: WaitOptions & { signal: AbortSignal }
+  readonly #ending = new AbortController()
+  readonly #slice = new TimeSlice()
+  #current: T | undefined
+
+  constructor(take: () => Taken<T>, wait: WaitFor<T>, options: WaitOptions) {
+    this.#take = take
+    this.#wait = wait
+    const { signal } = this.#ending
+    this.#options = { ...options, signal: options.signal ? AbortSignal.any([options.signal, signal]) : signal }
+  }
+
+  async next(): Promise<IteratorResult<T, undefined>> {
+    this.#release()
+    if (this.#slice.spent()) await this.#slice.pass()
+    if (!this.#ending.signal.aborted) this.#options.signal.throwIfAborted()
+    let taken = this.#ending.signal.aborted ? null : this.#take()
+    if (taken === undefined) taken = await this.#park()
+    if (taken === null) return { value: undefined, done: true }
+    this.#current = taken
+    return { value: taken, done: false }
+  }
+
+  /** Ends the iteration, and the wait that a `next()` may be in: nothing is taken that nobody would get. */
+  async return(): Promise<IteratorResult<T, undefined>> {
+    this.#release()
+    this.#ending.abort()
+    return { value: undefined, done: true }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async #park(): Promise<T | null> {
+    try {
+      return await this.#wait(this.#options, this.#take)
+    } catch (error) {
+      if (this.#ending.signal.aborted) return null
+      throw error
+    } finally {
+      this.#slice.restart()
+    }
+  }
+
+  #release(): void {
+    const current = this.#current
+    this.#current = undefined
+    current?.release()
+  }
+}

@@ -1,0 +1,60 @@
+// TypeScript → dist/: ESM and declarations by tsc, then the CommonJS entry and its declarations for `require('millrace')`.
+import { spawnSync } from 'node:child_process'
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const dist = join(root, 'dist')
+
+/** Compiles and answers the absolute paths of the files written. */
+function compile() {
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  const { status, stdout } = spawnSync(process.execPath, [tsc, '--listEmittedFiles'], {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const lines = stdout.split(/\r?\n/)
+  const marker = 'TSFILE: '
+  for (const line of lines) if (line !== '' && !line.startsWith(marker)) console.log(line)
+  if (status !== 0) process.exit(status ?? 1)
+  return lines.filter((line) => line.startsWith(marker)).map((line) => resolve(root, line.slice(marker.length)))
+}
+
+/** Declarations as a CommonJS importer must see them: the same text, naming `.cjs` neighbours. */
+function writeCommonJsDeclarations(emitted) {
+  const published = ['index.d.ts', `lib${sep}`]
+  return emitted
+    .filter((file) => file.endsWith('.d.ts') && published.some((start) => relative(dist, file).startsWith(start)))
+    .map((file) => {
+      const target = file.replace(/\.d\.ts$/, '.d.cts')
+      writeFileSync(target, readFileSync(file, 'utf8').replace(/(['"])(\.{1,2}\/[^'"]*)\.js\1/g, '$1$2.cjs$1'))
+      return target
+    })
+}
+
+/** Removes what an earlier build left behind, so that a deleted test is not run again. */
+function prune(keep) {
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    const file = join(entry.parentPath, entry.name)
+    if (entry.isFile() && !keep.has(file)) rmSync(file)
+  }
+}
+
+const emitted = compile()
+const declarations = writeCommonJsDeclarations(emitted)
+const bundle = join(dist, 'index.cjs')
+await build({
+  entryPoints: [join(dist, 'index.js')],
+  outfile: bundle,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  external: ['#native'],
+  sourcemap: true,
+  logLevel: 'warning',
+})
+prune(new Set([...emitted, ...declarations, bundle, `${bundle}.map`]))
