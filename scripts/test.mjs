@@ -7,16 +7,25 @@ import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
+/** Results of a Rust test binary: one line each. */
+function countRust(line) {
+  const result = /^test result: \S+ (\d+) passed; (\d+) failed;/.exec(line)
+  return result === null ? [0, 0] : [Number(result[1]), Number(result[2])]
+}
+
 const suites = [
   {
     name: 'rust',
     command: 'cargo',
     args: ['test', '--workspace', '--no-fail-fast'],
-    // One line a test binary.
-    count(line) {
-      const result = /^test result: \S+ (\d+) passed; (\d+) failed;/.exec(line)
-      return result === null ? [0, 0] : [Number(result[1]), Number(result[2])]
-    },
+    count: countRust,
+  },
+  {
+    // The short form of the crash matrix: every fault point once.
+    name: 'crash',
+    command: 'npm',
+    args: ['run', '--silent', 'crash', '--', '--short'],
+    count: countRust,
   },
   {
     name: 'node',

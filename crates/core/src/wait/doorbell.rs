@@ -2,7 +2,7 @@
 //! sees a hang-up, nobody needs a descriptor passed, and a death on either side changes nothing.
 
 use crate::error::{Error, Result};
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -52,9 +52,23 @@ pub(crate) fn open_fifo(path: &Path) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+#[cfg(not(target_vendor = "apple"))]
 fn make_fifo(path: &Path) -> rustix::io::Result<()> {
-    #[cfg(not(target_vendor = "apple"))]
-    return rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
-    #[cfg(target_vendor = "apple")]
-    return rustix::fs::mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+}
+
+/// rustix has no mkfifo for Apple systems, whose mknod makes no FIFOs for ordinary users.
+#[cfg(target_vendor = "apple")]
+fn make_fifo(path: &Path) -> rustix::io::Result<()> {
+    unsafe extern "C" {
+        fn mkfifo(path: *const std::ffi::c_char, mode: u16) -> std::ffi::c_int;
+    }
+    let path = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
+        .map_err(|_| rustix::io::Errno::INVAL)?;
+    // SAFETY: a terminated path that lives through the call.
+    if unsafe { mkfifo(path.as_ptr(), 0o600) } == 0 {
+        return Ok(());
+    }
+    let code = std::io::Error::last_os_error().raw_os_error().unwrap_or_default();
+    Err(rustix::io::Errno::from_raw_os_error(code))
 }
