@@ -189,7 +189,7 @@ test('past maxDeliveries a message goes to the dead-letter queue, as it is', asy
   t.is(a.stats().queues['queue.dead']!.delivery, 'at-most-once')
 })
 
-test.failing('a message that is buried does not hide those behind it', async (t) => {
+test('a message that is buried does not hide those behind it', async (t) => {
   const { a, queue } = await twoEnds(t, [1, 2, 3], { maxDeliveries: 1 })
   queue.tryReceive()!.nack()
   queue.close()
@@ -197,6 +197,37 @@ test.failing('a message that is buried does not hide those behind it', async (t)
   for await (const message of queue) values.push(message.bytes[0])
   t.deepEqual(values, [2, 3])
   t.is(counts(a).deadLettered, 1)
+})
+
+test('the dead-letter queue takes over codec and type, so that its values can be read', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { delivery, maxDeliveries: 1, codec: 'json', typeId: 7 })
+  await queue.put(42)
+  queue.tryReceive()!.nack()
+  t.is(queue.tryReceive(), null)
+  const dead = shm.portQueue<number>('queue.dead')
+  t.like(dead.info, { codec: 'json', typeId: 7 })
+  t.is(dead.tryGet(), 42)
+})
+
+test('a dead-letter queue that exists is used, whatever its options', async (t) => {
+  const { a, queue } = await twoEnds(t, [1], { maxDeliveries: 1 })
+  const dead = a.portQueue('queue.dead', { capacity: 4, delivery })
+  queue.tryReceive()!.nack()
+  t.is(queue.tryReceive(), null)
+  t.deepEqual(drain(dead), [[1, 1]])
+})
+
+test('while the dead-letter queue takes no more, messages are delivered once more instead', async (t) => {
+  const { a, queue } = await twoEnds(t, [1, 2, 3], { capacity: 4, maxDeliveries: 1 })
+  a.portQueue('queue.dead', { capacity: 4 }).close()
+  for (const message of queue.receiveMany(3)) message.nack()
+  t.deepEqual(drain(queue), [
+    [1, 2],
+    [2, 2],
+    [3, 2],
+  ])
+  t.is(counts(a).deadLettered, 0)
+  t.is(buffersInUse(a), 0)
 })
 
 test('maxDeliveries needs at-least-once', (t) => {
@@ -218,6 +249,30 @@ test('giving back wakes who waits, in this and in another participant', async (t
   ;(await theirs).nack()
   t.deepEqual(seen(await mine), [1, 3])
   ;(await mine).release()
+})
+
+test('no more messages are out at once than the queue holds', async (t) => {
+  const { a, queue, peer } = await twoEnds(t, [1, 2], { capacity: 2 })
+  const [first, second] = peer.receiveMany(10) as [BufferPtr, BufferPtr]
+  await queue.putMany(bytesOf(3, 4))
+  t.is(queue.tryReceive(), null)
+  await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT')
+  throwsCode(t, () => queue.receiveSync({ timeout: 1, allowBlocking: true }), 'ERR_MILLRACE_TIMEOUT')
+  queue.close()
+  const waiting = [queue.receive(), queue.receive(), queue.receive()] as const
+  first.release()
+  const third = await waiting[0]
+  t.deepEqual(seen(third), [3, 1])
+  second.nack()
+  const again = await waiting[1]
+  t.deepEqual(seen(again), [2, 2])
+  third.release()
+  const fourth = await waiting[2]
+  t.deepEqual(seen(fourth), [4, 1])
+  again.release()
+  fourth.release()
+  t.deepEqual(counts(a), { depth: 0, leased: 0, pending: 0, redelivered: 1, deadLettered: 0 })
+  await rejectsCode(t, queue.receive(), 'ERR_MILLRACE_CLOSED')
 })
 
 test('a closed queue ends when nobody else can give anything back', async (t) => {

@@ -12,7 +12,7 @@ export interface ParticipantStats {
   startedAtMs: number
   /** Messages sent. */
   sent: number
-  /** Messages received. */
+  /** Messages received, each delivery counted. */
   received: number
   /** Buffer references held now, those to rings of queues it has open included. */
   held: number
@@ -55,8 +55,9 @@ export interface QueueStats {
   redelivered: number
   /** At-least-once: messages moved to the dead-letter queue, `<name>.dead`. */
   deadLettered: number
+  /** Messages ever accepted. At rest, `sent = received + dropped + depth - pending`. */
   sent: number
-  /** Messages ever taken out, by receivers or by the overflow policy. */
+  /** Messages taken by receivers, each counted once however often it was delivered. */
   received: number
   /** Messages lost to the overflow policy. */
   dropped: number
@@ -64,7 +65,7 @@ export interface QueueStats {
   sendWaits: number
   /** How often a receiver waited for data. */
   receiveWaits: number
-  /** Deepest it has been when a sender looked. */
+  /** Deepest it has been when a sender looked: about every 64 messages, and when it was full. */
   highWater: number
   /** Participants that have the queue open. */
   attached: number

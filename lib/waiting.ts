@@ -132,7 +132,7 @@ export class Waiting {
   }
 
   #failAll(error: MillraceError): void {
-    for (const list of [...this.#lists.values()]) {
+    for (const list of this.#lists.values()) {
       for (const waiter of list.waiters) waiter.fail(error)
       this.#drop(list)
     }

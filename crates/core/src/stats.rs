@@ -225,7 +225,7 @@ fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
             dropped,
             receive_waits: header.data_waiters.waits.load(Ordering::Relaxed),
             send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
-            high_water: header.high_water.load(Ordering::Relaxed),
+            high_water: header.high_water.load(Ordering::Relaxed).max(depth as u32),
             attached,
         })
     };

@@ -23,8 +23,20 @@ impl PortQueue {
             let kept = if self.options.max_deliveries > 0 { self.bury(&mut out[..count]) } else { count };
             // All that came was to be buried, each message once: there may be others behind it.
             if kept > 0 || count == 0 {
+                self.count_deliveries(&out[..kept]);
                 return Ok((kept, outcome));
             }
+        }
+    }
+
+    /// Statistics of what a receiver got.
+    fn count_deliveries(&self, delivered: &[Received]) {
+        if !delivered.is_empty() {
+            self.participant.shared().counters.received.fetch_add(delivered.len() as u64, Ordering::Relaxed);
+        }
+        if self.options.delivery == Delivery::AtLeastOnce {
+            let again = delivered.iter().filter(|received| received.attempt > 1).count();
+            self.header().redelivered.fetch_add(again as u64, Ordering::Relaxed);
         }
     }
 
@@ -43,11 +55,8 @@ impl PortQueue {
             Delivery::AtMostOnce => self.take(out),
             Delivery::AtLeastOnce => self.lease(out),
         };
-        if count > 0 {
-            self.participant.shared().counters.received.fetch_add(count as u64, Ordering::Relaxed);
-            if self.header().gap.load(Ordering::Relaxed) != 0 {
-                out[0].gap = self.header().gap.swap(0, Ordering::Relaxed);
-            }
+        if count > 0 && self.header().gap.load(Ordering::Relaxed) != 0 {
+            out[0].gap = self.header().gap.swap(0, Ordering::Relaxed);
         }
         let ended = count == 0 && state == RING_CLOSED && self.is_drained();
         drop(pin);
@@ -121,7 +130,6 @@ impl PortQueue {
         // Killed before the note: the lease names us, which is enough for recovery.
         let index = split_id(retaken.id).1;
         pool.filter(|p| p.header(index).is_some())?.note(me, index, false);
-        self.header().redelivered.fetch_add(1, Ordering::Relaxed);
         let received = Received::new(retaken.id, Some(retaken.entry as u32));
         Some(Received { attempt: retaken.deliveries, ..received })
     }

@@ -1,7 +1,7 @@
 //! Ending a lease: acknowledge, give back, or bury.
 
-use super::lifecycle::attach_or_create;
-use super::options::{QueueOptions, dead_letter_name};
+use super::lifecycle::{attach, attach_or_create};
+use super::options::{QueueOptions, ResolvedOptions, dead_letter_name};
 use super::port_queue::{PortQueue, Received};
 use crate::buffer::{Buffer, Settle, SharedBufferAllocator, not_held};
 use crate::error::Result;
@@ -100,8 +100,17 @@ impl PortQueue {
         if let Some(queue) = self.dead_letters.get() {
             return Ok(queue);
         }
-        let options = QueueOptions { capacity: Some(self.options.capacity), ..QueueOptions::default() };
-        let queue = attach_or_create(&self.participant, &dead_letter_name(&self.name), &options)?;
+        let name = dead_letter_name(&self.name);
+        // Whoever made one beforehand knows what they want of it; else it is like this one.
+        let queue = match attach(&self.participant, &name)? {
+            Some(queue) => queue,
+            None => {
+                let ResolvedOptions { capacity, type_id, codec, .. } = self.options.clone();
+                let (capacity, type_id, codec) = (Some(capacity), Some(type_id), Some(codec));
+                let options = QueueOptions { capacity, type_id, codec, ..QueueOptions::default() };
+                attach_or_create(&self.participant, &name, &options)?
+            }
+        };
         Ok(self.dead_letters.get_or_init(|| Box::new(queue)))
     }
 
