@@ -8,7 +8,7 @@ import type { BindingOpenOptions, BindingQueueOptions } from './native.js'
 export type Size = number | string
 
 /** What waiting for pool space means once the pool has grown to its limit; see {@link OpenOptions.exhausted}. */
-export type ExhaustedPolicy = 'grow' | 'wait' | 'reject'
+export type ExhaustedPolicy = 'reject' | 'wait'
 
 /** What a send does when the queue is full. `block` loses nothing; every drop of the others is counted. */
 export type Overflow = (typeof OVERFLOWS)[number]
@@ -32,8 +32,8 @@ export interface OpenOptions {
   /** How long to wait for the domain to become ready, in ms. Default: 10 000. */
   openTimeout?: number
   /**
-   * What `put` does when the pool is exhausted: `wait` waits for a buffer to come back; `grow` (default) and `reject` fail
-   * with `ERR_MILLRACE_EXHAUSTED`. The pool grows on demand up to `maxBytes` in every case; `reject` will stop that too.
+   * What `put` does when the pool is exhausted, which it is when it has grown to `maxBytes` and no buffer is free: `reject`
+   * (default) fails with `ERR_MILLRACE_EXHAUSTED`, `wait` waits for a buffer to come back.
    */
   exhausted?: ExhaustedPolicy
   /**
@@ -87,7 +87,7 @@ export interface BlockingOptions {
 
 export const OVERFLOWS = ['block', 'reject', 'drop-oldest', 'drop-newest', 'latest'] as const
 export const DELIVERIES = ['at-most-once', 'at-least-once'] as const
-const EXHAUSTED = ['grow', 'wait', 'reject'] as const
+const EXHAUSTED = ['reject', 'wait'] as const
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
 const SIZE = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)$/
@@ -175,7 +175,7 @@ export function bindQueueOptions(options: QueueOptions<never>, codec: string | u
 
 /** @throws unless `value` is one of the policies. */
 export function checkExhausted(value: ExhaustedPolicy | undefined): ExhaustedPolicy {
-  return value === undefined ? 'grow' : EXHAUSTED[checkWord('exhausted', value, EXHAUSTED)]!
+  return value === undefined ? 'reject' : EXHAUSTED[checkWord('exhausted', value, EXHAUSTED)]!
 }
 
 /** @throws unless `value` is true or false. */

@@ -3,12 +3,13 @@
 use super::Dead;
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{KIND_RING, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, split_id};
+use crate::layout::{KIND_RING, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, buffer_id, split_id};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::{Held, Pool};
 use crate::queue::RingView;
 use crate::registry::Domain;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU32, Ordering};
+use std::collections::HashMap;
 
 /// What the death of one participant came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,9 @@ struct Recount<'a> {
     counts: Vec<Counts>,
     /// Holders found so far, per segment and buffer.
     holders: Vec<Vec<u32>>,
+    /// Per buffer id: references that are neither in `holders` nor in a ledger (a slot taken by the dead), less those that are in both
+    /// (a lease of the dead, which is pending now).
+    uncounted: HashMap<u32, i64>,
 }
 
 /// Recomputes `refs` of every buffer from the queues and from the ledgers of everybody who is not in `dead`, frees what nobody holds,
@@ -38,7 +42,14 @@ pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
     for pool in &pools {
         holders[pool.index] = vec![0; pool.geometry.count];
     }
-    let mut recount = Recount { domain, pools, dead, counts: vec![Counts::default(); dead.len()], holders };
+    let mut recount = Recount {
+        domain,
+        pools,
+        dead,
+        counts: vec![Counts::default(); dead.len()],
+        holders,
+        uncounted: HashMap::new(),
+    };
     recount.ledgers();
     recount.directory();
     recount.rings()?;
@@ -124,7 +135,10 @@ impl Recount<'_> {
                         let now = if destroyed {
                             slot.recycled()
                         } else if ring.leases().entries().is_empty() {
-                            self.counts[dead].lost += u32::from(!self.has_noted(slot.owner(), slot.id()));
+                            if !self.has_noted(slot.owner(), slot.id()) {
+                                self.counts[dead].lost += 1;
+                                *self.uncounted.entry(slot.id()).or_default() += 1;
+                            }
                             slot.recycled()
                         } else {
                             self.restore(ring, index, slot)
@@ -178,6 +192,9 @@ impl Recount<'_> {
             let now = match (word.state(), dead) {
                 (LeaseState::Leased, Some(dead)) => {
                     self.counts[dead].redelivered += 1;
+                    if self.has_held(word.owner(), word.id()) {
+                        *self.uncounted.entry(word.id()).or_default() -= 1;
+                    }
                     LeaseWord::pending(word.id())
                 }
                 (LeaseState::Reserved, Some(_)) => LeaseWord::FREE,
@@ -212,43 +229,56 @@ impl Recount<'_> {
         slot.untaken()
     }
 
-    /// Whether a dead taker has the message in its ledger.
+    /// Whether a dead receiver of an at-most-once queue has the message in its ledger.
     fn has_noted(&self, owner: usize, id: u32) -> bool {
+        self.entry(owner, id).received() > 0
+    }
+
+    /// Whether a dead receiver of an at-least-once queue has it.
+    fn has_held(&self, owner: usize, id: u32) -> bool {
+        self.entry(owner, id).own() > 0
+    }
+
+    fn entry(&self, owner: usize, id: u32) -> Held {
         let (segment, index) = split_id(id);
-        let entry = self.pools.iter().find(|p| p.index == segment).and_then(|p| p.row(owner).get(index));
-        entry.is_some_and(|entry| Held::from_bits(entry.load(Ordering::Relaxed)).received() > 0)
+        let row = self.pools.iter().find(|pool| pool.index == segment).map(|pool| pool.row(owner));
+        let entry = row.and_then(|row| row.get(index));
+        Held::from_bits(entry.map_or(0, |entry| entry.load(Ordering::Relaxed)))
     }
 
     /// Clears the ledgers and waiter bits of the dead, and counts what they had received as lost.
     ///
     /// Who died between publishing a message and striking it from its ledger has handed it on, not lost it. A move leaves `refs`
-    /// alone, so such an entry shows as one holder more than `refs` says (whoever has the buffer by now); every other step
+    /// alone, so such a stale entry shows as one holder more than `refs` says (whoever has the buffer by now); every other step
     /// leaves `refs` at least as high as the holders are.
     fn forget_dead(&mut self) {
-        let registry = self.domain.registry();
-        for (dead, counts) in self.dead.iter().zip(&mut self.counts) {
-            for pool in &self.pools {
-                for (index, entry) in pool.row(dead.slot).iter().enumerate() {
-                    let held = Held::from_bits(entry.load(Ordering::Relaxed));
-                    if held.total() == 0 {
-                        continue;
-                    }
-                    let others: u32 = self
-                        .dead
-                        .iter()
-                        .filter(|other| other.slot != dead.slot)
-                        .filter_map(|other| pool.row(other.slot).get(index))
-                        .map(|entry| Held::from_bits(entry.load(Ordering::Relaxed)).total())
-                        .sum();
-                    let refs = pool.header(index).map_or(0, |header| header.refs.load(Ordering::Relaxed));
-                    let holders = self.holders[pool.index][index] + others + held.total();
-                    let handed_on = holders.saturating_sub(refs).min(held.received());
-                    counts.lost += held.received() - handed_on;
-                    entry.store(0, Ordering::Relaxed);
+        for pool in &self.pools {
+            let rows: Vec<_> = self.dead.iter().map(|dead| pool.row(dead.slot)).collect();
+            for index in 0..pool.geometry.count {
+                let held =
+                    |row: &&[AtomicU32]| row.get(index).map_or(0, |entry| entry.load(Ordering::Relaxed));
+                if rows.iter().all(|row| held(row) == 0) {
+                    continue;
+                }
+                let in_rows: u32 = rows.iter().map(|row| Held::from_bits(held(row)).total()).sum();
+                let refs = pool.header(index).map_or(0, |header| header.refs.load(Ordering::Relaxed));
+                let elsewhere = self.uncounted.get(&buffer_id(pool.index, index)).copied().unwrap_or(0);
+                let holders = i64::from(self.holders[pool.index][index] + in_rows) + elsewhere;
+                let mut stale = u32::try_from(holders - i64::from(refs)).unwrap_or(0);
+                for (row, counts) in rows.iter().zip(&mut self.counts) {
+                    let received = Held::from_bits(held(row)).received();
+                    let handed_on = stale.min(received);
+                    stale -= handed_on;
+                    counts.lost += received - handed_on;
                 }
             }
-            registry.directory_waiters.clear(dead.slot);
-            registry.pool_waiters.clear(dead.slot);
+            for entry in rows.into_iter().flatten() {
+                entry.store(0, Ordering::Relaxed);
+            }
+        }
+        for dead in self.dead {
+            self.domain.registry().directory_waiters.clear(dead.slot);
+            self.domain.registry().pool_waiters.clear(dead.slot);
         }
     }
 }
