@@ -177,12 +177,22 @@ impl SharedBufferAllocator {
         registry.segments[..high.min(MAX_SEGMENTS)].iter().enumerate().filter(move |(_, e)| ready(e))
     }
 
-    /// Takes buffers of exactly `class` bytes from the segments there are.
+    /// Takes buffers of exactly `class` bytes from the segments there are, first from the one that had some last time.
     fn claim(&self, class: usize, bytes: usize, ids: &mut [u32]) -> Result<usize> {
+        let last = self.participant.last_segment(class);
+        let fits =
+            |(_, entry): &(usize, &SegmentEntry)| entry.buffer_bytes.load(Ordering::Relaxed) == class as u64;
         let mut taken = 0;
-        for (segment, entry) in self.entries() {
-            if entry.buffer_bytes.load(Ordering::Relaxed) == class as u64 && taken < ids.len() {
-                taken += self.claim_in(segment, bytes, &mut ids[taken..])?;
+        let first = self.entries().filter(|(segment, _)| *segment == last);
+        let others = self.entries().filter(|(segment, _)| *segment != last);
+        for (segment, _) in first.chain(others).filter(fits) {
+            let got = self.claim_in(segment, bytes, &mut ids[taken..])?;
+            taken += got;
+            if got > 0 && segment != last {
+                self.participant.set_last_segment(class, segment);
+            }
+            if taken == ids.len() {
+                break;
             }
         }
         Ok(taken)

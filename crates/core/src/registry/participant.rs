@@ -30,6 +30,8 @@ pub(crate) struct Participant {
     /// Per segment: the bitmap word where our last allocation succeeded. Participants start apart, so sub-pools form by
     /// themselves and freed buffers are reused while they are warm.
     cursors: [AtomicU32; MAX_SEGMENTS],
+    /// Per size class (by its logarithm): the segment where our last allocation succeeded, so that full ones are not looked at each time.
+    segments: [AtomicU32; usize::BITS as usize],
     /// Read end of our event loop's doorbell.
     pub(crate) bell: OwnedFd,
     /// Read end of our sentinel's doorbell.
@@ -83,6 +85,7 @@ impl Participant {
             slot,
             left: AtomicBool::new(false),
             rows: AtomicU64::new(0),
+            segments: [const { AtomicU32::new(0) }; usize::BITS as usize],
             cursors,
             bell,
             sentinel,
@@ -209,6 +212,15 @@ impl Participant {
             }
         }
         all
+    }
+
+    /// Where to look first for a free buffer of `class` bytes.
+    pub(crate) fn last_segment(&self, class: usize) -> usize {
+        self.segments[class.ilog2() as usize].load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn set_last_segment(&self, class: usize, segment: usize) {
+        self.segments[class.ilog2() as usize].store(segment as u32, Ordering::Relaxed);
     }
 
     /// Where to look for a free buffer in segment `segment`.

@@ -1,0 +1,116 @@
+// Domains that somebody else has damaged, or made with another version. While anybody lives in one that is an error with a code
+// of its own; when nobody does, the next one to open it starts afresh.
+import { closeSync, openSync, readSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { type ErrorCode, ShmManager } from '../../index.js'
+import type { HoldArgs } from '../fixtures/hold.js'
+import { leftovers, removeLeftovers, type Trace, traceOf } from '../helpers/domain.js'
+import { throwsCode } from '../helpers/errors.js'
+import { startChild } from './children.js'
+
+const onLinux = process.platform === 'linux' ? test.serial : test.serial.skip
+
+interface Damage {
+  what: string
+  code: ErrorCode
+  /** Does the damage to the object at `path`. */
+  readonly inflict: (path: string) => void
+}
+
+/** Where a segment says which layout it has. */
+const LAYOUT_WORD_BYTES = 8
+
+const damages: Damage[] = [
+  {
+    what: 'was made by another version',
+    code: 'ERR_MILLRACE_VERSION',
+    inflict: (path) => overwrite(path, flipped(path)),
+  },
+  { what: 'was never completed', code: 'ERR_MILLRACE_CORRUPT', inflict: (path) => overwrite(path, Buffer.alloc(8)) },
+  { what: 'is empty', code: 'ERR_MILLRACE_TRUNCATED', inflict: (path) => truncateSync(path, 0) },
+  { what: 'was cut within its head', code: 'ERR_MILLRACE_TRUNCATED', inflict: (path) => truncateSync(path, 32) },
+  {
+    what: 'was cut in half',
+    code: 'ERR_MILLRACE_TRUNCATED',
+    inflict: (path) => truncateSync(path, statSync(path).size / 2),
+  },
+  { what: 'is garbage', code: 'ERR_MILLRACE_CORRUPT', inflict: scramble },
+]
+
+function overwrite(path: string, bytes: Uint8Array, position = LAYOUT_WORD_BYTES): void {
+  const fd = openSync(path, 'r+')
+  writeSync(fd, bytes, 0, bytes.length, position)
+  closeSync(fd)
+}
+
+function flipped(path: string): Buffer {
+  const fd = openSync(path, 'r')
+  const word = Buffer.alloc(8)
+  readSync(fd, word, 0, 8, LAYOUT_WORD_BYTES)
+  closeSync(fd)
+  return word.map((byte) => byte ^ 0xff) as Buffer
+}
+
+function scramble(path: string): void {
+  overwrite(path, crypto.getRandomValues(Buffer.alloc(Math.min(statSync(path).size, 65_536))), 0)
+}
+
+/** A domain that persists, with a queue that has a message in it, and nobody in it. */
+function abandoned(t: ExecutionContext, name: string): Trace {
+  using shm = ShmManager.open(name, { persist: true })
+  const trace = traceOf(shm)
+  t.teardown(() => removeLeftovers(trace))
+  shm.portQueue('other', { capacity: 2 })
+  shm.portQueue('queue', { capacity: 2 }).trySend(shm.allocate(10))
+  return trace
+}
+
+/** The domain can be opened and used, and has nothing in it. */
+function isFresh(t: ExecutionContext, name: string): void {
+  using shm = ShmManager.open(name)
+  t.deepEqual(shm.registry.snapshot().queues, [])
+  const queue = shm.portQueue('queue', { capacity: 2 })
+  t.true(queue.trySend(shm.allocate(10)))
+  t.is(queue.tryReceive()?.length, 10)
+}
+
+for (const { what, code, inflict } of damages) {
+  onLinux(`a registry that ${what}`, async (t) => {
+    t.timeout(30_000)
+    const name = `ava-${process.pid}-damaged`
+    const trace = abandoned(t, name)
+    const registry = join('/dev/shm', `${trace.objects}registry`)
+    // Stopped, so that the tenant neither sees the damage nor touches memory that is gone; it lives all the same.
+    const tenant = await startChild(t, 'hold', { domain: name, queue: 'other' } satisfies HoldArgs).started()
+    tenant.signal('SIGSTOP')
+    inflict(registry)
+    throwsCode(t, () => ShmManager.open(name), code, 'registry')
+    throwsCode(t, () => ShmManager.open(name), code, 'registry')
+    await tenant.kill()
+    isFresh(t, name)
+    t.deepEqual(leftovers(trace), [])
+  })
+
+  onLinux(`a pool segment that ${what}`, async (t) => {
+    t.timeout(30_000)
+    const name = `ava-${process.pid}-damaged`
+    const trace = abandoned(t, name)
+    inflict(join('/dev/shm', `${trace.objects}pool.0`))
+    using shm = ShmManager.open(name)
+    // The rings are in it.
+    throwsCode(t, () => shm.portQueue('queue'), code, 'pool.0')
+    throwsCode(t, () => shm.registry.snapshot(), code, 'pool.0')
+    // The rest of the domain goes on.
+    const queue = shm.portQueue('new', { capacity: 2000 })
+    t.true(queue.trySend(shm.allocate(100_000)))
+    t.is(queue.tryReceive()?.length, 100_000)
+  })
+}
+
+onLinux('a registry that is gone', (t) => {
+  const name = `ava-${process.pid}-gone`
+  const trace = abandoned(t, name)
+  rmSync(join('/dev/shm', `${trace.objects}registry`))
+  isFresh(t, name)
+})

@@ -1,0 +1,84 @@
+// Nobody has to be there first, or at the same time.
+import test from 'ava'
+import { ShmManager } from '../../index.js'
+import type { ConsumeArgs, Tally } from '../fixtures/consume.js'
+import type { ProduceArgs } from '../fixtures/produce.js'
+import type { WaitArgs } from '../fixtures/wait.js'
+import { buffersInUse, removeLeftovers, testDomain, traceOf } from '../helpers/domain.js'
+import { startChild } from './children.js'
+
+const count = 500
+
+test.serial('a consumer waits for a queue that nobody has created yet', async (t) => {
+  const domain = testDomain(t)
+  const args: WaitArgs = { domain: domain.name, queue: 'late', for: 'message' }
+  const consumer = await startChild(t, 'wait', args).started()
+  const shm = domain.open()
+  const queue = shm.portQueue('late', { capacity: 4 })
+  const buffer = shm.allocate(10)
+  buffer.sequence = 7n
+  t.true(queue.trySend(buffer))
+  t.is(await consumer.hear(), 7)
+})
+
+test.serial('a sender waits for a queue that nobody has created yet', async (t) => {
+  const domain = testDomain(t)
+  const sender = await startChild(t, 'wait', {
+    domain: domain.name,
+    queue: 'late',
+    for: 'space',
+    bytes: 33,
+  } satisfies WaitArgs).started()
+  const shm = domain.open()
+  const queue = shm.portQueue('late', { capacity: 1 })
+  t.is(await sender.hear(), 'sent')
+  t.is(queue.tryReceive()!.length, 33)
+})
+
+test.serial('a producer is gone before the consumer comes, somebody else keeps the domain', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const queue = shm.portQueue('queue', { capacity: count })
+  const shared = { domain: domain.name, queue: 'queue', filled: true }
+  await startChild(t, 'produce', { ...shared, producer: 5, count, bytes: 300 } satisfies ProduceArgs).done()
+  t.is(queue.depth, count)
+  const consumer = await startChild(t, 'consume', shared satisfies ConsumeArgs).started()
+  queue.close()
+  const { 5: tally } = await consumer.hear<Record<number, Tally>>()
+  await consumer.done()
+  t.like(tally, { count, last: count - 1, disordered: 0, damaged: 0 })
+  t.is(buffersInUse(shm), 0)
+})
+
+test.serial('a producer is gone before the consumer comes, the domain persists on its own', async (t) => {
+  const name = `ava-${process.pid}-persist`
+  t.timeout(30_000)
+  const creator = ShmManager.open(name, { persist: true })
+  const trace = traceOf(creator)
+  t.teardown(() => removeLeftovers(trace))
+  creator.portQueue('queue', { capacity: count })
+  creator.close()
+
+  const shared = { domain: name, queue: 'queue', filled: true }
+  await startChild(t, 'produce', { ...shared, producer: 5, count, bytes: 300 } satisfies ProduceArgs).done()
+  const consumer = await startChild(t, 'consume', shared satisfies ConsumeArgs).started()
+  using shm = ShmManager.open(name)
+  shm.portQueue('queue').close()
+  const { 5: tally } = await consumer.hear<Record<number, Tally>>()
+  await consumer.done()
+  t.like(tally, { count, last: count - 1, disordered: 0, damaged: 0 })
+  t.is(buffersInUse(shm), 0)
+})
+
+test.serial('the consumer comes when the producer has closed the queue and left', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const queue = shm.portQueue('queue', { capacity: count })
+  const shared = { domain: domain.name, queue: 'queue', filled: true }
+  await startChild(t, 'produce', { ...shared, producer: 5, count, bytes: 300 } satisfies ProduceArgs).done()
+  queue.close()
+  const consumer = await startChild(t, 'consume', shared satisfies ConsumeArgs).started()
+  const { 5: tally } = await consumer.hear<Record<number, Tally>>()
+  await consumer.done()
+  t.like(tally, { count, last: count - 1, disordered: 0, damaged: 0 })
+})
