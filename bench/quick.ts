@@ -48,7 +48,10 @@ function echoSocket(socket: Socket): void {
   socket.setNoDelay()
   let left = 0
   socket.on('data', (chunk) => {
-    if (left === 0 && chunk.length === 64) return void socket.write(chunk)
+    if (left === 0 && chunk.length === 64) {
+      socket.write(chunk)
+      return
+    }
     if (left === 0) {
       left = Number(chunk.readBigUInt64LE(0))
       chunk = chunk.subarray(8)
