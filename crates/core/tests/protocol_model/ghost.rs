@@ -13,6 +13,25 @@ pub(crate) struct Process {
     pub(crate) fate: Fate,
     /// Buffers its application has in hand, once per reference.
     pub(crate) in_hand: Vec<usize>,
+    /// Buffers of messages it has taken from at-most-once queues and neither released nor handed on; with the queue as long as only
+    /// the slot there says so.
+    pub(crate) custody: Vec<(usize, Option<usize>)>,
+    /// Somebody has begun to recover it.
+    pub(crate) attempted: bool,
+}
+
+impl Process {
+    pub(crate) fn discharge(&mut self, buffer: usize, queue: Option<usize>) {
+        if let Some(at) = self.custody.iter().position(|has| *has == (buffer, queue)) {
+            self.custody.swap_remove(at);
+        }
+    }
+
+    /// The message is in its ledger now.
+    pub(crate) fn noted(&mut self, buffer: usize, queue: usize) {
+        self.discharge(buffer, Some(queue));
+        self.custody.push((buffer, None));
+    }
 }
 
 /// One message in one queue.
@@ -28,6 +47,8 @@ pub(crate) struct Publication {
     pub(crate) withdrawn_by: Option<usize>,
     /// Who has it under lease.
     pub(crate) holder: Option<usize>,
+    /// Who gave it back last, in which turn.
+    pub(crate) given_back: Option<(usize, u64)>,
     pub(crate) deliveries: u32,
     pub(crate) acked: bool,
 }
@@ -58,6 +79,10 @@ pub(crate) struct Ghost {
     pub(crate) processes: Vec<Process>,
     pub(crate) queues: Vec<Queue>,
     pub(crate) contents: u64,
+    /// Buffers that have been shared since they were filled.
+    pub(crate) shared: std::collections::BTreeSet<usize>,
+    /// The process behind each participant slot.
+    pub(crate) tenants: [usize; crate::world::SLOTS],
     pub(crate) totals: Totals,
 }
 
@@ -79,6 +104,7 @@ impl Ghost {
             taken_by: None,
             withdrawn_by: None,
             holder: None,
+            given_back: None,
             deliveries: 0,
             acked: false,
         };
@@ -106,7 +132,19 @@ impl Ghost {
         let queue = &mut self.queues[queue];
         queue.first = queue.first.min(position);
         let message = &mut queue.publications[position as usize];
-        (message.taken_by, message.withdrawn_by) = (None, None);
+        (message.taken_by, message.withdrawn_by, message.holder) = (None, None, None);
+    }
+
+    /// The message at `position` was leased to process `by`.
+    pub(crate) fn leased(&mut self, queue: usize, position: u64, by: usize) -> Result<(), String> {
+        let message = &mut self.queues[queue].publications[position as usize];
+        if let Some(holder) = message.holder
+            && self.processes[holder].fate == Fate::Alive
+        {
+            return Err(format!("queue {queue}: {position} was leased to {by} while {holder} has it"));
+        }
+        message.holder = Some(by);
+        Ok(())
     }
 
     /// The application of process `by` received the message of `position`, which says `content`.
@@ -133,25 +171,22 @@ impl Ghost {
         if message.deliveries > 0 && (!at_least_once || attempt == 1) {
             return wrong("delivered twice, and not flagged");
         }
-        if let Some(holder) = message.holder
-            && self.processes[holder].fate == Fate::Alive
-        {
-            return wrong(&format!("delivered to {by} while process {holder} has it"));
-        }
         message.deliveries += 1;
-        message.holder = Some(by);
         self.totals.delivered += 1;
         self.totals.redelivered += u64::from(attempt > 1);
         Ok(())
     }
 
-    /// Process `by` was told that nothing more will come out of the queue.
-    pub(crate) fn ended(&self, queue: usize, by: usize) -> Result<(), String> {
+    /// Process `by`, which began to look in turn `since`, is told that nothing more will come out of the queue.
+    pub(crate) fn ended(&self, queue: usize, by: usize, since: u64) -> Result<(), String> {
         let queue_ = &self.queues[queue];
         let open = queue_.publications.iter().position(|p| {
+            // What it holds itself (another thread of it may have given that back meanwhile) does not keep it waiting.
+            let given_back = p.given_back.is_some_and(|(process, turn)| process == by && turn >= since);
+            let own = p.holder == Some(by) || given_back;
             let over = p.withdrawn_by.is_some()
-                || if queue_.at_least_once { p.acked || p.holder == Some(by) } else { p.taken_by.is_some() };
-            p.settled && !over
+                || if queue_.at_least_once { p.acked || own } else { p.taken_by.is_some() };
+            p.settled && !over && !queue_.destroyed
         });
         match open {
             Some(at) => Err(format!(
@@ -160,6 +195,12 @@ impl Ghost {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Messages that would be lost if `process` died; those of a destroyed queue are not missed.
+    pub(crate) fn custody(&self, process: usize) -> i32 {
+        let counts = |queue: &Option<usize>| queue.is_none_or(|queue| !self.queues[queue].destroyed);
+        self.processes[process].custody.iter().filter(|(_, queue)| counts(queue)).count() as i32
     }
 
     /// At the end of everything: nothing is missing.

@@ -27,7 +27,8 @@ impl Cpu {
                 continue;
             }
             let ring = self.step(|w| w.directory[index].ring).await;
-            if self.step(|w| w.directory[index].name).await == name && self.is_listed((index, generation)).await
+            if self.step(|w| w.directory[index].name).await == name
+                && self.is_listed((index, generation)).await
             {
                 return Some((index, generation, ring));
             }
@@ -57,7 +58,9 @@ impl Cpu {
             })
             .await;
         let Some((uid, options, state)) = found else {
-            self.now(|w| w.fail(|| format!("the directory lists buffer {buffer} as queue {name}, it is no ring")));
+            self.now(|w| {
+                w.fail(|| format!("the directory lists buffer {buffer} as queue {name}, it is no ring"))
+            });
             self.release(buffer, false).await;
             return None;
         };
@@ -72,6 +75,7 @@ impl Cpu {
             self.release(buffer, false).await;
             return None;
         }
+        self.say(|| format!("attached to queue {name}, ring {uid} in buffer {buffer}"));
         Some(End { name, buffer, uid, options, listed })
     }
 
@@ -109,17 +113,23 @@ impl Cpu {
             .step(|w| {
                 let uid = w.ghost.queues.len();
                 let at_least_once = options.at_least_once;
-                w.ghost.queues.push(Queue { name, at_least_once, destroyed: false, publications: Vec::new(), first: 0 });
+                w.ghost.queues.push(Queue {
+                    name,
+                    at_least_once,
+                    destroyed: false,
+                    publications: Vec::new(),
+                    first: 0,
+                });
                 w.buffers[buffer].payload = Payload::Ring(Ring::new(uid, options));
                 uid
             })
             .await;
         self.step(|w| w.buffers[buffer].is_ring = true).await;
+        self.pin().await;
         let mut index = 0;
         while self.step(|w| w.directory[index].state.1).await != Phase::Free {
             index += 1;
             if index == ENTRIES {
-                self.pin().await;
                 self.release(buffer, false).await;
                 self.unpin().await;
                 return None;
@@ -135,10 +145,10 @@ impl Cpu {
             .await;
         self.step(|w| w.directory[index].name = name).await;
         self.step(|w| w.directory[index].ring = buffer).await;
-        self.pin().await;
         self.try_ref(buffer).await;
         self.step(|w| w.directory[index].state.1 = Phase::Live).await;
         self.unpin().await;
+        self.say(|| format!("created queue {name}, ring {uid} in buffer {buffer}: {options:?}"));
         Some(End { name, buffer, uid, options, listed: (index, generation) })
     }
 
@@ -150,6 +160,7 @@ impl Cpu {
     }
 
     pub(crate) async fn close(&self, end: &End) {
+        self.say(|| format!("will close ring {}", end.uid));
         self.ring(end, |r, _| {
             if r.state == RingState::Open {
                 r.state = RingState::Closed;
@@ -159,6 +170,7 @@ impl Cpu {
     }
 
     pub(crate) async fn destroy(&self, end: &End) {
+        self.say(|| format!("will destroy ring {}", end.uid));
         self.ring(end, |r, ghost| {
             r.state = RingState::Destroyed;
             ghost.queues[end.uid].destroyed = true;

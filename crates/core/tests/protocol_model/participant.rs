@@ -18,8 +18,12 @@ impl Cpu {
                 }
                 self.step(|w| w.participants[slot].epoch += 1).await;
                 self.step(|w| w.participants[slot].lanes = 0).await;
-                self.step(|w| w.participants[slot].active = true).await;
-                self.slot.set(Some(slot));
+                self.step(|w| {
+                    w.participants[slot].active = true;
+                    w.ghost.tenants[slot] = self.process;
+                })
+                .await;
+                self.own.slot.set(Some(slot));
                 self.unlock(|k| &mut k.domain).await;
                 return;
             }

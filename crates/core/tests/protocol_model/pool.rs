@@ -23,6 +23,7 @@ impl Cpu {
             self.note(me, id, false).await;
         }
         self.unpin().await;
+        self.say(|| format!("allocated {claimed:?}"));
         claimed
     }
 
@@ -30,6 +31,7 @@ impl Cpu {
     pub(crate) async fn write(&self, id: usize) -> u64 {
         self.step(|w| {
             w.ghost.contents += 1;
+            w.ghost.shared.remove(&id);
             w.buffers[id].payload = Payload::Data(w.ghost.contents);
             w.ghost.contents
         })
@@ -45,7 +47,9 @@ impl Cpu {
             let half = w.ledger[slot][id].half(received);
             *half -= 1;
             if *half < 0 {
-                w.fail(|| format!("participant {slot} struck a reference to buffer {id} that it does not have"));
+                w.fail(|| {
+                    format!("participant {slot} struck a reference to buffer {id} that it does not have")
+                });
             }
         })
         .await;
@@ -72,6 +76,7 @@ impl Cpu {
             .await;
         if left == 0 {
             self.step(|w| w.free(id)).await;
+            self.say(|| format!("freed buffer {id}"));
         } else if left < 0 {
             self.now(|w| w.fail(|| format!("buffer {id} has {left} references")));
         }
@@ -80,11 +85,15 @@ impl Cpu {
     /// Drops a reference of ours. The caller has pinned.
     pub(crate) async fn release(&self, id: usize, received: bool) {
         self.strike(self.me(), id, received).await;
+        if received {
+            self.now(|w| w.ghost.processes[self.process].discharge(id, None));
+        }
         self.unref(id).await;
     }
 
     /// A further reference of our own to a buffer we hold. The caller has pinned.
     pub(crate) async fn share(&self, id: usize) {
+        self.now(|w| w.ghost.shared.insert(id));
         if !self.try_ref(id).await {
             self.now(|w| w.fail(|| format!("buffer {id} is held and counts no references")));
         }

@@ -25,45 +25,59 @@ pub(crate) struct Lease {
 impl Cpu {
     /// Takes up to `count` messages.
     pub(crate) async fn receive(&self, end: &End, count: usize) -> Result<Vec<Message>, Nothing> {
-        self.pin().await;
-        let state = self.ring(end, |r, _| r.state).await;
-        if state == RingState::Destroyed {
+        loop {
+            let since = self.shared.turns.get();
+            self.pin().await;
+            let state = self.ring(end, |r, _| r.state).await;
+            if state == RingState::Destroyed {
+                self.unpin().await;
+                return Err(Nothing::Destroyed);
+            }
+            let taken = if end.options.at_least_once {
+                self.lease(end, count).await
+            } else {
+                self.take(end, count).await
+            };
+            let nothing = taken.is_empty();
+            let looks_again = self.rules().has(Rule::BuryingLooksAgain);
+            let ended = state == RingState::Closed
+                && (nothing || !looks_again)
+                && !(self.rules().has(Rule::ReadyIsNotTheEnd) && self.front(end).await.is_some())
+                && !self.others_hold(end).await;
+            let known = self.now(|w| w.ghost.ended(end.uid, self.process, since));
             self.unpin().await;
-            return Err(Nothing::Destroyed);
+            let messages = self.bury(end, taken).await;
+            if !messages.is_empty() {
+                messages.iter().for_each(|message| self.deliver(end, message));
+                return Ok(messages);
+            }
+            if ended {
+                self.check(known);
+                return Err(Nothing::Closed);
+            }
+            if nothing || !looks_again {
+                return Err(Nothing::Empty);
+            }
         }
-        let mut messages = if end.options.at_least_once {
-            self.lease(end, count).await
-        } else {
-            self.take(end, count).await
-        };
-        let ended = messages.is_empty() && state == RingState::Closed && !self.others_hold(end).await;
-        if ended {
-            let result = self.now(|w| w.ghost.ended(end.uid, self.process));
-            self.check(result);
-        }
-        self.unpin().await;
-        if end.options.max_deliveries > 0 {
-            messages = self.bury(end, messages).await;
-        }
-        for message in &messages {
-            let result = self.now(|w| {
-                w.ghost.processes[self.process].in_hand.push(message.item.id);
-                let content = w.content(message.item.id);
-                w.ghost.delivered(end.uid, message.position, self.process, message.attempt, content)
-            });
-            self.check(result);
-        }
-        match messages.is_empty() {
-            true if ended => Err(Nothing::Closed),
-            true => Err(Nothing::Empty),
-            false => Ok(messages),
-        }
+    }
+
+    /// The message is the application's now.
+    fn deliver(&self, end: &End, message: &Message) {
+        self.say(|| {
+            format!("receives {} of ring {} for the {}. time", message.position, end.uid, message.attempt)
+        });
+        let result = self.now(|w| {
+            w.ghost.processes[self.process].in_hand.push(message.item.id);
+            let content = w.content(message.item.id);
+            w.ghost.delivered(end.uid, message.position, self.process, message.attempt, content)
+        });
+        self.check(result);
     }
 
     fn message(&self, end: &End, id: usize, position: u64, attempt: u32, entry: Option<usize>) -> Message {
         let content = self.now(|w| w.ghost.queues[end.uid].publications[position as usize].content);
         let lease = entry.map(|entry| Lease { end: *end, entry });
-        Message { item: Item { id, received: true, content }, position, attempt, lease }
+        Message { item: Item { id, received: !end.options.at_least_once, content }, position, attempt, lease }
     }
 
     async fn take(&self, end: &End, count: usize) -> Vec<Message> {
@@ -71,12 +85,14 @@ impl Cpu {
         let mut messages = Vec::new();
         for _ in 0..count {
             let Some(taken) = self.pop(end, &mut head).await else { break };
-            if self.rules().has(Rule::NoteBeforeRecycle) {
-                self.note(self.me(), taken.id, true).await;
+            let late = !self.rules().has(Rule::NoteBeforeRecycle);
+            if late {
                 self.recycle(end, taken).await;
-            } else {
+            }
+            self.note(self.me(), taken.id, true).await;
+            self.now(|w| w.ghost.processes[self.process].noted(taken.id, end.uid));
+            if !late {
                 self.recycle(end, taken).await;
-                self.note(self.me(), taken.id, true).await;
             }
             messages.push(self.message(end, taken.id, taken.position, 1, None));
         }
@@ -106,6 +122,8 @@ impl Cpu {
                 }
                 break;
             };
+            let result = self.now(|w| w.ghost.leased(end.uid, taken.position, self.process));
+            self.check(result);
             if !self.rules().has(Rule::ReserveFirst) {
                 entry = self.reserve(end).await;
             }
@@ -119,7 +137,7 @@ impl Cpu {
                 let leased = LeaseWord::Leased { owner: me, id: taken.id };
                 self.ring(end, |r, _| r.leases[entry].word = leased).await;
             }
-            self.note(me, taken.id, true).await;
+            self.note(me, taken.id, false).await;
             if !early {
                 self.recycle(end, taken).await;
             }
@@ -162,9 +180,14 @@ impl Cpu {
             let seen = self.ring(end, |r, _| r.leases[entry].word).await;
             let LeaseWord::Pending(id) = seen else { continue };
             let leased = LeaseWord::Leased { owner, id };
-            if !self.ring(end, |r, _| r.cas_lease(entry, seen, leased)).await {
-                continue;
-            }
+            let retaken = self
+                .ring(end, |r, ghost| {
+                    let position = r.leases[entry].position;
+                    r.cas_lease(entry, seen, leased).then(|| ghost.leased(end.uid, position, self.process))
+                })
+                .await;
+            let Some(result) = retaken else { continue };
+            self.check(result);
             self.ring(end, |r, _| r.pending -= 1).await;
             let (position, attempt) = self
                 .ring(end, |r, _| {
@@ -172,7 +195,7 @@ impl Cpu {
                     (r.leases[entry].position, r.leases[entry].deliveries)
                 })
                 .await;
-            self.note(owner, id, true).await;
+            self.note(owner, id, false).await;
             return Some(self.message(end, id, position, attempt, Some(entry)));
         }
         None
@@ -197,6 +220,7 @@ impl Cpu {
     pub(crate) async fn ack(&self, lease: &Lease, message: &Message) -> bool {
         self.pin().await;
         let leased = LeaseWord::Leased { owner: self.me(), id: message.item.id };
+        self.say(|| format!("will acknowledge {message:?}"));
         let done = self
             .ring(&lease.end, |r, ghost| {
                 let done = r.cas_lease(lease.entry, leased, LeaseWord::Free);
@@ -221,25 +245,30 @@ impl Cpu {
         }
         let leased = LeaseWord::Leased { owner: self.me(), id };
         self.put_down(message);
+        self.say(|| format!("will give back {message:?}"));
         let done = self
             .ring(end, |r, ghost| {
                 let done = r.cas_lease(lease.entry, leased, LeaseWord::Pending(id));
                 if done {
-                    ghost.queues[end.uid].publications[message.position as usize].holder = None;
+                    let message = &mut ghost.queues[end.uid].publications[message.position as usize];
+                    message.holder = None;
+                    message.given_back = Some((self.process, self.shared.turns.get()));
                 }
                 done
             })
             .await;
         if done {
             self.ring(end, |r, _| r.pending += 1).await;
-            self.strike(self.me(), id, true).await;
+            self.strike(self.me(), id, false).await;
             if self.rules().has(Rule::NackLooksAgain)
                 && self.ring(end, |r, _| r.state).await == RingState::Destroyed
             {
                 while self.drop_pending(end).await {}
             }
         } else {
-            self.now(|w| w.fail(|| format!("process {} does not have the lease it got: {message:?}", self.process)));
+            self.now(|w| {
+                w.fail(|| format!("process {} does not have the lease it got: {message:?}", self.process))
+            });
         }
         self.unpin().await;
         done
@@ -264,7 +293,8 @@ impl Cpu {
     async fn bury(&self, end: &End, messages: Vec<Message>) -> Vec<Message> {
         let mut kept = Vec::new();
         for message in messages {
-            if message.attempt <= end.options.max_deliveries || !self.bury_one(&message).await {
+            let limit = end.options.max_deliveries;
+            if limit == 0 || message.attempt <= limit || !self.bury_one(&message).await {
                 kept.push(message);
             }
         }
@@ -272,12 +302,8 @@ impl Cpu {
     }
 
     async fn bury_one(&self, message: &Message) -> bool {
-        let options = Options {
-            capacity: 1,
-            at_least_once: false,
-            max_deliveries: 0,
-            overflow: Overflow::Block,
-        };
+        let options =
+            Options { capacity: 1, at_least_once: false, max_deliveries: 0, overflow: Overflow::Block };
         let Some(end) = self.attach_or_create(DEAD_LETTERS, options).await else { return false };
         let buried = self.send_leased(&end, message).await;
         if buried {
@@ -300,14 +326,13 @@ impl Cpu {
         self.pin().await;
         self.share(message.item.id).await;
         self.unpin().await;
-        let share = Item { received: false, ..message.item };
-        let sent = self.send(end, &[share]).await == 1;
+        let sent = self.send(end, &[message.item]).await == 1;
         if sent {
             self.ack(lease, message).await;
         }
         self.pin().await;
         // Sent: the leased reference, which has served. Not sent: the share.
-        self.release(message.item.id, sent).await;
+        self.release(message.item.id, false).await;
         self.unpin().await;
         sent
     }

@@ -2,6 +2,7 @@
 
 use crate::ghost::Ghost;
 use crate::rules::Rule;
+use crate::send::Item;
 use crate::sim::Cpu;
 use crate::world::{Options, Payload, Ring, Slot, SlotState};
 use std::cmp::Ordering;
@@ -61,8 +62,9 @@ impl Cpu {
         .await
     }
 
-    /// Publishes `id`, whose buffer says `content`, at the first free position.
-    pub(crate) async fn push(&self, end: &End, position: &mut u64, id: usize, content: u64) -> Option<u64> {
+    /// Publishes `item` at the first free position.
+    pub(crate) async fn push(&self, end: &End, position: &mut u64, item: &Item) -> Option<u64> {
+        let Item { id, received, content } = *item;
         for _ in 0..TRIES {
             let at = *position;
             let (seen, ahead) = self.look(end, at).await;
@@ -71,10 +73,16 @@ impl Cpu {
                     let ready = Slot { state: SlotState::Ready(id), ..seen };
                     let published = self
                         .ring(end, |r, ghost| {
-                            r.cas_slot(at, seen, ready).then(|| ghost.published(end.uid, at, content))
+                            r.cas_slot(at, seen, ready).then(|| {
+                                if received {
+                                    ghost.processes[self.process].discharge(id, None);
+                                }
+                                ghost.published(end.uid, at, content)
+                            })
                         })
                         .await;
                     if let Some(result) = published {
+                        self.say(|| format!("pushes buffer {id} ({content}) into ring {} at {at}", end.uid));
                         self.check(result);
                         *position = at + 1;
                         return Some(at);
@@ -100,10 +108,16 @@ impl Cpu {
                     let taken = Slot { state: SlotState::Taken { owner, id }, ..seen };
                     let popped = self
                         .ring(end, |r, ghost| {
-                            r.cas_slot(at, seen, taken).then(|| ghost.popped(end.uid, at, self.process))
+                            r.cas_slot(at, seen, taken).then(|| {
+                                if !end.options.at_least_once {
+                                    ghost.processes[self.process].custody.push((id, Some(end.uid)));
+                                }
+                                ghost.popped(end.uid, at, self.process)
+                            })
                         })
                         .await;
                     if let Some(result) = popped {
+                        self.say(|| format!("pops buffer {id} from ring {} at {at}", end.uid));
                         self.check(result);
                         *position = at + 1;
                         return Some(Taken { position: at, id, lap: seen.lap });
@@ -120,12 +134,14 @@ impl Cpu {
     /// Frees the slot of a taken message for the next lap.
     pub(crate) async fn recycle(&self, end: &End, taken: Taken) {
         let free = Slot { lap: taken.lap + 1, state: SlotState::Free };
+        self.say(|| format!("will recycle {} of ring {}", taken.position, end.uid));
         self.ring(end, |r, _| *r.slot(taken.position) = free).await;
     }
 
     /// Takes back the message at `position` if nobody has taken it.
     pub(crate) async fn retract_at(&self, end: &End, position: u64, id: usize) -> Option<Taken> {
         let owner = self.me();
+        self.say(|| format!("will take back {position} of ring {}", end.uid));
         self.ring(end, |r, ghost| {
             let lap = r.lap(position);
             let from = Slot { lap, state: SlotState::Ready(id) };
@@ -133,6 +149,9 @@ impl Cpu {
             r.cas_slot(position, from, to).then(|| {
                 let message = &mut ghost.queues[end.uid].publications[position as usize];
                 message.withdrawn_by = Some(self.process);
+                if !end.options.at_least_once {
+                    ghost.processes[self.process].custody.push((id, Some(end.uid)));
+                }
                 Taken { position, id, lap }
             })
         })

@@ -33,6 +33,10 @@ pub(crate) enum Rule {
     NackLooksAgain,
     /// A queue with messages that wait to be delivered again has not ended.
     PendingIsNotTheEnd,
+    /// Nor has one with messages that cannot be taken because all places for leases are in use.
+    ReadyIsNotTheEnd,
+    /// A receiver whose whole batch went to the dead letters looks again.
+    BuryingLooksAgain,
     /// After it has taken a reference to a ring, an opener looks whether the directory still lists it.
     ListedStill,
     /// The directory's reference to a ring is counted.
@@ -40,7 +44,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::QuiesceFirst,
         Self::OneRecoverer,
         Self::RollForward,
@@ -56,6 +60,8 @@ impl Rule {
         Self::SenderLooksAgain,
         Self::NackLooksAgain,
         Self::PendingIsNotTheEnd,
+        Self::ReadyIsNotTheEnd,
+        Self::BuryingLooksAgain,
         Self::ListedStill,
         Self::DirectoryHolds,
     ];

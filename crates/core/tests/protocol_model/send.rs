@@ -4,7 +4,6 @@ use crate::ring::{End, Taken};
 use crate::rules::Rule;
 use crate::sim::Cpu;
 use crate::world::{Overflow, RingState};
-use std::ops::Range;
 
 /// A reference that the sender holds.
 #[derive(Clone, Copy, Debug)]
@@ -22,14 +21,13 @@ impl Cpu {
             self.unpin().await;
             return 0;
         }
-        let first = self.ring(end, |r, _| r.tail).await;
-        let mut tail = first;
-        let mut published = Vec::new();
+        let mut tail = self.ring(end, |r, _| r.tail).await;
+        let mut placed = Vec::new();
         let mut accepted = 0;
         for item in items {
             match self.push_by_policy(end, &mut tail, item).await {
                 Some(at) => {
-                    published.push(at);
+                    placed.push((at, *item));
                     self.strike(self.me(), item.id, item.received).await;
                 }
                 None if end.options.overflow == Overflow::DropNewest => {
@@ -40,14 +38,15 @@ impl Cpu {
             accepted += 1;
         }
         self.help_tail(end, tail).await;
-        if self.rules().has(Rule::SenderLooksAgain) && self.ring(end, |r, _| r.state).await != RingState::Open {
-            let back = self.retract(end, first..tail, &items[..accepted]).await;
+        if self.rules().has(Rule::SenderLooksAgain) && self.ring(end, |r, _| r.state).await != RingState::Open
+        {
+            let back = self.retract(end, &placed).await;
             if end.options.overflow != Overflow::DropNewest {
                 accepted -= back;
             }
         }
         self.now(|w| {
-            for at in published {
+            for (at, _) in placed {
                 w.ghost.queues[end.uid].publications[at as usize].settled = true;
             }
         });
@@ -56,12 +55,12 @@ impl Cpu {
     }
 
     async fn push_by_policy(&self, end: &End, tail: &mut u64, item: &Item) -> Option<u64> {
-        let at = self.push(end, tail, item.id, item.content).await;
+        let at = self.push(end, tail, item).await;
         match end.options.overflow {
             Overflow::DropOldest if at.is_none() => {
                 for _ in 0..8 {
                     self.drop_front(end).await;
-                    if let Some(at) = self.push(end, tail, item.id, item.content).await {
+                    if let Some(at) = self.push(end, tail, item).await {
                         return Some(at);
                     }
                 }
@@ -71,7 +70,7 @@ impl Cpu {
                 let at = match at {
                     None => {
                         self.drop_front(end).await;
-                        self.push(end, tail, item.id, item.content).await?
+                        self.push(end, tail, item).await?
                     }
                     Some(at) => at,
                 };
@@ -103,28 +102,28 @@ impl Cpu {
         }
     }
 
+    /// Frees the slot and drops the queue's reference.
     async fn discard(&self, end: &End, taken: Taken) {
         self.recycle(end, taken).await;
+        self.now(|w| w.ghost.processes[self.process].discharge(taken.id, Some(end.uid)));
         self.unref(taken.id).await;
     }
 
     /// Takes back what nobody has taken, last first.
-    async fn retract(&self, end: &End, positions: Range<u64>, items: &[Item]) -> usize {
-        let mut positions = positions.rev();
+    async fn retract(&self, end: &End, placed: &[(u64, Item)]) -> usize {
         let mut back = 0;
-        'items: for item in items.iter().rev() {
-            let taken = loop {
-                let Some(at) = positions.next() else { break 'items };
-                if let Some(taken) = self.retract_at(end, at, item.id).await {
-                    break taken;
-                }
-            };
+        for (position, item) in placed.iter().rev() {
+            let Some(taken) = self.retract_at(end, *position, item.id).await else { break };
             back += 1;
             if end.options.overflow == Overflow::DropNewest {
                 self.discard(end, taken).await;
             } else {
                 self.note(self.me(), item.id, item.received).await;
+                if item.received {
+                    self.now(|w| w.ghost.processes[self.process].noted(item.id, end.uid));
+                }
                 self.recycle(end, taken).await;
+                self.now(|w| w.ghost.processes[self.process].discharge(item.id, Some(end.uid)));
             }
         }
         back

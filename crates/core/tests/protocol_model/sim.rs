@@ -1,6 +1,7 @@
 //! Processes as coroutines, a scheduler that gives each turn to one of them, and a death that may come before any turn.
 
 use crate::ghost::{Fate, Process};
+use crate::habits::Habits;
 use crate::rules::Rules;
 use crate::world::World;
 use std::cell::{Cell, RefCell};
@@ -8,6 +9,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+
+/// Turns after which a run that ought to end is stuck.
+const PATIENCE: u64 = 400_000;
 
 /// A small, fast generator; the whole run follows from its seed.
 #[derive(Debug)]
@@ -53,10 +57,13 @@ pub(crate) enum Wait {
 pub(crate) struct Shared {
     pub(crate) world: RefCell<World>,
     pub(crate) random: Random,
+    pub(crate) habits: Habits,
     /// No more chaos: finish what you are at, give everything back, leave.
     pub(crate) calm: Cell<bool>,
+    /// Tell what happens.
+    aloud: bool,
+    pub(crate) turns: Cell<u64>,
     waits: RefCell<Vec<Wait>>,
-    deaths: Cell<u64>,
 }
 
 /// A thread's door to the world. Every access to it is one turn.
@@ -65,8 +72,22 @@ pub(crate) struct Cpu {
     pub(crate) shared: Rc<Shared>,
     pub(crate) process: usize,
     thread: usize,
-    /// The participant slot of the process, once it has joined.
-    pub(crate) slot: Rc<Cell<Option<usize>>>,
+    pub(crate) own: Rc<Own>,
+}
+
+/// What the threads of one process share among themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// The participant slot, once the process has joined.
+    pub(crate) slot: Cell<Option<usize>>,
+    /// Helpers at work.
+    pub(crate) helpers: Cell<usize>,
+    /// Helpers should finish.
+    pub(crate) leaving: Cell<bool>,
+    /// The slot has been given up.
+    pub(crate) left: Cell<bool>,
+    /// How far it has come in its scene.
+    pub(crate) marks: Cell<u32>,
 }
 
 impl Cpu {
@@ -79,6 +100,19 @@ impl Cpu {
     /// Looks at what is no shared memory (locks, the observer's notes) without a turn.
     pub(crate) fn now<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
         f(&mut self.shared.world.borrow_mut())
+    }
+
+    /// Tells the story of a run that is repeated alone.
+    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
+        if self.shared.aloud {
+            println!(
+                "{:>6} process {} slot {:?}: {}",
+                self.shared.turns.get(),
+                self.process,
+                self.own.slot.get(),
+                what()
+            );
+        }
     }
 
     /// Notes a violation of the observer's.
@@ -104,7 +138,7 @@ impl Cpu {
 
     /// Our participant slot.
     pub(crate) fn me(&self) -> usize {
-        self.slot.get().expect("joined")
+        self.own.slot.get().expect("joined")
     }
 }
 
@@ -122,11 +156,12 @@ impl Future for Turn {
     }
 }
 
-type Body = Pin<Box<dyn Future<Output = ()>>>;
+pub(crate) type Body = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Thread {
     process: usize,
     body: Option<Body>,
+    own: Rc<Own>,
     /// Stopped until this turn.
     stopped: u64,
 }
@@ -135,7 +170,6 @@ struct Thread {
 pub(crate) struct Sim {
     pub(crate) shared: Rc<Shared>,
     threads: Vec<Thread>,
-    pub(crate) turns: u64,
     last: usize,
     /// Out of 100 turns so many go to the thread that had the last one.
     stickiness: usize,
@@ -147,34 +181,50 @@ impl Sim {
         let stickiness = [0, 50, 80, 95][random.below(4)];
         let shared = Rc::new(Shared {
             world: RefCell::new(World::new(buffers, rules)),
+            habits: Habits::new(&random),
             random,
             calm: Cell::new(false),
+            aloud: std::env::var_os("MILLRACE_SEED").is_some(),
+            turns: Cell::new(0),
             waits: RefCell::default(),
-            deaths: Cell::new(0),
         });
-        Self { shared, threads: Vec::new(), turns: 0, last: 0, stickiness }
+        Self { shared, threads: Vec::new(), last: 0, stickiness }
     }
 
     /// Starts a process with the given threads.
-    pub(crate) fn spawn(&mut self, threads: impl IntoIterator<Item = fn(Cpu) -> Body>) {
+    pub(crate) fn spawn(&mut self, threads: impl IntoIterator<Item = fn(Cpu) -> Body>) -> usize {
         let process = {
             let mut world = self.shared.world.borrow_mut();
-            world.ghost.processes.push(Process { fate: Fate::Alive, in_hand: Vec::new() });
+            world.ghost.processes.push(Process {
+                fate: Fate::Alive,
+                in_hand: Vec::new(),
+                custody: Vec::new(),
+                attempted: false,
+            });
             world.ghost.processes.len() - 1
         };
-        let slot = Rc::new(Cell::new(None));
+        let own = Rc::<Own>::default();
         for body in threads {
             let thread = self.threads.len();
             self.shared.waits.borrow_mut().push(Wait::Nothing);
-            let cpu = Cpu { shared: Rc::clone(&self.shared), process, thread, slot: Rc::clone(&slot) };
-            self.threads.push(Thread { process, body: Some(body(cpu)), stopped: 0 });
+            let cpu = Cpu { shared: Rc::clone(&self.shared), process, thread, own: Rc::clone(&own) };
+            self.threads.push(Thread { process, body: Some(body(cpu)), own: Rc::clone(&own), stopped: 0 });
         }
+        process
+    }
+
+    /// How far the thread `index` has come in its scene.
+    pub(crate) fn marks(&self, index: usize) -> u32 {
+        self.threads[index].own.marks.get()
+    }
+
+    pub(crate) fn turns(&self) -> u64 {
+        self.shared.turns.get()
     }
 
     /// Processes that have not ended.
     pub(crate) fn alive(&self) -> Vec<usize> {
-        let mut alive: Vec<_> =
-            self.threads.iter().filter(|t| t.body.is_some()).map(|t| t.process).collect();
+        let mut alive: Vec<_> = self.threads.iter().filter(|t| t.body.is_some()).map(|t| t.process).collect();
         alive.dedup();
         alive
     }
@@ -189,13 +239,17 @@ impl Sim {
         for thread in self.threads.iter_mut().filter(|t| t.process == process) {
             thread.body = None;
         }
+        if self.shared.aloud {
+            println!("{:>6} process {process} is killed", self.turns());
+        }
         self.end(process, Fate::Killed);
     }
 
     /// SIGSTOP, and SIGCONT after so many turns.
     pub(crate) fn stop(&mut self, process: usize, turns: u64) {
+        let until = self.turns() + turns;
         for thread in self.threads.iter_mut().filter(|t| t.process == process) {
-            thread.stopped = self.turns + turns;
+            thread.stopped = until;
         }
     }
 
@@ -204,15 +258,21 @@ impl Sim {
         world.kernel.release_all(process);
         world.ghost.processes[process].fate = fate;
         world.ghost.processes[process].in_hand.clear();
-        self.shared.deaths.set(self.shared.deaths.get() + 1);
         let mut waits = self.shared.waits.borrow_mut();
         waits.iter_mut().filter(|w| **w == Wait::Death).for_each(|w| *w = Wait::Nothing);
     }
 
     /// Gives one turn to some thread. `Err`: a violation.
     pub(crate) fn turn(&mut self) -> Result<(), String> {
-        self.turns += 1;
-        let Some(index) = self.pick() else { return Ok(()) };
+        self.shared.turns.set(self.turns() + 1);
+        match self.pick() {
+            Some(index) => self.step(index),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives a turn to thread `index`.
+    pub(crate) fn step(&mut self, index: usize) -> Result<(), String> {
         self.last = index;
         let thread = &mut self.threads[index];
         let Some(body) = &mut thread.body else { return Ok(()) };
@@ -229,6 +289,30 @@ impl Sim {
         }
     }
 
+    /// Gives turns to everybody until `process` (or, if `None`, everybody) has ended.
+    pub(crate) fn settle(&mut self, process: Option<usize>) -> Result<(), String> {
+        let deadline = self.turns() + PATIENCE;
+        while match process {
+            Some(process) => self.alive().contains(&process),
+            None => !self.alive().is_empty(),
+        } {
+            if self.turns() > deadline {
+                return Err(format!("processes {:?} do not come to an end", self.alive()));
+            }
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// At the end of everything no buffer is in use.
+    pub(crate) fn everything_is_back(&self) -> Result<(), String> {
+        let world = self.shared.world.borrow();
+        match world.buffers.iter().position(|b| b.allocated) {
+            Some(id) => Err(format!("buffer {id} is not back: {:?}", world.buffers[id])),
+            None => Ok(()),
+        }
+    }
+
     fn pick(&self) -> Option<usize> {
         let random = &self.shared.random;
         let can_run = |index: usize| self.threads[index].body.is_some();
@@ -237,13 +321,16 @@ impl Sim {
             Wait::Recovery => self.shared.world.borrow().recovering == 0 || random.one_in(16),
             Wait::Death => random.one_in(16),
         };
-        if random.below(100) < self.stickiness && self.last < self.threads.len() && can_run(self.last) && wants_to(self.last)
-            && self.threads[self.last].stopped <= self.turns
+        if random.below(100) < self.stickiness
+            && self.last < self.threads.len()
+            && can_run(self.last)
+            && wants_to(self.last)
+            && self.threads[self.last].stopped <= self.turns()
         {
             return Some(self.last);
         }
         let runnable: Vec<_> = (0..self.threads.len())
-            .filter(|i| can_run(*i) && self.threads[*i].stopped <= self.turns)
+            .filter(|i| can_run(*i) && self.threads[*i].stopped <= self.turns())
             .collect();
         if runnable.is_empty() {
             return None;

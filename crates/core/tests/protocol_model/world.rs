@@ -287,7 +287,7 @@ impl World {
                     LeaseWord::Leased { owner, id } => {
                         !self.participants[owner].active
                             || (self.rules.has(crate::rules::Rule::HoldWhileLeased)
-                                && self.ledger[owner][id].received == 0)
+                                && self.ledger[owner][id].own == 0)
                     }
                     LeaseWord::Reserved(_) => true,
                     LeaseWord::Free => false,
