@@ -3,7 +3,7 @@
 use super::SegmentHeader;
 use crate::limits::{INDEX_BITS, MAX_BUFFERS_PER_SEGMENT, MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::sync::{AtomicU32, AtomicU64};
-use core::mem::{offset_of, size_of};
+use core::mem::size_of;
 
 /// An ordinary buffer.
 pub(crate) const KIND_DATA: u32 = 0;
@@ -13,6 +13,7 @@ pub(crate) const KIND_RING: u32 = 1;
 /// First page of a pool segment. Geometry is written before the segment is ready and never again; an attacher
 /// recomputes it from `count` and `buffer_bytes` and believes nothing else.
 #[repr(C)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct PoolHeader {
     pub(crate) header: SegmentHeader,
     pub(crate) buffer_bytes: AtomicU64,
@@ -29,6 +30,7 @@ pub(crate) struct PoolHeader {
 /// `refs` = sum of all ledger counts + slots of queues that carry the buffer (+ 1 while the directory names it as a ring). It is
 /// only a cache of that sum, rebuilt by recovery. The other fields belong to whoever holds the buffer alone.
 #[repr(C, align(64))]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct BufferHeader {
     pub(crate) refs: AtomicU32,
     /// Raised by each allocation.
@@ -103,6 +105,7 @@ pub(crate) const fn split_id(id: u32) -> (usize, usize) {
 
 #[cfg(not(loom))]
 const _: () = {
+    use core::mem::offset_of;
     assert!(size_of::<BufferHeader>() == 64);
     assert!(offset_of!(BufferHeader, length) == 8);
     assert!(offset_of!(BufferHeader, timestamp) == 16);

@@ -35,6 +35,7 @@ pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"MILLRACE");
 
 /// The first cache line of every segment.
 #[repr(C, align(64))]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct SegmentHeader {
     /// [`MAGIC`]. Written by the creator before `ready`.
     pub(crate) magic: AtomicU64,

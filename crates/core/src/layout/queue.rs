@@ -19,7 +19,7 @@
 
 use super::{Text, WaiterMask};
 use crate::sync::{AtomicU32, AtomicU64};
-use core::mem::{offset_of, size_of};
+use core::mem::size_of;
 use crossbeam::utils::CachePadded;
 
 pub(crate) const SLOT_OWNER_SHIFT: u32 = 20;
@@ -167,6 +167,7 @@ impl LeaseWord {
 /// One delivery that has not been acknowledged. `position` and `deliveries` are written by whoever has the entry RESERVED or
 /// LEASED, before the word says so to others.
 #[repr(C)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct LeaseEntry {
     pub(crate) word: AtomicU64,
     /// Where the message was in the queue: redelivery is in this order.
@@ -231,6 +232,7 @@ pub(crate) const fn leases_offset(capacity: usize) -> usize {
 
 #[cfg(not(loom))]
 const _: () = {
+    use core::mem::offset_of;
     assert!(size_of::<RingHeader>() == 1024);
     assert!(size_of::<LeaseEntry>() == 24);
     assert!(offset_of!(RingHeader, head) == 128);

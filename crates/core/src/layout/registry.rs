@@ -3,7 +3,7 @@
 use super::{SegmentHeader, Text};
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_QUEUES, MAX_REPORTS, MAX_SEGMENTS};
 use crate::sync::{AtomicU32, AtomicU64};
-use core::mem::{offset_of, size_of};
+use core::mem::size_of;
 use crossbeam::utils::CachePadded;
 
 /// Nobody's slot.
@@ -151,6 +151,7 @@ pub(crate) const REGISTRY_BYTES: usize = size_of::<Registry>().next_multiple_of(
 
 #[cfg(not(loom))]
 const _: () = {
+    use core::mem::offset_of;
     assert!(size_of::<WaiterMask>() == 128);
     assert!(size_of::<SegmentEntry>() == 24);
     assert!(size_of::<ReportRecord>() == 112);

@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn round_trip_cut_and_compare() {
-        let text = Text([const { AtomicU64::new(0) }; 2]);
+        let text = Text([AtomicU64::new(0), AtomicU64::new(0)]);
         text.set("frames");
         assert_eq!(text.get(), "frames");
         assert!(text.is("frames") && !text.is("frame") && !text.is("frames2"));

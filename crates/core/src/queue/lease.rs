@@ -4,6 +4,9 @@
 //! recorded. Messages given back, by a nack or by the death of the receiver, wait as PENDING in their entry and go out before
 //! anything in the ring, lowest position first.
 
+#[cfg(all(test, loom))]
+mod model;
+
 use crate::layout::{LeaseEntry, LeaseState, LeaseWord, RingHeader};
 use crate::sync::{AtomicU32, Ordering};
 

@@ -7,6 +7,9 @@
 //!
 //! No loop is unbounded: a ring that another process has corrupted answers full or empty.
 
+#[cfg(all(test, loom))]
+pub(super) mod model;
+
 use crate::layout::{RingHeader, Slot, SlotState};
 use crate::limits::RING_TRIES_MAX;
 use crate::sync::{AtomicU64, Ordering};

@@ -13,7 +13,7 @@ use crate::wait::{futex_wait, open_fifo};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bitmap words between the places where two neighbours start to allocate: two cache lines.
 const WORDS_APART: u32 = 16;
@@ -85,7 +85,7 @@ impl Participant {
             slot,
             left: AtomicBool::new(false),
             rows: AtomicU64::new(0),
-            segments: [const { AtomicU32::new(0) }; usize::BITS as usize],
+            segments: core::array::from_fn(|_| AtomicU32::new(0)),
             cursors,
             bell,
             sentinel,
@@ -119,7 +119,11 @@ impl Participant {
     /// Ends every operation of this participant but the ones that [`Participant::enter`] starts; waits for those under way.
     pub(crate) fn retire(&self) {
         self.left.store(true, Ordering::SeqCst);
-        while self.shared().lanes.iter().any(|lane| lane.load(Ordering::SeqCst) != 0) {
+        // Bounded: another process may have damaged the lanes, and no operation of ours takes as long.
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.shared().lanes.iter().any(|lane| lane.load(Ordering::SeqCst) != 0)
+            && Instant::now() < deadline
+        {
             std::thread::yield_now();
         }
     }

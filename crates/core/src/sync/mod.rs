@@ -3,7 +3,12 @@
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+mod checked;
+#[cfg(loom)]
+pub(crate) use checked::{AtomicU32, AtomicU64, Ordering, fence};
+
+#[cfg(all(test, loom))]
+pub(crate) mod model;
 
 /// The store-load barrier of a Dekker pair: "I publish, then look at your flag" against "I raise my flag, then
 /// look at what is published". Both sides call it between their store and their load, so at least one sees the

@@ -19,8 +19,8 @@
 //! (timeout, abort) passes the ring on; if it dies, recovery rings everybody.
 
 mod doorbell;
-#[cfg_attr(target_os = "linux", path = "linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "generic.rs")]
+#[cfg_attr(all(target_os = "linux", not(loom)), path = "linux.rs")]
+#[cfg_attr(any(not(target_os = "linux"), loom), path = "generic.rs")]
 mod imp;
 mod mask;
 

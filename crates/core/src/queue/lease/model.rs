@@ -1,0 +1,233 @@
+//! Models of the leases: see [`crate::sync::model`].
+
+use super::*;
+use crate::layout::{RING_DESTROYED, Slot};
+use crate::queue::ring::model::{Heap, joined};
+use crate::sync::model::{Arc, check, spawn};
+use crate::sync::{dekker_fence, fence};
+
+/// An at-least-once queue on the heap.
+struct Queue {
+    heap: Arc<Heap>,
+    pending: AtomicU32,
+    entries: Vec<LeaseEntry>,
+}
+
+/// A lease as its holder knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lease {
+    entry: usize,
+    id: u32,
+    deliveries: u32,
+}
+
+impl Queue {
+    fn new(capacity: usize) -> Arc<Self> {
+        let entries = std::iter::repeat_with(LeaseEntry::default).take(capacity).collect();
+        Arc::new(Self { heap: Heap::new(capacity), pending: AtomicU32::new(0), entries })
+    }
+
+    fn leases(&self) -> Leases<'_> {
+        Leases { pending: &self.pending, entries: &self.entries }
+    }
+
+    /// As in `queue/receive.rs`.
+    fn receive(&self, me: u32) -> Option<Lease> {
+        let (ring, leases) = (self.heap.ring(), self.leases());
+        if let Some(Retaken { entry, id, deliveries }) = leases.retake(me, |_| true) {
+            return Some(Lease { entry, id, deliveries });
+        }
+        let entry = leases.reserve(me as usize, me)?;
+        let mut head = ring.head();
+        let Some(taken) = ring.pop(&mut head, me, |_| true) else {
+            leases.abandon(entry);
+            return None;
+        };
+        leases.grant(entry, me, taken.id(), taken.position);
+        ring.recycle(taken);
+        ring.help_head(head);
+        Some(Lease { entry, id: taken.id(), deliveries: 1 })
+    }
+
+    /// What a holder does with a message: nobody else touches it meanwhile.
+    fn hold(&self, lease: Lease) {
+        let payload = &self.heap.payloads[lease.id as usize];
+        payload.write(payload.read() + 1);
+    }
+
+    /// As in `queue/settle.rs`.
+    fn nack(&self, lease: Lease, me: u32) {
+        assert!(self.leases().give_back(lease.entry, me, lease.id), "the lease is its holder's");
+    }
+}
+
+#[test]
+fn a_message_has_one_holder_until_it_is_acknowledged() {
+    check(|| {
+        let queue = Queue::new(1);
+        queue.heap.put(0, true);
+        let other = Arc::clone(&queue);
+        let other = spawn(move || {
+            let lease = other.receive(1)?;
+            other.hold(lease);
+            other.nack(lease, 1);
+            Some(lease.deliveries)
+        });
+        let mine = queue.receive(2);
+        if let Some(lease) = mine {
+            queue.hold(lease);
+            assert!(queue.leases().ack(lease.entry, 2, lease.id), "the lease is its holder's");
+        }
+        let theirs = joined(other);
+        let deliveries = theirs.into_iter().chain(mine.map(|lease| lease.deliveries));
+        assert_eq!(deliveries.max(), Some(u32::from(theirs.is_some()) + u32::from(mine.is_some())));
+        let left = queue.leases().count(LeaseState::Pending);
+        assert_eq!(left, usize::from(mine.is_none()), "it waits until somebody acknowledges it");
+        assert_eq!(queue.pending.load(Ordering::Relaxed) as usize, left, "the hint is right in the end");
+        assert_eq!(queue.receive(3).is_some(), mine.is_none());
+    });
+}
+
+/// How two receivers get at a message that waits.
+fn waiting(retake: fn(&Leases<'_>, u32) -> Option<usize>) {
+    check(move || {
+        let queue = Queue::new(1);
+        queue.heap.put(0, true);
+        let lease = queue.receive(3).expect("one was sent");
+        queue.nack(lease, 3);
+        let other = Arc::clone(&queue);
+        let other = spawn(move || retake(&other.leases(), 1).map(|_| other.hold(lease)));
+        let mine = retake(&queue.leases(), 2).map(|_| queue.hold(lease));
+        assert!(joined(other).is_some() != mine.is_some(), "one of the two has it");
+    });
+}
+
+#[test]
+fn what_waits_goes_to_one_receiver() {
+    waiting(|leases, me| leases.retake(me, |_| true).map(|retaken| retaken.entry));
+}
+
+#[test]
+#[should_panic]
+fn without_a_cas_at_delivering_again() {
+    waiting(|leases, me| {
+        let word = leases.word(0);
+        (word.state() == LeaseState::Pending).then(|| {
+            leases.entries[0].word.store(LeaseWord::leased(me, word.id()).0, Ordering::Release);
+            0
+        })
+    });
+}
+
+/// A receiver takes the message and gives it back, while another one of the closed queue looks whether it has ended.
+fn ending(receive: fn(&Queue) -> Option<Lease>, more_may_come: fn(&Leases<'_>) -> bool) {
+    check(move || {
+        let queue = Queue::new(2);
+        queue.heap.put(0, true);
+        let other = Arc::clone(&queue);
+        let other = spawn(move || receive(&other).map(|lease| other.nack(lease, 1)));
+        let mine = queue.receive(2);
+        let ended = mine.is_none() && queue.heap.ring().front().is_none() && !more_may_come(&queue.leases());
+        joined(other);
+        assert!(!ended, "a message comes back that nobody comes for");
+    });
+}
+
+#[test]
+fn a_queue_has_not_ended_while_others_hold_a_message() {
+    ending(|queue| queue.receive(1), |leases| leases.more_may_come(2));
+}
+
+#[test]
+#[should_panic = "nobody comes for"]
+fn without_counting_what_waits() {
+    let held = |leases: &Leases<'_>| {
+        (0..leases.entries.len())
+            .any(|at| matches!(leases.word(at).state(), LeaseState::Leased | LeaseState::Reserved))
+    };
+    ending(|queue| queue.receive(1), held);
+}
+
+/// Takes the message in some other order of steps.
+fn receive_otherwise(queue: &Queue, reserves_first: bool, recycle: Ordering) -> Option<Lease> {
+    let (ring, leases) = (queue.heap.ring(), queue.leases());
+    let early = if reserves_first { Some(leases.reserve(1, 1)?) } else { None };
+    let taken = ring.pop(&mut ring.head(), 1, |_| true);
+    let Some(taken) = taken else {
+        early.map(|entry| leases.abandon(entry));
+        return None;
+    };
+    let recycled = Slot::ready(0, taken.id()).recycled();
+    if !reserves_first {
+        ring.recycle(taken);
+    }
+    let entry = early.or_else(|| leases.reserve(1, 1))?;
+    leases.grant(entry, 1, taken.id(), taken.position);
+    if reserves_first {
+        queue.heap.slots()[0].store(recycled.0, recycle);
+    }
+    Some(Lease { entry, id: taken.id(), deliveries: 1 })
+}
+
+#[test]
+fn the_steps_by_hand_are_the_real_ones() {
+    ending(|queue| receive_otherwise(queue, true, Ordering::Release), |leases| leases.more_may_come(2));
+}
+
+#[test]
+#[should_panic = "nobody comes for"]
+fn without_a_reservation_before_taking() {
+    ending(|queue| receive_otherwise(queue, false, Ordering::Release), |leases| leases.more_may_come(2));
+}
+
+#[test]
+#[should_panic = "nobody comes for"]
+fn without_release_at_recycling() {
+    ending(|queue| receive_otherwise(queue, true, Ordering::Relaxed), |leases| leases.more_may_come(2));
+}
+
+/// A holder gives back while another process destroys the queue: as in `queue/settle.rs` and `queue/lifecycle.rs`.
+fn destroying(looks_again: bool, destroyers_barrier: fn()) {
+    check(move || {
+        let queue = Queue::new(1);
+        queue.heap.put(0, true);
+        let lease = queue.receive(1).expect("one was sent");
+        let destroyer = Arc::clone(&queue);
+        let destroyer = spawn(move || {
+            destroyer.heap.state.swap(RING_DESTROYED, Ordering::SeqCst);
+            destroyers_barrier();
+            while destroyer.leases().drop_pending().is_some() {}
+        });
+        if queue.heap.state.load(Ordering::Acquire) != RING_DESTROYED {
+            queue.nack(lease, 1);
+            dekker_fence();
+            if looks_again && queue.heap.state.load(Ordering::Acquire) == RING_DESTROYED {
+                while queue.leases().drop_pending().is_some() {}
+            }
+        }
+        joined(destroyer);
+        assert_eq!(
+            queue.leases().count(LeaseState::Pending),
+            0,
+            "a message waits in a queue that is no more"
+        );
+    });
+}
+
+#[test]
+fn nothing_waits_in_a_destroyed_queue() {
+    // The pin that a destroyer takes in between is a barrier, too: see `registry/model.rs`.
+    destroying(true, || fence(Ordering::SeqCst));
+}
+
+#[test]
+#[should_panic = "a queue that is no more"]
+fn without_a_second_look_of_the_giver() {
+    destroying(false, || fence(Ordering::SeqCst));
+}
+
+#[test]
+#[should_panic = "a queue that is no more"]
+fn without_the_destroyers_barrier() {
+    destroying(true, || {});
+}
