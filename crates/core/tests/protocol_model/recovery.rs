@@ -1,0 +1,310 @@
+//! Repairing a death: see `recovery/mod.rs` and `recovery/recount.rs`.
+
+use crate::ring::End;
+use crate::rules::Rule;
+use crate::sim::Cpu;
+use crate::world::{ENTRIES, Held, LeaseWord, Payload, Phase, RingState, SLOTS, Slot, SlotState};
+
+/// Looks for dead participants and recovers them.
+pub(crate) async fn sweep(cpu: &Cpu) {
+    let locks = cpu.rules().has(Rule::OneRecoverer);
+    if locks && !cpu.try_lock(|k| &mut k.recovery).await {
+        return;
+    }
+    let mut dead = Vec::new();
+    for slot in 0..SLOTS {
+        if cpu.step(|w| w.participants[slot].active).await && find_dead(cpu, slot).await {
+            dead.push(slot);
+        }
+    }
+    if !dead.is_empty() {
+        let token = cpu.process as u64 + 1;
+        cpu.step(|w| w.recovering = token).await;
+        if !cpu.rules().has(Rule::QuiesceFirst) || quiesce(cpu, &mut dead).await {
+            recover(cpu, &dead).await;
+        }
+    }
+    // With nobody dead a raised word was left by a recoverer that died after it had freed the slots of its dead.
+    cpu.step(|w| w.recovering = 0).await;
+    for slot in dead {
+        cpu.unlock(|k| &mut k.life[slot]).await;
+    }
+    if locks {
+        cpu.unlock(|k| &mut k.recovery).await;
+    }
+}
+
+/// Takes the life lock of `slot` if its tenant is dead.
+async fn find_dead(cpu: &Cpu, slot: usize) -> bool {
+    let epoch = cpu.step(|w| w.participants[slot].epoch).await;
+    if !cpu.try_lock(|k| &mut k.life[slot]).await {
+        return false;
+    }
+    let same = cpu.step(|w| w.participants[slot].active).await
+        && cpu.step(|w| w.participants[slot].epoch).await == epoch;
+    if !same {
+        cpu.unlock(|k| &mut k.life[slot]).await;
+    }
+    same
+}
+
+/// Waits until all the living are outside; who dies inside meanwhile joins the dead. `false`: somebody stays inside.
+async fn quiesce(cpu: &Cpu, dead: &mut Vec<usize>) -> bool {
+    let patience = 1 + cpu.random().below(60);
+    let mut settled = [false; SLOTS];
+    for _ in 0..patience {
+        let mut inside = None;
+        for (slot, settled) in settled.iter_mut().enumerate() {
+            if *settled || dead.contains(&slot) || !cpu.step(|w| w.participants[slot].active).await {
+                continue;
+            }
+            *settled = cpu.step(|w| w.participants[slot].lanes).await == 0;
+            if !*settled {
+                inside = Some(slot);
+            }
+        }
+        let Some(slot) = inside else { return true };
+        if find_dead(cpu, slot).await {
+            dead.push(slot);
+        }
+    }
+    false
+}
+
+async fn recover(cpu: &Cpu, dead: &[usize]) {
+    cpu.say(|| format!("recovers slots {dead:?}"));
+    if !cpu.rules().has(Rule::VacateLast) {
+        vacate(cpu, dead).await;
+    }
+    // How many messages are lost with the dead. `refs` tells that an entry is one too many, not whose: a guess where several die at once
+    // or a buffer is shared. And a recoverer that dies at counting takes a part of the count along.
+    let expected = cpu.now(|w| {
+        let mut attempted = false;
+        for slot in dead {
+            let process = w.ghost.tenants[*slot];
+            attempted |= std::mem::replace(&mut w.ghost.processes[process].attempted, true);
+        }
+        let &[slot] = dead else { return None };
+        let is_shared = w.ghost.shared.iter().any(|id| w.ledger[slot][*id].total() > 0);
+        (!attempted && !is_shared).then(|| w.ghost.custody(w.ghost.tenants[slot]))
+    });
+    let holders = vec![0; cpu.now(|w| w.buffers.len())];
+    let mut recount = Recount { cpu, dead, holders, lost: 0 };
+    recount.ledgers().await;
+    recount.directory().await;
+    recount.rings().await;
+    recount.forget_dead().await;
+    recount.free_unheld().await;
+    let lost = recount.lost;
+    if cpu.rules().has(Rule::VacateLast) {
+        vacate(cpu, dead).await;
+    }
+    cpu.now(|w| {
+        // The queue may have been destroyed meanwhile: then nobody misses the message any more.
+        if expected.is_some_and(|expected| expected != lost)
+            && w.ghost.custody(w.ghost.tenants[dead[0]]) != lost
+        {
+            w.fail(|| format!("{expected:?} messages are lost with {dead:?}, {lost} are reported"));
+        }
+        w.ghost.totals.recoveries += 1;
+        w.fsck();
+    });
+    cpu.say(|| "has recovered".to_owned());
+}
+
+async fn vacate(cpu: &Cpu, dead: &[usize]) {
+    for slot in dead {
+        cpu.step(|w| w.participants[*slot].lanes = 0).await;
+        cpu.step(|w| w.participants[*slot].active = false).await;
+    }
+}
+
+struct Recount<'a> {
+    cpu: &'a Cpu,
+    dead: &'a [usize],
+    holders: Vec<i32>,
+    lost: i32,
+}
+
+impl Recount<'_> {
+    fn is_dead(&self, slot: usize) -> bool {
+        self.dead.contains(&slot)
+    }
+
+    /// Counts what the living hold.
+    async fn ledgers(&mut self) {
+        for slot in (0..SLOTS).filter(|slot| !self.dead.contains(slot)) {
+            let row = self.cpu.step(|w| {
+                let counts = w.participants[slot].active
+                    && (w.rules.has(Rule::DyingStillHolds) || w.kernel.life[slot].is_some());
+                counts.then(|| w.ledger[slot].clone())
+            });
+            for (count, held) in self.holders.iter_mut().zip(row.await.unwrap_or_default()) {
+                *count += held.total();
+            }
+        }
+    }
+
+    /// Counts the directory's references; removes entries of dead creators and of queues destroyed half-way.
+    async fn directory(&mut self) {
+        for index in 0..ENTRIES {
+            let entry = self.cpu.step(|w| w.directory[index]).await;
+            if entry.state.1 == Phase::Claimed && self.is_dead(entry.owner) {
+                self.cpu.step(|w| w.directory[index].state = (entry.state.0 + 1, Phase::Free)).await;
+            }
+            if entry.state.1 != Phase::Live {
+                continue;
+            }
+            let state = self.cpu.step(|w| w.ring(entry.ring).map(|r| r.state)).await;
+            if state.is_some_and(|state| state != RingState::Destroyed) {
+                self.holders[entry.ring] += i32::from(self.cpu.rules().has(Rule::DirectoryHolds));
+            } else {
+                self.cpu.step(|w| w.directory[index].state = (entry.state.0 + 1, Phase::Free)).await;
+            }
+        }
+    }
+
+    /// Counts the messages in rings; finishes what dead takers began.
+    async fn rings(&mut self) {
+        for buffer in 0..self.holders.len() {
+            if self.holders[buffer] == 0 {
+                continue;
+            }
+            let found = self.cpu.step(|w| {
+                let b = &w.buffers[buffer];
+                match &b.payload {
+                    Payload::Ring(r) if b.allocated && b.is_ring => Some((r.uid, r.options, r.state)),
+                    _ => None,
+                }
+            });
+            if let Some((uid, options, state)) = found.await {
+                let end = End { name: 0, buffer, uid, options, listed: (0, 0) };
+                self.ring(&end, state == RingState::Destroyed).await;
+            }
+        }
+    }
+
+    async fn ring(&mut self, end: &End, destroyed: bool) {
+        self.leases(end, destroyed).await;
+        for index in 0..end.options.capacity {
+            let slot = self.cpu.ring(end, |r, _| r.slots[index]).await;
+            let free = Slot { lap: slot.lap + 1, state: SlotState::Free };
+            match slot.state {
+                SlotState::Ready(id) if !destroyed => self.holders[id] += 1,
+                SlotState::Ready(_) => self.cpu.ring(end, |r, _| r.slots[index] = free).await,
+                SlotState::Taken { owner, id } if self.is_dead(owner) => {
+                    let position = slot.lap * end.options.capacity as u64 + index as u64;
+                    let at_least_once = end.options.at_least_once && !destroyed;
+                    if at_least_once && self.put_back(end, position, id).await {
+                        continue;
+                    }
+                    if !end.options.at_least_once && !destroyed {
+                        let noted = self.cpu.step(|w| w.ledger[owner][id].received > 0).await;
+                        self.lost += i32::from(!noted);
+                    }
+                    if self.cpu.rules().has(Rule::RollForward) {
+                        self.cpu.ring(end, |r, _| r.slots[index] = free).await;
+                    }
+                }
+                SlotState::Taken { id, .. } => self.holders[id] += 1,
+                SlotState::Free => {}
+            }
+        }
+        let pending = |lease: &&crate::world::Lease| matches!(lease.word, LeaseWord::Pending(_));
+        self.cpu.ring(end, |r, _| r.pending = r.leases.iter().filter(pending).count() as i32).await;
+    }
+
+    /// Leases of the dead wait for somebody else; what waits is held by the queue.
+    async fn leases(&mut self, end: &End, destroyed: bool) {
+        for entry in 0..self.cpu.ring(end, |r, _| r.leases.len()).await {
+            let lease = self.cpu.ring(end, |r, _| r.leases[entry]).await;
+            let mut now = match lease.word {
+                LeaseWord::Leased { owner, id } if self.is_dead(owner) => LeaseWord::Pending(id),
+                LeaseWord::Reserved(owner) if self.is_dead(owner) => LeaseWord::Free,
+                other => other,
+            };
+            if let LeaseWord::Pending(id) = now {
+                if destroyed {
+                    now = LeaseWord::Free;
+                } else {
+                    self.holders[id] += 1;
+                }
+            }
+            if now != lease.word {
+                self.cpu.ring(end, |r, _| r.leases[entry].word = now).await;
+            }
+        }
+    }
+
+    /// Sees to it that the message of a dead taker is delivered. `true`: its slot is in use again.
+    async fn put_back(&mut self, end: &End, position: u64, id: usize) -> bool {
+        let rules = self.cpu.rules();
+        let leases = self.cpu.ring(end, |r, _| r.leases.clone()).await;
+        let is_leased =
+            leases.iter().any(|lease| lease.word == LeaseWord::Pending(id) && lease.position == position);
+        if is_leased && rules.has(Rule::LeaseOutranksSlot) {
+            return false;
+        }
+        if rules.has(Rule::RollBackLeased) {
+            // The hint first: a message behind it would never be found.
+            self.cpu.ring(end, |r, _| r.head = r.head.min(position)).await;
+            self.cpu
+                .ring(end, |r, ghost| {
+                    r.slot(position).state = SlotState::Ready(id);
+                    ghost.put_back(end.uid, position);
+                })
+                .await;
+            self.holders[id] += 1;
+            self.cpu.say(|| format!("put {position} of ring {} back", end.uid));
+            return true;
+        }
+        let free = leases.iter().position(|lease| lease.word == LeaseWord::Free);
+        if let Some(entry) = free {
+            self.cpu.ring(end, |r, _| r.leases[entry].position = position).await;
+            self.cpu.ring(end, |r, _| r.leases[entry].deliveries = 0).await;
+            self.cpu
+                .ring(end, |r, ghost| {
+                    r.leases[entry].word = LeaseWord::Pending(id);
+                    ghost.queues[end.uid].publications[position as usize].withdrawn_by = None;
+                })
+                .await;
+            self.holders[id] += 1;
+        }
+        false
+    }
+
+    /// Frees what nobody holds and sets every other count right.
+    async fn free_unheld(&mut self) {
+        for id in 0..self.holders.len() {
+            let count = self.holders[id];
+            let allocated = self.cpu.step(|w| w.buffers[id].allocated).await;
+            if allocated {
+                self.cpu.step(|w| w.buffers[id].refs = count).await;
+                if count == 0 {
+                    self.cpu.step(|w| w.free(id)).await;
+                }
+            }
+        }
+    }
+
+    /// Clears the ledgers of the dead and counts what they had received as lost.
+    async fn forget_dead(&mut self) {
+        for slot in self.dead {
+            for id in 0..self.holders.len() {
+                let rows = self.cpu.step(|w| {
+                    let held = w.ledger[*slot][id];
+                    let all: i32 = self.dead.iter().map(|dead| w.ledger[*dead][id].total()).sum();
+                    (held, all - w.buffers[id].refs)
+                });
+                let (held, too_many) = rows.await;
+                if held == Held::default() {
+                    continue;
+                }
+                // Who died between publishing a message and striking it out has handed it on: an entry too many.
+                let too_many = too_many + self.holders[id];
+                self.lost += held.received - too_many.clamp(0, held.received);
+                self.cpu.step(|w| w.ledger[*slot][id] = Held::default()).await;
+            }
+        }
+    }
+}
