@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { type OpenOptions, type QueueOptions, type PortQueue, ShmManager } from '../../index.js'
 
@@ -68,7 +68,7 @@ export function traceOf(shm: ShmManager): Trace {
 
 /** What is left of a domain: paths of its directory, its lock, its shared memory objects. */
 export function leftovers({ directory, objects }: Trace): string[] {
-  const files = [directory, `${directory}.lock`].filter((path) => existsSync(path))
+  const files = [directory, join(dirname(directory), `.${basename(directory)}.lock`)].filter((path) => existsSync(path))
   const shared = existsSync(SHM) ? readdirSync(SHM).filter((name) => name.startsWith(objects)) : []
   return [...files, ...shared.map((name) => join(SHM, name))]
 }

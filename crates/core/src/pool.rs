@@ -4,6 +4,9 @@
 //! carry it, and the directory for rings). `refs` caches held + queued. Each operation changes them in the order that can
 //! only over-count, so whatever a death leaves behind is repaired by recounting (see [`crate::recovery`]).
 
+#[cfg(all(test, loom))]
+pub(crate) mod model;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{BufferHeader, KIND_DATA, PoolGeometry, PoolHeader, buffer_id};
 use crate::segment::{Segment, View, page_bytes};

@@ -293,10 +293,19 @@ impl SharedBufferAllocator {
         if count == 0 || index >= MAX_SEGMENTS {
             return Ok(None);
         }
-        let Some(geometry) = PoolGeometry::new(class, count, page_bytes()) else { return Ok(None) };
+        let Some(mut geometry) = PoolGeometry::new(class, count, page_bytes()) else { return Ok(None) };
         if let Some((free, total)) = shm_free_bytes() {
-            let need = (class * count + geometry.ledger) as u64;
-            if need + total * SHM_RESERVE_PERCENT / 100 > free {
+            let need = |geometry: &PoolGeometry| (class * geometry.count + geometry.ledger) as u64;
+            let fits = |geometry: &PoolGeometry| need(geometry) + total * SHM_RESERVE_PERCENT / 100 <= free;
+            // Where memory is short, a smaller segment is better than none.
+            while !fits(&geometry) && geometry.count > 1 {
+                let Some(half) = PoolGeometry::new(class, geometry.count / 2, page_bytes()) else {
+                    return Ok(None);
+                };
+                geometry = half;
+            }
+            if !fits(&geometry) {
+                let (need, count) = (need(&geometry), geometry.count);
                 return Err(Error::new(
                     ErrorKind::NoSpace,
                     format!(

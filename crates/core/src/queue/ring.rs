@@ -57,7 +57,9 @@ impl<'a> Ring<'a> {
 
     /// Where to start popping.
     pub(crate) fn head(&self) -> u64 {
-        self.head.load(Ordering::Relaxed)
+        // SYNC Q5 (acquire), pairs with `help_head` (release): whoever passes over slots because of the hint has seen what their
+        // takers did before, their leases above all; else an empty ring would not tell that the queue has ended.
+        self.head.load(Ordering::Acquire)
     }
 
     /// Publishes `id` at the first free position from `*position` on and leaves the next one there; `None`: full.
@@ -188,7 +190,8 @@ impl<'a> Ring<'a> {
 
     /// Moves the head hint up to `position`.
     pub(crate) fn help_head(&self, position: u64) {
-        self.head.fetch_max(position, Ordering::Relaxed);
+        // SYNC Q5 (release).
+        self.head.fetch_max(position, Ordering::Release);
     }
 
     /// Head and tail as the slots show them: messages ever taken and ever published. Exact while nobody moves.

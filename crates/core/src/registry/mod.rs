@@ -2,6 +2,8 @@
 
 mod directory;
 mod domain;
+#[cfg(all(test, loom))]
+mod model;
 mod participant;
 
 pub(crate) use directory::Listed;

@@ -1,6 +1,9 @@
 //! One mapped shared memory object, and the only pointer arithmetic over it: every reference into shared memory that this
 //! crate holds was range-checked and aligned here.
 
+#[cfg(all(test, loom))]
+mod model;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LAYOUT_HASH, MAGIC, SegmentHeader};
 use crate::sync::Ordering;

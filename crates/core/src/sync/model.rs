@@ -21,6 +21,11 @@ pub(crate) fn check(f: impl Fn() + Send + Sync + 'static) {
     });
 }
 
+/// What the thread came to.
+pub(crate) fn joined<T>(thread: loom::thread::JoinHandle<T>) -> T {
+    thread.join().expect("it does not panic")
+}
+
 /// Memory without any ordering of its own, like a payload: two accesses that race are a failure.
 #[derive(Default)]
 pub(crate) struct Plain(UnsafeCell<u32>);

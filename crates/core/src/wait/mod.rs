@@ -23,6 +23,8 @@ mod doorbell;
 #[cfg_attr(any(not(target_os = "linux"), loom), path = "generic.rs")]
 mod imp;
 mod mask;
+#[cfg(all(test, loom))]
+mod model;
 
 use std::time::{Duration, Instant};
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::layout::{RING_DESTROYED, Slot};
-use crate::queue::ring::model::{Heap, joined};
-use crate::sync::model::{Arc, check, spawn};
+use crate::queue::ring::model::Heap;
+use crate::sync::model::{Arc, check, joined, spawn};
 use crate::sync::{dekker_fence, fence};
 
 /// An at-least-once queue on the heap.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::layout::{RING_CLOSED, RING_OPEN};
-use crate::sync::model::{Arc, Plain, check, spawn};
+use crate::sync::model::{Arc, Plain, check, joined, spawn};
 use crate::sync::{AtomicU32, dekker_fence, fence};
 
 /// A queue on the heap: its ring, its state, and the payloads of the buffers that travel through it.
@@ -65,10 +65,6 @@ impl Heap {
     fn drain(&self) -> Vec<u32> {
         std::iter::from_fn(|| self.get(true)).collect()
     }
-}
-
-pub(in crate::queue) fn joined<T: 'static>(thread: loom::thread::JoinHandle<T>) -> T {
-    thread.join().expect("it does not panic")
 }
 
 #[test]
