@@ -231,7 +231,8 @@ impl Pool {
             word.store(0, Ordering::Relaxed);
         }
         header.kind.store(KIND_DATA, Ordering::Relaxed);
-        header.refs.store(1, Ordering::Relaxed);
+        // SYNC REFS (release), pairs with `try_ref` (acquire): who takes a reference in this life sees what ended the last one.
+        header.refs.store(1, Ordering::Release);
         self.own_row(slot)[index].fetch_add(Held::one(false), Ordering::Relaxed);
     }
 

@@ -106,37 +106,37 @@ fn repairs_are_seen() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_the_pins_fence() {
     stop_the_world(Missing::PinsFence);
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_the_recoverers_fence() {
     stop_the_world(Missing::RecoverersFence);
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_a_look_at_recovering() {
     stop_the_world(Missing::LookAtRecovering);
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_raising_the_lane_first() {
     stop_the_world(Missing::LaneBeforeLook);
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_release_at_leaving() {
     stop_the_world(Missing::ReleaseAtLeaving);
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_a_look_at_the_lanes() {
     stop_the_world(Missing::LookAtLanes);
 }

@@ -108,7 +108,7 @@ fn what_waits_goes_to_one_receiver() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_a_cas_at_delivering_again() {
     waiting(|leases, me| {
         let word = leases.word(0);
@@ -148,42 +148,63 @@ fn without_counting_what_waits() {
     ending(|queue| queue.receive(1), held);
 }
 
-/// Takes the message in some other order of steps.
-fn receive_otherwise(queue: &Queue, reserves_first: bool, recycle: Ordering) -> Option<Lease> {
+/// What a receiver may leave out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Nothing,
+    Reservation,
+    ReleaseAtRecycling,
+    ReleaseOfTheHint,
+}
+
+/// `receive`, step by step.
+fn receive_without(missing: Missing, queue: &Queue) -> Option<Lease> {
     let (ring, leases) = (queue.heap.ring(), queue.leases());
-    let early = if reserves_first { Some(leases.reserve(1, 1)?) } else { None };
-    let taken = ring.pop(&mut ring.head(), 1, |_| true);
-    let Some(taken) = taken else {
-        early.map(|entry| leases.abandon(entry));
+    let reserve = || leases.reserve(1, 1);
+    let early = if missing == Missing::Reservation { None } else { Some(reserve()?) };
+    let mut head = ring.head();
+    let Some(taken) = ring.pop(&mut head, 1, |_| true) else {
+        if let Some(entry) = early {
+            leases.abandon(entry);
+        }
         return None;
     };
-    let recycled = Slot::ready(0, taken.id()).recycled();
-    if !reserves_first {
-        ring.recycle(taken);
+    let order = if missing == Missing::ReleaseAtRecycling { Ordering::Relaxed } else { Ordering::Release };
+    let recycle = || queue.heap.slots()[0].store(Slot::ready(0, taken.id()).recycled().0, order);
+    if early.is_none() {
+        recycle();
     }
-    let entry = early.or_else(|| leases.reserve(1, 1))?;
+    let entry = early.or_else(reserve)?;
     leases.grant(entry, 1, taken.id(), taken.position);
-    if reserves_first {
-        queue.heap.slots()[0].store(recycled.0, recycle);
+    if early.is_some() {
+        recycle();
     }
+    let order = if missing == Missing::ReleaseOfTheHint { Ordering::Relaxed } else { Ordering::Release };
+    queue.heap.head().fetch_max(head, order);
     Some(Lease { entry, id: taken.id(), deliveries: 1 })
 }
 
 #[test]
-fn the_steps_by_hand_are_the_real_ones() {
-    ending(|queue| receive_otherwise(queue, true, Ordering::Release), |leases| leases.more_may_come(2));
+fn these_are_the_steps_of_a_receiver() {
+    ending(|queue| receive_without(Missing::Nothing, queue), |leases| leases.more_may_come(2));
 }
 
 #[test]
 #[should_panic = "nobody comes for"]
 fn without_a_reservation_before_taking() {
-    ending(|queue| receive_otherwise(queue, false, Ordering::Release), |leases| leases.more_may_come(2));
+    ending(|queue| receive_without(Missing::Reservation, queue), |leases| leases.more_may_come(2));
 }
 
 #[test]
 #[should_panic = "nobody comes for"]
 fn without_release_at_recycling() {
-    ending(|queue| receive_otherwise(queue, true, Ordering::Relaxed), |leases| leases.more_may_come(2));
+    ending(|queue| receive_without(Missing::ReleaseAtRecycling, queue), |leases| leases.more_may_come(2));
+}
+
+#[test]
+#[should_panic = "nobody comes for"]
+fn without_release_of_the_head_hint() {
+    ending(|queue| receive_without(Missing::ReleaseOfTheHint, queue), |leases| leases.more_may_come(2));
 }
 
 /// A holder gives back while another process destroys the queue: as in `queue/settle.rs` and `queue/lifecycle.rs`.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::layout::{RING_CLOSED, RING_OPEN};
+use crate::pool::model::Heap as Buffers;
 use crate::sync::model::{Arc, Plain, check, joined, spawn};
 use crate::sync::{AtomicU32, dekker_fence, fence};
 
@@ -31,6 +32,10 @@ impl Heap {
 
     pub(in crate::queue) fn slots(&self) -> &[AtomicU64] {
         &self.slots
+    }
+
+    pub(in crate::queue) fn head(&self) -> &AtomicU64 {
+        &self.head
     }
 
     /// Fills buffer `id` and publishes it. Who does not help is taken for dead right after.
@@ -212,7 +217,7 @@ fn without_acquire_at_taking() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_a_cas_at_taking() {
     let take = |ring: &Ring<'_>| {
         let seen = Slot(ring.slot(0).load(Ordering::Acquire));
@@ -247,7 +252,7 @@ fn a_message_is_taken_or_taken_back() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_a_cas_at_taking_back() {
     take_back(|ring, at, id| {
         let ready = Slot::ready(ring.lap(at), id);
@@ -323,4 +328,62 @@ fn without_the_receivers_fence() {
 #[should_panic = "nobody comes for"]
 fn without_a_second_look_of_the_sender() {
     closing(dekker_fence, || fence(Ordering::SeqCst), false);
+}
+
+/// A peek, which takes a reference to a message that stays, against a receiver who frees its buffer and uses it for something else.
+/// As in `queue/receive.rs`.
+fn peeking(looks_again: bool, allocate: fn(&Buffers) -> Option<usize>) {
+    check(move || {
+        let (heap, buffers) = (Heap::new(1), Buffers::new(1));
+        let index = buffers.allocate(0).expect("it is empty");
+        heap.ring().push(&mut 0, index as u32).expect("it is empty");
+        buffers.pool.strike(0, index, false);
+        let peek = {
+            let (heap, buffers) = (Arc::clone(&heap), Arc::clone(&buffers));
+            spawn(move || {
+                let Some(front) = heap.ring().front() else { return };
+                let index = front.id() as usize;
+                if buffers.pool.try_ref(index) {
+                    buffers.pool.note(1, index, false);
+                    if !looks_again || heap.ring().is_still_there(front) {
+                        assert_eq!(buffers.payloads[index].read(), 1, "it is the message");
+                    }
+                    buffers.release(1, index);
+                }
+            })
+        };
+        let taken = heap.ring().pop(&mut 0, 2, |_| true).expect("one was sent");
+        buffers.pool.note(2, index, false);
+        heap.ring().recycle(taken);
+        buffers.release(2, index);
+        let anew = allocate(&buffers);
+        joined(peek);
+        if let Some(index) = anew {
+            buffers.release(2, index);
+        }
+        assert_eq!(buffers.pool.used(), 0, "all is back");
+    });
+}
+
+#[test]
+fn a_peek_sees_the_message_it_found() {
+    peeking(true, |buffers| buffers.allocate(2));
+}
+
+#[test]
+#[should_panic = "Causality violation"]
+fn without_a_second_look_after_a_peek() {
+    peeking(false, |buffers| buffers.allocate(2));
+}
+
+#[test]
+#[should_panic = "Causality violation"]
+fn without_release_at_the_first_reference() {
+    peeking(true, |buffers| {
+        let (1, _) = buffers.pool.claim(0, &mut [0]) else { return None };
+        buffers.pool.header(0)?.refs.store(1, Ordering::Relaxed);
+        buffers.pool.note(2, 0, false);
+        buffers.payloads[0].write(3);
+        Some(0)
+    });
 }
