@@ -89,7 +89,7 @@ async fn recover(cpu: &Cpu, dead: &[usize]) {
         (!attempted && !is_shared).then(|| w.ghost.custody(w.ghost.tenants[slot]))
     });
     let holders = vec![0; cpu.now(|w| w.buffers.len())];
-    let mut recount = Recount { cpu, dead, holders, lost: 0 };
+    let mut recount = Recount { cpu, dead, uncounted: holders.clone(), holders, lost: 0 };
     recount.ledgers().await;
     recount.directory().await;
     recount.rings().await;
@@ -123,6 +123,8 @@ struct Recount<'a> {
     cpu: &'a Cpu,
     dead: &'a [usize],
     holders: Vec<i32>,
+    /// References that are neither in `holders` nor in a ledger, less those that are in both.
+    uncounted: Vec<i32>,
     lost: i32,
 }
 
@@ -201,6 +203,7 @@ impl Recount<'_> {
                     if !end.options.at_least_once && !destroyed {
                         let noted = self.cpu.step(|w| w.ledger[owner][id].received > 0).await;
                         self.lost += i32::from(!noted);
+                        self.uncounted[id] += i32::from(!noted);
                     }
                     if self.cpu.rules().has(Rule::RollForward) {
                         self.cpu.ring(end, |r, _| r.slots[index] = free).await;
@@ -219,7 +222,11 @@ impl Recount<'_> {
         for entry in 0..self.cpu.ring(end, |r, _| r.leases.len()).await {
             let lease = self.cpu.ring(end, |r, _| r.leases[entry]).await;
             let mut now = match lease.word {
-                LeaseWord::Leased { owner, id } if self.is_dead(owner) => LeaseWord::Pending(id),
+                LeaseWord::Leased { owner, id } if self.is_dead(owner) => {
+                    let held = self.cpu.step(|w| w.ledger[owner][id].own > 0).await;
+                    self.uncounted[id] -= i32::from(held);
+                    LeaseWord::Pending(id)
+                }
                 LeaseWord::Reserved(owner) if self.is_dead(owner) => LeaseWord::Free,
                 other => other,
             };
@@ -289,20 +296,22 @@ impl Recount<'_> {
 
     /// Clears the ledgers of the dead and counts what they had received as lost.
     async fn forget_dead(&mut self) {
-        for slot in self.dead {
-            for id in 0..self.holders.len() {
-                let rows = self.cpu.step(|w| {
-                    let held = w.ledger[*slot][id];
-                    let all: i32 = self.dead.iter().map(|dead| w.ledger[*dead][id].total()).sum();
-                    (held, all - w.buffers[id].refs)
-                });
-                let (held, too_many) = rows.await;
-                if held == Held::default() {
-                    continue;
-                }
-                // Who died between publishing a message and striking it out has handed it on: an entry too many.
-                let too_many = too_many + self.holders[id];
-                self.lost += held.received - too_many.clamp(0, held.received);
+        for id in 0..self.holders.len() {
+            let rows = self.cpu.step(|w| {
+                let rows: Vec<_> = self.dead.iter().map(|slot| w.ledger[*slot][id]).collect();
+                (rows, w.buffers[id].refs)
+            });
+            let (rows, refs) = rows.await;
+            let in_rows: i32 = rows.iter().map(|held| held.total()).sum();
+            if in_rows == 0 {
+                continue;
+            }
+            // Who died between publishing a message and striking it out has handed it on: an entry too many.
+            let mut stale = (self.holders[id] + in_rows + self.uncounted[id] - refs).max(0);
+            for (slot, held) in self.dead.iter().zip(rows) {
+                let handed_on = stale.min(held.received);
+                stale -= handed_on;
+                self.lost += held.received - handed_on;
                 self.cpu.step(|w| w.ledger[*slot][id] = Held::default()).await;
             }
         }
