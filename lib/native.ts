@@ -13,10 +13,13 @@ import {
   ID,
   KIND,
   LEASE,
+  LENGTHS,
   MANAGER,
   QUEUE,
   REPORTS,
+  STAGE_BYTES,
   STATUS,
+  WORDS,
 } from './generated/block.js'
 
 export type { BindingManager, BindingOpenOptions, BindingQueueInfo, BindingQueueOptions } from '#native'
@@ -30,19 +33,12 @@ export type Status = number
 
 export const { BindingManager: NativeManager } = binding
 
-const block = new Uint32Array(binding.commandBlock())
-const call = {
-  allocate: binding.allocate,
-  send: binding.send,
-  receive: binding.receive,
-  release: binding.release,
-  nack: binding.nack,
-  share: binding.share,
-  peek: binding.peek,
-  arm: binding.arm,
-  disarm: binding.disarm,
-  ready: binding.ready,
-} as const
+const memory = binding.commandBlock()
+const block = new Uint32Array(memory, 0, WORDS)
+const call = binding.hotOperations()
+
+/** Small messages on their way in and out, one after the other; {@link lengthAt} says how long each is. */
+export const stage = new Uint8Array(memory, WORDS * Uint32Array.BYTES_PER_ELEMENT, STAGE_BYTES)
 
 /** Allocates up to `count` buffers of `bytes`; their ids are the results. */
 export function allocate(manager: number, count: number, bytes: number): Status {
@@ -59,6 +55,27 @@ export function send(manager: number, queue: number, count: number): Status {
   block[QUEUE] = queue
   block[COUNT] = count
   call.send()
+  return block[STATUS]!
+}
+
+/** Copies the first `count` messages on the {@link stage} into the queue; the result count is how many were accepted. */
+export function put(manager: number, queue: number, count: number): Status {
+  block[MANAGER] = manager
+  block[QUEUE] = queue
+  block[COUNT] = count
+  call.put()
+  return block[STATUS]!
+}
+
+/**
+ * Takes up to `max` messages and leaves copies on the {@link stage}. `STATUS_TOO_LARGE`: the next one does not fit there, or is to be
+ * acknowledged, so {@link receive} it.
+ */
+export function get(manager: number, queue: number, max: number): Status {
+  block[MANAGER] = manager
+  block[QUEUE] = queue
+  block[COUNT] = max
+  call.get()
   return block[STATUS]!
 }
 
@@ -138,6 +155,22 @@ export function hasReports(): boolean {
   return block[REPORTS] !== 0
 }
 
+/** Bytes of message `index` on the {@link stage}. */
+export function lengthAt(index: number): number {
+  return block[LENGTHS + index]!
+}
+
+/** Copies of the first `count` messages on the {@link stage}. */
+export function takeStaged(count: number): Uint8Array<ArrayBuffer>[] {
+  let end = 0
+  return Array.from({ length: count }, (_, i) => stage.slice(end, (end += lengthAt(i))) as Uint8Array<ArrayBuffer>)
+}
+
+/** Says that message `index` on the {@link stage} has `bytes` bytes. */
+export function setLength(index: number, bytes: number): void {
+  block[LENGTHS + index] = bytes
+}
+
 /** Buffer id of result `index`. */
 export function idAt(index: number): number {
   return block[DESCRIPTORS + index * DESCRIPTOR_WORDS + ID]!
@@ -156,31 +189,6 @@ export function leaseAt(index: number): number {
 /** Delivery attempt of result `index`; 1 is the first. */
 export function attemptAt(index: number): number {
   return block[DESCRIPTORS + index * DESCRIPTOR_WORDS + ATTEMPT]!
-}
-
-/** A copy of the first `results` descriptors, for who must run user code before naming them again. */
-export function saveResults(results: number): Uint32Array {
-  return block.slice(DESCRIPTORS, DESCRIPTORS + results * DESCRIPTOR_WORDS)
-}
-
-/** Buffer id of descriptor `index` of a copy. */
-export function savedId(saved: Uint32Array, index: number): number {
-  return saved[index * DESCRIPTOR_WORDS + ID]!
-}
-
-/** Lease of descriptor `index` of a copy. */
-export function savedLease(saved: Uint32Array, index: number): number {
-  return saved[index * DESCRIPTOR_WORDS + LEASE]!
-}
-
-/** Overwrites descriptor `to` of a copy with descriptor `from`. */
-export function moveSaved(saved: Uint32Array, to: number, from: number): void {
-  saved.copyWithin(to * DESCRIPTOR_WORDS, from * DESCRIPTOR_WORDS, (from + 1) * DESCRIPTOR_WORDS)
-}
-
-/** Names the buffers of a copy as arguments of the next operation. */
-export function nameSaved(saved: Uint32Array): void {
-  block.set(saved, DESCRIPTORS)
 }
 
 /** Queue handle of ready pair `index`. */

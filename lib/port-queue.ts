@@ -9,12 +9,14 @@ import { consume } from './consume.js'
 import { invalidArgument } from './errors.js'
 import { BATCH_MAX } from './generated/block.js'
 import { STATUS_CLOSED } from './generated/codes.js'
+import { Getter } from './getter.js'
 import type { Taken } from './inbox.js'
 import { Inbox } from './inbox.js'
 import type { BindingQueueInfo } from './native.js'
 import type { BlockingOptions, QueueOptions, WaitOptions } from './options.js'
 import { checkInteger, checkSignal, checkTimeout, checkWait } from './options.js'
 import { Outbox } from './outbox.js'
+import { Putter } from './putter.js'
 import type { Session } from './session.js'
 import { inWords } from './stats.js'
 import type { ReadableOptions, WebStreams, WritableOptions } from './streams.js'
@@ -54,6 +56,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   readonly #handle: number
   readonly #inbox: Inbox
   readonly #outbox: Outbox
+  readonly #getter: Getter
+  readonly #putter: Putter
   #codec: NamedCodec<T> | undefined
 
   /** @internal */
@@ -69,7 +73,9 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     this.#session = session
     this.#handle = handle
     this.#inbox = new Inbox(session, handle, subject)
-    this.#outbox = new Outbox(session, allocator, handle, subject)
+    this.#getter = new Getter(session, this.#inbox, handle)
+    this.#outbox = new Outbox(session, handle, subject)
+    this.#putter = new Putter(session, allocator, this.#outbox, handle)
     this.#codec = codec
   }
 
@@ -146,7 +152,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   /** Copies `value` in. False: the queue is full or closed (or, if the domain waits when exhausted, the pool is). */
   tryPut(value: T): boolean {
     const codec = this.#findCodec()
-    return codec !== undefined && this.#outbox.tryPut(codec.encode(value))
+    return codec !== undefined && this.#putter.tryPut(codec.encode(value))
   }
 
   /**
@@ -157,7 +163,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   put(value: T, options?: WaitOptions): Promise<void> {
     try {
       const codec = this.#findCodec()
-      if (codec !== undefined) return this.#outbox.put(codec.encode(value), options)
+      if (codec !== undefined) return this.#putter.put(codec.encode(value), options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -171,7 +177,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     const budget = budgetOf(options)
     const codec = this.#findCodec() ?? (await this.#outbox.exists(budget(), () => this.#findCodec()))
     const encoded = values.map((value) => codec.encode(value))
-    await this.#outbox.putMany(encoded, budget())
+    await this.#putter.putMany(encoded, budget())
   }
 
   /**
@@ -180,7 +186,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   tryGet(): T | undefined {
     const codec = this.#findCodec()
-    return codec && this.#inbox.read(codec)
+    return codec && this.#getter.tryGet(codec)
   }
 
   /**
@@ -188,15 +194,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`; `_CLOSED` when the queue is closed and drained.
    */
   async get(options?: WaitOptions): Promise<T> {
-    const message = (await this.#inbox.wait(options, () => this.#findCodec() && this.#inbox.take())) ?? this.#ended()
-    let value: T
-    try {
-      value = this.#codec!.decode(message.bytes)
-    } catch (error) {
-      message.nack()
-      throw error
-    }
-    message.release()
+    const { value } = (await this.#getter.get(options, () => this.#findCodec())) ?? this.#ended()
     return value
   }
 
@@ -208,7 +206,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   getMany(max: number): T[] {
     checkInteger('max', max, 1, 2 ** 20)
     const codec = this.#findCodec()
-    return codec === undefined ? [] : this.#inbox.readMany(codec, max)
+    return codec === undefined ? [] : this.#getter.getMany(codec, max)
   }
 
   /**

@@ -836,15 +836,6 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.BindingManager = nativeBinding.BindingManager
-module.exports.allocate = nativeBinding.allocate
-module.exports.arm = nativeBinding.arm
 module.exports.commandBlock = nativeBinding.commandBlock
-module.exports.disarm = nativeBinding.disarm
-module.exports.nack = nativeBinding.nack
-module.exports.peek = nativeBinding.peek
-module.exports.ready = nativeBinding.ready
-module.exports.receive = nativeBinding.receive
-module.exports.release = nativeBinding.release
+module.exports.hotOperations = nativeBinding.hotOperations
 module.exports.runtimeInfo = nativeBinding.runtimeInfo
-module.exports.send = nativeBinding.send
-module.exports.share = nativeBinding.share

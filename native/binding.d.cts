@@ -51,12 +51,6 @@ export declare class BindingManager {
   close(): void
 }
 
-/** Allocates COUNT buffers of BYTES bytes. */
-export declare function allocate(): void
-
-/** Starts to wait for KIND at QUEUE. */
-export declare function arm(): void
-
 /** How to open a domain; see `OpenOptions` of the core. */
 export interface BindingOpenOptions {
   /** Pool budget in bytes. */
@@ -130,29 +124,8 @@ export interface BindingRuntimeInfo {
 /** The command block of this isolate: an ArrayBuffer that stays where it is. */
 export declare function commandBlock(): ArrayBuffer
 
-/** Ends a wait for KIND at QUEUE. */
-export declare function disarm(): void
-
-/** Gives COUNT leased messages back to their queues, to be delivered again. A message of a destroyed queue is just released. */
-export declare function nack(): void
-
-/** Refers to the next message of QUEUE and leaves it there. */
-export declare function peek(): void
-
-/** After a ring: which waits may be over. */
-export declare function ready(): void
-
-/** Takes up to COUNT messages from QUEUE. */
-export declare function receive(): void
-
-/** Gives COUNT references back. Leased ones are acknowledged. */
-export declare function release(): void
+/** The hot operations by name. */
+export declare function hotOperations(): Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'peek' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>
 
 /** What this build is, and what the runtime offers. */
 export declare function runtimeInfo(): BindingRuntimeInfo
-
-/** Moves COUNT buffers into QUEUE. Leased ones are acknowledged. */
-export declare function send(): void
-
-/** Adds a reference to each of COUNT buffers. */
-export declare function share(): void

@@ -15,7 +15,11 @@ export const GAP = 1
 export const LEASE = 2
 export const ATTEMPT = 3
 
+export const LENGTHS = 1032
+export const WORDS = 1288
+
 export const BATCH_MAX = 256
+export const STAGE_BYTES = 65536
 
 export const KIND_DATA = 0
 export const KIND_SPACE = 1

@@ -51,8 +51,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use fault::Point as FaultPoint;
 pub use manager::{OpenOptions, ShmManager};
 pub use queue::{
-    Delivery, Interest, Overflow, PortQueue, QueueOptions, Received, ResolvedOptions, SendOutcome,
-    TakeOutcome,
+    Delivery, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received, ResolvedOptions,
+    SendOutcome, TakeOutcome,
 };
 pub use recovery::{Finding, RecoveryReport};
 pub use segment_view::{SegmentView, header_field, layout_facts};

@@ -8,6 +8,7 @@
 pub(crate) mod model;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
 use crate::layout::{BufferHeader, KIND_DATA, PoolGeometry, PoolHeader, buffer_id};
 use crate::segment::{Segment, View, page_bytes};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -218,8 +219,9 @@ impl Pool {
         self.bitmap[word].fetch_and(!bits, Ordering::Release);
     }
 
-    /// Prepares the header of a buffer that was just claimed, for participant `slot`.
-    pub(crate) fn adopt(&self, slot: usize, index: usize, length: u32) {
+    /// Prepares the header of a buffer that was just claimed, for its first holder.
+    #[inline]
+    pub(crate) fn prepare(&self, index: usize, length: u32) {
         let header = &self.headers[index];
         // Relaxed throughout: nobody else knows the buffer; the ring slot that hands it over releases all of this.
         header.generation.store(header.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -233,7 +235,37 @@ impl Pool {
         header.kind.store(KIND_DATA, Ordering::Relaxed);
         // SYNC REFS (release), pairs with `try_ref` (acquire): who takes a reference in this life sees what ended the last one.
         header.refs.store(1, Ordering::Release);
-        self.own_row(slot)[index].fetch_add(Held::one(false), Ordering::Relaxed);
+    }
+
+    /// Copies `message` into buffer `index`, which nobody else can see; cut to its capacity.
+    #[inline]
+    pub(crate) fn fill(&self, index: usize, message: &[u8]) {
+        let bytes = message.len().min(self.geometry.buffer_bytes);
+        // SAFETY: the payload is mapped for `buffer_bytes`; it is shared memory, so no Rust object overlaps it.
+        unsafe { core::ptr::copy_nonoverlapping(message.as_ptr(), self.payload(index), bytes) }
+    }
+
+    /// Bytes of buffer `index` in use, never more than it has.
+    #[inline]
+    pub(crate) fn length(&self, index: usize) -> usize {
+        (self.headers[index].length.load(Ordering::Relaxed) as usize).min(self.geometry.buffer_bytes)
+    }
+
+    /// Copies the first bytes of buffer `index` out, as many as `into` has.
+    #[inline]
+    pub(crate) fn copy_to(&self, index: usize, into: &mut [u8]) {
+        let bytes = into.len().min(self.geometry.buffer_bytes);
+        // SAFETY: the payload is mapped for `buffer_bytes`. A writer in another process makes the bytes meaningless, nothing else.
+        unsafe { core::ptr::copy_nonoverlapping(self.payload(index), into.as_mut_ptr(), bytes) }
+    }
+
+    /// Asks for the lines of buffer `index` that its next user writes first: its header and the beginning of its payload.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: usize) {
+        if index < self.geometry.count {
+            prefetch_for_write((&raw const self.headers[index]).cast());
+            prefetch_for_write(self.payload(index));
+        }
     }
 
     /// Whether participant `slot` holds buffer `index` in the given way.
@@ -284,6 +316,57 @@ impl Pool {
     pub(crate) fn can_note(&self, slot: usize, index: usize, received: bool) -> bool {
         !Held(self.own_row(slot)[index].load(Ordering::Relaxed)).is_full(received)
     }
+}
+
+/// References dropped one after the other: buffers that share a bitmap word are freed by one access to it. Killed before
+/// [`Freed::flush`]: allocated, counted by nobody; freed by recount.
+#[derive(Default)]
+pub(crate) struct Freed<'a> {
+    run: Option<(&'a Pool, usize, u64)>,
+    any: bool,
+}
+
+impl<'a> Freed<'a> {
+    /// Drops one reference to buffer `index`.
+    #[inline]
+    pub(crate) fn unref(&mut self, pool: &'a Pool, index: usize) {
+        if !pool.unref(index) {
+            return;
+        }
+        fault::hit(Point::ReleaseUnreffed);
+        let (word, bit) = (index / 64, 1 << (index % 64));
+        match &mut self.run {
+            Some((last, at, bits)) if *at == word && std::ptr::eq(*last, pool) => *bits |= bit,
+            _ => {
+                self.flush();
+                self.run = Some((pool, word, bit));
+            }
+        }
+    }
+
+    /// Gives back what has no references left. Whether there was anything, ever.
+    #[inline]
+    pub(crate) fn flush(&mut self) -> bool {
+        if let Some((pool, word, bits)) = self.run.take() {
+            pool.free(word, bits);
+            fault::hit(Point::ReleaseFreed);
+            self.any = true;
+        }
+        self.any
+    }
+}
+
+/// Asks for a cache line that will be written, without waiting for it. A hint: any address will do.
+#[inline]
+fn prefetch_for_write(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: a prefetch never faults and changes nothing that a program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(address.cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// The `count` lowest bits of `word`.

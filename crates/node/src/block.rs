@@ -1,5 +1,6 @@
-//! The command block: one `Uint32Array` per isolate in which hot operations find their arguments and leave their results, because a
-//! Node-API call without arguments costs a tenth of one with an object.
+//! The command block: one ArrayBuffer per isolate in which hot operations find their arguments and leave their results, because a
+//! Node-API call without arguments costs a tenth of one with an object. Words first, then the stage: bytes of small messages on
+//! their way in and out, one after the other.
 
 #![expect(missing_docs, reason = "the words are described where they are used, in the table below")]
 
@@ -22,7 +23,12 @@ pub const LEASE: usize = 2;
 pub const ATTEMPT: usize = 3;
 
 pub const BATCH_MAX: usize = millrace::limits::BATCH_MAX;
-pub const WORDS: usize = DESCRIPTORS + BATCH_MAX * DESCRIPTOR_WORDS;
+/// Bytes of each message: of `receive` and `get` as results, of `put` as arguments.
+pub const LENGTHS: usize = DESCRIPTORS + BATCH_MAX * DESCRIPTOR_WORDS;
+pub const WORDS: usize = LENGTHS + BATCH_MAX;
+
+/// Bytes of the stage: a whole batch of messages of the smallest size class.
+pub const STAGE_BYTES: usize = BATCH_MAX * millrace::limits::MIN_BUFFER_BYTES;
 
 /// What is waited for.
 pub const KIND_DATA: u32 = 0;
@@ -67,28 +73,52 @@ impl Status {
     ];
 }
 
-/// The words of one isolate's block.
+/// The memory of one isolate's block.
 #[derive(Debug)]
-pub(crate) struct Block<'a>(pub(crate) &'a mut [u32; WORDS]);
+#[repr(C)]
+pub(crate) struct Memory {
+    words: [u32; WORDS],
+    stage: [u8; STAGE_BYTES],
+}
+
+/// One isolate's block.
+#[derive(Debug)]
+pub(crate) struct Block<'a>(pub(crate) &'a mut Memory);
 
 impl Block<'_> {
     pub(crate) fn get(&self, word: usize) -> u32 {
-        self.0[word]
+        self.0.words[word]
     }
 
     pub(crate) fn set(&mut self, word: usize, value: u32) {
-        self.0[word] = value;
+        self.0.words[word] = value;
     }
 
     /// COUNT as given, at most what the block can describe.
     pub(crate) fn count(&self) -> usize {
-        (self.0[COUNT] as usize).min(BATCH_MAX)
+        (self.get(COUNT) as usize).min(BATCH_MAX)
+    }
+
+    /// The first COUNT messages on the stage, fewer if their lengths lead beyond it.
+    pub(crate) fn staged(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let Memory { words, stage } = &*self.0;
+        words[LENGTHS..][..self.count()].iter().scan(0, |at, length| {
+            let from = *at;
+            *at = from + *length as usize;
+            stage.get(from..*at)
+        })
+    }
+
+    /// The stage, and where the lengths of `count` messages go.
+    pub(crate) fn stage(&mut self, count: usize) -> (&mut [u8], &mut [u32]) {
+        let Memory { words, stage } = &mut *self.0;
+        (stage, &mut words[LENGTHS..][..count])
     }
 
     /// The reference in descriptor `index`.
     pub(crate) fn buffer(&self, index: usize) -> millrace::Buffer {
         let at = DESCRIPTORS + index * DESCRIPTOR_WORDS;
-        millrace::Buffer { id: self.0[at + ID], received: self.0[at + LEASE] == 1 }
+        millrace::Buffer { id: self.get(at + ID), received: self.get(at + LEASE) == 1 }
     }
 
     /// Whether descriptor `index` is a message to be acknowledged.
@@ -98,15 +128,15 @@ impl Block<'_> {
 
     /// The lease in descriptor `index`.
     pub(crate) fn lease(&self, index: usize) -> u32 {
-        self.0[DESCRIPTORS + index * DESCRIPTOR_WORDS + LEASE]
+        self.get(DESCRIPTORS + index * DESCRIPTOR_WORDS + LEASE)
     }
 
     /// Describes result `index`.
     pub(crate) fn describe(&mut self, index: usize, id: u32, gap: u32, lease: u32, attempt: u32) {
-        let at = DESCRIPTORS + index * DESCRIPTOR_WORDS;
-        self.0[at + ID] = id;
-        self.0[at + GAP] = gap;
-        self.0[at + LEASE] = lease;
-        self.0[at + ATTEMPT] = attempt;
+        let descriptor = &mut self.0.words[DESCRIPTORS + index * DESCRIPTOR_WORDS..][..DESCRIPTOR_WORDS];
+        descriptor[ID] = id;
+        descriptor[GAP] = gap;
+        descriptor[LEASE] = lease;
+        descriptor[ATTEMPT] = attempt;
     }
 }

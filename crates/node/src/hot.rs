@@ -1,10 +1,60 @@
-//! Hot operations: no arguments, no results, everything in the command block.
+//! Hot operations: no arguments, no results, everything in the command block. They are raw Node-API callbacks, because the glue that
+//! napi-rs generates around a function costs as much as the operation itself (25 to 60 ns a call).
 
 use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, REPORTS, STATUS, Status};
 use crate::ends::Leases;
 use crate::session::{Isolate, Parts, Scratch, Session};
-use millrace::{ErrorKind, SendOutcome, Settle, TakeOutcome};
+use millrace::{Delivery, ErrorKind, PutOutcome, SendOutcome, Settle, TakeOutcome};
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
+use std::any::Any;
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+/// Names of the hot operations, and what JavaScript calls.
+macro_rules! operations {
+    ($($operation:ident),* $(,)?) => {
+        [$((
+            {
+                const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($operation), "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => panic!("an identifier has no zero in it"),
+                };
+                NAME
+            },
+            {
+                unsafe extern "C" fn call(_: sys::napi_env, _: sys::napi_callback_info) -> sys::napi_value {
+                    $operation();
+                    ptr::null_mut()
+                }
+                call as unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value
+            },
+        )),*]
+    };
+}
+
+/// The hot operations by name.
+#[napi(
+    ts_return_type = "Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'peek' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>"
+)]
+pub fn hot_operations(env: &Env) -> napi::Result<Object<'_>> {
+    let all = Object::new(env)?;
+    for (name, call) in
+        operations![allocate, arm, disarm, get, nack, peek, put, ready, receive, release, send, share]
+    {
+        let mut value = ptr::null_mut();
+        let (text, bytes) = (name.as_ptr(), name.count_bytes() as isize);
+        // SAFETY: `call` is a callback that touches neither of its arguments, the name is valid for the call, and the value is written.
+        check_status!(unsafe {
+            sys::napi_create_function(env.raw(), text, bytes, Some(call), ptr::null_mut(), &raw mut value)
+        })?;
+        // SAFETY: both belong to this env and this scope.
+        check_status!(unsafe { sys::napi_set_named_property(env.raw(), all.raw(), text, value) })?;
+    }
+    Ok(all)
+}
 
 /// Runs an operation on the session that the block names and leaves its status there.
 #[inline]
@@ -12,7 +62,10 @@ fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> millrac
     Isolate::with(|isolate| {
         let Some(Parts { mut block, scratch, sessions, error }) = isolate.parts() else { return };
         let session = sessions.get_mut(block.get(MANAGER) as usize).and_then(Option::as_mut);
-        let status = match session.map(|session| f(&mut block, scratch, session)) {
+        // A panic must not unwind into the runtime; as an error it is at least seen.
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| session.map(|session| f(&mut block, scratch, session))));
+        let status = match outcome.unwrap_or_else(|panic| Some(Err(defect(&*panic)))) {
             None => {
                 block.set(COUNT, 0);
                 Status::ManagerClosed
@@ -31,9 +84,16 @@ fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> millrac
     });
 }
 
+#[cold]
+fn defect(panic: &(dyn Any + Send)) -> millrace::Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message = format!("a defect of millrace: {}", text.unwrap_or("panic without a message"));
+    millrace::Error::new(ErrorKind::Corrupt, message)
+}
+
 /// Allocates COUNT buffers of BYTES bytes.
-#[napi(catch_unwind)]
-pub fn allocate() {
+fn allocate() {
     operate(|block, scratch, session| {
         let (wanted, bytes) = (block.count(), block.get(BYTES) as usize);
         block.set(COUNT, 0);
@@ -48,8 +108,7 @@ pub fn allocate() {
 }
 
 /// Moves COUNT buffers into QUEUE. Leased ones are acknowledged.
-#[napi(catch_unwind)]
-pub fn send() {
+fn send() {
     operate(|block, scratch, session| {
         let Session { manager, allocator, ends, leases, .. } = session;
         let count = block.count();
@@ -83,13 +142,38 @@ pub fn send() {
             }
         }
         block.set(COUNT, accepted as u32);
+        Ok(sent(outcome?))
+    });
+}
+
+/// Copies COUNT messages from the stage into QUEUE.
+fn put() {
+    operate(|block, _, session| {
+        let Session { manager, ends, .. } = session;
+        let queue = match ends.get(manager, block.get(QUEUE)) {
+            Ok(Ok(queue)) => queue,
+            other => {
+                block.set(COUNT, 0);
+                return other.map(|queue| queue.err().unwrap_or(Status::NotFound));
+            }
+        };
+        let (accepted, outcome) = queue.put(block.staged());
+        block.set(COUNT, accepted as u32);
         Ok(match outcome? {
-            SendOutcome::Done => Status::Ok,
-            SendOutcome::Full => Status::Full,
-            SendOutcome::Closed => Status::Closed,
-            SendOutcome::Destroyed => Status::Destroyed,
+            PutOutcome::Done => Status::Ok,
+            PutOutcome::Refused(outcome) => sent(outcome),
+            PutOutcome::Exhausted => Status::Exhausted,
         })
     });
+}
+
+fn sent(outcome: SendOutcome) -> Status {
+    match outcome {
+        SendOutcome::Done => Status::Ok,
+        SendOutcome::Full => Status::Full,
+        SendOutcome::Closed => Status::Closed,
+        SendOutcome::Destroyed => Status::Destroyed,
+    }
 }
 
 /// Ends a lease for good, if there is one.
@@ -101,8 +185,7 @@ fn acknowledge(leases: &mut Leases, lease: u32, id: u32) {
 }
 
 /// Takes up to COUNT messages from QUEUE.
-#[napi(catch_unwind)]
-pub fn receive() {
+fn receive() {
     operate(|block, scratch, session| {
         let Session { manager, ends, leases, .. } = session;
         let received = &mut scratch.received[..block.count()];
@@ -117,18 +200,40 @@ pub fn receive() {
             block.describe(index, message.buffer.id, message.gap, lease, message.attempt);
         }
         block.set(COUNT, count as u32);
-        Ok(match outcome {
-            TakeOutcome::Done => Status::Ok,
-            TakeOutcome::Empty => Status::Empty,
-            TakeOutcome::Closed => Status::Closed,
-            TakeOutcome::Destroyed => Status::Destroyed,
-        })
+        Ok(taken(outcome))
     });
 }
 
+/// Takes up to COUNT messages from QUEUE and leaves copies on the stage. TooLarge: the next one does not fit there, or it is to be
+/// acknowledged; receive it.
+fn get() {
+    operate(|block, _, session| {
+        let Session { manager, ends, .. } = session;
+        let wanted = block.count();
+        block.set(COUNT, 0);
+        let queue = match ends.get(manager, block.get(QUEUE))? {
+            Ok(queue) if queue.options().delivery == Delivery::AtLeastOnce => return Ok(Status::TooLarge),
+            Ok(queue) => queue,
+            Err(status) => return Ok(status),
+        };
+        let (stage, lengths) = block.stage(wanted);
+        let (count, _, outcome) = queue.get(stage, lengths)?;
+        block.set(COUNT, count as u32);
+        Ok(taken(outcome))
+    });
+}
+
+fn taken(outcome: TakeOutcome) -> Status {
+    match outcome {
+        TakeOutcome::Done => Status::Ok,
+        TakeOutcome::Empty => Status::Empty,
+        TakeOutcome::Closed => Status::Closed,
+        TakeOutcome::Destroyed => Status::Destroyed,
+    }
+}
+
 /// Gives COUNT references back. Leased ones are acknowledged.
-#[napi(catch_unwind)]
-pub fn release() {
+fn release() {
     operate(|block, _, session| {
         let count = block.count();
         for index in 0..count {
@@ -144,8 +249,7 @@ pub fn release() {
 }
 
 /// Gives COUNT leased messages back to their queues, to be delivered again. A message of a destroyed queue is just released.
-#[napi(catch_unwind)]
-pub fn nack() {
+fn nack() {
     operate(|block, _, session| {
         for index in 0..block.count() {
             let buffer = block.buffer(index);
@@ -161,8 +265,7 @@ pub fn nack() {
 }
 
 /// Adds a reference to each of COUNT buffers.
-#[napi(catch_unwind)]
-pub fn share() {
+fn share() {
     operate(|block, _, session| {
         for index in 0..block.count() {
             let shared = session.allocator.share(block.buffer(index))?;
@@ -173,8 +276,7 @@ pub fn share() {
 }
 
 /// Refers to the next message of QUEUE and leaves it there.
-#[napi(catch_unwind)]
-pub fn peek() {
+fn peek() {
     operate(|block, _, session| {
         block.set(COUNT, 0);
         let queue = match session.ends.get(&session.manager, block.get(QUEUE))? {
@@ -195,8 +297,7 @@ pub fn peek() {
 }
 
 /// Starts to wait for KIND at QUEUE.
-#[napi(catch_unwind)]
-pub fn arm() {
+fn arm() {
     operate(|block, _, session| {
         let sleeps = session.arm(block.get(QUEUE), block.get(KIND), block.get(BYTES) as usize)?;
         Ok(if sleeps { Status::Armed } else { Status::Ok })
@@ -204,8 +305,7 @@ pub fn arm() {
 }
 
 /// Ends a wait for KIND at QUEUE.
-#[napi(catch_unwind)]
-pub fn disarm() {
+fn disarm() {
     operate(|block, _, session| {
         session.disarm(block.get(QUEUE), block.get(KIND));
         Ok(Status::Ok)
@@ -213,8 +313,7 @@ pub fn disarm() {
 }
 
 /// After a ring: which waits may be over.
-#[napi(catch_unwind)]
-pub fn ready() {
+fn ready() {
     operate(|block, _, session| {
         block.set(COUNT, 0);
         block.set(REPORTS, u32::from(session.manager.recoveries() != session.reports_seen));

@@ -1,7 +1,7 @@
 //! BindingManager: the slow operations of one open domain.
 
 use crate::array_buffer::{Mapping, detach_guard, has_shared};
-use crate::block::WORDS;
+use crate::block::Memory;
 use crate::error::{Result, closed, from_core, from_napi};
 use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions};
 use crate::session::{Isolate, Session};
@@ -251,13 +251,13 @@ pub fn command_block(env: &Env) -> Result<Unknown<'_>> {
             (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: out-parameters of the right types.
         check_status!(unsafe {
-            sys::napi_create_arraybuffer(raw, WORDS * 4, &raw mut data, &raw mut value)
+            sys::napi_create_arraybuffer(raw, size_of::<Memory>(), &raw mut data, &raw mut value)
         })?;
-        // SAFETY: a strong reference keeps the words alive until the isolate ends.
+        // SAFETY: a strong reference keeps the memory alive until the isolate ends.
         check_status!(unsafe { sys::napi_create_reference(raw, value, 1, &raw mut reference) })?;
-        let words = NonNull::new(data.cast::<[u32; WORDS]>())
+        let memory = NonNull::new(data.cast::<Memory>())
             .ok_or_else(|| napi::Error::from_reason("the runtime gave no memory"))?;
-        Isolate::with(|isolate| isolate.set_block(words, reference));
+        Isolate::with(|isolate| isolate.set_block(memory, reference));
         // The isolate's end is the managers' end, whatever JavaScript was doing (`worker.terminate()`, `process.exit()`).
         env.add_env_cleanup_hook((), |()| Isolate::with(Isolate::end))?;
         Ok(value)

@@ -1,7 +1,7 @@
 //! What the binding keeps per isolate and per manager. One isolate runs on one thread, so this is thread-local state.
 
 use crate::array_buffer::Mapping;
-use crate::block::{BATCH_MAX, Block, KIND_DATA, KIND_POOL, KIND_SPACE, Status, WORDS};
+use crate::block::{BATCH_MAX, Block, KIND_DATA, KIND_POOL, KIND_SPACE, Memory, Status};
 use crate::ends::{Ends, Leases};
 use millrace::{Buffer, Interest, Received, SharedBufferAllocator, ShmManager};
 use napi::sys;
@@ -162,8 +162,8 @@ const SESSIONS_BEFORE_REUSE: usize = 1024;
 /// Everything of one isolate.
 #[derive(Default)]
 pub(crate) struct Isolate {
-    /// The words behind the command block, and the reference that keeps its ArrayBuffer.
-    block: Option<(NonNull<[u32; WORDS]>, sys::napi_ref)>,
+    /// The memory behind the command block, and the reference that keeps its ArrayBuffer.
+    block: Option<(NonNull<Memory>, sys::napi_ref)>,
     /// Where hot operations lay out their batches.
     scratch: Scratch,
     /// Open managers by handle.
@@ -187,19 +187,19 @@ impl Isolate {
         self.block.map(|(_, reference)| reference)
     }
 
-    pub(crate) fn set_block(&mut self, words: NonNull<[u32; WORDS]>, reference: sys::napi_ref) {
-        self.block = Some((words, reference));
+    pub(crate) fn set_block(&mut self, memory: NonNull<Memory>, reference: sys::napi_ref) {
+        self.block = Some((memory, reference));
     }
 
     /// Everything a hot operation needs; `None` before the command block exists.
     #[inline]
     pub(crate) fn parts(&mut self) -> Option<Parts<'_>> {
         let (mut block, _) = self.block?;
-        // SAFETY: the words live as long as the isolate (a strong reference keeps their ArrayBuffer), and JavaScript
+        // SAFETY: the memory lives as long as the isolate (a strong reference keeps its ArrayBuffer), and JavaScript
         // does not run while native code does.
-        let words = unsafe { block.as_mut() };
+        let memory = unsafe { block.as_mut() };
         let Self { scratch, sessions, error, .. } = self;
-        Some(Parts { block: Block(words), scratch, sessions, error })
+        Some(Parts { block: Block(memory), scratch, sessions, error })
     }
 
     /// Gives the session a handle.

@@ -109,7 +109,8 @@ fn block_ts() -> String {
                 ("LEASE", block::LEASE as u64),
                 ("ATTEMPT", block::ATTEMPT as u64),
             ],
-            &[("BATCH_MAX", block::BATCH_MAX as u64)],
+            &[("LENGTHS", block::LENGTHS as u64), ("WORDS", block::WORDS as u64)],
+            &[("BATCH_MAX", block::BATCH_MAX as u64), ("STAGE_BYTES", block::STAGE_BYTES as u64)],
             &[
                 ("KIND_DATA", block::KIND_DATA.into()),
                 ("KIND_SPACE", block::KIND_SPACE.into()),

@@ -8,7 +8,7 @@ use crate::limits::{
     BATCH_MAX, FIRST_SEGMENT_BYTES, MAX_BUFFER_BYTES, MAX_BUFFERS_PER_SEGMENT, MAX_CLASS_BYTES,
     MAX_SEGMENT_BYTES, MAX_SEGMENTS, MIN_BUFFER_BYTES, SHM_RESERVE_PERCENT,
 };
-use crate::pool::Pool;
+use crate::pool::{Freed, Pool};
 use crate::registry::Participant;
 use crate::segment::{SegmentName, page_bytes, shm_free_bytes};
 use crate::sync::Ordering;
@@ -55,6 +55,15 @@ fn class_of(bytes: usize) -> Result<usize> {
     }
 }
 
+/// The sizes that share a size class with `bytes`.
+pub(crate) fn class_range(bytes: usize) -> std::ops::RangeInclusive<usize> {
+    match class_of(bytes) {
+        Ok(class @ ..=MIN_BUFFER_BYTES) => 0..=class,
+        Ok(class @ ..=MAX_CLASS_BYTES) => class / 2 + 1..=class,
+        _ => bytes..=bytes,
+    }
+}
+
 impl SharedBufferAllocator {
     /// A buffer of `bytes` bytes (0 allowed), zeroed or not as its last user left it.
     ///
@@ -73,24 +82,52 @@ impl SharedBufferAllocator {
     /// # Errors
     /// `NoSpace`, `TooLarge`, `Corrupt`.
     pub fn allocate_ids(&self, bytes: usize, ids: &mut [u32]) -> Result<usize> {
-        let class = class_of(bytes)?;
         let wanted = ids.len().min(BATCH_MAX);
         let ids = &mut ids[..wanted];
+        let adopt = |ids: &[u32]| {
+            for id in ids {
+                let (segment, index) = split_id(*id);
+                let Some(pool) = self.participant.pool(segment)? else { continue };
+                pool.prepare(index, bytes as u32);
+                pool.note(self.participant.slot, index, false);
+                fault::hit(Point::AllocAdopted);
+            }
+            Ok(ids.len())
+        };
+        Ok(self.with_claimed(bytes, ids, adopt)?.unwrap_or(0))
+    }
+
+    /// Claims up to `ids.len()` buffers of `bytes` bytes and runs `hold` on them under the same pin, for until somebody holds
+    /// them a recount takes them for free. `None`: exhausted.
+    pub(crate) fn with_claimed<T>(
+        &self,
+        bytes: usize,
+        ids: &mut [u32],
+        mut hold: impl FnMut(&[u32]) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let class = class_of(bytes)?;
+        // Why there will be no more of this class: then a larger buffer serves as well.
+        let mut spent = None;
         loop {
-            let taken = self.claim(class, bytes, ids)?;
-            if taken > 0 || ids.is_empty() {
-                return Ok(taken);
+            let pin = self.participant.pin()?;
+            let claimed = match spent {
+                None => self.claim(class, ids)?,
+                Some(_) => self.claim_larger(class, ids)?,
+            };
+            if claimed > 0 || ids.is_empty() {
+                fault::hit(Point::AllocClaimed);
+                return hold(&ids[..claimed]).map(Some);
+            }
+            drop(pin);
+            if let Some(why) = spent {
+                return why;
             }
             // Others may be faster at what was made or released: only the end of the budget ends this.
-            match self.grow(class, wanted) {
-                Ok(Growth::Look) => {}
-                // The budget is spent (or cannot be had): a larger buffer serves as well.
-                Ok(Growth::Spent) => return self.claim_larger(class, bytes, ids),
-                Err(e) => match self.claim_larger(class, bytes, ids)? {
-                    0 => return Err(e),
-                    larger => return Ok(larger),
-                },
-            }
+            spent = match self.grow(class, ids.len()) {
+                Ok(Growth::Look) => None,
+                Ok(Growth::Spent) => Some(Ok(None)),
+                Err(e) => Some(Err(e)),
+            };
         }
     }
 
@@ -119,19 +156,19 @@ impl SharedBufferAllocator {
             Ok(pin) => pin,
             Err(e) => return (0, Err(e)),
         };
-        let (mut done, mut freed, mut result) = (0, 0, Ok(()));
+        let (mut done, mut freed, mut result) = (0, Freed::default(), Ok(()));
         for buffer in buffers {
-            match self.participant.release_data(buffer) {
-                Ok(last) => freed += usize::from(last),
+            match self.participant.release_data(buffer, &mut freed) {
+                Ok(()) => done += 1,
                 Err(e) => {
                     result = Err(e);
                     break;
                 }
             }
-            done += 1;
         }
+        let freed = freed.flush();
         drop(pin);
-        if freed > 0 {
+        if freed {
             self.participant.wake_pool();
         }
         (done, result)
@@ -177,8 +214,9 @@ impl SharedBufferAllocator {
         registry.segments[..high.min(MAX_SEGMENTS)].iter().enumerate().filter(move |(_, e)| ready(e))
     }
 
-    /// Takes buffers of exactly `class` bytes from the segments there are, first from the one that had some last time.
-    fn claim(&self, class: usize, bytes: usize, ids: &mut [u32]) -> Result<usize> {
+    /// Takes buffers of exactly `class` bytes from the segments there are, first from the one that had some last time. The caller
+    /// has pinned.
+    fn claim(&self, class: usize, ids: &mut [u32]) -> Result<usize> {
         let last = self.participant.last_segment(class);
         let fits =
             |(_, entry): &(usize, &SegmentEntry)| entry.buffer_bytes.load(Ordering::Relaxed) == class as u64;
@@ -186,7 +224,7 @@ impl SharedBufferAllocator {
         let first = self.entries().filter(|(segment, _)| *segment == last);
         let others = self.entries().filter(|(segment, _)| *segment != last);
         for (segment, _) in first.chain(others).filter(fits) {
-            let got = self.claim_in(segment, bytes, &mut ids[taken..])?;
+            let got = self.claim_in(segment, &mut ids[taken..])?;
             taken += got;
             if got > 0 && segment != last {
                 self.participant.set_last_segment(class, segment);
@@ -198,13 +236,13 @@ impl SharedBufferAllocator {
         Ok(taken)
     }
 
-    fn claim_larger(&self, class: usize, bytes: usize, ids: &mut [u32]) -> Result<usize> {
+    fn claim_larger(&self, class: usize, ids: &mut [u32]) -> Result<usize> {
         let mut larger: Vec<_> =
             self.entries().map(|(s, e)| (e.buffer_bytes.load(Ordering::Relaxed), s)).collect();
         larger.retain(|&(size, _)| size > class as u64);
         larger.sort_unstable();
         for (_, segment) in larger {
-            let taken = self.claim_in(segment, bytes, ids)?;
+            let taken = self.claim_in(segment, ids)?;
             if taken > 0 {
                 return Ok(taken);
             }
@@ -212,16 +250,14 @@ impl SharedBufferAllocator {
         Ok(0)
     }
 
-    fn claim_in(&self, segment: usize, bytes: usize, ids: &mut [u32]) -> Result<usize> {
+    fn claim_in(&self, segment: usize, ids: &mut [u32]) -> Result<usize> {
         let participant = &self.participant;
         let Some(pool) = participant.pool(segment)? else { return Ok(0) };
-        let _pin = participant.pin()?;
         let (taken, next) = pool.claim(participant.cursor(segment), ids);
         participant.set_cursor(segment, next);
-        fault::hit(Point::AllocClaimed);
+        // Their last holders were in other caches: all the lines come at once, not one by one as each is touched.
         for id in &ids[..taken] {
-            pool.adopt(participant.slot, split_id(*id).1, bytes as u32);
-            fault::hit(Point::AllocAdopted);
+            pool.prefetch(split_id(*id).1);
         }
         Ok(taken)
     }
@@ -319,37 +355,42 @@ impl SharedBufferAllocator {
 }
 
 impl Participant {
-    /// As `release`, for a number that comes from outside: rings are not for sale.
-    fn release_data(&self, buffer: Buffer) -> Result<bool> {
+    /// Drops one reference of ours, for a number that comes from outside: rings are not for sale. The caller has pinned.
+    #[inline]
+    fn release_data<'a>(&'a self, buffer: Buffer, freed: &mut Freed<'a>) -> Result<()> {
         let (segment, index) = split_id(buffer.id);
         match self.pool(segment)? {
-            Some(pool) if pool.is_data(index) => self.release(buffer),
+            Some(pool) if pool.is_data(index) => self.release_from(pool, buffer, freed),
             _ => Err(not_held(buffer)),
         }
     }
 
     /// Drops one reference of ours; `true`: the buffer is free now. The caller has pinned.
     pub(crate) fn release(&self, buffer: Buffer) -> Result<bool> {
-        let (segment, index) = split_id(buffer.id);
-        let pool = self.pool(segment)?.ok_or_else(|| not_held(buffer))?;
+        let pool = self.pool(split_id(buffer.id).0)?.ok_or_else(|| not_held(buffer))?;
+        let mut freed = Freed::default();
+        self.release_from(pool, buffer, &mut freed)?;
+        Ok(freed.flush())
+    }
+
+    #[inline]
+    fn release_from<'a>(&self, pool: &'a Pool, buffer: Buffer, freed: &mut Freed<'a>) -> Result<()> {
+        let (_, index) = split_id(buffer.id);
         if !pool.holds(self.slot, index, buffer.received) {
             return Err(not_held(buffer));
         }
         // Ledger first: killed in between, refs are too high, which a recount repairs.
         pool.strike(self.slot, index, buffer.received);
         fault::hit(Point::ReleaseStruck);
-        Ok(self.unref(pool, index))
+        freed.unref(pool, index);
+        Ok(())
     }
 
     /// Drops a reference that no ledger lists (a slot's, the directory's); `true`: the buffer is free now.
     pub(crate) fn unref(&self, pool: &Pool, index: usize) -> bool {
-        let last = pool.unref(index);
-        if last {
-            fault::hit(Point::ReleaseUnreffed);
-            pool.free(index / 64, 1 << (index % 64));
-            fault::hit(Point::ReleaseFreed);
-        }
-        last
+        let mut freed = Freed::default();
+        freed.unref(pool, index);
+        freed.flush()
     }
 
     /// Tells everybody who waits for a buffer that some are free: one mask stands for all sizes, so each has to look.

@@ -7,7 +7,7 @@ mod exhausted;
 pub use allocator::{Buffer, SharedBufferAllocator};
 pub use buffer_ptr::BufferPtr;
 
-pub(crate) use allocator::not_held;
+pub(crate) use allocator::{class_range, not_held};
 
 /// Ends leases: implemented by the queue, known here by this only.
 pub trait Settle: Send + Sync {

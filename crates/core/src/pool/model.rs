@@ -48,7 +48,8 @@ impl Heap {
         let mut id = [0];
         let (1, _) = self.pool.claim(0, &mut id) else { return None };
         let index = id[0] as usize;
-        self.pool.adopt(slot, index, 0);
+        self.pool.prepare(index, 0);
+        self.pool.note(slot, index, false);
         self.payloads[index].write(slot as u32 + 1);
         Some(index)
     }

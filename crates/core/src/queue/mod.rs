@@ -15,6 +15,6 @@ mod settle;
 mod waiting;
 
 pub use options::{Delivery, Overflow, QueueOptions, ResolvedOptions};
-pub use port_queue::{Interest, PortQueue, Received, SendOutcome, TakeOutcome};
+pub use port_queue::{Interest, PortQueue, PutOutcome, Received, SendOutcome, TakeOutcome};
 
 pub(crate) use lifecycle::{RingView, attach, attach_or_create};

@@ -34,6 +34,17 @@ pub enum SendOutcome {
     Destroyed,
 }
 
+/// How a [`PortQueue::put`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// All messages are accepted.
+    Done,
+    /// The queue did not take the next one.
+    Refused(SendOutcome),
+    /// There is no buffer for the next one.
+    Exhausted,
+}
+
 /// How a receive ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TakeOutcome {

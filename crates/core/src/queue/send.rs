@@ -1,15 +1,30 @@
 //! Sending.
 
 use super::options::Overflow;
-use super::port_queue::{Interest, PortQueue, SendOutcome};
+use super::port_queue::{Interest, PortQueue, PutOutcome, SendOutcome};
 use super::ring::{Ring, Taken};
-use crate::buffer::{Buffer, not_held};
+use crate::buffer::{Buffer, SharedBufferAllocator, class_range, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_OPEN, split_id};
 use crate::limits::BATCH_MAX;
+use crate::pool::Pool;
+use crate::registry::Participant;
 use crate::sync::{Ordering, dekker_fence};
 use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+/// What a send moves into the queue: references this participant holds, or bytes that are copied into fresh buffers.
+trait Cargo {
+    /// The buffer of message `at`, ready to be read by others.
+    fn load(&mut self, at: usize) -> Result<u32>;
+    /// Message `at` is in the queue: the reference is the queue's.
+    fn sent(&mut self, at: usize);
+    /// Message `at` counts as sent, but the overflow policy drops it.
+    fn dropped(&mut self, at: usize) -> Result<()>;
+    /// Message `at` was taken out of the queue again and is the sender's as before. `recycle` frees its slot.
+    fn returned(&mut self, at: usize, recycle: impl FnOnce());
+}
 
 impl PortQueue {
     /// Moves the first `n` of `buffers` (at most 256 are looked at) into the queue and answers `n`; the rest stays the caller's.
@@ -21,61 +36,115 @@ impl PortQueue {
             Ok(pin) => pin,
             Err(e) => return (0, Err(e)),
         };
+        let participant = &*self.participant;
+        let sent = self.publish(buffers.len(), &mut Held { participant, buffers, pool: None });
+        drop(pin);
+        self.announce(&sent);
+        (sent.accepted, sent.result)
+    }
+
+    /// Copies the first `n` of `messages` (at most 256 are looked at) into the queue, each into a buffer of its own, and answers `n`.
+    ///
+    /// A message that is copied in has no other holder on its way, so no ledger is written: this is the fastest way for small ones.
+    ///
+    /// # Errors
+    /// `Role`, `TooLarge`, `NoSpace`.
+    pub fn put<'m>(&self, messages: impl Iterator<Item = &'m [u8]> + Clone) -> (usize, Result<PutOutcome>) {
+        let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
+        let mut ids = [0; BATCH_MAX];
+        let mut rest = messages.take(BATCH_MAX);
+        let mut done = 0;
+        loop {
+            let (count, bytes) = run_of(rest.clone());
+            if count == 0 {
+                return (done, Ok(PutOutcome::Done));
+            }
+            let count = count.min(self.room());
+            let copy = |ids: &[u32]| {
+                let cargo = Fresh { participant: &self.participant, ids, messages: rest.clone(), loaded: 0 };
+                Ok((ids.len(), self.publish_fresh(cargo)))
+            };
+            let (claimed, sent) = match allocator.with_claimed(bytes, &mut ids[..count], copy) {
+                Ok(Some(claimed)) => claimed,
+                Ok(None) => return (done, Ok(PutOutcome::Exhausted)),
+                Err(e) => return (done, Err(e)),
+            };
+            self.announce(&sent);
+            done += sent.accepted;
+            match sent.result {
+                Ok(SendOutcome::Done) => rest.by_ref().take(claimed).for_each(drop),
+                Ok(outcome) => return (done, Ok(PutOutcome::Refused(outcome))),
+                Err(e) => return (done, Err(e)),
+            }
+        }
+    }
+
+    /// Messages that a batch may bring now, at least one. An estimate: it spares the work on messages that will not be taken.
+    fn room(&self) -> usize {
+        match self.options.overflow {
+            Overflow::Block | Overflow::Reject => {
+                let depth = self.ring().tail().saturating_sub(self.ring().head());
+                (self.options.capacity as usize).saturating_sub(depth as usize).max(1)
+            }
+            _ => BATCH_MAX,
+        }
+    }
+
+    /// Publishes copies; buffers that the queue did not take are free again.
+    fn publish_fresh<'m>(&self, mut cargo: Fresh<'_, impl Iterator<Item = &'m [u8]>>) -> Sent {
+        let sent = self.publish(cargo.ids.len(), &mut cargo);
+        cargo.free_from(sent.accepted + sent.returned);
+        sent
+    }
+
+    /// Publishes up to `count` messages of `cargo`. The caller has pinned.
+    fn publish(&self, count: usize, cargo: &mut impl Cargo) -> Sent {
+        let mut sent =
+            Sent { accepted: 0, published: 0, dropped: 0, returned: 0, result: Ok(SendOutcome::Done) };
         let before = self.state();
         if before != RING_OPEN {
-            return (0, Ok(ended(before)));
+            sent.result = Ok(ended(before));
+            return sent;
         }
         if let Err(e) = self.take_role(Interest::Space) {
-            return (0, Err(e));
+            sent.result = Err(e);
+            return sent;
         }
         let ring = self.ring();
         let first = ring.tail();
         let mut tail = first;
-        let (mut accepted, mut published, mut dropped) = (0, 0, 0);
-        // Which buffer went where, for the case that it must come back. Not initialised: 4 KiB would cost more than the rest.
+        // What went where, for the case that it must come back. Not initialised: 4 KiB would cost more than the rest.
         let mut placed = [MaybeUninit::<Placed>::uninit(); BATCH_MAX];
-        let mut result = Ok(SendOutcome::Done);
-        for &buffer in buffers.iter().take(BATCH_MAX) {
-            let (segment, index) = split_id(buffer.id);
-            let pool = match self.participant.pool(segment) {
-                Ok(Some(pool))
-                    if pool.is_data(index) && pool.holds(self.participant.slot, index, buffer.received) =>
-                {
-                    pool
-                }
-                Ok(_) => {
-                    result = Err(not_held(buffer));
-                    break;
-                }
+        for at in 0..count.min(BATCH_MAX) {
+            let id = match cargo.load(at) {
+                Ok(id) => id,
                 Err(e) => {
-                    result = Err(e);
+                    sent.result = Err(e);
                     break;
                 }
             };
-            match self.push(&ring, &mut tail, buffer.id, &mut dropped) {
+            match self.push(&ring, &mut tail, id, &mut sent.dropped) {
                 Some(position) => {
                     fault::hit(Point::PushPublished);
-                    placed[published].write(Placed { position, buffer });
-                    // Slot first: killed in between, the message counts as queued and held, which a recount repairs.
-                    pool.strike(self.participant.slot, index, buffer.received);
+                    placed[sent.published].write(Placed { position, id, at: at as u32 });
+                    cargo.sent(at);
                     fault::hit(Point::PushStruck);
-                    published += 1;
-                    accepted += 1;
+                    sent.published += 1;
                 }
                 None if self.options.overflow == Overflow::DropNewest => {
-                    if let Err(e) = self.participant.release(buffer) {
-                        result = Err(e);
+                    if let Err(e) = cargo.dropped(at) {
+                        sent.result = Err(e);
                         break;
                     }
                     self.header().dropped.fetch_add(1, Ordering::Relaxed);
-                    dropped += 1;
-                    accepted += 1;
+                    sent.dropped += 1;
                 }
                 None => {
-                    result = Ok(SendOutcome::Full);
+                    sent.result = Ok(SendOutcome::Full);
                     break;
                 }
             }
+            sent.accepted += 1;
         }
         ring.help_tail(tail);
         fault::hit(Point::PushHelped);
@@ -85,29 +154,34 @@ impl PortQueue {
         let after = self.state();
         if after != RING_OPEN {
             // SAFETY: the first `published` entries have been written.
-            let placed = unsafe { std::slice::from_raw_parts(placed.as_ptr().cast::<Placed>(), published) };
-            let back = self.retract(&ring, placed);
-            published -= back;
+            let placed =
+                unsafe { std::slice::from_raw_parts(placed.as_ptr().cast::<Placed>(), sent.published) };
+            let back = self.retract(&ring, placed, cargo);
+            sent.published -= back;
             if self.options.overflow == Overflow::DropNewest {
-                dropped += back as u32;
+                sent.dropped += back as u32;
             } else if back > 0 {
-                accepted -= back;
-                result = Ok(ended(after));
+                sent.accepted -= back;
+                sent.returned = back;
+                sent.result = Ok(ended(after));
             }
         }
-        if dropped > 0 {
-            self.header().gap.fetch_add(dropped, Ordering::Relaxed);
+        if sent.dropped > 0 {
+            self.header().gap.fetch_add(sent.dropped, Ordering::Relaxed);
         }
-        self.participant.shared().counters.sent.fetch_add(published as u64, Ordering::Relaxed);
-        self.note_depth(first, tail, &result);
-        drop(pin);
-        if published > 0 {
-            self.wake(&self.header().data_waiters, published);
+        self.participant.shared().counters.sent.fetch_add(sent.published as u64, Ordering::Relaxed);
+        self.note_depth(first, tail, &sent.result);
+        sent
+    }
+
+    /// Wakes whoever waits for what was sent. Not under the pin: a recovery need not wait for system calls.
+    fn announce(&self, sent: &Sent) {
+        if sent.published > 0 {
+            self.wake(&self.header().data_waiters, sent.published);
         }
-        if dropped > 0 {
+        if sent.dropped > 0 {
             self.participant.wake_pool();
         }
-        (accepted, result)
     }
 
     /// Publishes one message, making room first if the policy says so.
@@ -174,19 +248,17 @@ impl PortQueue {
     /// Takes back messages that nobody has taken, last first; answers how many. Consumers take first first, so what is taken back
     /// is always the end of the batch. With a policy that drops new messages it is dropped.
     #[cold]
-    fn retract(&self, ring: &Ring<'_>, placed: &[Placed]) -> usize {
+    fn retract(&self, ring: &Ring<'_>, placed: &[Placed], cargo: &mut impl Cargo) -> usize {
         let me = self.participant.slot as u32;
         let mut back = 0;
-        for Placed { position, buffer } in placed.iter().rev() {
-            let Some(taken) = ring.retract(*position, buffer.id, me) else { break };
+        for Placed { position, id, at } in placed.iter().rev() {
+            let Some(taken) = ring.retract(*position, *id, me) else { break };
             fault::hit(Point::RetractTaken);
             back += 1;
-            let (segment, index) = split_id(buffer.id);
             if self.options.overflow == Overflow::DropNewest {
                 self.discard(ring, taken);
-            } else if let Ok(Some(pool)) = self.participant.pool(segment) {
-                pool.note(self.participant.slot, index, buffer.received);
-                ring.recycle(taken);
+            } else {
+                cargo.returned(*at as usize, || ring.recycle(taken));
             }
         }
         back
@@ -203,11 +275,139 @@ impl PortQueue {
     }
 }
 
-/// A message of the batch under way, and its position in the queue.
+/// How a send went.
+struct Sent {
+    /// Messages the sender has no more to do with: published or dropped.
+    accepted: usize,
+    published: usize,
+    dropped: u32,
+    /// Messages that were published and taken back.
+    returned: usize,
+    result: Result<SendOutcome>,
+}
+
+/// A message of the batch under way: its position in the queue, its buffer, its place in the batch.
 #[derive(Clone, Copy)]
 struct Placed {
     position: u64,
-    buffer: Buffer,
+    id: u32,
+    at: u32,
+}
+
+/// References this participant holds.
+struct Held<'a> {
+    participant: &'a Participant,
+    buffers: &'a [Buffer],
+    /// The pool of the message that was loaded last.
+    pool: Option<&'a Pool>,
+}
+
+impl Cargo for Held<'_> {
+    #[inline]
+    fn load(&mut self, at: usize) -> Result<u32> {
+        let buffer = self.buffers[at];
+        let (segment, index) = split_id(buffer.id);
+        self.pool = self.participant.pool(segment)?;
+        let held =
+            |pool: &Pool| pool.is_data(index) && pool.holds(self.participant.slot, index, buffer.received);
+        if self.pool.is_some_and(held) { Ok(buffer.id) } else { Err(not_held(buffer)) }
+    }
+
+    #[inline]
+    fn sent(&mut self, at: usize) {
+        // Slot first: killed in between, the message counts as queued and held, which a recount repairs.
+        if let Some(pool) = self.pool {
+            let buffer = self.buffers[at];
+            pool.strike(self.participant.slot, split_id(buffer.id).1, buffer.received);
+        }
+    }
+
+    fn dropped(&mut self, at: usize) -> Result<()> {
+        self.participant.release(self.buffers[at]).map(drop)
+    }
+
+    fn returned(&mut self, at: usize, recycle: impl FnOnce()) {
+        let buffer = self.buffers[at];
+        let (segment, index) = split_id(buffer.id);
+        // Ledger first: killed in between, slot and ledger name the message; recovery keeps one of them.
+        if let Ok(Some(pool)) = self.participant.pool(segment) {
+            pool.note(self.participant.slot, index, buffer.received);
+        }
+        recycle();
+    }
+}
+
+/// Bytes that are copied into buffers claimed for them, which nobody holds: killed before it is published, a copy is freed by recount.
+struct Fresh<'a, M> {
+    participant: &'a Participant,
+    ids: &'a [u32],
+    messages: M,
+    /// Buffers of `ids` that have been prepared.
+    loaded: usize,
+}
+
+impl<M> Fresh<'_, M> {
+    /// Gives back the buffers that the queue did not take.
+    fn free_from(&self, accepted: usize) {
+        for (at, id) in self.ids.iter().enumerate().skip(accepted) {
+            let (segment, index) = split_id(*id);
+            match self.participant.pool(segment) {
+                // Counted: whoever peeked at the buffer's last life may count it, too, for a moment.
+                Ok(Some(pool)) if at < self.loaded => drop(self.participant.unref(pool, index)),
+                Ok(Some(pool)) => pool.free(index / 64, 1 << (index % 64)),
+                _ => {}
+            }
+        }
+    }
+
+    fn free(&self, at: usize) {
+        let (segment, index) = split_id(self.ids[at]);
+        if let Ok(Some(pool)) = self.participant.pool(segment) {
+            self.participant.unref(pool, index);
+        }
+    }
+}
+
+impl<'m, M: Iterator<Item = &'m [u8]>> Cargo for Fresh<'_, M> {
+    #[inline]
+    fn load(&mut self, at: usize) -> Result<u32> {
+        let id = self.ids[at];
+        let (segment, index) = split_id(id);
+        if let (Some(pool), Some(message)) = (self.participant.pool(segment)?, self.messages.next()) {
+            pool.prepare(index, message.len() as u32);
+            pool.fill(index, message);
+        }
+        self.loaded = at + 1;
+        Ok(id)
+    }
+
+    fn sent(&mut self, _at: usize) {}
+
+    fn dropped(&mut self, at: usize) -> Result<()> {
+        self.free(at);
+        Ok(())
+    }
+
+    fn returned(&mut self, at: usize, recycle: impl FnOnce()) {
+        // Slot first: a slot that names a dead taker may become a message again, so its buffer must not be free by then.
+        recycle();
+        self.free(at);
+    }
+}
+
+/// How many of the first `messages` fit one size class, and the bytes that suffice for each.
+fn run_of<'m>(messages: impl Iterator<Item = &'m [u8]>) -> (usize, usize) {
+    let (mut count, mut bytes, mut room) = (0, 0, 0..=0);
+    for message in messages {
+        if count == 0 {
+            room = class_range(message.len());
+        } else if !room.contains(&message.len()) {
+            break;
+        }
+        bytes = bytes.max(message.len());
+        count += 1;
+    }
+    (count, bytes)
 }
 
 /// How an operation ends that meets a queue in this state.
