@@ -12,6 +12,7 @@ export type {
   OpenOptions,
   Overflow,
   QueueOptions,
+  Spin,
   Size,
   WaitOptions,
 } from './lib/options.js'

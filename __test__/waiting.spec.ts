@@ -168,3 +168,32 @@ test('blocking waits leave waits under way intact', async (t) => {
   t.throws(() => queue.receiveSync({ allowBlocking: true, timeout: 5 }), { instanceOf: MillraceError })
   t.deepEqual(await got, new Uint8Array([1]))
 })
+
+test('a wait that polls first ends as any other, and takes nothing after its timeout', async (t) => {
+  const domain = testDomain(t)
+  for (const spin of [0, 0.5, 200, 'auto'] as const) {
+    const shm = domain.open({ spin })
+    const queue = shm.portQueue(`queue-${spin}`, { capacity: 2 })
+    for (let i = 0; i < 200; i++) {
+      const got = i % 2 === 0 ? queue.get() : queue.get({ spin: 'auto' })
+      await queue.put(new Uint8Array([i]))
+      t.is((await got)[0], i)
+    }
+    const before = performance.now()
+    await rejectsCode(t, queue.receive({ spin: 500, timeout: 0 }), 'ERR_MILLRACE_TIMEOUT', '0 ms')
+    t.true(performance.now() - before >= 0.5)
+    await queue.put(new Uint8Array([7]))
+    t.is(queue.receiveSync({ spin: 10, allowBlocking: true }).bytes[0], 7)
+    t.is(queue.depth, 0)
+  }
+})
+
+test('a time to poll that is none is refused', async (t) => {
+  const { queue } = openQueue(t)
+  const domain = testDomain(t)
+  for (const spin of [-1, 1001, Number.NaN, 'always' as 'auto']) {
+    throwsCode(t, () => domain.open({ spin }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'spin')
+    await rejectsCode(t, queue.receive({ spin }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'spin')
+    throwsCode(t, () => queue.receiveSync({ spin, allowBlocking: true }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'spin')
+  }
+})

@@ -54,7 +54,7 @@ export class Getter {
 
   #take(): Taken<Raw> {
     const status = native.get(this.#session.handle, this.#queue, 1)
-    if (status === STATUS_OK) return native.stage.slice(0, native.lengthAt(0)) as Uint8Array<ArrayBuffer>
+    if (status === STATUS_OK) return native.stage.slice(0, native.lengthAt(0))
     return status === STATUS_TOO_LARGE ? this.#inbox.take() : this.#inbox.nothing(status)
   }
 

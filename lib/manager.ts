@@ -10,7 +10,15 @@ import { callNative } from './errors.js'
 import { MAX_NAME_BYTES } from './generated/limits.js'
 import { NativeManager } from './native.js'
 import type { OpenOptions, QueueOptions, WaitOptions } from './options.js'
-import { bindOpenOptions, bindQueueOptions, checkBoolean, checkExhausted, checkName, checkObject } from './options.js'
+import {
+  bindOpenOptions,
+  bindQueueOptions,
+  checkBoolean,
+  checkExhausted,
+  checkName,
+  checkObject,
+  checkSpin,
+} from './options.js'
 import { PortQueue } from './port-queue.js'
 import type { RecoveryReport } from './recovery.js'
 import { participantLost, takeReports } from './recovery.js'
@@ -69,12 +77,14 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    */
   static open(domain: string, options: OpenOptions = {}): ShmManager {
     checkName('domain', domain)
-    const { exhausted, guard = false } = checkObject('options', options)
+    const { exhausted, spin, guard = false } = checkObject('options', options)
     const bound = bindOpenOptions(options, ownName())
     const policy = checkExhausted(exhausted)
+    const polling = checkSpin(spin)
     checkBoolean('guard', guard)
     const native = callNative(() => NativeManager.open(domain, bound))
-    const manager = new ShmManager(new Session(native, domain, policy, guard), native.participant, native.directory)
+    const session = new Session(native, domain, policy, polling, guard)
+    const manager = new ShmManager(session, native.participant, native.directory)
     opened.publish({ domain, participant: manager.participant })
     return manager
   }

@@ -163,7 +163,7 @@ export function lengthAt(index: number): number {
 /** Copies of the first `count` messages on the {@link stage}. */
 export function takeStaged(count: number): Uint8Array<ArrayBuffer>[] {
   let end = 0
-  return Array.from({ length: count }, (_, i) => stage.slice(end, (end += lengthAt(i))) as Uint8Array<ArrayBuffer>)
+  return Array.from({ length: count }, (_, i) => stage.slice(end, (end += lengthAt(i))))
 }
 
 /** Says that message `index` on the {@link stage} has `bytes` bytes. */

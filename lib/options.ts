@@ -19,6 +19,13 @@ export type Overflow = (typeof OVERFLOWS)[number]
  */
 export type Delivery = (typeof DELIVERIES)[number]
 
+/**
+ * How long a wait polls before it sleeps, in µs, at most 1000: what comes meanwhile is there in about a µs instead of some ten.
+ * Polling keeps this thread and a core busy, so it is for machines with cores to spare. `auto` polls for up to 50 µs, and ever more
+ * seldom while that is in vain.
+ */
+export type Spin = number | 'auto'
+
 /** Options of {@link ShmManager.open}. */
 export interface OpenOptions {
   /** Pool budget of the domain in bytes. Default: 256 MiB when this creates the domain, else what it has. */
@@ -36,6 +43,8 @@ export interface OpenOptions {
    * (default) fails with `ERR_MILLRACE_EXHAUSTED`, `wait` waits for a buffer to come back.
    */
   exhausted?: ExhaustedPolicy
+  /** How long a wait polls before it sleeps, unless it says itself: see {@link WaitOptions.spin}. Default: 0. */
+  spin?: Spin
   /**
    * For tests: every message gets an ArrayBuffer of its own that is detached at release, and references that are garbage
    * collected without release are reported as process warnings (`MILLRACE_LEAK`) with the stack that took them. Default: false.
@@ -59,9 +68,9 @@ export interface QueueOptions<T> {
    * `<name>.dead` as it is. 0 is no limit. Default: 0.
    */
   maxDeliveries?: number
-  /** 1 admits a single producing participant, which is faster. Default: `many`. */
+  /** 1 admits a single producing participant: any other that sends gets `ERR_MILLRACE_ROLE`. Default: `many`. */
   producers?: 1 | 'many'
-  /** 1 admits a single consuming participant, which is faster. Default: `many`. */
+  /** 1 admits a single consuming participant: any other that receives gets `ERR_MILLRACE_ROLE`. Default: `many`. */
   consumers?: 1 | 'many'
   /** A number of yours that says what the queue carries, 32 bits; 0 is none. Default: 0. */
   typeId?: number
@@ -75,6 +84,8 @@ export interface WaitOptions {
   timeout?: number
   /** Ends the wait with the signal's reason. */
   signal?: AbortSignal
+  /** How long to poll before going to sleep; see {@link Spin}. Default: that of {@link OpenOptions.spin}. */
+  spin?: Spin
 }
 
 /** Options of everything that blocks its thread. */
@@ -83,6 +94,8 @@ export interface BlockingOptions {
   timeout?: number
   /** Allow it on the main thread, where it stops the event loop; else `ERR_MILLRACE_WOULD_BLOCK`. Default: false. */
   allowBlocking?: boolean
+  /** As {@link WaitOptions.spin}. */
+  spin?: Spin
 }
 
 export const OVERFLOWS = ['block', 'reject', 'drop-oldest', 'drop-newest', 'latest'] as const
@@ -101,6 +114,8 @@ const UNITS: Record<string, number> = {
   GiB: 2 ** 30,
   TiB: 2 ** 40,
 }
+/** Longer than it takes to wake a sleeper, and short enough for an event loop to bear. */
+const MAX_SPIN_US = 1000
 /** setTimeout's limit. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
@@ -128,9 +143,17 @@ export function checkSize(what: string, value: unknown, min: number, max: number
 /** @throws unless `options` may rule a wait. The reason of a signal that is aborted already is thrown as it is. */
 export function checkWait(options: WaitOptions | undefined): void {
   if (options === undefined) return
-  const { signal, timeout } = checkObject('options', options)
+  const { signal, timeout, spin } = checkObject('options', options)
   checkTimeout('timeout', timeout)
+  checkSpin(spin)
   checkSignal(signal)?.throwIfAborted()
+}
+
+/** How to poll; not at all when left out. */
+export function checkSpin(value: unknown): Spin {
+  if (value === undefined) return 0
+  if (value === 'auto' || (typeof value === 'number' && value >= 0 && value <= MAX_SPIN_US)) return value
+  throw invalidArgument('spin', `'auto', or a number of microseconds from 0 to ${MAX_SPIN_US}`, value)
 }
 
 /** @throws unless `signal` is an AbortSignal or left out. */

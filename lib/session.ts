@@ -4,7 +4,7 @@ import * as codes from './generated/codes.js'
 import { Guard } from './guard.js'
 import type { BindingManager, Status } from './native.js'
 import { NO_MANAGER } from './native.js'
-import type { ExhaustedPolicy } from './options.js'
+import type { ExhaustedPolicy, Spin } from './options.js'
 import { Segments } from './segments.js'
 import { Waiting } from './waiting.js'
 
@@ -15,14 +15,17 @@ export class Session {
   readonly waiting: Waiting
   readonly guard: Guard | undefined
   readonly exhausted: ExhaustedPolicy
+  /** How long waits poll before they sleep. */
+  readonly spin: Spin
   readonly #native: BindingManager
   #handle: number
   #closed = false
 
-  constructor(native: BindingManager, domain: string, exhausted: ExhaustedPolicy, guard: boolean) {
+  constructor(native: BindingManager, domain: string, exhausted: ExhaustedPolicy, spin: Spin, guard: boolean) {
     this.domain = domain
     this.#handle = native.handle
     this.exhausted = exhausted
+    this.spin = spin
     this.#native = native
     this.segments = new Segments((index) => this.call((open) => open.segment(index)))
     this.guard = guard ? new Guard(native, domain) : undefined

@@ -5,9 +5,10 @@ import { MillraceError } from './errors.js'
 import { BATCH_MAX, KIND_POOL, QUEUE_POOL } from './generated/block.js'
 import { STATUS_ARMED, STATUS_OK } from './generated/codes.js'
 import * as native from './native.js'
-import type { BlockingOptions, WaitOptions } from './options.js'
-import { checkObject, checkTimeout, checkWait } from './options.js'
+import type { BlockingOptions, Spin, WaitOptions } from './options.js'
+import { checkObject, checkSpin, checkTimeout, checkWait } from './options.js'
 import type { Session } from './session.js'
+import { Spinner } from './spinner.js'
 import type { Target } from './target.js'
 import { queueKey } from './target.js'
 import type { Attempt, Wait } from './waiter.js'
@@ -26,6 +27,7 @@ interface WaitList {
 export class Waiting {
   readonly #session: Session
   readonly #lists = new Map<number, WaitList>()
+  readonly #spinner = new Spinner()
   #doorbell: Doorbell | undefined
   #onReports: (() => void) | undefined
 
@@ -42,7 +44,7 @@ export class Waiting {
   wait<T>(target: Target, options: WaitOptions | undefined, what: string, attempt: Attempt<T>): Promise<T> {
     try {
       checkWait(options)
-      const result = this.has(target) ? undefined : attempt()
+      const result = this.has(target) ? undefined : this.#try(options, attempt)
       if (result !== undefined) return Promise.resolve(result)
     } catch (error) {
       return Promise.reject(error)
@@ -52,8 +54,9 @@ export class Waiting {
 
   /** Blocks this thread until `attempt` succeeds. */
   waitSync<T>(target: Target, options: BlockingOptions | undefined, what: string, attempt: Attempt<T>): T {
-    const { timeout, allowBlocking = false } = checkObject('options', options ?? {})
+    const { timeout, allowBlocking = false, spin } = checkObject('options', options ?? {})
     const limit = checkTimeout('timeout', timeout)
+    checkSpin(spin)
     if (isMainThread && !allowBlocking) {
       throw new MillraceError(
         'ERR_MILLRACE_WOULD_BLOCK',
@@ -63,7 +66,7 @@ export class Waiting {
     const deadline = performance.now() + limit
     try {
       for (;;) {
-        const result = attempt()
+        const result = this.#try(options, attempt)
         if (result !== undefined) return result
         const status = this.#arm(target)
         if (status === STATUS_OK) continue
@@ -104,6 +107,11 @@ export class Waiting {
   close(): void {
     this.#failAll(this.#session.closedFailure())
     this.#doorbell?.close()
+  }
+
+  /** Tries at once, then for as long as `options` or the session say to poll. */
+  #try<T>(options: { spin?: Spin } | undefined, attempt: Attempt<T>): T | undefined {
+    return attempt() ?? this.#spinner.spin(options?.spin ?? this.#session.spin, attempt)
   }
 
   async #park<T>(target: Target, options: WaitOptions | undefined, what: string, attempt: Attempt<T>): Promise<T> {

@@ -87,6 +87,7 @@ impl Default for Received {
 /// This participant's end of a queue. Any number of ends may exist; each may send and receive, within the queue's roles.
 pub struct PortQueue {
     pub(super) participant: Arc<Participant>,
+    pub(super) allocator: SharedBufferAllocator,
     pub(super) name: String,
     pub(super) listed: Listed,
     view: RingView,
@@ -117,7 +118,8 @@ impl PortQueue {
         let waiting = [AtomicU32::new(0), AtomicU32::new(0)];
         let lease_cursor = AtomicU32::new(participant.slot as u32);
         let (name, dead_letters) = (name.to_owned(), OnceLock::new());
-        Self { participant, name, listed, view, options, waiting, lease_cursor, dead_letters }
+        let allocator = SharedBufferAllocator { participant: Arc::clone(&participant) };
+        Self { participant, allocator, name, listed, view, options, waiting, lease_cursor, dead_letters }
     }
 
     /// Name of the queue.
@@ -170,7 +172,7 @@ impl PortQueue {
         }
         // A lease must not outlive the reference it stands for, or a death would redeliver a buffer that is somebody else's by
         // then: what is sent is a further reference, and dropping ours acknowledges, then releases.
-        let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
+        let allocator = &self.allocator;
         let share = allocator.share(buffer.buffer())?;
         let (accepted, outcome) = self.send(&[share]);
         if accepted == 1 {

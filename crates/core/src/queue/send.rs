@@ -3,7 +3,7 @@
 use super::options::Overflow;
 use super::port_queue::{Interest, PortQueue, PutOutcome, SendOutcome};
 use super::ring::{Ring, Taken};
-use crate::buffer::{Buffer, SharedBufferAllocator, class_range, not_held};
+use crate::buffer::{Buffer, class_range, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_OPEN, split_id};
@@ -12,7 +12,6 @@ use crate::pool::Pool;
 use crate::registry::Participant;
 use crate::sync::{Ordering, dekker_fence};
 use std::mem::MaybeUninit;
-use std::sync::Arc;
 
 /// What a send moves into the queue: references this participant holds, or bytes that are copied into fresh buffers.
 trait Cargo {
@@ -50,8 +49,15 @@ impl PortQueue {
     /// # Errors
     /// `Role`, `TooLarge`, `NoSpace`.
     pub fn put<'m>(&self, messages: impl Iterator<Item = &'m [u8]> + Clone) -> (usize, Result<PutOutcome>) {
-        let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
-        let mut ids = [0; BATCH_MAX];
+        // One message needs one id: clearing room for a batch would cost as much as the rest.
+        let (mut one, mut many);
+        let ids: &mut [u32] = if messages.clone().nth(1).is_none() {
+            one = [0];
+            &mut one
+        } else {
+            many = [0; BATCH_MAX];
+            &mut many
+        };
         let mut rest = messages.take(BATCH_MAX);
         let mut done = 0;
         loop {
@@ -64,7 +70,7 @@ impl PortQueue {
                 let cargo = Fresh { participant: &self.participant, ids, messages: rest.clone(), loaded: 0 };
                 Ok((ids.len(), self.publish_fresh(cargo)))
             };
-            let (claimed, sent) = match allocator.with_claimed(bytes, &mut ids[..count], copy) {
+            let (claimed, sent) = match self.allocator.with_claimed(bytes, &mut ids[..count], copy) {
                 Ok(Some(claimed)) => claimed,
                 Ok(None) => return (done, Ok(PutOutcome::Exhausted)),
                 Err(e) => return (done, Err(e)),

@@ -3,13 +3,12 @@
 use super::lifecycle::{attach, attach_or_create};
 use super::options::{QueueOptions, ResolvedOptions, dead_letter_name};
 use super::port_queue::{PortQueue, Received};
-use crate::buffer::{Buffer, Settle, SharedBufferAllocator, not_held};
+use crate::buffer::{Buffer, Settle, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::split_id;
 use crate::registry::Pin;
 use crate::sync::{Ordering, dekker_fence};
-use std::sync::Arc;
 
 impl Settle for PortQueue {
     fn ack(&self, lease: u32, id: u32) -> bool {
@@ -79,7 +78,7 @@ impl PortQueue {
     }
 
     fn bury_one(&self, received: &Received) -> bool {
-        let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
+        let allocator = &self.allocator;
         // A further reference is sent, as in `try_send`: the lease stays with its own.
         let (Ok(grave), Ok(share)) = (self.dead_letters(), allocator.share(received.buffer)) else {
             return false;
