@@ -90,6 +90,26 @@ points! {
     DestroyUnlisted,
     /// Out of the directory, messages still in it.
     DestroyUnreffed,
+    /// References for everybody are counted; nobody has the message.
+    PublishReffed,
+    /// The message is in the history; no subscriber has it.
+    PublishKept,
+    /// As before; the message it replaced in the history is still counted.
+    PublishReplaced,
+    /// One more subscriber has the message.
+    PublishOffered,
+    /// Struck from the publisher's ledger; references nobody took are still counted.
+    PublishStruck,
+    /// All is published, nobody told.
+    PublishDone,
+    /// A subscription is listed and announced to publishers.
+    SubscribeRaised,
+    /// A message of the history is counted once more for a subscriber.
+    SubscribeReffed,
+    /// It is in the subscriber's queue.
+    SubscribeCopied,
+    /// The subscription has begun.
+    SubscribeBegun,
     /// The object of a segment exists.
     GrowCreated,
     /// The segment is linked.
@@ -118,6 +138,8 @@ points! {
     RecoverRaised,
     /// Everybody is outside.
     RecoverQuiesced,
+    /// A subscription of the dead is destroyed, and still listed.
+    RecoverUnsubscribed,
     /// A lease of the dead is pending.
     RecoverLease,
     /// A taken slot of the dead is free.

@@ -25,7 +25,7 @@
 //!
 //! Map, from the bottom up: [`limits`], [`error`], `sync` (the door to atomics) → `layout` (what lies where), `wait`, `liveness` →
 //! `segment` (named memory) → `pool` (tables of buffers) → `registry` (participants, directory) → `buffer` (allocate, release) → `queue` →
-//! `recovery`, `stats` → `manager`.
+//! `topic` → `recovery`, `stats` → `manager`.
 
 mod buffer;
 mod error;
@@ -43,6 +43,7 @@ mod segment;
 mod segment_view;
 mod stats;
 mod sync;
+mod topic;
 mod wait;
 
 pub use buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
@@ -56,7 +57,10 @@ pub use queue::{
 };
 pub use recovery::{Finding, RecoveryReport};
 pub use segment_view::{SegmentView, header_field, layout_facts};
-pub use stats::{ParticipantSnapshot, PoolSnapshot, QueueSnapshot, Snapshot};
+pub use stats::{
+    ParticipantSnapshot, PoolSnapshot, QueueSnapshot, Snapshot, SubscriptionSnapshot, TopicSnapshot,
+};
+pub use topic::{Published, SubscribeOptions, Topic, TopicOptions};
 
 #[cfg(not(unix))]
 compile_error!("millrace needs Unix file locks and FIFOs; a Windows port is not done yet");

@@ -56,6 +56,13 @@ pub const DEFAULT_QUEUE_CAPACITY: usize = 1024;
 /// Longest name in bytes, one less than its field so that a name always ends in a zero.
 pub const MAX_NAME_BYTES: usize = 63;
 
+/// Longest name of a subscription in bytes: what its directory entry has room for.
+pub const MAX_SUBSCRIPTION_NAME_BYTES: usize = 31;
+
+/// Attempts of a subscriber to begin where the topic stands before it gives up: each one fails only because somebody has
+/// published meanwhile, so that is far beyond what load produces.
+pub const JOIN_TRIES_MAX: u32 = 1 << 20;
+
 /// Longest codec name in bytes.
 pub const MAX_CODEC_BYTES: usize = 31;
 

@@ -5,12 +5,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::PARTICIPANT_ACTIVE;
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
-use crate::queue::{PortQueue, QueueOptions, attach, attach_or_create};
+use crate::queue::{Ends, PortQueue, QueueOptions, attach, attach_or_create};
 use crate::recovery::{Finding, RecoveryReport, Sentinel, Sweep, fsck, reports_since, sweep};
 use crate::registry::{Domain, Participant};
 use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
 use crate::stats::{Snapshot, snapshot};
 use crate::sync::Ordering;
+use crate::topic::{self, SubscribeOptions, Topic, TopicOptions};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub struct ShmManager {
     base: PathBuf,
     /// One end per queue, whoever asks: a participant has one waiter bit per queue.
     queues: Mutex<Queues>,
+    /// The same for topics, and for the queues of their subscribers.
+    topics: Mutex<HashMap<String, Weak<Topic>>>,
+    subscriptions: Arc<Ends>,
     sentinel: Option<Sentinel>,
 }
 
@@ -85,7 +89,14 @@ impl ShmManager {
         };
         drop(lock);
         domain.ring_sentinels();
-        let mut manager = Self { participant, base, queues: Mutex::default(), sentinel: None };
+        let mut manager = Self {
+            participant,
+            base,
+            queues: Mutex::default(),
+            topics: Mutex::default(),
+            subscriptions: Arc::default(),
+            sentinel: None,
+        };
         // Whoever died just before we came (our own last life, often) must not meet us as a ghost. Later: the sentinel sees to it.
         let _ = sweep(&domain)?;
         manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.participant))?);
@@ -143,6 +154,49 @@ impl ShmManager {
             return Ok(Some(queue));
         }
         Ok(attach(&self.participant, name)?.map(|queue| remember(&mut queues, name, queue)))
+    }
+
+    /// Topic `name`, created with `options` if there is none.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
+    pub fn topic(&self, name: &str, options: &TopicOptions) -> Result<Arc<Topic>> {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = known_topic(&topics, name) {
+            return topic.check(options).map(|()| topic);
+        }
+        let topic = topic::attach_or_create(&self.participant, &self.subscriptions, name, options)?;
+        Ok(remember_topic(&mut topics, topic))
+    }
+
+    /// Topic `name`, if there is one.
+    ///
+    /// # Errors
+    /// `InvalidName`, `Corrupt`.
+    pub fn find_topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = known_topic(&topics, name) {
+            return Ok(Some(topic));
+        }
+        let topic = topic::attach(&self.participant, &self.subscriptions, name)?;
+        Ok(topic.map(|topic| remember_topic(&mut topics, topic)))
+    }
+
+    /// Subscribes to topic `name`, which need not exist yet. The queue brings what the topic keeps for late comers, then all that is
+    /// published from now on. Destroying it ends the subscription, and so does the end of this manager unless it has a name.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
+    pub fn subscribe(&self, name: &str, options: &SubscribeOptions) -> Result<Arc<PortQueue>> {
+        topic::subscribe(&self.participant, &self.subscriptions, name, options)
+    }
+
+    /// Removes subscription `subscription` of topic `name`, whoever made it; `false`: there is none.
+    ///
+    /// # Errors
+    /// `InvalidName`, `Corrupt`.
+    pub fn unsubscribe(&self, name: &str, subscription: &str) -> Result<bool> {
+        topic::unsubscribe(&self.participant, &self.subscriptions, name, subscription)
     }
 
     /// Announces that this participant sleeps until a queue appears; look again before sleeping.
@@ -253,10 +307,12 @@ impl ShmManager {
 impl Drop for ShmManager {
     fn drop(&mut self) {
         self.sentinel = None;
+        topic::leave(&self.participant, &self.subscriptions);
         // Roles and waiter bits go with the ends, which may live longer than this.
         let queues = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
         self.participant.retire();
         queues.values().filter_map(Weak::upgrade).for_each(|queue| queue.retire());
+        self.subscriptions.retire();
         self.release_all();
         let domain = &self.participant.domain;
         // Without the lock the slot stays active, and the sweep of another participant takes it for dead: exact as well.
@@ -282,6 +338,17 @@ fn remember(queues: &mut Queues, name: &str, queue: PortQueue) -> Arc<PortQueue>
     queues.retain(|_, known| known.strong_count() > 0);
     queues.insert(name.to_owned(), Arc::downgrade(&queue));
     queue
+}
+
+fn known_topic(topics: &HashMap<String, Weak<Topic>>, name: &str) -> Option<Arc<Topic>> {
+    topics.get(name).and_then(Weak::upgrade).filter(|topic| !topic.is_destroyed())
+}
+
+fn remember_topic(topics: &mut HashMap<String, Weak<Topic>>, topic: Topic) -> Arc<Topic> {
+    let topic = Arc::new(topic);
+    topics.retain(|_, known| known.strong_count() > 0);
+    topics.insert(topic.name().to_owned(), Arc::downgrade(&topic));
+    topic
 }
 
 /// Attaches to the domain, or makes it. The caller holds the domain lock.

@@ -1,11 +1,15 @@
 //! Read-only view of a domain as plain data. Numbers are read without stopping anybody: each is right for some moment.
 
+mod topics;
+
+pub use topics::{SubscriptionSnapshot, TopicSnapshot};
+
 use crate::error::Result;
 use crate::layout::{LeaseState, RING_OPEN, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
-use crate::queue::{Overflow, RingView};
-use crate::registry::Domain;
+use crate::queue::{Overflow, ResolvedOptions, RingView};
+use crate::registry::{Domain, Kind, Listed};
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,6 +40,8 @@ pub struct Snapshot {
     pub pools: Vec<PoolSnapshot>,
     /// Queues.
     pub queues: Vec<QueueSnapshot>,
+    /// Topics, with their subscriptions.
+    pub topics: Vec<TopicSnapshot>,
 }
 
 /// A participant at one moment.
@@ -145,7 +151,8 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
         persist: registry.persist.load(Ordering::Relaxed) != 0,
         recoveries: registry.recoveries.load(Ordering::Acquire),
         participants: participants(domain, &pools),
-        queues: queues(domain),
+        queues: listed(domain, Kind::Queue).filter_map(|index| queue(domain, index)).collect(),
+        topics: topics::topics(domain),
         pools: size_classes(domain, &pools),
     })
 }
@@ -184,50 +191,59 @@ fn size_classes(domain: &Domain, pools: &[&Pool]) -> Vec<PoolSnapshot> {
     classes.into_values().collect()
 }
 
-fn queues(domain: &Domain) -> Vec<QueueSnapshot> {
-    let snapshot = |index: usize| {
-        let listed = domain.listed(index)?;
-        let (segment, at) = crate::layout::split_id(listed.ring);
-        let pool = domain.pool(segment).ok().flatten()?;
-        let (view, options) = RingView::new(pool, at).ok().flatten()?;
-        let header = view.header();
-        let (_, tail) = view.ring().positions();
-        let depth = view.depth() as u64;
-        let head = tail.saturating_sub(depth);
-        let dropped = header.dropped.load(Ordering::Relaxed);
-        // Drop-newest drops what it has not published; the others what they have.
-        let (sent, received) = match options.overflow {
-            Overflow::DropNewest => (tail + dropped, head),
-            _ => (tail, head.saturating_sub(dropped)),
-        };
-        let pending = view.leases().count(LeaseState::Pending) as u64;
-        let name = domain.directory()[index].name.get();
-        let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
-        // Read while it was still this queue, or not at all.
-        domain.still_listed(listed).then(|| QueueSnapshot {
-            name,
-            capacity: options.capacity,
-            overflow: options.overflow as u32,
-            delivery: options.delivery as u32,
-            producers: options.producers,
-            consumers: options.consumers,
-            type_id: options.type_id,
-            codec: options.codec,
-            closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
-            max_deliveries: options.max_deliveries,
-            depth: depth + pending,
-            leased: view.leases().count(LeaseState::Leased) as u64,
-            pending,
-            redelivered: header.redelivered.load(Ordering::Relaxed),
-            dead_lettered: header.dead_lettered.load(Ordering::Relaxed),
-            sent,
-            received,
-            dropped,
-            receive_waits: header.data_waiters.waits.load(Ordering::Relaxed),
-            send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
-            high_water: header.high_water.load(Ordering::Relaxed).max(depth as u32),
-            attached,
-        })
+/// Directory entries of a kind.
+fn listed(domain: &Domain, kind: Kind) -> impl Iterator<Item = usize> {
+    (0..domain.directory().len()).filter(move |index| domain.directory()[*index].is_kind(kind))
+}
+
+/// The ring in directory entry `index`, with its pool and index there.
+fn ring(domain: &Domain, index: usize) -> Option<(Listed, &Pool, usize, RingView, ResolvedOptions)> {
+    let listed = domain.listed(index)?;
+    let (segment, at) = crate::layout::split_id(listed.ring);
+    let pool = domain.pool(segment).ok().flatten()?;
+    let (view, options) = RingView::new(pool, at).ok().flatten()?;
+    Some((listed, pool, at, view, options))
+}
+
+/// The queue in directory entry `index`.
+fn queue(domain: &Domain, index: usize) -> Option<QueueSnapshot> {
+    let (listed, pool, at, view, options) = ring(domain, index)?;
+    let header = view.header();
+    let (_, tail) = view.ring().positions();
+    let depth = view.depth() as u64;
+    let head = tail.saturating_sub(depth);
+    let dropped = header.dropped.load(Ordering::Relaxed);
+    // Drop-newest drops what it has not published; the others what they have.
+    let (sent, received) = match options.overflow {
+        Overflow::DropNewest => (tail + dropped, head),
+        _ => (tail, head.saturating_sub(dropped)),
     };
-    (0..domain.directory().len()).filter_map(snapshot).collect()
+    let pending = view.leases().count(LeaseState::Pending) as u64;
+    let name = domain.directory()[index].name.get();
+    let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
+    // Read while it was still this queue, or not at all.
+    domain.still_listed(listed).then(|| QueueSnapshot {
+        name,
+        capacity: options.capacity,
+        overflow: options.overflow as u32,
+        delivery: options.delivery as u32,
+        producers: options.producers,
+        consumers: options.consumers,
+        type_id: options.type_id,
+        codec: options.codec,
+        closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
+        max_deliveries: options.max_deliveries,
+        depth: depth + pending,
+        leased: view.leases().count(LeaseState::Leased) as u64,
+        pending,
+        redelivered: header.redelivered.load(Ordering::Relaxed),
+        dead_lettered: header.dead_lettered.load(Ordering::Relaxed),
+        sent,
+        received,
+        dropped,
+        receive_waits: header.data_waiters.waits.load(Ordering::Relaxed),
+        send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
+        high_water: header.high_water.load(Ordering::Relaxed).max(depth as u32),
+        attached,
+    })
 }

@@ -21,9 +21,9 @@ pub(crate) use queue::{
     leases_offset, ring_bytes,
 };
 pub(crate) use registry::{
-    DIRECTORY_ENTRY_CLAIMED, DIRECTORY_ENTRY_FREE, DIRECTORY_ENTRY_LIVE, DirectoryEntry, PARTICIPANT_ACTIVE,
-    PARTICIPANT_FREE, ParticipantSlot, REGISTRY_BYTES, Registry, ReportRecord, SEGMENT_READY, SegmentEntry,
-    WaiterMask,
+    DIRECTORY_ENTRY_CLAIMED, DIRECTORY_ENTRY_FREE, DIRECTORY_ENTRY_LIVE, DIRECTORY_KIND_QUEUE,
+    DIRECTORY_KIND_SUBSCRIPTION, DIRECTORY_KIND_TOPIC, DirectoryEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
+    ParticipantSlot, REGISTRY_BYTES, Registry, ReportRecord, SEGMENT_READY, SegmentEntry, WaiterMask,
 };
 pub(crate) use text::Text;
 
@@ -68,6 +68,8 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("ParticipantSlot.counters", offset_of!(ParticipantSlot, counters)),
     ("DirectoryEntry", size_of::<DirectoryEntry>()),
     ("DirectoryEntry.ring", offset_of!(DirectoryEntry, ring)),
+    ("DirectoryEntry.kind", offset_of!(DirectoryEntry, kind)),
+    ("DirectoryEntry.label", offset_of!(DirectoryEntry, label)),
     ("SegmentEntry", size_of::<SegmentEntry>()),
     ("ReportRecord", size_of::<ReportRecord>()),
     ("PoolHeader", size_of::<PoolHeader>()),
@@ -85,6 +87,10 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("RingHeader.space_waiters", offset_of!(RingHeader, space_waiters)),
     ("RingHeader.dropped", offset_of!(RingHeader, dropped)),
     ("RingHeader.pending", offset_of!(RingHeader, pending)),
+    ("RingHeader.history", offset_of!(RingHeader, history)),
+    ("RingHeader.start", offset_of!(RingHeader, start)),
+    ("RingHeader.subscriptions", offset_of!(RingHeader, subscriptions)),
+    ("RingHeader.published", offset_of!(RingHeader, published)),
     ("LeaseEntry", size_of::<LeaseEntry>()),
     ("Slot owner shift", queue::SLOT_OWNER_SHIFT as usize),
     ("Slot state shift", queue::SLOT_STATE_SHIFT as usize),

@@ -212,12 +212,22 @@ pub(crate) struct RingHeader {
     pub(crate) consumer: AtomicU32,
     /// Lease entries that are PENDING: a hint that spares receivers the look; recovery sets it right.
     pub(crate) pending: AtomicU32,
-    _padding: AtomicU32,
+    /// Of a topic: messages it keeps for those who come late, 0 or its capacity. Written by the creator.
+    pub(crate) history: AtomicU32,
     /// Messages delivered again after a nack or a death.
     pub(crate) redelivered: AtomicU64,
     /// Messages moved to the dead-letter queue.
     pub(crate) dead_lettered: AtomicU64,
-    _reserved: [AtomicU64; 26],
+    /// Of a subscription: from which message of the topic on publishers deliver to it; see `topic/start.rs`. Written by the
+    /// subscriber, and by publishers while it joins. A crash of the subscriber before it has begun ends the subscription.
+    pub(crate) start: AtomicU64,
+    /// Of a topic: raised by each subscriber once it is listed. A crash in between ends the subscription.
+    pub(crate) subscriptions: AtomicU64,
+    _reserved: [AtomicU64; 9],
+    /// Of a topic: messages published. Statistics; a publisher killed in a batch leaves it short. On a line of its own: written by
+    /// every publish, while `subscriptions` is only read.
+    pub(crate) published: AtomicU64,
+    _reserved_too: [AtomicU64; 15],
 }
 
 /// Bytes of a ring with `capacity` slots and `leases` lease entries.
@@ -237,6 +247,7 @@ const _: () = {
     assert!(size_of::<LeaseEntry>() == 24);
     assert!(offset_of!(RingHeader, head) == 128);
     assert!(offset_of!(RingHeader, dropped) == 640);
+    assert!(offset_of!(RingHeader, published) == 896);
 };
 
 #[cfg(test)]

@@ -22,6 +22,13 @@ pub(crate) const DIRECTORY_ENTRY_CLAIMED: u32 = 1;
 /// A queue that can be found. The directory holds one reference to its ring.
 pub(crate) const DIRECTORY_ENTRY_LIVE: u32 = 2;
 
+/// The entry of a PortQueue.
+pub(crate) const DIRECTORY_KIND_QUEUE: u32 = 0;
+/// The entry of a topic; its ring keeps the topic's history.
+pub(crate) const DIRECTORY_KIND_TOPIC: u32 = 1;
+/// The entry of a subscriber's queue; its name is the topic's, which need not exist yet.
+pub(crate) const DIRECTORY_KIND_SUBSCRIPTION: u32 = 2;
+
 /// One bit per participant that sleeps until something changes.
 ///
 /// Written by: the sleeper (sets, clears its own bit), wakers (clear a bit and ring its owner), recovery (clears the bits
@@ -100,16 +107,23 @@ pub(crate) struct Counters {
     pub(crate) received: AtomicU64,
 }
 
-/// A queue's name and where its ring is. Written under the domain lock; `state` last (Release).
+/// A name and where its ring is. Written under the directory lock; `state` last (Release).
 #[repr(C, align(128))]
 pub(crate) struct DirectoryEntry {
     /// `generation << 8 | FREE/CLAIMED/LIVE`: one word, so that "still the same queue" is one load.
     pub(crate) state: AtomicU64,
     /// Buffer id of the ring while LIVE; the directory counts as one holder of that buffer.
     pub(crate) ring: AtomicU32,
-    /// Slot of the creator while CLAIMED.
+    /// Slot of the creator.
     pub(crate) owner: AtomicU32,
     pub(crate) name: Text<8>,
+    /// Queue, topic or subscription.
+    pub(crate) kind: AtomicU32,
+    /// Which tenant of slot `owner` the creator is.
+    pub(crate) epoch: AtomicU32,
+    _reserved: [AtomicU32; 2],
+    /// Of a subscription: its own name. One without ends with its creator.
+    pub(crate) label: Text<4>,
 }
 
 /// The registry segment.

@@ -12,7 +12,7 @@ use crate::layout::{
     leases_offset, ring_bytes, split_id,
 };
 use crate::pool::Pool;
-use crate::registry::{Listed, Participant};
+use crate::registry::{Kind, Listed, Participant, Pin, Title};
 use crate::segment::{View, validate_name};
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -82,8 +82,17 @@ impl RingView {
 /// Attaches to queue `name` if it exists.
 pub(crate) fn attach(participant: &Arc<Participant>, name: &str) -> Result<Option<PortQueue>> {
     validate_name("queue", name)?;
-    while let Some(listed) = participant.domain.find(name) {
-        if let Some(queue) = attach_listed(participant, name, listed)? {
+    attach_kind(participant, Kind::Queue, name)
+}
+
+/// Attaches to what is listed as `kind` and `name`.
+pub(crate) fn attach_kind(
+    participant: &Arc<Participant>,
+    kind: Kind,
+    name: &str,
+) -> Result<Option<PortQueue>> {
+    while let Some(listed) = participant.domain.find(kind, name) {
+        if let Some(queue) = attach_listed(participant, name, listed, &participant.pin()?)? {
             return Ok(Some(queue));
         }
     }
@@ -105,19 +114,18 @@ pub(crate) fn attach_or_create(
     if let Some(queue) = attach(participant, name)? {
         return attached(queue);
     }
-    create(participant, name, resolved)
+    create(participant, Title { kind: Kind::Queue, name, label: "" }, name, resolved, |_| {})
 }
 
-fn lock_directory(participant: &Participant, name: &str) -> Result<std::fs::File> {
+/// The right to create something; waits for others that are at it.
+pub(crate) fn lock_directory(participant: &Participant, name: &str) -> Result<std::fs::File> {
     let file = participant.domain.dir.lock_file("directory.lock", true)?;
     let deadline = Instant::now() + Duration::from_nanos(crate::limits::OPEN_TIMEOUT_NS);
     while file.try_lock().is_err() {
         if Instant::now() > deadline {
             return Err(Error::new(
                 ErrorKind::Timeout,
-                format!(
-                    "cannot create queue {name:?}: a process that is creating another one does not proceed"
-                ),
+                format!("cannot create {name:?}: a process that is creating another one does not proceed"),
             ));
         }
         std::thread::sleep(Duration::from_micros(200));
@@ -126,8 +134,12 @@ fn lock_directory(participant: &Participant, name: &str) -> Result<std::fs::File
 }
 
 /// Takes a reference to the ring of a listed queue; `None` when it has been destroyed meanwhile.
-fn attach_listed(participant: &Arc<Participant>, name: &str, listed: Listed) -> Result<Option<PortQueue>> {
-    let _pin = participant.pin()?;
+pub(super) fn attach_listed(
+    participant: &Arc<Participant>,
+    name: &str,
+    listed: Listed,
+    _pin: &Pin<'_>,
+) -> Result<Option<PortQueue>> {
     let (segment, index) = split_id(listed.ring);
     let corrupt = || {
         Error::new(ErrorKind::Corrupt, format!("queue {name:?}: its ring, buffer {}, is none", listed.ring))
@@ -172,10 +184,17 @@ fn unlist(participant: &Participant, pool: &Pool, index: usize, listed: Listed) 
     }
 }
 
-/// Makes the queue. The caller holds the directory lock and has seen that the name is free.
+/// Makes the queue `name`, listed under `title`; `prepare` fills in what only its kind has. The caller holds the directory lock and
+/// has seen that the title is free.
 ///
 /// Killed on the way, the ring is held by a dead participant or by nobody: freed by recount, with the claimed entry.
-fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) -> Result<PortQueue> {
+pub(crate) fn create(
+    participant: &Arc<Participant>,
+    title: Title<'_>,
+    name: &str,
+    options: ResolvedOptions,
+    prepare: impl FnOnce(&RingHeader),
+) -> Result<PortQueue> {
     let allocator = SharedBufferAllocator { participant: Arc::clone(participant) };
     let bytes = ring_bytes(options.capacity as usize, options.leases());
     let mut ids = [0];
@@ -194,12 +213,13 @@ fn create(participant: &Arc<Participant>, name: &str, options: ResolvedOptions) 
         let header = View::<RingHeader>::new(pool.segment(), offset, 1)?;
         options.store(&header[0]);
         header[0].state.store(RING_OPEN, Ordering::Relaxed);
+        prepare(&header[0]);
         if let Some(head) = pool.header(index) {
             head.kind.store(KIND_RING, Ordering::Release);
         }
         fault::hit(Point::CreateInitialised);
         let _pin = participant.pin()?;
-        let entry = participant.domain.claim_entry(participant.slot, name, buffer.id)?;
+        let entry = participant.domain.claim_entry(participant.slot, title, buffer.id)?;
         fault::hit(Point::CreateClaimed);
         pool.try_ref(index); // the directory's reference; ours keeps the buffer from being freed
         fault::hit(Point::CreateReffed);

@@ -4,8 +4,10 @@
 //! buffer, and so does the directory; destroying a queue drops the directory's reference, and the memory goes when the last user
 //! lets go. So no operation ever touches memory that has been given to somebody else, and recovery needs no rule of its own.
 
+mod ends;
 mod lease;
 mod lifecycle;
+mod offer;
 mod options;
 mod port_queue;
 mod receive;
@@ -17,4 +19,6 @@ mod waiting;
 pub use options::{Delivery, Overflow, QueueOptions, ResolvedOptions};
 pub use port_queue::{Interest, PortQueue, PutOutcome, Received, SendOutcome, TakeOutcome};
 
-pub(crate) use lifecycle::{RingView, attach, attach_or_create};
+pub(crate) use ends::Ends;
+pub(crate) use lifecycle::{RingView, attach, attach_kind, attach_or_create, create, lock_directory};
+pub(crate) use offer::Offer;

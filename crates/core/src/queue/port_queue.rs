@@ -89,7 +89,7 @@ pub struct PortQueue {
     pub(super) participant: Arc<Participant>,
     pub(super) allocator: SharedBufferAllocator,
     pub(super) name: String,
-    pub(super) listed: Listed,
+    pub(crate) listed: Listed,
     view: RingView,
     pub(super) options: ResolvedOptions,
     /// Waits of this end per [`Interest`]: the participant's bit in the mask stays up while there are any.
@@ -140,6 +140,12 @@ impl PortQueue {
     /// Whether there is no message now.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The ring as it lies in shared memory.
+    #[inline]
+    pub(crate) fn view(&self) -> &RingView {
+        &self.view
     }
 
     #[inline]
@@ -222,7 +228,7 @@ impl PortQueue {
     }
 
     /// Gives every message of a destroyed queue back to the pool.
-    pub(super) fn drain(&self) {
+    pub(crate) fn drain(&self) {
         let mut freed = 0;
         while let Ok(_pin) = self.participant.pin() {
             let dropped = self.leases().drop_pending().map(|id| self.forget(id)).is_some()

@@ -38,7 +38,7 @@ impl PortQueue {
         let participant = &*self.participant;
         let sent = self.publish(buffers.len(), &mut Held { participant, buffers, pool: None });
         drop(pin);
-        self.announce(&sent);
+        self.wake_after(&sent);
         (sent.accepted, sent.result)
     }
 
@@ -75,7 +75,7 @@ impl PortQueue {
                 Ok(None) => return (done, Ok(PutOutcome::Exhausted)),
                 Err(e) => return (done, Err(e)),
             };
-            self.announce(&sent);
+            self.wake_after(&sent);
             done += sent.accepted;
             match sent.result {
                 Ok(SendOutcome::Done) => rest.by_ref().take(claimed).for_each(drop),
@@ -181,7 +181,7 @@ impl PortQueue {
     }
 
     /// Wakes whoever waits for what was sent. Not under the pin: a recovery need not wait for system calls.
-    fn announce(&self, sent: &Sent) {
+    fn wake_after(&self, sent: &Sent) {
         if sent.published > 0 {
             self.wake(&self.header().data_waiters, sent.published);
         }
@@ -192,7 +192,7 @@ impl PortQueue {
 
     /// Publishes one message, making room first if the policy says so.
     #[inline]
-    fn push(&self, ring: &Ring<'_>, tail: &mut u64, id: u32, dropped: &mut u32) -> Option<u64> {
+    pub(super) fn push(&self, ring: &Ring<'_>, tail: &mut u64, id: u32, dropped: &mut u32) -> Option<u64> {
         let at = ring.push(tail, id);
         match self.options.overflow {
             Overflow::DropOldest if at.is_none() => {
@@ -220,7 +220,7 @@ impl PortQueue {
     }
 
     /// Drops the oldest message; `false` when there is none. The caller has pinned.
-    pub(super) fn drop_front(&self, ring: &Ring<'_>) -> bool {
+    pub(crate) fn drop_front(&self, ring: &Ring<'_>) -> bool {
         let mut head = ring.head();
         let taken = ring.pop(&mut head, self.participant.slot as u32, |_| true);
         ring.help_head(head);
@@ -241,7 +241,7 @@ impl PortQueue {
     }
 
     /// Drops the queue's own reference to a message.
-    pub(super) fn forget(&self, id: u32) {
+    pub(crate) fn forget(&self, id: u32) {
         let (segment, index) = split_id(id);
         // Without a ledger row of ours: this must not fail for want of memory.
         if let Ok(Some(pool)) = self.participant.domain.pool(segment)
@@ -271,7 +271,7 @@ impl PortQueue {
     }
 
     /// Keeps the high-water mark: looked at only now and then, the head is the receivers' cache line.
-    fn note_depth(&self, first: u64, tail: u64, result: &Result<SendOutcome>) {
+    pub(super) fn note_depth(&self, first: u64, tail: u64, result: &Result<SendOutcome>) {
         if tail / 64 != first / 64 || matches!(result, Ok(SendOutcome::Full)) {
             let depth = tail.saturating_sub(self.ring().head()).min(self.options.capacity.into()) as u32;
             if depth > self.header().high_water.load(Ordering::Relaxed) {

@@ -125,7 +125,7 @@ impl PortQueue {
     }
 
     #[inline]
-    pub(super) fn wake(&self, mask: &WaiterMask, count: usize) {
+    pub(crate) fn wake(&self, mask: &WaiterMask, count: usize) {
         mask.wake(count, self.participant.slot + 1, |slot| self.participant.domain.ring(slot));
     }
 }

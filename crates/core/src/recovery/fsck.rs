@@ -103,7 +103,21 @@ impl Check<'_> {
             let entry = &self.domain.directory()[index];
             if let Some(listed) = self.domain.listed(index) {
                 self.hold(listed.ring, &format!("queue {:?}", entry.name.get()));
+                self.subscriber(index, listed.ring);
             }
+        }
+    }
+
+    /// A subscription without subscriber would collect for ever.
+    fn subscriber(&mut self, index: usize, ring: u32) {
+        let (segment, at) = split_id(ring);
+        let pool = self.pools.iter().find(|pool| pool.index == segment);
+        let Some((view, _)) = pool.and_then(|pool| RingView::new(pool, at).ok().flatten()) else { return };
+        let entry = &self.domain.directory()[index];
+        let lives = |slot, epoch| self.domain.is_tenant(slot, epoch);
+        if crate::topic::is_orphan(entry, view.header(), lives) {
+            let what = format!("a subscription to {:?} has lost its subscriber", entry.name.get());
+            self.find(Some(ring), what);
         }
     }
 

@@ -63,6 +63,11 @@ impl Recount<'_> {
         self.dead.iter().position(|d| d.slot == slot)
     }
 
+    /// Whether that tenant of a slot is among the living.
+    fn lives(&self, slot: usize, epoch: u32) -> bool {
+        self.dead_at(slot).is_none() && self.domain.is_tenant(slot, epoch)
+    }
+
     fn hold(&mut self, id: u32, references: u32) {
         let (segment, index) = split_id(id);
         if let Some(holders) = self.holders[segment].get_mut(index) {
@@ -81,7 +86,8 @@ impl Recount<'_> {
         }
     }
 
-    /// Counts the directory's references to rings; removes entries of dead creators and of queues destroyed half-way.
+    /// Counts the directory's references to rings; removes entries of dead creators, of queues destroyed half-way, and of subscribers
+    /// that have gone.
     fn directory(&mut self) {
         for (index, entry) in self.domain.directory().iter().enumerate() {
             if entry.is_claimed() && self.dead_at(entry.owner.load(Ordering::Relaxed) as usize).is_some() {
@@ -91,6 +97,12 @@ impl Recount<'_> {
             let (segment, at) = split_id(listed.ring);
             let pool = self.pools.iter().find(|p| p.index == segment);
             let ring = pool.and_then(|pool| RingView::new(pool, at).ok().flatten());
+            if let Some((ring, _)) = &ring
+                && crate::topic::is_orphan(entry, ring.header(), |slot, epoch| self.lives(slot, epoch))
+            {
+                ring.header().state.store(RING_DESTROYED, Ordering::Release);
+                fault::hit(Point::RecoverUnsubscribed);
+            }
             match ring {
                 Some((ring, _)) if ring.header().state.load(Ordering::Acquire) != RING_DESTROYED => {
                     self.hold(listed.ring, 1);

@@ -98,6 +98,13 @@ impl Domain {
             .filter(|(_, p)| p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE)
     }
 
+    /// Whether tenant `epoch` of slot `slot` takes part.
+    pub(crate) fn is_tenant(&self, slot: usize, epoch: u32) -> bool {
+        self.participants().get(slot).is_some_and(|p| {
+            p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE && p.epoch.load(Ordering::Relaxed) == epoch
+        })
+    }
+
     /// Directory entries that have ever been used.
     pub(crate) fn directory(&self) -> &[DirectoryEntry] {
         // SYNC HIGH (acquire), as above.

@@ -6,6 +6,6 @@ mod domain;
 mod model;
 mod participant;
 
-pub(crate) use directory::Listed;
+pub(crate) use directory::{Kind, Listed, Title};
 pub(crate) use domain::{Domain, now_ms};
 pub(crate) use participant::{Participant, Pin};

@@ -1,0 +1,169 @@
+//! Topic: publish once, and every subscriber gets it, through a queue of its own with a policy of its own. One buffer, n references.
+//!
+//! A topic is an entry of the directory whose ring is its *history*. A subscription is an ordinary queue whose entry bears the topic's
+//! name, so it may be there before the topic is. Publishers find subscriptions by scanning the directory, and scan again only when the
+//! topic's word `subscriptions` has changed; that one has gone they see by its queue. There is no list to keep intact: a subscription
+//! exists as long as its entry does, and a recovery removes those whose subscriber is dead.
+
+mod history;
+mod options;
+mod publish;
+mod start;
+mod subscribe;
+
+pub use options::{SubscribeOptions, TopicOptions};
+pub use publish::Published;
+
+pub(crate) use history::History;
+pub(crate) use start::Start;
+pub(crate) use subscribe::{subscribe, unsubscribe};
+
+use crate::error::Result;
+use crate::layout::{DirectoryEntry, RingHeader};
+use crate::queue::{Ends, PortQueue, attach_kind, create, lock_directory};
+use crate::registry::{Kind, Listed, Participant, Title};
+use crate::segment::validate_name;
+use crate::sync::Ordering;
+use publish::Targets;
+use std::sync::{Arc, Mutex};
+
+/// This participant's end of a topic. It may publish; to subscribe see [`crate::ShmManager::subscribe`].
+pub struct Topic {
+    participant: Arc<Participant>,
+    ends: Arc<Ends>,
+    /// The end of the history's ring. Nothing is sent through it.
+    ring: PortQueue,
+    targets: Mutex<Targets>,
+}
+
+impl std::fmt::Debug for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Topic({:?})", self.name())
+    }
+}
+
+/// Attaches to topic `name` if it exists.
+pub(crate) fn attach(participant: &Arc<Participant>, ends: &Arc<Ends>, name: &str) -> Result<Option<Topic>> {
+    validate_name("topic", name)?;
+    Ok(attach_kind(participant, Kind::Topic, name)?.map(|ring| Topic::new(participant, ends, ring)))
+}
+
+/// Attaches to topic `name`, or creates it.
+pub(crate) fn attach_or_create(
+    participant: &Arc<Participant>,
+    ends: &Arc<Ends>,
+    name: &str,
+    options: &TopicOptions,
+) -> Result<Topic> {
+    let (ring, history) = options.resolve(name)?;
+    let checked = |topic: Topic| options.check(&topic.ring).map(|()| topic);
+    if let Some(topic) = attach(participant, ends, name)? {
+        return checked(topic);
+    }
+    let _lock = lock_directory(participant, name)?;
+    if let Some(topic) = attach(participant, ends, name)? {
+        return checked(topic);
+    }
+    let title = Title { kind: Kind::Topic, name, label: "" };
+    let keep = |header: &RingHeader| header.history.store(history, Ordering::Relaxed);
+    create(participant, title, name, ring, keep).map(|ring| Topic::new(participant, ends, ring))
+}
+
+impl Topic {
+    fn new(participant: &Arc<Participant>, ends: &Arc<Ends>, ring: PortQueue) -> Self {
+        let (participant, ends) = (Arc::clone(participant), Arc::clone(ends));
+        Self { participant, ends, ring, targets: Mutex::default() }
+    }
+
+    /// Name of the topic.
+    pub fn name(&self) -> &str {
+        self.ring.name()
+    }
+
+    /// Options the topic was created with; `history` as it was rounded.
+    pub fn options(&self) -> TopicOptions {
+        let is = self.ring.options();
+        let history = Some(options::kept_by(self.ring.view().header()));
+        TopicOptions { history, type_id: Some(is.type_id), codec: Some(is.codec.clone()) }
+    }
+
+    /// Checks what was asked for against what the topic is.
+    pub(crate) fn check(&self, options: &TopicOptions) -> Result<()> {
+        options.check(&self.ring)
+    }
+
+    /// Says "no more": publishing fails from now on, subscribers drain what they have and then see the end. Idempotent.
+    pub fn close(&self) {
+        self.ring.close();
+        self.for_each_subscription(PortQueue::close);
+    }
+
+    /// Removes the topic and its subscriptions for everybody. Idempotent.
+    pub fn destroy(&self) {
+        // The topic last, so that whoever finds it after our death can destroy it again; and once more those that came between: a
+        // subscriber that sees the topic alive afterwards was listed before our second look.
+        self.for_each_subscription(PortQueue::destroy);
+        self.ring.destroy();
+        self.for_each_subscription(PortQueue::destroy);
+    }
+
+    /// Whether the topic has been closed or destroyed.
+    pub fn is_closed(&self) -> bool {
+        self.ring.is_closed()
+    }
+
+    /// Whether the topic has been destroyed.
+    pub fn is_destroyed(&self) -> bool {
+        self.ring.is_destroyed()
+    }
+
+    /// Lets go of subscriptions that have ended, so that their memory is free.
+    pub fn forget_ended(&self) {
+        self.lock_targets().retain_open();
+    }
+
+    fn for_each_subscription(&self, f: impl Fn(&PortQueue)) {
+        let all: Vec<_> = self.participant.domain.find_all(Kind::Subscription, self.name()).collect();
+        for listed in all {
+            let Ok(pin) = self.participant.pin() else { return };
+            let queue = self.ends.get(&self.participant, self.name(), listed, &pin);
+            drop(pin);
+            // One that cannot be attached for want of memory or descriptors stays; what is destroyed by others is gone.
+            if let Ok(Some(queue)) = queue {
+                f(&queue);
+            }
+        }
+    }
+}
+
+/// Whether the subscription in `entry` has nobody any more whom it is for. One without a name ends with its subscriber, and so does one
+/// with a name that has not begun. `lives` tells whether a tenant of a slot does.
+pub(crate) fn is_orphan(
+    entry: &DirectoryEntry,
+    header: &RingHeader,
+    lives: impl FnOnce(usize, u32) -> bool,
+) -> bool {
+    let (slot, epoch) = entry.creator();
+    let ends_with_its_creator = || entry.label.is("") || !Start(&header.start).has_begun();
+    entry.is_kind(Kind::Subscription) && ends_with_its_creator() && !lives(slot, epoch)
+}
+
+/// Destroys the subscriptions that end with this participant. Before it retires.
+pub(crate) fn leave(participant: &Arc<Participant>, ends: &Ends) {
+    let me = (participant.slot, participant.shared().epoch.load(Ordering::Relaxed));
+    let domain = &participant.domain;
+    let ours = |listed: &Listed| {
+        let entry = &domain.directory()[listed.index];
+        entry.is_kind(Kind::Subscription) && entry.label.is("") && entry.creator() == me
+    };
+    let all: Vec<_> =
+        (0..domain.directory().len()).filter_map(|index| domain.listed(index)).filter(ours).collect();
+    for listed in all {
+        let Ok(pin) = participant.pin() else { return };
+        let queue = ends.get(participant, "", listed, &pin);
+        drop(pin);
+        if let Ok(Some(queue)) = queue {
+            queue.destroy();
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Subscribing.
+
+use super::history::At;
+use super::{History, Start, SubscribeOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
+use crate::layout::{RingHeader, split_id};
+use crate::limits::{BATCH_MAX, JOIN_TRIES_MAX};
+use crate::queue::{Ends, PortQueue, attach_kind, create, lock_directory};
+use crate::registry::{Kind, Participant, Title};
+use crate::sync::{Ordering, dekker_fence};
+use std::sync::Arc;
+
+/// Subscribes to topic `name`, which need not exist yet, and answers the queue its messages come through: those that the topic keeps
+/// first, then all that are published from now on.
+pub(crate) fn subscribe(
+    participant: &Arc<Participant>,
+    ends: &Ends,
+    name: &str,
+    options: &SubscribeOptions,
+) -> Result<Arc<PortQueue>> {
+    let label = options.label(name)?;
+    let called = if label.is_empty() { name.to_owned() } else { format!("{name}.{label}") };
+    let asked = options.queue();
+    // Before anything is made.
+    asked.resolve(&called)?;
+    let known = |queue: Arc<PortQueue>| asked.check(&called, queue.options()).map(|()| queue);
+    if let Some(queue) = find(participant, ends, name, label, &called)?.filter(|queue| has_begun(queue)) {
+        return known(queue);
+    }
+    let _lock = lock_directory(participant, &called)?;
+    if let Some(queue) = find(participant, ends, name, label, &called)? {
+        if has_begun(&queue) {
+            return known(queue);
+        }
+        // Whoever was about to make it has given up or died: we have the lock.
+        queue.destroy();
+    }
+    loop {
+        let topic = attach_kind(participant, Kind::Topic, name)?;
+        let queue = make(participant, topic.as_ref(), name, label, &called, options)?;
+        let queue = ends.add(queue);
+        let Some(topic) = topic else { return Ok(queue) };
+        match begin(participant, &queue, &topic) {
+            Ok(true) => return Ok(queue),
+            // The topic was destroyed meanwhile: wait for the next of that name.
+            Ok(false) => queue.destroy(),
+            Err(e) => {
+                queue.destroy();
+                return Err(e);
+            }
+        }
+    }
+}
+
+/// Removes the subscription `label` of topic `name`; `false`: there is none.
+pub(crate) fn unsubscribe(
+    participant: &Arc<Participant>,
+    ends: &Ends,
+    name: &str,
+    label: &str,
+) -> Result<bool> {
+    let options = SubscribeOptions { name: Some(label.to_owned()), ..SubscribeOptions::default() };
+    let queue = find(participant, ends, name, options.label(name)?, label)?;
+    Ok(queue.map(|queue| queue.destroy()).is_some())
+}
+
+fn has_begun(queue: &PortQueue) -> bool {
+    Start(&queue.view().header().start).has_begun()
+}
+
+/// The subscription of that name, if it has one.
+fn find(
+    participant: &Arc<Participant>,
+    ends: &Ends,
+    name: &str,
+    label: &str,
+    called: &str,
+) -> Result<Option<Arc<PortQueue>>> {
+    let domain = &participant.domain;
+    if label.is_empty() {
+        return Ok(None);
+    }
+    loop {
+        let mut all = domain.find_all(Kind::Subscription, name);
+        let Some(listed) = all.find(|listed| domain.directory()[listed.index].label.is(label)) else {
+            return Ok(None);
+        };
+        if let Some(queue) = ends.get(participant, called, listed, &participant.pin()?)? {
+            return Ok(Some(queue));
+        }
+    }
+}
+
+/// Lists the subscription. Publishers that find it deliver at once, or, if there is something to copy first, wait for it to begin.
+fn make(
+    participant: &Arc<Participant>,
+    topic: Option<&PortQueue>,
+    name: &str,
+    label: &str,
+    called: &str,
+    options: &SubscribeOptions,
+) -> Result<PortQueue> {
+    let mut asked = options.queue();
+    if let Some(topic) = topic {
+        asked.type_id = Some(topic.options().type_id);
+        asked.codec = Some(topic.options().codec.clone());
+    }
+    let copies = topic.is_some_and(|topic| History::of(topic.view()).is_some());
+    let start = if copies { Start::JOINING } else { Start::AT_ONCE };
+    let title = Title { kind: Kind::Subscription, name, label };
+    let prepare = |header: &RingHeader| header.start.store(start, Ordering::Relaxed);
+    create(participant, title, called, asked.resolve(called)?, prepare)
+}
+
+/// Announces the subscription to publishers and copies the history; `false`: the topic has been destroyed meanwhile.
+fn begin(participant: &Participant, queue: &PortQueue, topic: &PortQueue) -> Result<bool> {
+    let header = topic.view().header();
+    // SYNC T1 (release): whoever sees it raised finds the entry.
+    header.subscriptions.fetch_add(1, Ordering::AcqRel);
+    // SYNC T1: listed, then we look at the history, and at the state of the topic (SYNC CLOSE). Pairs with the fence in `publish_one`.
+    dekker_fence();
+    fault::hit(Point::SubscribeRaised);
+    if let Some(history) = History::of(topic.view()) {
+        copy(participant, queue, &history)?;
+    }
+    if topic.is_destroyed() {
+        return Ok(false);
+    }
+    if topic.is_closed() {
+        queue.close();
+    }
+    Ok(true)
+}
+
+/// Copies the history into the queue until nothing has been added meanwhile; from then on publishers deliver.
+fn copy(participant: &Participant, queue: &PortQueue, history: &History<'_>) -> Result<()> {
+    let start = Start(&queue.view().header().start);
+    let count = history.capacity().min(queue.options().capacity.into());
+    let mut next = history.oldest(count);
+    for _ in 0..JOIN_TRIES_MAX {
+        let pin = participant.pin()?;
+        let ticket = start.ticket();
+        match copy_some(participant, queue, history, &mut next)? {
+            Copied::All if start.begin(ticket, next) => {
+                fault::hit(Point::SubscribeBegun);
+                return Ok(());
+            }
+            Copied::All | Copied::Some => {}
+            // Publishers were faster than we. What comes now has to follow on what we have, so that goes.
+            Copied::Overtaken => {
+                drop(pin);
+                queue.drain();
+                next = history.oldest(count);
+            }
+        }
+    }
+    Err(Error::new(
+        ErrorKind::Timeout,
+        format!("cannot subscribe to {:?}: its history changes faster than it can be copied", queue.name()),
+    ))
+}
+
+/// How far a batch of copies came.
+enum Copied {
+    /// There was nothing left.
+    All,
+    Some,
+    /// The next message had gone already.
+    Overtaken,
+}
+
+fn copy_some(
+    participant: &Participant,
+    queue: &PortQueue,
+    history: &History<'_>,
+    next: &mut u64,
+) -> Result<Copied> {
+    for _ in 0..BATCH_MAX {
+        let id = match history.at(*next) {
+            At::Message(id) => id,
+            At::Future => return Ok(Copied::All),
+            At::Gone => return Ok(Copied::Overtaken),
+        };
+        let (segment, index) = split_id(id);
+        let pool = participant.domain.pool(segment)?.filter(|pool| pool.header(index).is_some());
+        // Counted first, and looked at again: if it still is in the history, the reference is to this message.
+        if let Some(pool) = pool.filter(|pool| pool.try_ref(index)) {
+            fault::hit(Point::SubscribeReffed);
+            if history.at(*next) != At::Message(id) || !queue.fill(id) {
+                participant.unref(pool, index);
+                continue;
+            }
+            fault::hit(Point::SubscribeCopied);
+            *next += 1;
+        }
+    }
+    Ok(Copied::Some)
+}
