@@ -1,7 +1,7 @@
 export { SharedBufferAllocator } from './lib/allocator.js'
 export { Batch } from './lib/batch.js'
 export { BufferPtr, type TimestampKind, type TypedArrayConstructor } from './lib/buffer-ptr.js'
-export type { Codec, CodecName, Encoded, EncodedWriter } from './lib/codec.js'
+export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, ValueCodecName } from './lib/codec.js'
 export type { ConsumeOptions, Handler } from './lib/consume.js'
 export { type ErrorCode, MillraceError } from './lib/errors.js'
 export { type ManagerEvents, ShmManager } from './lib/manager.js'

@@ -187,3 +187,17 @@ test('names of codecs', (t) => {
   }
   t.is(shm.portQueue('queue', { codec: { encode, decode } }).info?.codec, 'custom')
 })
+
+test('a codec or type id that differs from what is recorded is an error that names both', (t) => {
+  const domain = testDomain(t)
+  const [a, b] = [domain.open(), domain.open()]
+  a.portQueue('typed', { codec: 'json', typeId: 7 })
+  const { codec, typeId } = a.stats().queues['typed']!
+  t.deepEqual({ codec, typeId }, { codec: 'json', typeId: 7 })
+  throwsCode(t, () => b.portQueue('typed', { codec: 'v8' }), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'json', 'v8', 'typed')
+  throwsCode(t, () => b.portQueue('typed', { codec: pointCodec }), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'json', 'point')
+  throwsCode(t, () => b.portQueue('typed', { typeId: 8 }), 'ERR_MILLRACE_OPTIONS_MISMATCH', '7', '8', 'typed')
+  throwsCode(t, () => b.portQueue('typed', { typeId: 0 }), 'ERR_MILLRACE_OPTIONS_MISMATCH', '7', '0')
+  t.is(b.portQueue('typed', { codec: 'json', typeId: 7 }).info?.typeId, 7)
+  t.is(b.portQueue('typed', {}).info?.codec, 'json')
+})

@@ -1,17 +1,24 @@
 import { Buffer } from 'node:buffer'
 import v8 from 'node:v8'
+import { msgpackCodec } from './codec-msgpack.js'
 import { invalidArgument, MillraceError, show } from './errors.js'
 import { MAX_CODEC_BYTES } from './generated/limits.js'
 
 /** The codecs that come with the package. */
-export type CodecName = 'bytes' | 'json' | 'v8'
+export type CodecName = 'bytes' | ValueCodecName
+
+/** Of these, the ones for values of any kind. */
+export type ValueCodecName = 'json' | 'v8' | 'msgpack'
 
 /** Writes itself straight into the buffer that is sent, for codecs that can do so. */
 export interface EncodedWriter {
   /** Upper bound of what `write` will write, in bytes. */
   readonly byteLength: number
-  /** Writes into `target`, which has at least `byteLength` bytes. Answers how many were written; nothing means all of them. */
-  write(target: Uint8Array): number | void
+  /**
+   * Writes into `target`, which has at least `byteLength` bytes. Answers how many were written; nothing means all of them,
+   * null that `byteLength` was a wrong guess and has been set right: it is then called again with a buffer of that size.
+   */
+  write(target: Uint8Array): number | void | null
 }
 
 /** A value in its encoded form. Bytes are copied once, text is written as UTF-8, a writer writes itself. */
@@ -26,6 +33,9 @@ export interface Codec<T> {
   /** The value that `bytes` stand for. `bytes` lie in shared memory and are gone afterwards: keep copies only. */
   decode(bytes: Uint8Array): T
 }
+
+/** A codec that can carry values of type `T`: the name of one that comes with the package, or one of your own. */
+export type CodecOption<T> = ValueCodecName | Codec<T> | (Uint8Array extends T ? 'bytes' : never)
 
 /** A codec that knows its name. */
 export type NamedCodec<T> = Codec<T> & { readonly name: string }
@@ -57,13 +67,23 @@ const v8Codec: NamedCodec<unknown> = {
   decode: (bytes) => v8.deserialize(bytes.slice()) as unknown,
 }
 
-const CODECS: readonly NamedCodec<unknown>[] = [bytesCodec, jsonCodec, v8Codec]
-const CODEC_NAMES = CODECS.map((codec) => show(codec.name)).join(', ')
+const CODECS: Record<CodecName, () => NamedCodec<unknown>> = {
+  bytes: () => bytesCodec,
+  json: () => jsonCodec,
+  v8: () => v8Codec,
+  msgpack: msgpackCodec,
+}
+const CODEC_NAMES = Object.keys(CODECS).map(show).join(', ')
+
+function builtIn<T>(name: unknown): NamedCodec<T> | undefined {
+  const known = typeof name === 'string' && Object.hasOwn(CODECS, name)
+  return known ? (CODECS[name as CodecName]() as NamedCodec<T>) : undefined
+}
 
 /** The codec an option names or is. */
 export function codecOf<T>(option: CodecName | Codec<T>): NamedCodec<T> {
-  const known = CODECS.find((codec) => codec.name === option)
-  if (known !== undefined) return known as NamedCodec<T>
+  const known = builtIn<T>(option)
+  if (known !== undefined) return known
   if (typeof option !== 'object' || typeof option?.encode !== 'function' || typeof option.decode !== 'function') {
     throw invalidArgument('codec', `one of ${CODEC_NAMES}, or an object with encode and decode`, option)
   }
@@ -76,8 +96,8 @@ export function codecOf<T>(option: CodecName | Codec<T>): NamedCodec<T> {
 
 /** The codec that `queue` was created with, for participants that attach without naming one. */
 export function codecRecorded<T>(name: string, queue: string): NamedCodec<T> {
-  const known = CODECS.find((codec) => codec.name === (name === '' ? 'bytes' : name))
-  if (known !== undefined) return known as NamedCodec<T>
+  const known = builtIn<T>(name === '' ? 'bytes' : name)
+  if (known !== undefined) return known
   throw new MillraceError(
     'ERR_MILLRACE_OPTIONS_MISMATCH',
     `queue ${show(queue)} was created with codec ${show(name)}: pass that codec to portQueue to put or get values`,

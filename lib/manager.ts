@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { isMainThread, threadId } from 'node:worker_threads'
 import { SharedBufferAllocator } from './allocator.js'
 import type { BufferPtr } from './buffer-ptr.js'
-import type { Codec } from './codec.js'
+import type { Codec, ValueCodecName } from './codec.js'
 import { codecOf } from './codec.js'
 import { callNative } from './errors.js'
 import { MAX_NAME_BYTES } from './generated/limits.js'
@@ -99,13 +99,13 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that queue whoever creates it, now or later.
    * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
    */
-  portQueue<T = unknown>(name: string, options: QueueOptions<T> & { codec: 'json' | 'v8' }): PortQueue<T>
+  portQueue<T = unknown>(name: string, options: QueueOptions<T> & { codec: ValueCodecName }): PortQueue<T>
   portQueue<T = Uint8Array>(name: string, options?: QueueOptions<T>): PortQueue<T>
   portQueue<T>(name: string, options?: QueueOptions<T>): PortQueue<T> {
     checkName('queue', name)
     const codec = options && checkObject('options', options).codec
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
-    const bound = options && bindQueueOptions(options as QueueOptions<never>, named?.name)
+    const bound = options && bindQueueOptions(options, named?.name)
     const handle = this.#session.call((native) => native.queue(name, bound))
     return new PortQueue(this.#session, this.allocator, name, handle, named)
   }

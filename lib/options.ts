@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { Codec, CodecName } from './codec.js'
+import type { CodecOption } from './codec.js'
 import { invalidArgument, MillraceError, show } from './errors.js'
 import { MAX_MAX_BYTES, MAX_NAME_BYTES, MAX_QUEUE_CAPACITY, MIN_MAX_BYTES } from './generated/limits.js'
 import type { BindingOpenOptions, BindingQueueOptions } from './native.js'
@@ -75,7 +75,7 @@ export interface QueueOptions<T> {
   /** A number of yours that says what the queue carries, 32 bits; 0 is none. Default: 0. */
   typeId?: number
   /** How `put` and `get` turn values into bytes. Default: what the queue has, else `bytes`. */
-  codec?: CodecName | Codec<T>
+  codec?: CodecOption<T>
 }
 
 /** Options of everything that waits. */
@@ -182,7 +182,7 @@ export function bindOpenOptions(options: OpenOptions, defaultName: string): Bind
 }
 
 /** @internal Options of {@link ShmManager.portQueue} as the addon takes them; those left out stay out. */
-export function bindQueueOptions(options: QueueOptions<never>, codec: string | undefined): BindingQueueOptions {
+export function bindQueueOptions<T>(options: QueueOptions<T>, codec: string | undefined): BindingQueueOptions {
   const { capacity, overflow, delivery, maxDeliveries, producers, consumers, typeId } = options
   return {
     ...(capacity !== undefined && { capacity: checkInteger('capacity', capacity, 1, MAX_QUEUE_CAPACITY) }),

@@ -137,9 +137,14 @@ export class Putter {
 
   async #putLater(encoded: Encoded, stored: BufferPtr | undefined, options: WaitOptions | undefined): Promise<void> {
     const budget = budgetOf(options)
-    const buffer = stored ?? (await this.#allocateLater(byteLengthOf(encoded), budget()))
+    let buffer = stored ?? (await this.#allocateLater(byteLengthOf(encoded), budget()))
     try {
-      if (stored === undefined) store(this.#session, idOf(buffer), encoded)
+      // Twice at most: a length that was guessed has been set right.
+      if (stored === undefined && !store(this.#session, idOf(buffer), encoded)) {
+        buffer.release()
+        buffer = await this.#allocateLater(byteLengthOf(encoded), budget())
+        store(this.#session, idOf(buffer), encoded)
+      }
       await this.#outbox.send(buffer, budget())
     } finally {
       buffer.release()
@@ -160,16 +165,16 @@ export class Putter {
     if (status === STATUS_EXHAUSTED) return NONE
     if (status !== STATUS_OK) throw session.allocationFailure(status, bytes)
     const id = native.idAt(0)
+    let stored = false
     try {
-      store(session, id, encoded)
-    } catch (error) {
-      this.#giveBack([id], 0)
-      throw error
+      stored = store(session, id, encoded)
+    } finally {
+      if (!stored) this.#giveBack([id], 0)
     }
-    return id
+    return stored ? id : this.#tryStore(encoded)
   }
 
-  /** Stores items of `list` from `from` on into buffers; answers how many, fewer when the pool is exhausted. */
+  /** Stores items of `list` from `from` on into buffers; answers how many, fewer when the pool is exhausted or a length was guessed. */
   #storeMany(list: readonly Encoded[], from: number, ids: Uint32Array): number {
     const count = Math.min(list.length - from, ids.length)
     let stored = 0
@@ -179,16 +184,14 @@ export class Putter {
         const run = runOf(list, from + stored, from + count)
         allocated += allocateIds(this.#session, run.bytes, ids.subarray(allocated), run.length)
         const wanted = stored + run.length
-        while (stored < allocated) {
-          store(this.#session, ids[stored]!, list[from + stored]!)
-          stored++
-        }
-        if (allocated < wanted) break
+        while (stored < allocated && store(this.#session, ids[stored]!, list[from + stored]!)) stored++
+        if (stored < wanted) break
       }
     } catch (error) {
       this.#giveBack(ids.subarray(0, allocated), 0)
       throw error
     }
+    this.#giveBack(ids.subarray(0, allocated), stored)
     return stored
   }
 

@@ -14,8 +14,11 @@ export function byteLengthOf(encoded: Encoded): number {
   throw invalidArgument('what encode returns', 'a Uint8Array, a text, or { byteLength, write }', encoded)
 }
 
-/** Writes `encoded` into buffer `id`, which was allocated with its length, and sets the bytes in use. */
-export function store(session: Session, id: number, encoded: Encoded): void {
+/**
+ * Writes `encoded` into buffer `id`, which was allocated with its length, and sets the bytes in use. False: the length was a
+ * wrong guess, which has been set right; store it anew.
+ */
+export function store(session: Session, id: number, encoded: Encoded): boolean {
   const segment = session.segments.of(id)
   const offset = segment.offset(id)
   if (encoded instanceof Uint8Array) {
@@ -25,9 +28,11 @@ export function store(session: Session, id: number, encoded: Encoded): void {
     segment.setLength(id, Buffer.from(segment.payload.buffer, offset, segment.stride).write(encoded))
   } else {
     const { byteLength } = encoded
-    const written = encoded.write(new Uint8Array(segment.payload.buffer, offset, byteLength)) ?? byteLength
-    segment.setLength(id, checkInteger('what write returns', written, 0, byteLength))
+    const written = encoded.write(new Uint8Array(segment.payload.buffer, offset, byteLength))
+    if (written === null) return false
+    segment.setLength(id, checkInteger('what write returns', written ?? byteLength, 0, byteLength))
   }
+  return true
 }
 
 /** How many items from `from` on fit the same size class, and the bytes that suffice for each. */

@@ -54,6 +54,9 @@ await build({
   format: 'cjs',
   target: 'node20',
   external: ['#native'],
+  // What is required when it is first needed is required from here in both forms of the package.
+  banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  define: { 'import.meta.url': 'bundleUrl' },
   sourcemap: true,
   logLevel: 'warning',
 })

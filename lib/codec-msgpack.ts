@@ -1,0 +1,99 @@
+import { Buffer } from 'node:buffer'
+import { createRequire } from 'node:module'
+import type * as Msgpackr from 'msgpackr'
+import type { EncodedWriter, NamedCodec } from './codec.js'
+
+/** From here on a value is packed straight into its buffer; msgpackr leaves no smaller one to its caller. */
+const DIRECT_MIN_BYTES = 4096
+/** What msgpackr wants to have left at the end. */
+const SPARE_BYTES = 2112
+const SCRATCH_BYTES = 8192
+
+interface Engine {
+  packer: Msgpackr.Packr
+  unpacker: Msgpackr.Unpackr
+}
+
+let engine: Engine | undefined
+/** Packings under way: a `toJSON` may put something else. */
+let depth = 0
+
+/** Loads the library when the first value is packed or unpacked: who does not use it does not pay for it. */
+function load(): Engine {
+  if (engine !== undefined) return engine
+  const { Packr, Unpackr } = createRequire(import.meta.url)('msgpackr') as typeof Msgpackr
+  // Records keep objects apart from maps.
+  const options = { structuredClone: true, moreTypes: true, useRecords: true }
+  engine = { packer: new Packr(options), unpacker: new Unpackr(options) }
+  return engine
+}
+
+/** MessagePack by msgpackr. One for each queue: it expects the next value to be about as large as the last. */
+export function msgpackCodec(): NamedCodec<unknown> {
+  let expected = 0
+  return {
+    name: 'msgpack',
+    encode(value) {
+      if (expected < DIRECT_MIN_BYTES || depth > 0) {
+        const packed = pack(value)
+        expected = packed.length
+        return packed
+      }
+      return new DirectWriter(value, expected, (bytes) => (expected = bytes))
+    },
+    // Typed arrays are views of their input, so the input must not be shared memory.
+    decode: (bytes) => load().unpacker.unpack(Buffer.from(bytes.slice().buffer)) as unknown,
+  }
+}
+
+function pack(value: unknown): Buffer {
+  depth++
+  try {
+    return load().packer.pack(value)
+  } finally {
+    depth--
+  }
+}
+
+/** Packs into the buffer that is sent, if that is as large as expected; if not, it is stored anew from a copy. */
+class DirectWriter implements EncodedWriter {
+  byteLength: number
+  readonly #value: unknown
+  readonly #onSize: (bytes: number) => void
+  #packed: Uint8Array | undefined
+
+  constructor(value: unknown, expected: number, onSize: (bytes: number) => void) {
+    this.#value = value
+    this.#onSize = onSize
+    this.byteLength = expected + SPARE_BYTES
+  }
+
+  write(target: Uint8Array): number | null {
+    if (this.#packed !== undefined) {
+      target.set(this.#packed)
+      return this.#packed.length
+    }
+    const packed = packInto(this.#value, target)
+    this.#onSize(packed.length)
+    const inPlace = packed.buffer === target.buffer
+    // A small value must not hold a large buffer.
+    if (inPlace && packed.length >= target.length / 4) return packed.length
+    this.#packed = inPlace ? packed.slice() : packed
+    this.byteLength = packed.length
+    return null
+  }
+}
+
+/** Packs into `target` if that is large enough, else into memory of its own. */
+function packInto(value: unknown, target: Uint8Array): Uint8Array {
+  const { packer } = load()
+  // A value packed meanwhile, by somebody's `toJSON`, would overwrite what is being packed here.
+  if (depth > 0) return pack(value)
+  packer.useBuffer(Buffer.from(target.buffer, target.byteOffset, target.byteLength))
+  try {
+    return pack(value)
+  } finally {
+    // All packers of a process share one buffer; the next one must not write into shared memory.
+    packer.useBuffer(Buffer.allocUnsafeSlow(SCRATCH_BYTES))
+  }
+}
