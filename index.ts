@@ -20,5 +20,16 @@ export { BufferPool } from './lib/pool.js'
 export { type BatchOptions, PortQueue, type QueueInfo } from './lib/port-queue.js'
 export type { RecoveryReport } from './lib/recovery.js'
 export { GlobalRegistry } from './lib/registry.js'
+export type { RequestContext } from './lib/service/run.js'
+export type {
+  RequestOptions,
+  Sendable,
+  ServeOptions,
+  Service,
+  ServiceHandler,
+  ServiceOptions,
+  ServiceStats,
+  StreamOptions,
+} from './lib/service/service.js'
 export type { ParticipantStats, PoolStats, QueueStats, Snapshot, Stats } from './lib/stats.js'
 export type { ReadableOptions, WebStreams, WritableOptions } from './lib/streams.js'

@@ -1,7 +1,12 @@
 import { ERROR_CODES } from './generated/codes.js'
 
+/** Codes that only services raise. */
+const SERVICE_CODES = ['ERR_MILLRACE_REMOTE', 'ERR_MILLRACE_SERVER_LOST'] as const
+
+const CODES = [...ERROR_CODES, ...SERVICE_CODES] as const
+
 /** Every code a {@link MillraceError} can bear. Codes are stable; messages are not. */
-export type ErrorCode = (typeof ERROR_CODES)[number]
+export type ErrorCode = (typeof CODES)[number]
 
 /** Shared by all copies of this package in a process (ESM and CommonJS), so that `instanceof` works across them. */
 const BRAND = Symbol.for('millrace.error')
@@ -40,8 +45,13 @@ export function callNative<T>(operation: () => T): T {
 /** An error with a code of ours becomes a MillraceError; any other passes through unchanged: it is a defect, not an answer. */
 function fromNative(error: unknown): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error
-  const code = ERROR_CODES.find((known) => known === error.code)
+  const code = knownCode(error.code)
   return code === undefined ? error : new MillraceError(code, error.message)
+}
+
+/** `code` if it is one of ours. */
+export function knownCode(code: unknown): ErrorCode | undefined {
+  return CODES.find((known) => known === code)
 }
 
 /** What {@link MillraceError} a caller's bad argument is: `what` must be `rule`, but is `value`. */

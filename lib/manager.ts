@@ -23,6 +23,8 @@ import { PortQueue } from './port-queue.js'
 import type { RecoveryReport } from './recovery.js'
 import { participantLost, takeReports } from './recovery.js'
 import { GlobalRegistry } from './registry.js'
+import type { Service, ServiceOptions } from './service/service.js'
+import { Services } from './service/services.js'
 import { Session } from './session.js'
 import type { Stats } from './stats.js'
 import { statsOf } from './stats.js'
@@ -54,6 +56,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   /** Where buffers come from. */
   readonly allocator: SharedBufferAllocator
   readonly #session: Session
+  readonly #services: Services
 
   private constructor(session: Session, participant: number, directory: string) {
     super()
@@ -63,6 +66,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     this.#session = session
     this.registry = new GlobalRegistry(session)
     this.allocator = new SharedBufferAllocator(session)
+    this.#services = new Services(this, session)
     if (participantLost.hasSubscribers) this.#listen()
     EventEmitter.prototype.on.call(this, 'newListener', (event) => {
       if (event === 'participant-lost') this.#listen()
@@ -110,6 +114,19 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return new PortQueue(this.#session, this.allocator, name, handle, named)
   }
 
+  /**
+   * Requests and replies under that name. All participants must name the same codecs. A manager has a service open once.
+   * @param name 1 to 40 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   */
+  service(
+    name: string,
+    options?: ServiceOptions<BufferPtr, BufferPtr> & { codec?: 'buffer'; replyCodec?: 'buffer' },
+  ): Service
+  service<Req, Res>(name: string, options: ServiceOptions<Req, Res>): Service<Req, Res>
+  service<Req, Res>(name: string, options: ServiceOptions<Req, Res> = {}): Service<Req, Res> {
+    return this.#services.open(name, options)
+  }
+
   /** The same as {@link SharedBufferAllocator.allocate}. */
   allocate(bytes: number): BufferPtr {
     return this.allocator.allocate(bytes)
@@ -136,6 +153,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    */
   close(): void {
     if (this.closed) return
+    this.#services.close()
     this.#session.close()
     closed.publish({ domain: this.domain, participant: this.participant })
   }

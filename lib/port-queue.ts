@@ -284,6 +284,11 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     this.#session.call((open) => open.destroyQueue(this.#handle))
   }
 
+  /** @internal Lets go of the queue without a word to anybody else. Nothing may be done with this object afterwards. */
+  detach(): void {
+    this.#session.call((open) => open.detachQueue(this.#handle))
+  }
+
   #takeBatch(max: number): Taken<Batch> {
     const messages = this.#inbox.takeMany(max)
     return messages && new Batch(this.#session, messages)

@@ -52,6 +52,11 @@ export class Segment {
     this.#words[(id & INDEX_MASK) * HEADER_WORDS + field] = value
   }
 
+  /** Replaces `expected` in a word that other processes change too. Answers what was there: `expected` if it was replaced. */
+  exchangeWord(id: number, field: number, expected: number, value: number): number {
+    return Atomics.compareExchange(this.#words, (id & INDEX_MASK) * HEADER_WORDS + field, expected, value)
+  }
+
   long(id: number, field: number): bigint {
     return this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field]!
   }

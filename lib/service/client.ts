@@ -1,0 +1,359 @@
+import { onAbort } from '../abort.js'
+import type { BufferPtr } from '../buffer-ptr.js'
+import { idOf } from '../buffer-ptr.js'
+import { MillraceError } from '../errors.js'
+import type { ShmManager } from '../manager.js'
+import type { WaitOptions } from '../options.js'
+import { checkTimeout, checkWait } from '../options.js'
+import type { PortQueue } from '../port-queue.js'
+import type { Session } from '../session.js'
+import { TimeSlice } from '../time-slice.js'
+import { budgetOf } from '../waiter.js'
+import type { Call, StreamHost } from './call.js'
+import { serverLost, Single, StreamCall } from './call.js'
+import type { Address, Envelope, State } from './envelope.js'
+import * as envelopes from './envelope.js'
+import { Gate } from './gate.js'
+import type { Payload } from './payload.js'
+import { isExhausted } from './payload.js'
+import type { IsThere, Post, Watcher } from './post.js'
+
+const BATCH = 64
+/** When to look for replies that crossed with the end of their call, in ms. */
+const TIDY_MS = 1000
+
+/** What both sides of a service share. */
+export interface Core<Req, Res> {
+  readonly name: string
+  readonly shm: ShmManager
+  readonly session: Session
+  readonly post: Post
+  readonly queue: PortQueue
+  readonly requests: Payload<Req>
+  readonly replies: Payload<Res>
+}
+
+/** The asking side of a service. */
+export class Client<Req, Res> implements Watcher, StreamHost<Res> {
+  requested = 0
+  failed = 0
+  timedOut = 0
+  aborted = 0
+  readonly #core: Core<Req, Res>
+  readonly #gate: Gate
+  readonly #calls = new Map<number, Call<Res>>()
+  readonly #starts = new Map<StreamCall<Res>, () => Promise<void>>()
+  #servers: Address[] = []
+  #inbox: PortQueue | undefined
+  #parked = new AbortController()
+  #pumping = false
+  #tidying: NodeJS.Timeout | undefined
+  #lastId = 0
+
+  constructor(core: Core<Req, Res>, inFlight: number) {
+    this.#core = core
+    this.#gate = new Gate(inFlight, `requests to service '${core.name}' already in flight did not end`)
+    this.#keepSignal()
+    core.post.watch(this)
+  }
+
+  get pending(): number {
+    return this.#calls.size
+  }
+
+  get busy(): boolean {
+    return this.#calls.size > 0
+  }
+
+  async request(value: unknown, retries: number, options: WaitOptions | undefined): Promise<Res> {
+    const call = new Single(this.#core.name, this.#core.replies, retries)
+    await this.#begin(call, value, options)
+    return await call.promise
+  }
+
+  stream(value: unknown, retries: number, window: number, options: WaitOptions | undefined): StreamCall<Res> {
+    const call: StreamCall<Res> = new StreamCall(this.#core.name, this.#core.replies, retries, window, this)
+    this.#starts.set(call, () => this.#begin(call, value, options))
+    return call
+  }
+
+  async start(call: StreamCall<Res>): Promise<void> {
+    const begin = this.#starts.get(call)!
+    this.#starts.delete(call)
+    await begin()
+  }
+
+  credit(server: Envelope, limit: number): void {
+    this.#tell(server, envelopes.CREDIT, server.call, limit)
+  }
+
+  cancel(call: Call<Res>): void {
+    const state = this.#cancel(call)
+    const server = state === undefined ? undefined : this.#serverOf(state)
+    if (server !== undefined) this.#tell(server, envelopes.CANCEL, call.id, 0)
+    this.#tidyLater()
+  }
+
+  check(isThere: IsThere): void {
+    if (this.#calls.size === 0) return
+    // A server may have answered before it died.
+    this.#drain()
+    for (const call of this.#calls.values()) {
+      const state = this.#stateOf(call)
+      if (state?.slot === undefined || isThere(state.slot, state.epochLow)) continue
+      if (state.runs <= call.retries && !call.begun) continue
+      this.#cancel(call)
+      call.fail(serverLost(this.#core.name))
+    }
+  }
+
+  close(): void {
+    const { session, post } = this.#core
+    post.unwatch(this)
+    clearTimeout(this.#tidying)
+    for (const call of this.#calls.values()) {
+      if (!session.closed) this.cancel(call)
+      call.fail(new MillraceError('ERR_MILLRACE_CLOSED', `service '${this.#core.name}' was closed here`))
+    }
+    clearTimeout(this.#tidying)
+    this.#parked.abort()
+    if (this.#inbox !== undefined && !session.closed) post.remove(this.#inbox)
+    this.#inbox = undefined
+  }
+
+  /** Sends the request of `call`. From then on that ends by itself. */
+  async #begin(call: Call<Res>, value: unknown, options: WaitOptions | undefined): Promise<void> {
+    checkWait(options)
+    const limit = checkTimeout('timeout', options?.timeout)
+    const deadline = limit === Infinity ? undefined : envelopes.deadlineIn(limit)
+    const budget = budgetOf(options)
+    if (!this.#gate.tryEnter()) await this.#gate.enter(budget())
+    let buffer: BufferPtr
+    try {
+      this.#inbox ??= this.#openInbox()
+      const packed = this.#pack(value, budget)
+      // Without a turn between if it can be: what the caller does next must find its buffer sent.
+      buffer = packed instanceof Promise ? await packed : packed
+      call.tracker = this.#address(call, buffer, deadline)
+    } catch (error) {
+      this.#gate.leave()
+      throw error
+    }
+    if (call.ended) {
+      // The loop over a stream was left meanwhile.
+      this.#gate.leave()
+      call.tracker.release()
+      buffer.release()
+      return
+    }
+    this.#register(call, limit, budget())
+    this.#send(call, buffer)
+    void this.#pump()
+  }
+
+  #openInbox(): PortQueue {
+    const capacity = Math.max(1024, Math.min(2 ** 16, this.#gate.limit * 4))
+    return this.#core.post.create(this.#core.name, 'client', capacity)
+  }
+
+  #pack(value: unknown, budget: () => WaitOptions | undefined): BufferPtr | Promise<BufferPtr> {
+    const { requests, session } = this.#core
+    try {
+      return requests.pack(value)
+    } catch (error) {
+      if (session.exhausted === 'reject' || !isExhausted(error)) throw error
+    }
+    return requests.packLater(value, undefined, budget())
+  }
+
+  /** Writes the envelope. Answers a reference to keep. */
+  #address(call: Call<Res>, buffer: BufferPtr, deadline: number | undefined): BufferPtr {
+    const { session, post } = this.#core
+    do this.#lastId = (this.#lastId + 1) >>> 0
+    while (this.#calls.has(this.#lastId))
+    call.id = this.#lastId
+    const segment = session.segments.of(idOf(buffer))
+    envelopes.resetState(segment, idOf(buffer))
+    envelopes.write(segment, idOf(buffer), {
+      ...post.self,
+      kind: call.window === 0 ? envelopes.REQUEST : envelopes.STREAM,
+      call: call.id,
+      detail: deadline ?? 0,
+      limited: deadline !== undefined,
+      run: call.retries,
+      window: call.window,
+    })
+    return buffer.share()
+  }
+
+  #register(call: Call<Res>, limit: number, options: WaitOptions | undefined): void {
+    this.#calls.set(call.id, call)
+    this.requested++
+    this.#core.post.touch()
+    call.onEnd(() => {
+      this.#calls.delete(call.id)
+      this.#gate.leave()
+      // Nobody waits any more: neither does the pump, which would keep the process alive.
+      if (this.#calls.size === 0 && this.#pumping) queueMicrotask(() => this.#unpark())
+    })
+    if (options?.timeout !== undefined && options.timeout !== Infinity) {
+      const timer = setTimeout(() => this.#expire(call, limit), options.timeout)
+      call.onEnd(() => clearTimeout(timer))
+    }
+    const signal = options?.signal
+    if (signal !== undefined) call.onEnd(onAbort(signal, () => this.#abort(call, signal)))
+  }
+
+  #send(call: Call<Res>, buffer: BufferPtr): void {
+    const { queue } = this.#core
+    const refuse = (error: unknown) => {
+      buffer.release()
+      call.fail(error)
+    }
+    try {
+      if (queue.trySend(buffer)) return
+    } catch (error) {
+      return refuse(error)
+    }
+    const unsent = new AbortController()
+    call.onEnd(() => unsent.abort())
+    queue.send(buffer, { signal: unsent.signal }).catch(refuse)
+  }
+
+  #expire(call: Call<Res>, limit: number): void {
+    // The reply may be here, if the event loop was busy elsewhere.
+    this.#drain()
+    if (call.ended) return
+    const state = this.#cancel(call)
+    this.timedOut++
+    this.#tidyLater()
+    call.fail(new MillraceError('ERR_MILLRACE_TIMEOUT', this.#explain(state, `within ${Math.ceil(limit)} ms`)))
+  }
+
+  #explain(state: State | undefined, within: string): string {
+    const { name, post } = this.#core
+    if (state?.slot !== undefined) {
+      return `service '${name}' did not answer ${within}: participant ${state.slot} has begun to run the request, but not ended`
+    }
+    const { length } = post.servers(name)
+    const who =
+      length === 0
+        ? `no server of service '${name}' was there`
+        : `none of the servers of '${name}' (${length}) was free`
+    return `${who} ${within}: the request was not run, and will not be`
+  }
+
+  #abort(call: Call<Res>, signal: AbortSignal): void {
+    this.aborted++
+    this.cancel(call)
+    call.fail(signal.reason)
+  }
+
+  #stateOf({ tracker }: Call<Res>): State | undefined {
+    if (tracker === undefined || tracker.released) return undefined
+    const id = idOf(tracker)
+    return envelopes.stateOf(this.#core.session.segments.of(id), id)
+  }
+
+  #cancel({ tracker }: Call<Res>): State | undefined {
+    if (tracker === undefined || tracker.released) return undefined
+    const id = idOf(tracker)
+    return envelopes.cancel(this.#core.session.segments.of(id), id)
+  }
+
+  #serverOf({ slot, epochLow }: State): Address | undefined {
+    if (slot === undefined) return undefined
+    const isIt = (server: Address) => server.slot === slot && (server.epoch & 0xffff) === epochLow
+    const known = this.#servers.find(isIt)
+    if (known !== undefined) return known
+    this.#servers = this.#core.post.servers(this.#core.name)
+    return this.#servers.find(isIt)
+  }
+
+  /** Sends a word to a server. It can do without: what nobody wants ends at its deadline, or when this participant leaves. */
+  #tell(server: Address, kind: number, call: number, detail: number): void {
+    const { shm, session, post, name } = this.#core
+    let message: BufferPtr
+    try {
+      message = shm.allocate(0)
+    } catch (error) {
+      if (isExhausted(error)) return
+      throw error
+    }
+    const id = idOf(message)
+    const body = { ...post.self, kind, call, detail, run: 0, window: 0, limited: false }
+    envelopes.write(session.segments.of(id), id, body)
+    void post.send(name, 'server', server, message)
+  }
+
+  /** Hands replies to their calls, as long as there are any calls. */
+  async #pump(): Promise<void> {
+    if (this.#pumping) return
+    this.#pumping = true
+    const slice = new TimeSlice()
+    try {
+      while (this.#calls.size > 0) {
+        const inbox = this.#inbox!
+        const { signal } = this.#parked
+        this.#accept(await inbox.receive({ signal }))
+        slice.restart()
+        while (this.#drainSome(inbox)) if (slice.spent()) await slice.pass()
+      }
+    } catch (error) {
+      this.#stop(error)
+    } finally {
+      this.#pumping = false
+      if (this.#calls.size > 0 && this.#inbox !== undefined) void this.#pump()
+    }
+  }
+
+  /** The pump ended with an error: because nobody waits any more, or because the inbox is gone. */
+  #stop(error: unknown): void {
+    if (this.#parked.signal.aborted) {
+      this.#parked = new AbortController()
+      this.#keepSignal()
+      return
+    }
+    this.#inbox = undefined
+    for (const call of this.#calls.values()) call.fail(error)
+  }
+
+  /** Waits come and go by the thousand: one listener that stays spares them theirs. */
+  #keepSignal(): void {
+    onAbort(this.#parked.signal, () => {})
+  }
+
+  #unpark(): void {
+    if (this.#calls.size === 0 && this.#pumping) this.#parked.abort()
+  }
+
+  /** Takes what has come, in one crossing. False: nothing. */
+  #drainSome(inbox: PortQueue): boolean {
+    if (this.#core.session.closed || this.#inbox !== inbox) return false
+    const messages = inbox.receiveMany(BATCH)
+    for (const message of messages) this.#accept(message)
+    return messages.length === BATCH
+  }
+
+  #drain(): void {
+    while (this.#inbox !== undefined && this.#drainSome(this.#inbox));
+  }
+
+  #accept(message: BufferPtr): void {
+    const id = idOf(message)
+    const envelope = envelopes.read(this.#core.session.segments.of(id), id)
+    const call = this.#calls.get(envelope.call)
+    if (call === undefined || envelope.kind < envelopes.VALUE || envelope.kind > envelopes.LOST)
+      return message.release()
+    if (envelope.kind === envelopes.ERROR || envelope.kind === envelopes.LOST) this.failed++
+    call.accept(envelope, message)
+  }
+
+  /** A reply may be on its way to a call that has just ended. */
+  #tidyLater(): void {
+    this.#tidying ??= setTimeout(() => {
+      this.#tidying = undefined
+      if (this.#calls.size === 0) this.#drain()
+    }, TIDY_MS).unref()
+  }
+}
