@@ -8,6 +8,7 @@ use napi::sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::time::{Duration, Instant};
 
 /// One open manager. What is left of the others after the manager has gone does nothing any more.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Session {
     /// Rings seen when the last wait was armed.
     pub(crate) sequence: u32,
     pub(crate) reports_seen: u64,
+    /// Recoveries at, and time of, the last look at everything that is armed.
+    looked: (u64, Instant),
     pub(crate) mappings: HashMap<usize, Mapping>,
 }
 
@@ -33,11 +36,15 @@ struct Armed {
     at_queue: bool,
 }
 
+/// How long a ring may go by what the bits say only.
+const LOOK_PERIOD: Duration = Duration::from_secs(10);
+
 impl Session {
     pub(crate) fn new(manager: ShmManager) -> Self {
         Self {
             sequence: manager.wake_sequence(),
             reports_seen: manager.recoveries(),
+            looked: (manager.recoveries(), Instant::now()),
             allocator: manager.allocator(),
             manager,
             ends: Ends::default(),
@@ -101,18 +108,30 @@ impl Session {
         self.sequence = self.manager.wake_sequence();
         self.manager.arm_bell();
         self.ends.drop_destroyed();
+        // A ring may have been lost: with a death, or for a reason nobody has thought of.
+        let (recoveries, now) = (self.manager.recoveries(), Instant::now());
+        let all = recoveries != self.looked.0 || now - self.looked.1 > LOOK_PERIOD;
         let mut ready = Vec::new();
         let mut at = 0;
         while at < self.armed.len() && ready.len() < limit {
             let armed = self.armed[at];
-            if self.is_ready(armed)? {
+            if (all || self.is_rung(armed)) && self.is_ready(armed)? {
                 self.armed.swap_remove(at);
                 ready.push((armed.handle, armed.kind));
             } else {
                 at += 1;
             }
         }
+        if all && at == self.armed.len() {
+            self.looked = (recoveries, now);
+        }
         Ok(ready)
+    }
+
+    /// Whether a ring may have been for `armed`. With a thousand queues armed this is what a ring costs for each of the others.
+    fn is_rung(&self, armed: Armed) -> bool {
+        let queue = self.ends.resolved(armed.handle).filter(|_| armed.at_queue && armed.kind != KIND_POOL);
+        queue.is_none_or(|queue| !queue.is_unrung(interest(armed.kind)))
     }
 
     fn is_ready(&mut self, armed: Armed) -> millrace::Result<bool> {

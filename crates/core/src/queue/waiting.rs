@@ -23,6 +23,12 @@ impl PortQueue {
         true
     }
 
+    /// Whether nobody has rung for `interest` since it was armed. Costs a load, where [`PortQueue::rearm`] looks at the queue; but a
+    /// sender that died between sending and ringing shows only there, so after a recovery look there.
+    pub fn is_unrung(&self, interest: Interest) -> bool {
+        self.mask(interest).is_set(self.participant.slot)
+    }
+
     /// Raises the bit again after a ring that brought nothing; `true`: it holds now (and the bit is lowered).
     pub fn rearm(&self, interest: Interest) -> bool {
         if self.participant.has_left() {

@@ -26,6 +26,12 @@ impl WaiterMask {
         word.fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
+    /// Whether `slot`'s bit is still up: no waker has taken it.
+    pub(crate) fn is_set(&self, slot: usize) -> bool {
+        let (word, bit) = self.bit(slot);
+        word.load(Ordering::Acquire) & bit != 0
+    }
+
     /// Takes the bits of up to `count` sleepers and passes each to `ring`. `from` rotates who is first, so that nobody starves.
     /// Costs two loads when nobody sleeps.
     #[inline]
