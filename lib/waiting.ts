@@ -111,7 +111,8 @@ export class Waiting {
 
   /** Tries at once, then for as long as `options` or the session say to poll. */
   #try<T>(options: { spin?: Spin } | undefined, attempt: Attempt<T>): T | undefined {
-    return attempt() ?? this.#spinner.spin(options?.spin ?? this.#session.spin, attempt)
+    const result = attempt()
+    return result === undefined ? this.#spinner.spin(options?.spin ?? this.#session.spin, attempt) : result
   }
 
   async #park<T>(target: Target, options: WaitOptions | undefined, what: string, attempt: Attempt<T>): Promise<T> {
