@@ -836,6 +836,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.BindingManager = nativeBinding.BindingManager
+module.exports.BindingObserver = nativeBinding.BindingObserver
 module.exports.commandBlock = nativeBinding.commandBlock
 module.exports.hotOperations = nativeBinding.hotOperations
 module.exports.runtimeInfo = nativeBinding.runtimeInfo

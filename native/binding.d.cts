@@ -47,8 +47,26 @@ export declare class BindingManager {
   snapshot(): string
   /** Recovery reports not taken yet, as JSON. */
   takeReports(): string
+  /** Who stands still now, as JSON. Those who did before and do not any more are not in it. */
+  takeStalled(): string
+  /** The domain, for what takes its time. */
+  observer(): BindingObserver
   /** Leaves the domain and cuts off every view. Idempotent. */
   close(): void
+}
+
+/** A domain seen from outside. */
+export declare class BindingObserver {
+  /** Opens a domain that exists. */
+  static open(domain: string, directory?: string | undefined | null): BindingObserver
+  /** The domain as JSON. */
+  snapshot(): string
+  /** Who stands still, as JSON. */
+  stalled(): string
+  /** What is off, as the JSON of an outcome. */
+  fsck(timeoutMs: number): Promise<string>
+  /** Ends a participant; the report, as the JSON of an outcome. */
+  evict(slot: number, epoch: number, timeoutMs: number): Promise<string>
 }
 
 /** How to open a domain; see `OpenOptions` of the core. */

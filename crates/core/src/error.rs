@@ -40,13 +40,15 @@ pub enum ErrorKind {
     Unsupported,
     /// The queue admits one producer (or consumer), and another participant is it.
     Role,
+    /// There is no such domain, or no such participant (any more).
+    NotFound,
     /// A system call failed.
     Io,
 }
 
 impl ErrorKind {
     /// Every kind, for generators and tests.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidArgument,
         Self::InvalidName,
         Self::OptionsMismatch,
@@ -64,6 +66,7 @@ impl ErrorKind {
         Self::Limit,
         Self::Unsupported,
         Self::Role,
+        Self::NotFound,
         Self::Io,
     ];
 
@@ -87,6 +90,7 @@ impl ErrorKind {
             Self::Limit => "ERR_MILLRACE_LIMIT",
             Self::Unsupported => "ERR_MILLRACE_UNSUPPORTED",
             Self::Role => "ERR_MILLRACE_ROLE",
+            Self::NotFound => "ERR_MILLRACE_NOT_FOUND",
             Self::Io => "ERR_MILLRACE_IO",
         }
     }

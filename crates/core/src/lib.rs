@@ -25,7 +25,7 @@
 //!
 //! Map, from the bottom up: [`limits`], [`error`], `sync` (the door to atomics) → `layout` (what lies where), `wait`, `liveness` →
 //! `segment` (named memory) → `pool` (tables of buffers) → `registry` (participants, directory) → `buffer` (allocate, release) → `queue` →
-//! `topic` → `recovery`, `stats` → `manager`.
+//! `topic` → `recovery`, `stats` → `observer` → `manager`.
 
 mod buffer;
 mod error;
@@ -35,6 +35,7 @@ pub mod limits;
 mod layout;
 mod liveness;
 mod manager;
+mod observer;
 mod pool;
 mod queue;
 mod recovery;
@@ -51,11 +52,12 @@ pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use fault::Point as FaultPoint;
 pub use manager::{OpenOptions, ShmManager};
+pub use observer::Observer;
 pub use queue::{
     Delivery, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received, ResolvedOptions,
     SendOutcome, TakeOutcome,
 };
-pub use recovery::{Finding, RecoveryReport};
+pub use recovery::{Finding, FindingKind, Place, RecoveryReport, StallReport};
 pub use segment_view::{SegmentView, header_field, layout_facts};
 pub use stats::{
     ParticipantSnapshot, PoolSnapshot, QueueSnapshot, Snapshot, SubscriptionSnapshot, TopicSnapshot,

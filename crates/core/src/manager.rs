@@ -4,12 +4,13 @@ use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::PARTICIPANT_ACTIVE;
-use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
+use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS, PATIENCE_NS};
+use crate::observer::{Observer, assist};
 use crate::queue::{Ends, PortQueue, QueueOptions, attach, attach_or_create};
-use crate::recovery::{Finding, RecoveryReport, Sentinel, Sweep, fsck, reports_since, sweep};
+use crate::recovery::{Finding, RecoveryReport, Sentinel, StallReport, Sweep, reports_since, sweep};
 use crate::registry::{Domain, Participant};
 use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
-use crate::stats::{Snapshot, snapshot};
+use crate::stats::Snapshot;
 use crate::sync::Ordering;
 use crate::topic::{self, SubscribeOptions, Topic, TopicOptions};
 use std::collections::HashMap;
@@ -258,20 +259,43 @@ impl ShmManager {
         Ok(crate::SegmentView::new(pool))
     }
 
-    /// The domain as plain data.
+    /// Looks at the domain, also from other threads and for longer than this manager lives.
+    pub fn observer(&self) -> Observer {
+        Observer::new(Arc::clone(&self.participant.domain))
+    }
+
+    /// As [`Observer::snapshot`].
     ///
     /// # Errors
     /// When a segment cannot be attached.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        snapshot(&self.participant.domain)
+        self.observer().snapshot()
     }
 
-    /// Compares every record of the domain with every other, while everybody is outside for a moment. Empty: all is well.
+    /// As [`Observer::fsck`], with ten seconds' time.
     ///
     /// # Errors
     /// `Timeout` when a participant is stopped inside an operation.
     pub fn fsck(&self) -> Result<Vec<Finding>> {
-        fsck(&self.participant.domain)
+        self.observer().fsck(Duration::from_nanos(PATIENCE_NS))
+    }
+
+    /// As [`Observer::stalled`].
+    pub fn stalled(&self) -> Vec<StallReport> {
+        self.observer().stalled()
+    }
+
+    /// Changes with what [`ShmManager::stalled`] answers; this participant is rung at each change.
+    pub fn stalls(&self) -> u32 {
+        self.participant.domain.registry().stalls.load(Ordering::Acquire)
+    }
+
+    /// As [`Observer::evict`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn evict(&self, slot: usize, epoch: u32, timeout: Duration) -> Result<RecoveryReport> {
+        self.observer().evict(slot, epoch, timeout)
     }
 
     /// Recoveries in this domain so far.
@@ -428,10 +452,4 @@ fn leave_behind_nothing(domain: &Domain, lock: DomainLock) -> Result<()> {
         lock.remove();
     }
     Ok(())
-}
-
-/// What a participant does that finds a recovery stuck: look for the dead itself.
-fn assist(domain: &Domain) {
-    // Later, Nothing or an error: the caller looks at the word again and comes back if need be.
-    let _ = sweep(domain);
 }

@@ -9,6 +9,7 @@ use crate::layout::{LeaseState, RING_OPEN, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
 use crate::queue::{Overflow, ResolvedOptions, RingView};
+use crate::recovery::{Place, stalled_at};
 use crate::registry::{Domain, Kind, Listed};
 use crate::sync::Ordering;
 use serde::Serialize;
@@ -64,6 +65,8 @@ pub struct ParticipantSnapshot {
     pub received: u64,
     /// References to buffers it holds (those to rings of queues it uses included).
     pub held: u64,
+    /// Where it stands still, if it has been seen to.
+    pub stalled: Option<Place>,
 }
 
 /// All buffers of one size at one moment.
@@ -167,6 +170,7 @@ fn participants(domain: &Domain, pools: &[&Pool]) -> Vec<ParticipantSnapshot> {
         sent: p.counters.sent.load(Ordering::Relaxed),
         received: p.counters.received.load(Ordering::Relaxed),
         held: pools.iter().map(|pool| pool.held_by(slot)).sum(),
+        stalled: stalled_at(p),
     };
     domain.active().map(snapshot).collect()
 }

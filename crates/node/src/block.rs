@@ -4,7 +4,7 @@
 
 #![expect(missing_docs, reason = "the words are described where they are used, in the table below")]
 
-/// Word offsets. In: MANAGER, QUEUE, COUNT, BYTES, KIND. Out: STATUS, COUNT, REPORTS (1: `takeReports` has news).
+/// Word offsets. In: MANAGER, QUEUE, COUNT, BYTES, KIND. Out: STATUS, COUNT, REPORTS (1: `takeReports` or `takeStalled` has news).
 pub const STATUS: usize = 0;
 pub const MANAGER: usize = 1;
 pub const QUEUE: usize = 2;

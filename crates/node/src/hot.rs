@@ -316,7 +316,7 @@ fn disarm() {
 fn ready() {
     operate(|block, _, session| {
         block.set(COUNT, 0);
-        block.set(REPORTS, u32::from(session.manager.recoveries() != session.reports_seen));
+        block.set(REPORTS, u32::from(session.has_news()));
         let ready = session.ready(BATCH_MAX)?;
         for (index, (queue, kind)) in ready.iter().enumerate() {
             block.describe(index, *queue, *kind, 0, 0);

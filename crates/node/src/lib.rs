@@ -9,5 +9,10 @@ mod ends;
 mod error;
 pub mod hot;
 pub mod manager;
+pub mod observer;
 mod options;
 mod session;
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain data with string keys always serializes")
+}

@@ -3,8 +3,10 @@
 use crate::array_buffer::{Mapping, detach_guard, has_shared};
 use crate::block::Memory;
 use crate::error::{Result, closed, from_core, from_napi};
+use crate::observer::BindingObserver;
 use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions};
 use crate::session::{Isolate, Session};
+use crate::to_json;
 use millrace::{ErrorKind, PortQueue, QueueOptions, ShmManager};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, check_status, sys};
@@ -217,6 +219,22 @@ impl BindingManager {
         })
     }
 
+    /// Who stands still now, as JSON. Those who did before and do not any more are not in it.
+    #[napi(catch_unwind)]
+    pub fn take_stalled(&self) -> Result<String> {
+        self.session(|session| {
+            // Before the look: what changes meanwhile is news again.
+            session.stalls_seen = session.manager.stalls();
+            Ok(to_json(&session.manager.stalled()))
+        })
+    }
+
+    /// The domain, for what takes its time.
+    #[napi(catch_unwind)]
+    pub fn observer(&self) -> Result<BindingObserver> {
+        self.session(|session| Ok(BindingObserver::new(session.manager.observer())))
+    }
+
     /// Leaves the domain and cuts off every view. Idempotent.
     #[napi(catch_unwind)]
     pub fn close(&mut self, env: &Env) {
@@ -230,10 +248,6 @@ impl BindingManager {
             mappings.into_values().for_each(|mapping| mapping.close(env.raw()));
         }
     }
-}
-
-fn to_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("plain data with string keys always serializes")
 }
 
 /// The command block of this isolate: an ArrayBuffer that stays where it is.

@@ -24,6 +24,7 @@ pub(crate) struct Session {
     pub(crate) reports_seen: u64,
     /// Recoveries at, and time of, the last look at everything that is armed.
     looked: (u64, Instant),
+    pub(crate) stalls_seen: u32,
     pub(crate) mappings: HashMap<usize, Mapping>,
 }
 
@@ -45,6 +46,8 @@ impl Session {
             sequence: manager.wake_sequence(),
             reports_seen: manager.recoveries(),
             looked: (manager.recoveries(), Instant::now()),
+            // Who stands still already is news to us.
+            stalls_seen: manager.stalls().wrapping_sub(1),
             allocator: manager.allocator(),
             manager,
             ends: Ends::default(),
@@ -52,6 +55,11 @@ impl Session {
             armed: Vec::new(),
             mappings: HashMap::new(),
         }
+    }
+
+    /// Whether somebody has died, or stands still or goes on, and nobody has taken the news.
+    pub(crate) fn has_news(&self) -> bool {
+        self.manager.recoveries() != self.reports_seen || self.manager.stalls() != self.stalls_seen
     }
 
     /// Starts to wait (for a buffer of `bytes` bytes, if KIND is the pool's); `false`: no need to.

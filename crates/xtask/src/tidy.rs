@@ -58,7 +58,7 @@ fn layers_of_the_core_point_downwards() {
     // From the bottom up: a module knows the ones before it.
     let layers = [
         "layout", "wait", "segment", "liveness", "pool", "registry", "buffer", "queue", "topic", "recovery",
-        "stats", "manager",
+        "stats", "observer", "manager",
     ];
     let core = root().join("crates/core/src");
     for (height, module) in layers.iter().enumerate() {

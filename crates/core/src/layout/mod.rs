@@ -23,7 +23,8 @@ pub(crate) use queue::{
 pub(crate) use registry::{
     DIRECTORY_ENTRY_CLAIMED, DIRECTORY_ENTRY_FREE, DIRECTORY_ENTRY_LIVE, DIRECTORY_KIND_QUEUE,
     DIRECTORY_KIND_SUBSCRIPTION, DIRECTORY_KIND_TOPIC, DirectoryEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
-    ParticipantSlot, REGISTRY_BYTES, Registry, ReportRecord, SEGMENT_READY, SegmentEntry, WaiterMask,
+    ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry, ReportRecord,
+    SEGMENT_READY, SegmentEntry, WaiterMask,
 };
 pub(crate) use text::Text;
 

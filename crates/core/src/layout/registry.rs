@@ -15,6 +15,11 @@ pub(crate) const PARTICIPANT_ACTIVE: u32 = 1;
 /// object may be thrown away under the grow lock.
 pub(crate) const SEGMENT_READY: u32 = 1;
 
+/// `recovering` names a recoverer that has found everybody outside and changes things: it cannot be called off any more.
+pub(crate) const RECOVERING_FOR_GOOD: u32 = 1 << 31;
+/// Who recovers without being a participant, in place of `slot + 1`.
+pub(crate) const RECOVERER_UNKNOWN: u32 = 0xff;
+
 /// No queue here.
 pub(crate) const DIRECTORY_ENTRY_FREE: u32 = 0;
 /// A creator (named by `owner`) is writing it. If it dies recovery sets the entry free.
@@ -76,7 +81,9 @@ pub(crate) struct ParticipantSlot {
     pub(crate) epoch: AtomicU32,
     /// Process id as its own namespace numbers it: for people and for pidfds, never a proof of life.
     pub(crate) pid: AtomicU32,
-    _reserved: AtomicU32,
+    /// 0, or where somebody has seen it stand still: a `Place` of `recovery::stalled`. Written by those who look after their neighbours;
+    /// set to 0 by itself when it goes on, by joiners and by recovery. A crash of the writer leaves it to the participant itself.
+    pub(crate) stalled: AtomicU32,
     pub(crate) started_ms: AtomicU64,
     pub(crate) name: Text<8>,
 
@@ -141,10 +148,14 @@ pub(crate) struct Registry {
     /// Segments ever made.
     pub(crate) segments_high: AtomicU32,
     pub(crate) created_ms: AtomicU64,
+    /// Raised when any participant's `stalled` has changed: whoever is rung looks. Only ever compared with what it was.
+    pub(crate) stalls: AtomicU32,
     /// Version of the package that made the domain, for people.
     pub(crate) version: Text<4>,
 
-    /// 0, or the token of the process that recovers: everybody stays outside meanwhile. Futex word.
+    /// 0, or who recovers: `slot + 1` in the low 8 bits, bits of its epoch above, and FOR_GOOD from the moment when everybody has been
+    /// seen outside. Everybody stays outside meanwhile. Futex word. Written by the recoverer under the recovery lock; set to 0 by
+    /// whoever calls off one that is not FOR_GOOD; a crash leaves it raised, the next one to sweep lowers it.
     pub(crate) recovering: CachePadded<AtomicU32>,
     /// Recoveries so far = sequence of the newest report.
     pub(crate) recoveries: CachePadded<AtomicU64>,

@@ -4,8 +4,12 @@
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "generic.rs")]
 mod imp;
+#[cfg_attr(target_os = "linux", path = "tenant_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "tenant_generic.rs")]
+mod tenant;
 
 pub(crate) use imp::DeathWatch;
+pub(crate) use tenant::{Tenant, unknown_process};
 
 use crate::error::{Error, Result};
 use crate::segment::DomainDir;

@@ -1,28 +1,90 @@
 //! fsck: is every buffer of a live domain free, held, queued or referenced exactly as recorded? Looks only, changes nothing.
 
-use super::{try_lock, with_world_stopped};
+use super::{Hindrance, Sweep, World, sweep, try_lock, with_world_stopped};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{KIND_RING, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, buffer_id, split_id};
-use crate::limits::MAX_SEGMENTS;
+use crate::layout::{
+    KIND_RING, LeaseState, LeaseWord, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, RING_DESTROYED, Slot, SlotState,
+    buffer_id, split_id,
+};
+use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{Held, Pool};
 use crate::queue::RingView;
 use crate::registry::Domain;
 use crate::sync::Ordering;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+/// What kind of disorder a [`Finding`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// A segment cannot be read; what is in it has not been checked.
+    Segment,
+    /// A participant's slot is in no valid state, or its ledger is not empty though nobody has the slot.
+    Participant,
+    /// A queue's ring is none, or contradicts itself.
+    Queue,
+    /// Something names a buffer that does not exist.
+    UnknownBuffer,
+    /// A buffer is allocated, and nobody holds it.
+    Leaked,
+    /// A buffer is free, and somebody holds it.
+    HeldWhileFree,
+    /// The count of a buffer's holders is wrong.
+    WrongCount,
+    /// A ring slot is being taken while nobody is inside an operation, or is in no valid state.
+    Slot,
+    /// A lease is half made, in no valid state, or of somebody who does not hold the message.
+    Lease,
+}
 
 /// One thing that is not as recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// Buffer id, where the finding is about one.
+    /// What kind of disorder it is.
+    pub kind: FindingKind,
+    /// Buffer id, where it is about one.
     pub buffer: Option<u32>,
+    /// Slot of the participant, where it is about one.
+    pub participant: Option<u32>,
+    /// Name of the queue, where it is about a listed one.
+    pub queue: Option<String>,
+    /// Holders, messages or references that were counted, where it is about a count.
+    pub counted: Option<u64>,
+    /// What the record says instead.
+    pub recorded: Option<u64>,
     /// What is wrong, in words.
-    pub what: String,
+    pub message: String,
+}
+
+impl Finding {
+    fn new(kind: FindingKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, buffer: None, participant: None, queue: None, counted: None, recorded: None, message }
+    }
+
+    fn buffer(self, id: u32) -> Self {
+        Self { buffer: Some(id), ..self }
+    }
+
+    fn participant(self, slot: usize) -> Self {
+        Self { participant: Some(slot as u32), ..self }
+    }
+
+    fn queue(self, name: Option<&str>) -> Self {
+        Self { queue: name.map(str::to_owned), ..self }
+    }
+
+    fn counts(self, counted: u64, recorded: u64) -> Self {
+        Self { counted: Some(counted), recorded: Some(recorded), ..self }
+    }
 }
 
 struct Check<'a> {
     domain: &'a Domain,
+    /// Those that could be attached.
     pools: Vec<&'a Pool>,
     holders: Vec<Vec<u32>>,
     findings: Vec<Finding>,
@@ -31,53 +93,80 @@ struct Check<'a> {
 /// Stops the world for a moment and compares every record with every other. Empty: all is well.
 ///
 /// # Errors
-/// `Timeout` when a participant stays inside an operation (it is stopped) or others recover all the time.
-pub(crate) fn fsck(domain: &Domain) -> Result<Vec<Finding>> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < deadline {
-        // The dead that wait for their recovery are not a finding: let that happen first.
-        if super::sweep(domain)? == super::Sweep::Nothing
-            && let Some(_lock) = try_lock(domain)?
-            && let Some(Some(findings)) =
-                with_world_stopped(domain, &mut Vec::new(), |dead| dead.is_empty().then(|| check(domain)))?
-        {
-            return findings;
+/// `Timeout` when a participant stays inside an operation (it is stopped) or others recover all the time; `Io` when the lock
+/// cannot be had.
+pub(crate) fn fsck(domain: &Domain, timeout: Duration) -> Result<Vec<Finding>> {
+    let deadline = crate::wait::deadline(timeout);
+    loop {
+        // The dead that wait for their recovery are not a finding: let that happen first. If it fails, that may be what we look for.
+        let hindrance = match sweep(domain) {
+            Ok(Sweep::Later(hindrance)) => hindrance,
+            _ => match try_lock(domain)? {
+                None => Hindrance::Recovery,
+                Some(_lock) => match with_world_stopped(domain, &mut Vec::new(), |dead| {
+                    dead.is_empty().then(|| check(domain))
+                })? {
+                    World::Stopped(Some(findings)) => return Ok(findings),
+                    World::Stopped(None) => Hindrance::Recovery,
+                    World::Moving(hindrance) => hindrance,
+                },
+            },
+        };
+        if Instant::now() >= deadline {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "domain {:?} could not be brought to rest: {}",
+                    domain.name,
+                    hindrance.describe(domain)
+                ),
+            ));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Err(Error::new(
-        ErrorKind::Timeout,
-        format!(
-            "domain {:?} could not be brought to rest: a participant is stopped inside an operation",
-            domain.name
-        ),
-    ))
 }
 
-fn check(domain: &Domain) -> Result<Vec<Finding>> {
-    let pools = domain.all_pools()?;
-    let mut holders = vec![Vec::new(); MAX_SEGMENTS];
-    for pool in &pools {
-        holders[pool.index] = vec![0; pool.geometry.count];
-    }
-    let mut check = Check { domain, pools, holders, findings: Vec::new() };
+fn check(domain: &Domain) -> Vec<Finding> {
+    let mut check =
+        Check { domain, pools: Vec::new(), holders: vec![Vec::new(); MAX_SEGMENTS], findings: Vec::new() };
+    check.segments();
     check.participants();
-    check.directory();
-    check.rings()?;
+    let names = check.directory();
+    check.rings(&names);
     check.buffers();
-    Ok(check.findings)
+    check.findings
 }
 
 impl Check<'_> {
-    fn find(&mut self, buffer: Option<u32>, what: String) {
-        self.findings.push(Finding { buffer, what });
+    fn segments(&mut self) {
+        let high = self.domain.registry().segments_high.load(Ordering::Acquire) as usize;
+        for index in 0..high.min(MAX_SEGMENTS) {
+            match self.domain.pool(index) {
+                Ok(None) => {}
+                Ok(Some(pool)) => {
+                    self.holders[index] = vec![0; pool.geometry.count];
+                    self.pools.push(pool);
+                }
+                Err(e) => {
+                    let message = format!("segment {index} cannot be read, so it was not checked: {e}");
+                    self.findings.push(Finding::new(FindingKind::Segment, message));
+                }
+            }
+        }
     }
 
-    fn hold(&mut self, id: u32, by: &str) {
+    fn hold(&mut self, id: u32, by: &str, queue: Option<&str>) {
         let (segment, index) = split_id(id);
         match self.holders[segment].get_mut(index) {
             Some(holders) => *holders += 1,
-            None => self.find(Some(id), format!("{by} names a buffer that does not exist")),
+            None => self.findings.push(
+                Finding::new(
+                    FindingKind::UnknownBuffer,
+                    format!("{by} names buffer {id}, which does not exist"),
+                )
+                .buffer(id)
+                .queue(queue),
+            ),
         }
     }
 
@@ -89,107 +178,149 @@ impl Check<'_> {
                 }
             }
         }
-        let is_active = |slot: usize| self.domain.active().any(|(active, _)| active == slot);
-        let ghosts: Vec<_> = (0..self.domain.participants().len())
-            .filter(|slot| !is_active(*slot) && self.pools.iter().any(|pool| pool.held_by(*slot) > 0))
-            .collect();
-        for slot in ghosts {
-            self.find(None, format!("slot {slot} has no tenant, but its ledger is not empty"));
-        }
-    }
-
-    fn directory(&mut self) {
-        for index in 0..self.domain.directory().len() {
-            let entry = &self.domain.directory()[index];
-            if let Some(listed) = self.domain.listed(index) {
-                self.hold(listed.ring, &format!("queue {:?}", entry.name.get()));
-                self.subscriber(index, listed.ring);
+        for (slot, participant) in self.domain.participants().iter().enumerate() {
+            let state = participant.state.load(Ordering::Acquire);
+            if state == PARTICIPANT_ACTIVE {
+                continue;
+            }
+            if state != PARTICIPANT_FREE {
+                let message = format!("participant slot {slot} is in state {state}, which nobody writes");
+                self.findings.push(Finding::new(FindingKind::Participant, message).participant(slot));
+            }
+            let held: u64 = self.pools.iter().map(|pool| pool.held_by(slot)).sum();
+            if held > 0 {
+                let message =
+                    format!("nobody has participant slot {slot}, but its ledger lists {held} references");
+                self.findings
+                    .push(Finding::new(FindingKind::Participant, message).participant(slot).counts(held, 0));
             }
         }
     }
 
+    /// Counts the directory's references; answers the names of the rings it lists.
+    fn directory(&mut self) -> HashMap<u32, String> {
+        let mut names = HashMap::new();
+        for index in 0..self.domain.directory().len() {
+            if let Some(listed) = self.domain.listed(index) {
+                let name = self.domain.directory()[index].name.get();
+                self.hold(listed.ring, &format!("queue {name:?}"), Some(&name));
+                let (segment, at) = split_id(listed.ring);
+                let pool = self.pools.iter().find(|pool| pool.index == segment);
+                let is_ring =
+                    pool.and_then(|p| p.header(at)).map(|h| h.kind.load(Ordering::Acquire) == KIND_RING);
+                if is_ring == Some(false) {
+                    let message = format!("queue {name:?} is in buffer {}, which is no ring", listed.ring);
+                    self.findings.push(
+                        Finding::new(FindingKind::Queue, message).buffer(listed.ring).queue(Some(&name)),
+                    );
+                }
+                self.subscriber(index, listed.ring, &name);
+                names.insert(listed.ring, name);
+            }
+        }
+        names
+    }
+
     /// A subscription without subscriber would collect for ever.
-    fn subscriber(&mut self, index: usize, ring: u32) {
+    fn subscriber(&mut self, index: usize, ring: u32, name: &str) {
         let (segment, at) = split_id(ring);
         let pool = self.pools.iter().find(|pool| pool.index == segment);
         let Some((view, _)) = pool.and_then(|pool| RingView::new(pool, at).ok().flatten()) else { return };
         let entry = &self.domain.directory()[index];
         let lives = |slot, epoch| self.domain.is_tenant(slot, epoch);
         if crate::topic::is_orphan(entry, view.header(), lives) {
-            let what = format!("a subscription to {:?} has lost its subscriber", entry.name.get());
-            self.find(Some(ring), what);
+            let message = format!("a subscription to {name:?} has lost its subscriber");
+            self.findings.push(Finding::new(FindingKind::Queue, message).buffer(ring).queue(Some(name)));
         }
     }
 
-    fn rings(&mut self) -> Result<()> {
+    fn rings(&mut self, names: &HashMap<u32, String>) {
         for pool in self.pools.clone() {
             for index in 0..pool.geometry.count {
                 let is_ring = pool.header(index).is_some_and(|h| h.kind.load(Ordering::Acquire) == KIND_RING);
                 if !is_ring || !pool.is_allocated(index) {
                     continue;
                 }
-                match RingView::new(pool, index)? {
-                    Some((ring, _)) => self.ring(&ring),
-                    None => self.find(
-                        Some(buffer_id(pool.index, index)),
-                        "is marked as a ring and is none".to_owned(),
-                    ),
+                let id = buffer_id(pool.index, index);
+                let name = names.get(&id).map(String::as_str);
+                match RingView::new(pool, index) {
+                    Ok(Some((ring, _))) => self.ring(&ring, id, name),
+                    Ok(None) | Err(_) => {
+                        let message = format!("buffer {id} is marked as the ring of a queue and is none");
+                        self.findings.push(Finding::new(FindingKind::Queue, message).buffer(id).queue(name));
+                    }
                 }
             }
         }
-        Ok(())
     }
 
-    fn ring(&mut self, ring: &RingView) {
+    fn ring(&mut self, ring: &RingView, ring_id: u32, name: Option<&str>) {
         if ring.header().state.load(Ordering::Acquire) == RING_DESTROYED {
             return;
         }
+        let place =
+            name.map_or_else(|| format!("the ring in buffer {ring_id}"), |name| format!("queue {name:?}"));
         let (head, tail) = ring.ring().positions();
         let ready = ring
             .slots()
             .iter()
             .filter(|w| Slot(w.load(Ordering::Relaxed)).state() == SlotState::Ready)
-            .count();
+            .count() as u64;
         // Of an at-least-once queue a message may have been put back behind others that are gone.
-        if ring.leases().entries().is_empty() && ready as u64 != tail - head {
-            self.find(None, format!("a ring has {ready} messages between positions {head} and {tail}"));
+        if ring.leases().entries().is_empty() && ready != tail - head {
+            let message = format!("{place} has {ready} messages between positions {head} and {tail}");
+            self.findings.push(
+                Finding::new(FindingKind::Queue, message)
+                    .buffer(ring_id)
+                    .queue(name)
+                    .counts(ready, tail - head),
+            );
         }
-        for word in ring.slots() {
+        for (index, word) in ring.slots().iter().enumerate() {
             let slot = Slot(word.load(Ordering::Relaxed));
-            match slot.state() {
-                SlotState::Free => {}
-                SlotState::Ready => self.hold(slot.id(), "a ring slot"),
+            let disorder = match slot.state() {
+                SlotState::Free => continue,
+                SlotState::Ready => {
+                    self.hold(slot.id(), &format!("slot {index} of {place}"), name);
+                    continue;
+                }
                 SlotState::Taken => {
-                    let owner = slot.owner();
-                    self.find(Some(slot.id()), format!("is in a slot taken by {owner}, which is not inside"));
+                    format!("is taken by participant {}, which is inside nothing", slot.owner())
                 }
-                SlotState::Invalid => self.find(Some(slot.id()), "is in a slot of no valid state".to_owned()),
-            }
+                SlotState::Invalid => "is in a state that nobody writes".to_owned(),
+            };
+            let message = format!("slot {index} of {place}, with buffer {}, {disorder}", slot.id());
+            self.findings.push(Finding::new(FindingKind::Slot, message).buffer(slot.id()).queue(name));
         }
-        for entry in ring.leases().entries() {
-            let word = LeaseWord(entry.word.load(Ordering::Relaxed));
-            match word.state() {
-                LeaseState::Free => {}
-                LeaseState::Leased => {
-                    let (segment, index) = split_id(word.id());
-                    let row = self.pools.iter().find(|p| p.index == segment).map(|p| p.row(word.owner()));
-                    let entry = row.and_then(|row| row.get(index));
-                    if entry.is_none_or(|e| Held::from_bits(e.load(Ordering::Relaxed)).own() == 0) {
-                        self.find(
-                            Some(word.id()),
-                            format!("is leased to {}, which does not hold it", word.owner()),
-                        );
-                    }
-                }
-                LeaseState::Pending => self.hold(word.id(), "a lease"),
-                LeaseState::Reserved | LeaseState::Invalid => {
-                    self.find(
-                        Some(word.id()),
-                        format!("a lease entry is {:?} while nobody is inside", word.state()),
-                    );
-                }
-            }
+        for (index, entry) in ring.leases().entries().iter().enumerate() {
+            self.lease(
+                LeaseWord(entry.word.load(Ordering::Relaxed)),
+                &format!("lease {index} of {place}"),
+                name,
+            );
         }
+    }
+
+    fn lease(&mut self, word: LeaseWord, lease: &str, queue: Option<&str>) {
+        let (id, owner) = (word.id(), word.owner());
+        let disorder = match word.state() {
+            LeaseState::Free => return,
+            LeaseState::Pending => return self.hold(id, lease, queue),
+            LeaseState::Leased => {
+                let (segment, index) = split_id(id);
+                let pool = self.pools.iter().find(|p| p.index == segment);
+                // The owner comes out of shared memory: there may be no such row.
+                let row = pool.filter(|_| owner < MAX_PARTICIPANTS).map_or(&[][..], |pool| pool.row(owner));
+                if row.get(index).is_some_and(|e| Held::from_bits(e.load(Ordering::Relaxed)).own() > 0) {
+                    return;
+                }
+                format!("is of participant {owner}, which does not hold buffer {id}")
+            }
+            LeaseState::Reserved => format!("is reserved by participant {owner}, which is inside nothing"),
+            LeaseState::Invalid => "is in a state that nobody writes".to_owned(),
+        };
+        let finding = Finding::new(FindingKind::Lease, format!("{lease} {disorder}")).queue(queue);
+        self.findings.push(finding.buffer(id).participant(owner));
     }
 
     fn buffers(&mut self) {
@@ -197,17 +328,25 @@ impl Check<'_> {
             for index in 0..pool.geometry.count {
                 let Some(header) = pool.header(index) else { continue };
                 let (holders, refs) = (self.holders[pool.index][index], header.refs.load(Ordering::Relaxed));
-                let id = Some(buffer_id(pool.index, index));
-                match (pool.is_allocated(index), holders) {
-                    (false, 0) => {}
-                    (false, _) => self.find(id, format!("is free and has {holders} holders")),
-                    (true, 0) => self.find(id, format!("is allocated and nobody holds it (refs {refs})")),
-                    (true, _) if holders != refs => {
-                        self.find(id, format!("has {holders} holders, refs says {refs}"))
+                let id = buffer_id(pool.index, index);
+                let (kind, disorder) = match (pool.is_allocated(index), holders) {
+                    (false, 0) => continue,
+                    (true, _) if holders == refs && holders > 0 => continue,
+                    (false, _) => (FindingKind::HeldWhileFree, format!("is free and has {holders} holders")),
+                    (true, 0) => (
+                        FindingKind::Leaked,
+                        format!("is allocated and nobody holds it, its count says {refs}"),
+                    ),
+                    (true, _) => {
+                        (FindingKind::WrongCount, format!("has {holders} holders, its count says {refs}"))
                     }
-                    (true, _) => {}
-                }
+                };
+                let finding = Finding::new(kind, format!("buffer {id} {disorder}")).buffer(id);
+                self.findings.push(finding.counts(holders.into(), refs.into()));
             }
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

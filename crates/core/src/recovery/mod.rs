@@ -8,20 +8,25 @@
 //! are outside their operations; roll TAKEN slots of the dead forward; whoever dies *during* a recovery is not in its set of the
 //! dead and still counts as a holder until a recovery of its own.
 
+mod evict;
 mod fsck;
 mod recount;
 mod report;
 mod sentinel;
+mod stalled;
 
-pub use fsck::Finding;
+pub(crate) use evict::evict;
 pub(crate) use fsck::fsck;
+pub use fsck::{Finding, FindingKind};
 pub use report::RecoveryReport;
 pub(crate) use report::reports_since;
 pub(crate) use sentinel::Sentinel;
+pub use stalled::{Place, StallReport};
+pub(crate) use stalled::{stalled, stalled_at};
 
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE};
+use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE, RECOVERING_FOR_GOOD};
 use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS};
 use crate::liveness::LifeLock;
 use crate::registry::Domain;
@@ -36,8 +41,44 @@ pub(crate) enum Sweep {
     Nothing,
     /// So many participants were dead and have been recovered.
     Recovered(usize),
-    /// Somebody else recovers, or a living participant did not leave its operation: look again soon.
-    Later,
+    /// Not possible now: look again soon.
+    Later(Hindrance),
+}
+
+/// Why a recovery could not be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hindrance {
+    /// Somebody else recovers (or looks).
+    Recovery,
+    /// The participant in this slot lives and did not leave its operation.
+    Inside(usize),
+}
+
+impl Hindrance {
+    /// In words, for an error.
+    fn describe(self, domain: &Domain) -> String {
+        let slot = match self {
+            Self::Inside(slot) => Some(slot),
+            Self::Recovery => domain.recoverer(),
+        };
+        let who = slot.and_then(|slot| domain.participants().get(slot).map(|p| (slot, p))).map_or_else(
+            || "somebody who is not a participant".to_owned(),
+            |(slot, p)| {
+                let pid = p.pid.load(Ordering::Relaxed);
+                format!("participant {slot} ({:?}, process {pid})", p.name.get())
+            },
+        );
+        match self {
+            Self::Inside(_) => format!("{who} stays inside an operation: it is stopped"),
+            Self::Recovery => format!("{who} recovers, or looks, and does not come to an end"),
+        }
+    }
+}
+
+/// How [`with_world_stopped`] ended.
+pub(crate) enum World<T> {
+    Stopped(T),
+    Moving(Hindrance),
 }
 
 /// A dead participant: its slot is ours as long as this exists.
@@ -49,7 +90,7 @@ pub(crate) struct Dead {
 
 /// Looks for dead participants and recovers them.
 pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
-    let Some(_lock) = try_lock(domain)? else { return Ok(Sweep::Later) };
+    let Some(_lock) = try_lock(domain)? else { return Ok(Sweep::Later(Hindrance::Recovery)) };
     let mut dead = Vec::new();
     for (slot, _) in domain.active() {
         dead.extend(find_dead(domain, slot)?);
@@ -62,11 +103,10 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
         return Ok(Sweep::Nothing);
     }
     let started = Instant::now();
-    let Some(recovered) = with_world_stopped(domain, &mut dead, |dead| recover(domain, dead, started))?
-    else {
-        return Ok(Sweep::Later);
-    };
-    recovered?;
+    match with_world_stopped(domain, &mut dead, |dead| recover(domain, dead, started))? {
+        World::Stopped(recovered) => recovered?,
+        World::Moving(hindrance) => return Ok(Sweep::Later(hindrance)),
+    }
     fault::hit(Point::RecoverResumed);
     // A ring may have died with the ringer; whoever waits looks again.
     domain.ring_everybody();
@@ -79,27 +119,47 @@ fn try_lock(domain: &Domain) -> Result<Option<std::fs::File>> {
     Ok(lock.try_lock().is_ok().then_some(lock))
 }
 
-/// Runs `f` while all the living are outside their operations; `None`: one of them stays inside. Who dies inside meanwhile joins
+/// Runs `f` while all the living are outside their operations, unless one of them stays inside. Who dies inside meanwhile joins
 /// `dead`. The caller holds the recovery lock.
 fn with_world_stopped<T>(
     domain: &Domain,
     dead: &mut Vec<Dead>,
     f: impl FnOnce(&[Dead]) -> T,
-) -> Result<Option<T>> {
+) -> Result<World<T>> {
+    let token = domain.recoverer_token();
+    let word = &domain.registry().recovering;
     // SYNC PIN (seq-cst), pairs with `Participant::enter`.
-    domain.registry().recovering.store(std::process::id() | 1, Ordering::SeqCst);
+    word.store(token, Ordering::SeqCst);
     fence(Ordering::SeqCst);
     fault::hit(Point::RecoverRaised);
     let quiet = quiesce(domain, dead);
-    let result = match &quiet {
-        Ok(true) => {
+    let result = match quiet {
+        Ok(None) => {
+            // SYNC PIN (seq-cst), pairs with `call_off`: of the two exchanges one fails. If ours does, others are inside again.
+            let claimed =
+                word.compare_exchange(token, token | RECOVERING_FOR_GOOD, Ordering::SeqCst, Ordering::SeqCst);
             fault::hit(Point::RecoverQuiesced);
-            Some(f(dead))
+            Ok(match claimed {
+                Ok(_) => World::Stopped(f(dead)),
+                Err(_) => World::Moving(Hindrance::Recovery),
+            })
         }
-        _ => None,
+        Ok(Some(slot)) => Ok(World::Moving(Hindrance::Inside(slot))),
+        Err(e) => Err(e),
     };
     resume(domain);
-    quiet.map(|_| result)
+    result
+}
+
+/// Lets everybody in although somebody is about to recover: it has only begun to wait for the others, and has not come further for
+/// long. It finds out when it goes on, and has changed nothing until then.
+pub(crate) fn call_off(domain: &Domain, token: u32) {
+    let word = &domain.registry().recovering;
+    if token & RECOVERING_FOR_GOOD == 0
+        && word.compare_exchange(token, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    {
+        futex_wake_all(word);
+    }
 }
 
 /// Recounts, reports, and gives the slots of the dead away.
@@ -114,6 +174,7 @@ fn recover(domain: &Domain, dead: &[Dead], started: Instant) -> Result<()> {
             lane.store(0, Ordering::Relaxed);
         }
         participant.wake.sleepers.store(0, Ordering::Relaxed);
+        participant.stalled.store(0, Ordering::Relaxed);
         // SYNC JOIN (release). Last: a recoverer that dies earlier leaves the slot to the next one.
         participant.state.store(PARTICIPANT_FREE, Ordering::Release);
         fault::hit(Point::RecoverVacated);
@@ -143,8 +204,8 @@ fn find_dead(domain: &Domain, slot: usize) -> Result<Option<Dead>> {
     Ok(same.then_some(Dead { slot, epoch, _life: life }))
 }
 
-/// Waits until all the living are outside; who dies inside meanwhile joins the dead. `false`: somebody stays inside.
-fn quiesce(domain: &Domain, dead: &mut Vec<Dead>) -> Result<bool> {
+/// Waits until all the living are outside; who dies inside meanwhile joins the dead. Answers who stays inside.
+fn quiesce(domain: &Domain, dead: &mut Vec<Dead>) -> Result<Option<usize>> {
     let deadline = Instant::now() + Duration::from_nanos(QUIESCE_NS);
     let mut settled = [false; MAX_PARTICIPANTS];
     loop {
@@ -159,11 +220,11 @@ fn quiesce(domain: &Domain, dead: &mut Vec<Dead>) -> Result<bool> {
                 inside = Some(slot);
             }
         }
-        let Some(slot) = inside else { return Ok(true) };
+        let Some(slot) = inside else { return Ok(None) };
         if let Some(newly) = find_dead(domain, slot)? {
             dead.push(newly);
         } else if Instant::now() > deadline {
-            return Ok(false);
+            return Ok(Some(slot));
         } else {
             std::thread::yield_now();
         }

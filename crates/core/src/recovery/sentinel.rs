@@ -1,5 +1,6 @@
 //! The sentinel: one thread per participant that sleeps until another participant dies, and recovers it.
 
+use super::stalled::StallWatch;
 use super::{Sweep, sweep};
 use crate::error::{Error, Result};
 use crate::limits::{BACKSTOP_NS, SWEEP_NS};
@@ -47,7 +48,7 @@ impl Drop for Sentinel {
 
 fn watch(participant: &Participant, stop: &AtomicBool) {
     let domain = &participant.domain;
-    let mut watch = DeathWatch::default();
+    let (mut watch, mut stalls) = (DeathWatch::default(), StallWatch::default());
     // Soon at first: somebody may have died before we looked.
     let mut patience = Duration::ZERO;
     let mut looked = Instant::now();
@@ -69,16 +70,18 @@ fn watch(participant: &Participant, stop: &AtomicBool) {
             looked = Instant::now();
             domain.ring(participant.slot);
         }
-        patience = match sweep(domain) {
+        let (hindrance, again) = match sweep(domain) {
             // A failed sweep (a full or vanished file system) is tried again like one with nothing to do.
-            Ok(Sweep::Nothing | Sweep::Recovered(_)) | Err(_) => Duration::from_nanos(SWEEP_NS),
-            Ok(Sweep::Later) => {
+            Ok(Sweep::Nothing | Sweep::Recovered(_)) | Err(_) => (None, Duration::from_nanos(SWEEP_NS)),
+            Ok(Sweep::Later(hindrance)) => {
                 if patience >= Duration::from_nanos(SWEEP_NS) {
                     // Somebody may stay inside for long (stopped): a ring that died with the dead must not wait for that.
                     domain.ring_everybody();
                 }
-                (patience * 2).clamp(Duration::from_millis(1), Duration::from_millis(50))
+                let again = (patience * 2).clamp(Duration::from_millis(1), Duration::from_millis(50));
+                (Some(hindrance), again)
             }
         };
+        patience = again.min(stalls.look(participant, hindrance));
     }
 }

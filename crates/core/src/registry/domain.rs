@@ -3,7 +3,8 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    DirectoryEntry, PARTICIPANT_ACTIVE, ParticipantSlot, REGISTRY_BYTES, Registry, SEGMENT_READY,
+    DirectoryEntry, PARTICIPANT_ACTIVE, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD,
+    REGISTRY_BYTES, Registry, SEGMENT_READY,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_QUEUES, MAX_SEGMENTS};
 use crate::pool::Pool;
@@ -22,8 +23,10 @@ pub(crate) struct Domain {
     pools: [OnceLock<Pool>; MAX_SEGMENTS],
     /// Doorbells of the participants' event loops.
     bells: [Doorbell; MAX_PARTICIPANTS],
-    /// What to do when a recovery takes too long: look after it. Set by the manager, which knows how to recover.
-    pub(crate) assist: fn(&Domain),
+    /// What this process writes into `recovering`: who it is. Unknown until it has joined.
+    token: AtomicU32,
+    /// What to do when a recovery (of this token) takes too long: look after it. Set by the manager, which knows how to recover.
+    pub(crate) assist: fn(&Domain, u32),
 }
 
 impl std::fmt::Debug for Domain {
@@ -39,7 +42,7 @@ impl Domain {
         dir: DomainDir,
         max_bytes: u64,
         persist: bool,
-        assist: fn(&Self),
+        assist: fn(&Self, u32),
     ) -> Result<Self> {
         let segment = Arc::new(dir.create_segment(SegmentName::Registry, REGISTRY_BYTES)?);
         fault::hit(Point::OpenCreated);
@@ -56,7 +59,7 @@ impl Domain {
     }
 
     /// Attaches to the registry of an existing domain.
-    pub(crate) fn open(name: &str, dir: DomainDir, assist: fn(&Self)) -> Result<Self> {
+    pub(crate) fn open(name: &str, dir: DomainDir, assist: fn(&Self, u32)) -> Result<Self> {
         let segment = dir.open_segment(SegmentName::Registry)?;
         if segment.bytes() != REGISTRY_BYTES {
             return Err(Error::new(
@@ -71,10 +74,28 @@ impl Domain {
         Ok(Self::new(name, dir, view, assist))
     }
 
-    fn new(name: &str, dir: DomainDir, registry: View<Registry>, assist: fn(&Self)) -> Self {
+    fn new(name: &str, dir: DomainDir, registry: View<Registry>, assist: fn(&Self, u32)) -> Self {
         let bells = core::array::from_fn(|slot| Doorbell::new(dir.participant_file("bell", slot)));
         let pools = [const { OnceLock::new() }; MAX_SEGMENTS];
-        Self { name: name.to_owned(), dir, registry, pools, bells, assist }
+        let token = AtomicU32::new(RECOVERER_UNKNOWN);
+        Self { name: name.to_owned(), dir, registry, pools, bells, token, assist }
+    }
+
+    /// From now on this process recovers as participant `slot`.
+    pub(crate) fn joined_as(&self, slot: usize, epoch: u32) {
+        let token = epoch << 8 & !RECOVERING_FOR_GOOD | (slot as u32 + 1);
+        self.token.store(token, Ordering::Relaxed);
+    }
+
+    /// Who this process is, as `recovering` says it.
+    pub(crate) fn recoverer_token(&self) -> u32 {
+        self.token.load(Ordering::Relaxed)
+    }
+
+    /// Slot of the participant that recovers now, if it is one.
+    pub(crate) fn recoverer(&self) -> Option<usize> {
+        let token = self.registry().recovering.load(Ordering::Relaxed);
+        ((token & 0xff) as usize).checked_sub(1).filter(|slot| *slot < MAX_PARTICIPANTS)
     }
 
     /// The shared tables.
@@ -103,6 +124,11 @@ impl Domain {
         self.participants().get(slot).is_some_and(|p| {
             p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE && p.epoch.load(Ordering::Relaxed) == epoch
         })
+    }
+
+    /// Slot `index`, if its tenant is active.
+    pub(crate) fn active_at(&self, index: usize) -> Option<&ParticipantSlot> {
+        self.participants().get(index).filter(|p| p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE)
     }
 
     /// Directory entries that have ever been used.

@@ -64,9 +64,11 @@ impl Participant {
         let shared = &domain.registry().participants[slot];
         let epoch = shared.epoch.load(Ordering::Relaxed).wrapping_add(1);
         shared.epoch.store(epoch, Ordering::Relaxed);
+        domain.joined_as(slot, epoch);
         shared.pid.store(std::process::id(), Ordering::Relaxed);
         shared.started_ms.store(now_ms(), Ordering::Relaxed);
         shared.name.set(name);
+        shared.stalled.store(0, Ordering::Relaxed);
         for lane in &shared.lanes {
             lane.store(0, Ordering::Relaxed);
         }
@@ -187,8 +189,8 @@ impl Participant {
         let word = &self.domain.registry().recovering;
         futex_wait(word, token, Duration::from_nanos(RECOVERY_PATIENCE_NS));
         if word.load(Ordering::Acquire) == token {
-            // The recoverer is slow, or dead: then its lock is free and we do its work.
-            (self.domain.assist)(&self.domain);
+            // The recoverer is slow, stopped, or dead: then its lock is free and we do its work.
+            (self.domain.assist)(&self.domain, token);
         }
     }
 

@@ -61,8 +61,13 @@ pub(crate) struct DomainDir {
 impl DomainDir {
     /// Opens or makes the directory of domain `name` below `base`. The caller holds the domain lock.
     pub(crate) fn open(base: &Path, name: &str) -> Result<Self> {
+        make_private_dir(&base.join(name))?;
+        Self::existing(base, name)
+    }
+
+    /// Opens the directory of domain `name` below `base`, which must exist. Needs no lock: it makes nothing.
+    pub(crate) fn existing(base: &Path, name: &str) -> Result<Self> {
         let path = base.join(name);
-        make_private_dir(&path)?;
         let failed = |e| Error::io(format!("cannot look at {}", path.display()), e);
         let meta = fs::symlink_metadata(&path).map_err(failed)?;
         check_private(&path, &meta, 0o077)?;

@@ -1,0 +1,187 @@
+//! Stopped is not dead: a participant whose process stands still keeps its place, and is reported.
+//!
+//! Who stands still cannot say so, and nobody can see everybody (pid namespaces), so each sentinel looks after the participants behind
+//! it in the table up to the first one that certainly runs, and writes what it sees into their slots, for all to read. One look per
+//! participant and sweep, however many take part. Who goes on wipes its own slot.
+
+use super::Hindrance;
+use crate::layout::ParticipantSlot;
+use crate::limits::{LOOK_AGAIN_NS, SWEEP_NS};
+use crate::liveness::Tenant;
+use crate::registry::{Domain, Participant};
+use crate::sync::Ordering;
+use crate::wait::Doorbell;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Where a participant stands still, and so who waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u32)]
+pub enum Place {
+    /// Outside every operation: nobody waits for it, but whoever wants its messages.
+    Outside = 1,
+    /// Inside an operation: the dead are not recovered meanwhile, and a queue blocks when it comes round to a slot it has taken.
+    Inside = 2,
+    /// In the middle of a recovery: everybody waits for it.
+    Recovering = 3,
+}
+
+impl Place {
+    fn from_bits(bits: u32) -> Option<Self> {
+        [Self::Outside, Self::Inside, Self::Recovering].into_iter().find(|place| *place as u32 == bits)
+    }
+
+    /// Where participant `slot` is.
+    fn of(domain: &Domain, slot: usize, participant: &ParticipantSlot) -> Self {
+        if domain.recoverer() == Some(slot) {
+            Self::Recovering
+        } else if is_inside(participant) {
+            Self::Inside
+        } else {
+            Self::Outside
+        }
+    }
+}
+
+fn is_inside(participant: &ParticipantSlot) -> bool {
+    participant.lanes.iter().any(|lane| lane.load(Ordering::Acquire) != 0)
+}
+
+/// A participant that stands still. It is alive, so it keeps what it holds until it goes on or dies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StallReport {
+    /// The participant's slot.
+    pub slot: usize,
+    /// Which tenant of the slot it is.
+    pub epoch: u32,
+    /// Process id, as its own namespace numbers it.
+    pub pid: u32,
+    /// Name it gave itself.
+    pub name: String,
+    /// Where it stands still.
+    pub place: Place,
+}
+
+/// Where this participant stands still, if it does.
+pub(crate) fn stalled_at(participant: &ParticipantSlot) -> Option<Place> {
+    Place::from_bits(participant.stalled.load(Ordering::Acquire))
+}
+
+/// Everybody who stands still.
+pub(crate) fn stalled(domain: &Domain) -> Vec<StallReport> {
+    let report = |(slot, p): (usize, &ParticipantSlot)| {
+        Some(StallReport {
+            slot,
+            epoch: p.epoch.load(Ordering::Relaxed),
+            pid: p.pid.load(Ordering::Relaxed),
+            name: p.name.get(),
+            place: stalled_at(p)?,
+        })
+    };
+    domain.active().filter_map(report).collect()
+}
+
+/// Writes where participant `slot` stands still (`None`: it goes on), and tells everybody if that is news.
+fn mark(domain: &Domain, slot: usize, participant: &ParticipantSlot, place: Option<Place>) {
+    let bits = place.map_or(0, |place| place as u32);
+    // SYNC STALL (release), pairs with `stalled_at`; then the counter, then the ring: whoever is rung sees both.
+    if participant.stalled.swap(bits, Ordering::AcqRel) == bits {
+        return;
+    }
+    domain.registry().stalls.fetch_add(1, Ordering::Release);
+    if place.is_some() {
+        // It finds the byte when it goes on, and looks at once.
+        Doorbell::new(domain.dir.participant_file("sentinel", slot)).ring();
+    }
+    domain.ring_everybody();
+}
+
+/// What a sentinel knows of the processes it looks after.
+#[derive(Debug, Default)]
+pub(super) struct StallWatch {
+    /// By slot and epoch. `None`: cannot be told apart from here.
+    tenants: HashMap<(usize, u32), Option<Tenant>>,
+    looked: Option<Instant>,
+    /// Who has been in the way of recoveries, and since when.
+    hindrance: Option<((usize, u32), Instant)>,
+}
+
+impl StallWatch {
+    /// Looks, if it is time to. `hindrance`: why a recovery was not possible just now. Answers in how long to look again at the latest.
+    pub(super) fn look(&mut self, me: &Participant, hindrance: Option<Hindrance>) -> Duration {
+        let domain = &*me.domain;
+        // We run: whoever took us for stopped was right then, and is not any more.
+        let stuck = is_inside(me.shared()) || domain.recoverer() == Some(me.slot);
+        if stalled_at(me.shared()).is_some() {
+            if stuck {
+                // A thread of ours may be what stands still, or be in the middle of something.
+                return Duration::from_nanos(LOOK_AGAIN_NS);
+            }
+            mark(domain, me.slot, me.shared(), None);
+        }
+        self.look_at_hindrance(domain, hindrance);
+        if self.looked.is_none_or(|at| at.elapsed() >= Duration::from_nanos(SWEEP_NS)) {
+            self.looked = Some(Instant::now());
+            self.look_around(me);
+        }
+        Duration::from_nanos(SWEEP_NS)
+    }
+
+    /// Looks at those behind us in the table, up to the first that certainly runs: it looks after the next.
+    fn look_around(&mut self, me: &Participant) {
+        let domain = &*me.domain;
+        let slots = domain.participants().len();
+        self.tenants.retain(|(slot, epoch), _| {
+            domain.active_at(*slot).is_some_and(|p| p.epoch.load(Ordering::Relaxed) == *epoch)
+        });
+        for slot in (1..slots).map(|step| (me.slot + step) % slots) {
+            let Some(participant) = domain.active_at(slot) else { continue };
+            match self.is_stopped(domain, slot, participant) {
+                Some(true) => mark(domain, slot, participant, Some(Place::of(domain, slot, participant))),
+                Some(false) => return,
+                None => {}
+            }
+        }
+    }
+
+    /// Looks at whoever is in the way: at its process, if that can be had, else at how long it has been there.
+    fn look_at_hindrance(&mut self, domain: &Domain, hindrance: Option<Hindrance>) {
+        let slot = match hindrance {
+            None => None,
+            Some(Hindrance::Inside(slot)) => Some(slot),
+            Some(Hindrance::Recovery) => domain.recoverer(),
+        };
+        let Some((slot, participant)) = slot.and_then(|slot| Some((slot, domain.active_at(slot)?))) else {
+            self.hindrance = None;
+            return;
+        };
+        let key = (slot, participant.epoch.load(Ordering::Relaxed));
+        let since = match self.hindrance {
+            Some((same, since)) if same == key => since,
+            _ => {
+                self.hindrance = Some((key, Instant::now()));
+                return;
+            }
+        };
+        if since.elapsed() < Duration::from_nanos(LOOK_AGAIN_NS) {
+            return;
+        }
+        let stopped = self.is_stopped(domain, slot, participant);
+        // An operation takes microseconds: who has been in one for so long stands still, whatever the kernel calls it.
+        if stopped == Some(true) || since.elapsed() >= Duration::from_nanos(SWEEP_NS) {
+            mark(domain, slot, participant, Some(Place::of(domain, slot, participant)));
+        }
+    }
+
+    /// Whether the kernel has stopped the process of this participant; `None`: it cannot be told from here.
+    fn is_stopped(&mut self, domain: &Domain, slot: usize, participant: &ParticipantSlot) -> Option<bool> {
+        let pid = participant.pid.load(Ordering::Relaxed);
+        let key = (slot, participant.epoch.load(Ordering::Relaxed));
+        let tenant =
+            self.tenants.entry(key).or_insert_with(|| Tenant::find(&domain.dir, slot, pid).ok().flatten());
+        tenant.as_ref().map(Tenant::is_stopped)
+    }
+}

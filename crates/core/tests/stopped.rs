@@ -1,0 +1,309 @@
+//! Stopped is not dead: real processes, stopped by a signal at chosen points, are reported, harm nobody who need not wait for them, go on
+//! where they were, and can be evicted. `cargo test -p millrace --features fault-points --test stopped`.
+#![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
+
+mod support;
+
+use millrace::{ErrorKind, Place, QueueOptions, ShmManager, StallReport};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use std::process::Child;
+use std::time::{Duration, Instant};
+use support::{Isolated, PATIENCE, await_recoveries, child, leave, role, say, started};
+
+/// What the children of all tests do: named after what they are stopped at, if anything.
+fn work(role: &str, isolated: &Isolated) {
+    let shm = isolated.open();
+    match role {
+        // Holds two buffers and one message, outside every operation.
+        "hold" => {
+            let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
+            let _own = [shm.allocate(100).unwrap(), shm.allocate(100).unwrap()];
+            let _message = queue.try_receive().unwrap().0.unwrap();
+            say("ready");
+            std::thread::park();
+        }
+        // Comes to the fault point as often as it takes.
+        "send" => {
+            let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
+            for _ in 0..2 {
+                queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+            }
+            say("ready");
+        }
+        // Recovers whoever dies, in its sentinel.
+        "recover" => {
+            say("ready");
+            std::thread::park();
+        }
+        other => panic!("no such role: {other}"),
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
+}
+
+/// Waits until the kernel has stopped it.
+fn await_stop(child: &Child) {
+    let pid = Pid::from_raw(child.id() as i32).unwrap();
+    waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT).unwrap().unwrap();
+}
+
+fn stop(child: &Child) {
+    signal(child, Signal::STOP);
+    await_stop(child);
+}
+
+/// Waits until exactly that many stand still.
+fn await_stalled(shm: &ShmManager, count: usize) -> Vec<StallReport> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (sequence, stalled) = (shm.wake_sequence(), shm.stalled());
+        if stalled.len() == count {
+            return stalled;
+        }
+        assert!(Instant::now() < deadline, "{stalled:?}, {count} wanted");
+        // Every change rings.
+        shm.park(sequence, PATIENCE);
+    }
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn used(shm: &ShmManager) -> u64 {
+    shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
+}
+
+/// A domain with a queue and three messages, and us in it.
+fn scene(label: &str) -> (Isolated, ShmManager) {
+    let isolated = Isolated::new(label);
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
+    for _ in 0..3 {
+        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+    }
+    (isolated, shm)
+}
+
+/// The slot and epoch of a child.
+fn identity(shm: &ShmManager, child: &Child) -> (usize, u32) {
+    let snapshot = shm.snapshot().unwrap();
+    let found = snapshot.participants.iter().find(|p| p.pid == child.id()).unwrap();
+    (found.slot, found.epoch)
+}
+
+fn evict(shm: &ShmManager, child: &mut Child) -> millrace::RecoveryReport {
+    let (slot, epoch) = identity(shm, child);
+    let report = shm.evict(slot, epoch, PATIENCE).unwrap();
+    assert_eq!((report.slot as usize, report.epoch, report.pid), (slot, epoch, child.id()));
+    child.wait().unwrap();
+    assert!(!shm.snapshot().unwrap().participants.iter().any(|p| p.pid == child.id()));
+    let again = shm.evict(slot, epoch, PATIENCE).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::NotFound, "{again}");
+    report
+}
+
+macro_rules! test_with_children {
+    ($name:ident, $body:expr) => {
+        #[test]
+        fn $name() {
+            if let Some((role, isolated)) = role() {
+                work(&role, &isolated);
+                return leave(isolated);
+            }
+            let body: fn(&str) = $body;
+            body(stringify!($name));
+        }
+    };
+}
+
+test_with_children!(stopped_outside_it_is_reported_and_goes_on, |name| {
+    let (isolated, shm) = scene("stopped");
+    let child = started(name, "hold", &isolated);
+    assert_eq!(shm.stalled(), []);
+    for _ in 0..2 {
+        stop(&child);
+        let stalled = await_stalled(&shm, 1);
+        assert_eq!((stalled[0].pid, stalled[0].place), (child.id(), Place::Outside));
+        let snapshot = shm.snapshot().unwrap();
+        let places: Vec<_> = snapshot.participants.iter().map(|p| (p.pid, p.stalled)).collect();
+        assert!(places.contains(&(child.id(), Some(Place::Outside))), "{places:?}");
+        assert!(places.contains(&(std::process::id(), None)), "{places:?}");
+        // It is alive: nobody takes anything from it.
+        assert_eq!((shm.fsck().unwrap(), shm.recoveries()), (vec![], 0));
+        signal(&child, Signal::CONT);
+        await_stalled(&shm, 0);
+    }
+    end(child);
+    await_recoveries(&shm, 1);
+    assert_eq!(used(&shm), 2);
+});
+
+test_with_children!(all_participants_but_one_may_be_stopped, |name| {
+    let (isolated, shm) = scene("many");
+    let children: Vec<_> = (0..4).map(|_| started(name, "recover", &isolated)).collect();
+    children.iter().for_each(stop);
+    let stalled = await_stalled(&shm, 4);
+    assert!(stalled.iter().all(|s| s.place == Place::Outside), "{stalled:?}");
+    signal(&children[2], Signal::CONT);
+    let stalled = await_stalled(&shm, 3);
+    assert!(stalled.iter().all(|s| s.pid != children[2].id()), "{stalled:?}");
+    children.into_iter().for_each(end);
+    await_recoveries(&shm, 4);
+    assert_eq!(shm.stalled(), []);
+});
+
+test_with_children!(stopped_inside_an_operation_it_holds_up_recoveries_only, |name| {
+    let (isolated, shm) = scene("inside");
+    let fault = ("MILLRACE_FAULT", "PushPublished:1:stop".to_owned());
+    let mut inside = child(name, "send", &isolated, &[fault]);
+    await_stop(&inside);
+    // Somebody dies meanwhile, and cannot be recovered.
+    let prey = started(name, "hold", &isolated);
+    end(prey);
+    let stalled = await_stalled(&shm, 1);
+    assert_eq!((stalled[0].pid, stalled[0].place), (inside.id(), Place::Inside));
+    let queue = shm.find_queue("q").unwrap().unwrap();
+    for _ in 0..500 {
+        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        drop(queue.try_receive().unwrap().0.unwrap());
+    }
+    assert_eq!(shm.recoveries(), 0);
+    let late = shm.observer().fsck(Duration::from_millis(20)).unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Timeout);
+    assert!(late.to_string().contains(&inside.id().to_string()), "{late}");
+    signal(&inside, Signal::CONT);
+    await_recoveries(&shm, 1);
+    await_stalled(&shm, 0);
+    assert!(inside.wait().unwrap().success());
+    assert_eq!(shm.fsck().unwrap(), []);
+});
+
+/// Stops a recoverer at `point` of the recovery of a third process; answers it.
+fn stopped_recoverer(name: &str, isolated: &Isolated, shm: ShmManager, point: &str) -> (Child, ShmManager) {
+    // We are away while it happens, so that it is the child that recovers.
+    let prey = started(name, "hold", isolated);
+    let fault = ("MILLRACE_FAULT", format!("{point}:1:stop"));
+    let keeper = started(name, "recover", isolated);
+    stop(&keeper);
+    drop(shm);
+    let recoverer = child(name, "recover", isolated, &[fault]);
+    let deadline = Instant::now() + PATIENCE;
+    let observer = millrace::Observer::open(&isolated.name, Some(&isolated.base)).unwrap();
+    while !observer.snapshot().unwrap().participants.iter().any(|p| p.pid == recoverer.id()) {
+        assert!(Instant::now() < deadline, "the recoverer does not join");
+        std::thread::yield_now();
+    }
+    end(prey);
+    await_stop(&recoverer);
+    end(keeper);
+    (recoverer, isolated.open())
+}
+
+test_with_children!(a_recoverer_stopped_while_it_waits_for_others_is_not_waited_for, |name| {
+    let (isolated, shm) = scene("raised");
+    let (recoverer, shm) = stopped_recoverer(name, &isolated, shm, "RecoverRaised");
+    let queue = shm.find_queue("q").unwrap().unwrap();
+    for _ in 0..100 {
+        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        drop(queue.try_receive().unwrap().0.unwrap());
+    }
+    assert_eq!(await_stalled(&shm, 1)[0].pid, recoverer.id());
+    assert_eq!(shm.recoveries(), 0, "it holds the recovery lock");
+    signal(&recoverer, Signal::CONT);
+    // The prey, and the one that was stopped beside it.
+    await_recoveries(&shm, 2);
+    await_stalled(&shm, 0);
+    assert_eq!(shm.fsck().unwrap(), []);
+    end(recoverer);
+    await_recoveries(&shm, 3);
+});
+
+test_with_children!(a_recoverer_stopped_in_the_middle_is_reported_by_those_who_wait, |name| {
+    let (isolated, shm) = scene("middle");
+    let (recoverer, shm) = stopped_recoverer(name, &isolated, shm, "RecoverForgotten");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| drop(shm.allocate(100).unwrap()));
+        let stalled = await_stalled(&shm, 1);
+        assert_eq!((stalled[0].pid, stalled[0].place), (recoverer.id(), Place::Recovering));
+        assert!(!waiting.is_finished(), "it must wait: the recoverer may go on at any time");
+        signal(&recoverer, Signal::CONT);
+        waiting.join().unwrap();
+    });
+    await_recoveries(&shm, 2);
+    await_stalled(&shm, 0);
+    assert_eq!(shm.fsck().unwrap(), []);
+    end(recoverer);
+    await_recoveries(&shm, 3);
+});
+
+test_with_children!(a_running_participant_is_evicted, |name| {
+    let (isolated, shm) = scene("evict");
+    let mut child = started(name, "hold", &isolated);
+    let report = evict(&shm, &mut child);
+    assert_eq!((report.freed, report.lost), (3, 1));
+    assert_eq!(shm.fsck().unwrap(), []);
+});
+
+test_with_children!(a_stopped_participant_is_evicted, |name| {
+    let (isolated, shm) = scene("evict-stopped");
+    let mut child = started(name, "hold", &isolated);
+    stop(&child);
+    await_stalled(&shm, 1);
+    let report = evict(&shm, &mut child);
+    assert_eq!((report.freed, report.lost), (3, 1));
+    assert_eq!(shm.stalled(), []);
+});
+
+test_with_children!(a_participant_stopped_inside_an_operation_is_evicted, |name| {
+    let (isolated, shm) = scene("evict-inside");
+    let fault = ("MILLRACE_FAULT", "PushPublished:2:stop".to_owned());
+    let mut inside = child(name, "send", &isolated, &[fault]);
+    await_stop(&inside);
+    let report = evict(&shm, &mut inside);
+    assert_eq!((report.freed, report.lost), (0, 0), "what it had published is sent");
+    assert_eq!((used(&shm), shm.fsck().unwrap()), (5, vec![]));
+});
+
+test_with_children!(a_stopped_recoverer_is_evicted_and_its_work_is_done, |name| {
+    for point in ["RecoverRaised", "RecoverQuiesced", "RecoverForgotten", "RecoverReported", "RecoverVacated"]
+    {
+        let (isolated, shm) = scene("evict-recoverer");
+        let (mut recoverer, shm) = stopped_recoverer(name, &isolated, shm, point);
+        evict(&shm, &mut recoverer);
+        // The prey, the one that was stopped beside it, the recoverer.
+        let deadline = Instant::now() + PATIENCE;
+        while shm.snapshot().unwrap().participants.len() > 1 {
+            assert!(Instant::now() < deadline, "{point}: {:#?}", shm.snapshot().unwrap().participants);
+            shm.park(shm.wake_sequence(), Duration::from_millis(10));
+        }
+        assert_eq!((used(&shm), shm.fsck().unwrap()), (2, vec![]), "{point}");
+        assert_eq!(shm.stalled(), []);
+    }
+});
+
+test_with_children!(who_is_meant_must_be_certain, |name| {
+    let (isolated, shm) = scene("certain");
+    let other = isolated.open();
+    let child = started(name, "hold", &isolated);
+    let (slot, epoch) = identity(&shm, &child);
+    let kind = |slot, epoch| shm.evict(slot, epoch, PATIENCE).unwrap_err().kind();
+    assert_eq!(kind(slot, epoch + 1), ErrorKind::NotFound, "the slot has another tenant");
+    assert_eq!(kind(100, 1), ErrorKind::NotFound, "a slot that was never used");
+    assert_eq!(kind(usize::MAX, 1), ErrorKind::NotFound);
+    let mine = |of: &ShmManager| {
+        let snapshot = shm.snapshot().unwrap();
+        let me = snapshot.participants.iter().find(|p| p.slot == of.slot()).unwrap();
+        (me.slot, me.epoch)
+    };
+    for of in [&shm, &other] {
+        let (slot, epoch) = mine(of);
+        assert_eq!(kind(slot, epoch), ErrorKind::InvalidArgument, "ourselves, or another one of our process");
+    }
+    assert!(shm.allocate(1).is_ok());
+    assert_eq!(shm.snapshot().unwrap().participants.len(), 3);
+    end(child);
+});

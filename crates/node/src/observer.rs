@@ -1,0 +1,103 @@
+//! BindingObserver: what takes its time, and so runs beside the event loop.
+
+use crate::error::{Result, from_core};
+use millrace::{Error, ErrorKind, Observer};
+use napi::Task;
+use napi::bindgen_prelude::AsyncTask;
+use napi_derive::napi;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Duration;
+
+/// A domain seen from outside.
+#[napi]
+#[derive(Debug)]
+pub struct BindingObserver {
+    observer: Observer,
+}
+
+impl BindingObserver {
+    pub(crate) fn new(observer: Observer) -> Self {
+        Self { observer }
+    }
+
+    fn later<T: serde::Serialize + 'static>(
+        &self,
+        work: impl FnOnce(&Observer) -> millrace::Result<T> + Send + 'static,
+    ) -> AsyncTask<Later> {
+        let observer = self.observer.clone();
+        AsyncTask::new(Later(Some(Box::new(move || outcome(work(&observer))))))
+    }
+}
+
+#[napi]
+impl BindingObserver {
+    /// Opens a domain that exists.
+    #[napi(factory, catch_unwind)]
+    pub fn open(domain: String, directory: Option<String>) -> Result<Self> {
+        Observer::open(&domain, directory.as_deref().map(Path::new)).map(Self::new).map_err(from_core)
+    }
+
+    /// The domain as JSON.
+    #[napi(catch_unwind)]
+    pub fn snapshot(&self) -> Result<String> {
+        self.observer.snapshot().map(|snapshot| crate::to_json(&snapshot)).map_err(from_core)
+    }
+
+    /// Who stands still, as JSON.
+    #[napi(catch_unwind)]
+    pub fn stalled(&self) -> String {
+        crate::to_json(&self.observer.stalled())
+    }
+
+    /// What is off, as the JSON of an outcome.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn fsck(&self, timeout_ms: f64) -> AsyncTask<Later> {
+        self.later(move |observer| observer.fsck(duration(timeout_ms)))
+    }
+
+    /// Ends a participant; the report, as the JSON of an outcome.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn evict(&self, slot: u32, epoch: u32, timeout_ms: f64) -> AsyncTask<Later> {
+        self.later(move |observer| observer.evict(slot as usize, epoch, duration(timeout_ms)))
+    }
+}
+
+fn duration(ms: f64) -> Duration {
+    // Infinity, which JavaScript may ask for, is more than any clock counts.
+    Duration::from_secs_f64(ms.clamp(0.0, 1e12) / 1e3)
+}
+
+/// Work on a thread of the runtime's pool. It answers JSON, `{ value }` or `{ code, message }`: an error thrown by a task could not bear
+/// a code.
+pub struct Later(Option<Box<dyn FnOnce() -> String + Send>>);
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Later")
+    }
+}
+
+impl Task for Later {
+    type Output = String;
+    type JsValue = String;
+
+    fn compute(&mut self) -> napi::Result<String> {
+        let Some(work) = self.0.take() else { return Err(napi::Error::from_reason("a task runs once")) };
+        // No panic may cross into the runtime.
+        Ok(catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            outcome::<()>(Err(Error::new(ErrorKind::Corrupt, "millrace panicked: please report it")))
+        }))
+    }
+
+    fn resolve(&mut self, _env: napi::Env, output: String) -> napi::Result<String> {
+        Ok(output)
+    }
+}
+
+fn outcome<T: serde::Serialize>(result: millrace::Result<T>) -> String {
+    match result {
+        Ok(value) => crate::to_json(&serde_json::json!({ "value": value })),
+        Err(e) => crate::to_json(&serde_json::json!({ "code": e.kind().code(), "message": e.to_string() })),
+    }
+}
