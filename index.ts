@@ -4,7 +4,9 @@ export { BufferPtr, type TimestampKind, type TypedArrayConstructor } from './lib
 export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, ValueCodecName } from './lib/codec.js'
 export type { ConsumeOptions, Handler } from './lib/consume.js'
 export { type ErrorCode, MillraceError } from './lib/errors.js'
+export type { Finding, FindingKind, FsckOptions } from './lib/fsck.js'
 export { type ManagerEvents, ShmManager } from './lib/manager.js'
+export { type EvictOptions, type ObserveOptions, type ParticipantId, ShmObserver } from './lib/observer.js'
 export type {
   BlockingOptions,
   Delivery,
@@ -18,7 +20,7 @@ export type {
 } from './lib/options.js'
 export { BufferPool } from './lib/pool.js'
 export { type BatchOptions, PortQueue, type QueueInfo } from './lib/port-queue.js'
-export type { RecoveryReport } from './lib/recovery.js'
+export type { Place, RecoveryReport, StallReport } from './lib/recovery.js'
 export { GlobalRegistry } from './lib/registry.js'
 export type { RequestContext } from './lib/service/run.js'
 export type {

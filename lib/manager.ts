@@ -20,8 +20,11 @@ import {
   checkSpin,
 } from './options.js'
 import { PortQueue } from './port-queue.js'
-import type { RecoveryReport } from './recovery.js'
-import { participantLost, takeReports } from './recovery.js'
+import type { Finding, FsckOptions } from './fsck.js'
+import type { EvictOptions, ParticipantId } from './observer.js'
+import { ShmObserver } from './observer.js'
+import type { RecoveryReport, StallReport } from './recovery.js'
+import { participantLost, participantResumed, participantStalled, Stalls, takeReports } from './recovery.js'
 import { GlobalRegistry } from './registry.js'
 import type { Service, ServiceOptions } from './service/service.js'
 import { Services } from './service/services.js'
@@ -33,7 +36,13 @@ import { statsOf } from './stats.js'
 export interface ManagerEvents {
   /** A participant died, and what it held has been put right. */
   'participant-lost': [report: RecoveryReport]
+  /** A participant stands still; see {@link ShmManager.evict} for what can be done about it. Seen within two seconds. */
+  'participant-stalled': [report: StallReport]
+  /** A participant that stood still goes on. */
+  'participant-resumed': [report: StallReport]
 }
+
+const NEWS = new Set<unknown>(['participant-lost', 'participant-stalled', 'participant-resumed'])
 
 const opened = channel('millrace:open')
 const closed = channel('millrace:close')
@@ -57,6 +66,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   readonly allocator: SharedBufferAllocator
   readonly #session: Session
   readonly #services: Services
+  readonly #stalls: Stalls
 
   private constructor(session: Session, participant: number, directory: string) {
     super()
@@ -67,9 +77,10 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     this.registry = new GlobalRegistry(session)
     this.allocator = new SharedBufferAllocator(session)
     this.#services = new Services(this, session)
-    if (participantLost.hasSubscribers) this.#listen()
+    this.#stalls = new Stalls(session)
+    if ([participantLost, participantStalled, participantResumed].some((heard) => heard.hasSubscribers)) this.#listen()
     EventEmitter.prototype.on.call(this, 'newListener', (event) => {
-      if (event === 'participant-lost') this.#listen()
+      if (NEWS.has(event)) this.#listen()
     })
   }
 
@@ -147,6 +158,16 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return statsOf(this.#session)
   }
 
+  /** The same as {@link ShmObserver.fsck}. */
+  async fsck(options?: FsckOptions): Promise<Finding[]> {
+    return await this.#observer().fsck(options)
+  }
+
+  /** The same as {@link ShmObserver.evict}. */
+  async evict(participant: ParticipantId, options?: EvictOptions): Promise<RecoveryReport> {
+    return await this.#observer().evict(participant, options)
+  }
+
   /**
    * Leaves the domain: ends every wait of this participant with `ERR_MILLRACE_CLOSED`, gives back whatever it holds, and
    * removes the domain if it was the last one and `persist` is not set. Idempotent.
@@ -163,15 +184,23 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     this.close()
   }
 
-  /** From the first listener on, deaths are heard of; those before it that nobody here has seen come first. */
+  #observer(): ShmObserver {
+    return new ShmObserver(this.#session.call((open) => open.observer()))
+  }
+
+  /** From the first listener on, news is heard; what nobody here has heard before it comes first. */
   #listen(): void {
     process.nextTick(() => {
-      if (!this.closed) this.#session.waiting.listen(() => this.#emitReports())
+      if (!this.closed) this.#session.waiting.listen(() => this.#emitNews())
     })
   }
 
-  #emitReports(): void {
-    for (const report of takeReports(this.#session)) this.emit('participant-lost', report)
+  #emitNews(): void {
+    const lost = takeReports(this.#session)
+    const { stalled, resumed } = this.#stalls.take()
+    for (const report of lost) this.emit('participant-lost', report)
+    for (const report of stalled) this.emit('participant-stalled', report)
+    for (const report of resumed) this.emit('participant-resumed', report)
   }
 }
 

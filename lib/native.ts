@@ -22,7 +22,13 @@ import {
   WORDS,
 } from './generated/block.js'
 
-export type { BindingManager, BindingOpenOptions, BindingQueueInfo, BindingQueueOptions } from '#native'
+export type {
+  BindingManager,
+  BindingObserver,
+  BindingOpenOptions,
+  BindingQueueInfo,
+  BindingQueueOptions,
+} from '#native'
 export type BindingSegment = ReturnType<BindingManager['segment']>
 
 /** Names no manager: whatever is asked of it answers `STATUS_MANAGER_CLOSED`. */
@@ -31,7 +37,7 @@ export const NO_MANAGER = 2 ** 32 - 1
 /** How a hot operation ended: one of the `STATUS_…` constants. */
 export type Status = number
 
-export const { BindingManager: NativeManager } = binding
+export const { BindingManager: NativeManager, BindingObserver: NativeObserver } = binding
 
 const memory = binding.commandBlock()
 const block = new Uint32Array(memory, 0, WORDS)
@@ -150,7 +156,7 @@ export function resultCount(): number {
   return block[COUNT]!
 }
 
-/** Whether recovery reports wait to be taken, as of the last {@link ready}. */
+/** Whether recovery reports or news of stalls wait to be taken, as of the last {@link ready}. */
 export function hasReports(): boolean {
   return block[REPORTS] !== 0
 }

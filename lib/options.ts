@@ -220,7 +220,8 @@ function checkWord<T>(what: string, value: unknown, words: readonly T[]): number
   throw invalidArgument(what, `one of ${words.map(show).join(', ')}`, value)
 }
 
-function checkText(what: string, value: unknown): string {
+/** A text that is not empty, and that a path or name can be made of. */
+export function checkText(what: string, value: unknown): string {
   if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value
   throw invalidArgument(what, 'a text that is not empty', value)
 }

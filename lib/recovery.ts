@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Session } from './session.js'
+import { snapshotOf } from './stats.js'
 
 /** What the death of a participant meant: exact numbers. */
 export interface RecoveryReport {
@@ -22,12 +23,60 @@ export interface RecoveryReport {
   atMs: number
 }
 
+/**
+ * Where a participant stands still: `outside` every operation, so that nobody waits for it; `inside` one, so that no death is
+ * recovered meanwhile and a queue blocks when it comes round to a slot it was taking; `recovering`, so that everybody waits.
+ */
+export type Place = 'outside' | 'inside' | 'recovering'
+
+/** A participant that stands still: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */
+export interface StallReport {
+  slot: number
+  epoch: number
+  pid: number
+  name: string
+  place: Place
+}
+
 /** Hears every {@link RecoveryReport}. */
 export const participantLost = channel('millrace:participant-lost')
+/** Hears every {@link StallReport}. */
+export const participantStalled = channel('millrace:participant-stalled')
+/** Hears who goes on after a {@link StallReport}. */
+export const participantResumed = channel('millrace:participant-resumed')
 
 /** @internal Takes the reports this participant has not seen, and publishes them. */
 export function takeReports(session: Session): RecoveryReport[] {
   const reports = JSON.parse(session.call((open) => open.takeReports())) as RecoveryReport[]
   for (const report of reports) participantLost.publish({ domain: session.domain, report })
   return reports
+}
+
+/** @internal Tells who has come to a standstill and who goes on, from one look to the next. */
+export class Stalls {
+  readonly #session: Session
+  #known = new Map<string, StallReport>()
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** Looks, and publishes what is new. Whoever died while it stood still does not go on: its recovery tells. */
+  take(): { stalled: StallReport[]; resumed: StallReport[] } {
+    const now = JSON.parse(this.#session.call((open) => open.takeStalled())) as StallReport[]
+    const before = this.#known
+    this.#known = new Map(now.map((report) => [keyOf(report), report]))
+    const stalled = now.filter((report) => before.get(keyOf(report))?.place !== report.place)
+    const gone = [...before].filter(([key]) => !this.#known.has(key))
+    const alive = gone.length > 0 ? new Set(snapshotOf(this.#session).participants.map(keyOf)) : undefined
+    const resumed = gone.filter(([key]) => alive?.has(key)).map(([, report]) => report)
+    const { domain } = this.#session
+    for (const report of stalled) participantStalled.publish({ domain, report })
+    for (const report of resumed) participantResumed.publish({ domain, report })
+    return { stalled, resumed }
+  }
+}
+
+function keyOf({ slot, epoch }: { slot: number; epoch: number }): string {
+  return `${slot}.${epoch}`
 }

@@ -1,5 +1,6 @@
 import type { Delivery, Overflow } from './options.js'
 import { DELIVERIES, OVERFLOWS } from './options.js'
+import type { Place } from './recovery.js'
 import type { Session } from './session.js'
 
 /** A participant of the domain: an opened ShmManager, in any process. */
@@ -16,6 +17,8 @@ export interface ParticipantStats {
   received: number
   /** Buffer references held now, those to rings of queues it has open included. */
   held: number
+  /** Where it stands still, if it has been seen to; a stop shows within two seconds. */
+  stalled: Place | null
 }
 
 /** A size class of the domain's pool. */
@@ -109,7 +112,12 @@ type NativeSnapshot = Omit<Snapshot, 'queues'> & { queues: (Omit<QueueStats, key
 
 /** @internal The domain of `session` now. */
 export function snapshotOf(session: Session): Snapshot {
-  const native = JSON.parse(session.call((open) => open.snapshot())) as NativeSnapshot
+  return snapshotFrom(session.call((open) => open.snapshot()))
+}
+
+/** @internal A snapshot as native code writes it, in the words of the public API. */
+export function snapshotFrom(json: string): Snapshot {
+  const native = JSON.parse(json) as NativeSnapshot
   return { ...native, queues: native.queues.map((queue) => Object.assign(queue, inWords(queue))) }
 }
 

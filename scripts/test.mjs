@@ -28,6 +28,13 @@ const suites = [
     count: countRust,
   },
   {
+    // What needs fault points besides: processes stopped inside operations.
+    name: 'stopped',
+    command: 'npm',
+    args: ['run', '--silent', 'stopped'],
+    count: countRust,
+  },
+  {
     name: 'node',
     command: process.execPath,
     args: [join(root, 'node_modules', 'ava', 'entrypoints', 'cli.mjs'), '--tap'],
