@@ -25,7 +25,8 @@ export interface RecoveryReport {
 
 /**
  * Where a participant stands still: `outside` every operation, so that nobody waits for it; `inside` one, so that no death is
- * recovered meanwhile and a queue blocks when it comes round to a slot it was taking; `recovering`, so that everybody waits.
+ * recovered meanwhile and a queue blocks when it comes round to a slot it was taking; `recovering`, so that no death is recovered
+ * and, if it had begun to change something, everybody waits.
  */
 export type Place = 'outside' | 'inside' | 'recovering'
 

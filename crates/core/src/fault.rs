@@ -134,6 +134,8 @@ points! {
     WaitArmed,
     /// A waiter's bit is taken, its owner not rung.
     WakeTaken,
+    /// The recovery lock is held, nobody is kept out.
+    RecoverLocked,
     /// The recoverer has raised `recovering`.
     RecoverRaised,
     /// Everybody is outside.

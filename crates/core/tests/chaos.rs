@@ -1,10 +1,10 @@
 //! Random kills under full load, and an exact account at the end.
 //!
-//! `npm run chaos -- --seconds N --seed S --json FILE`. Producers and consumers of every policy and both delivery modes work as fast
+//! `npm run chaos -- --seconds N --kills K --seed S --json FILE`, until both are over. Producers and consumers of every policy and both delivery modes work as fast
 //! as they can, another process makes and destroys queues and hoards the pool, and every few milliseconds a random one of them is
 //! killed and started again. Consumers move each message on to a queue that this process drains, so this process knows what arrived.
 //! At the end, per queue: messages sent = arrived + dropped by policy + reported lost; on the at-least-once queue nothing is lost
-//! and what arrived twice was redelivered; fsck is clean and every buffer is free.
+//! and what arrived twice was redelivered; fsck is clean and every buffer is free. fsck is clean all the time: it looks while they run.
 #![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
 
 mod support;
@@ -39,6 +39,9 @@ fn done(shm: &ShmManager, index: usize) -> Arc<PortQueue> {
     let options = QueueOptions { capacity: Some(64), ..QueueOptions::default() };
     shm.port_queue(&format!("done-{}", QUEUES[index].0), &options).unwrap()
 }
+
+/// Kills from one look at the whole domain to the next.
+const KILLS_PER_CHECK: u64 = 20;
 
 /// Opens the domain under a name that says which queue (if any) the participant works on.
 fn open(isolated: &Isolated, name: &str) -> ShmManager {
@@ -192,7 +195,8 @@ fn main() {
     let after = |flag: &str| args.iter().position(|a| a == flag).and_then(|i| args.get(i + 1)).cloned();
     let seconds: u64 = after("--seconds").map_or(3, |s| s.parse().unwrap());
     let seed: u64 = after("--seed").map_or(0x5eed, |s| s.parse().unwrap());
-    println!("chaos: {seconds} s, seed {seed}");
+    let wanted: u64 = after("--kills").map_or(0, |s| s.parse().unwrap());
+    println!("chaos: {seconds} s, {wanted} kills at least, seed {seed}");
     let isolated = Isolated::new("chaos");
     let shm = open(&isolated, "account");
     let queues: Vec<_> = (0..QUEUES.len()).map(|index| queue(&shm, index)).collect();
@@ -218,8 +222,9 @@ fn main() {
         }
         redelivered
     };
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < deadline {
+    let started = Instant::now();
+    let mut checks = 0;
+    while started.elapsed() < Duration::from_secs(seconds) || kills < wanted {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let pause = Instant::now() + Duration::from_micros(state >> 52);
         while Instant::now() < pause {
@@ -233,7 +238,13 @@ fn main() {
         let role = workers[victim].role.clone();
         workers[victim] = start(&role);
         read_reports(&shm);
+        if kills.is_multiple_of(KILLS_PER_CHECK) {
+            let findings = shm.fsck().unwrap();
+            assert!(findings.is_empty(), "after {kills} kills: {findings:#?}");
+            checks += 1;
+        }
     }
+    let ran = started.elapsed();
     // The end: no producer any more, consumers see to what is left, then go.
     for worker in workers.iter_mut().filter(|w| !w.role.starts_with("consumer")) {
         worker.kill();
@@ -290,7 +301,7 @@ fn main() {
     }
     let lost: u64 = lost.values().sum();
     println!(
-        "{kills} kills, {redelivered} leases given back, {lost} messages reported lost, longest stall {stall:?}"
+        "{kills} kills in {ran:.1?}, {checks} checks meanwhile, {redelivered} leases given back, {lost} messages reported lost, longest stall {stall:?}"
     );
     let findings = shm.fsck().unwrap();
     assert!(findings.is_empty(), "{findings:#?}");
@@ -306,7 +317,8 @@ fn main() {
     isolated.assert_gone();
     if let Some(file) = after("--json") {
         let json = format!(
-            "{{\"seconds\":{seconds},\"seed\":{seed},\"kills\":{kills},\"sent\":{sent},\"lost\":{lost},\"redelivered\":{redelivered},\"stallUs\":{},\"leaked\":0}}\n",
+            "{{\"seconds\":{:.1},\"seed\":{seed},\"kills\":{kills},\"checks\":{checks},\"sent\":{sent},\"lost\":{lost},\"redelivered\":{redelivered},\"stallUs\":{},\"leaked\":0}}\n",
+            ran.as_secs_f64(),
             stall.as_micros()
         );
         std::fs::write(file, json).unwrap();

@@ -46,12 +46,21 @@ fn signal(child: &Child, signal: Signal) {
 /// Waits until the kernel has stopped it.
 fn await_stop(child: &Child) {
     let pid = Pid::from_raw(child.id() as i32).unwrap();
-    waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT).unwrap().unwrap();
+    waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED).unwrap().unwrap();
 }
 
-fn stop(child: &Child) {
-    signal(child, Signal::STOP);
-    await_stop(child);
+/// Stops it outside everything: its sentinel must not be sweeping just then.
+fn stop(child: &Child, isolated: &Isolated) {
+    let lock = isolated.base.join(&isolated.name).join("recovery.lock");
+    loop {
+        signal(child, Signal::STOP);
+        await_stop(child);
+        // Free, or not made yet.
+        if std::fs::File::open(&lock).is_err() || std::fs::File::open(&lock).unwrap().try_lock().is_ok() {
+            return;
+        }
+        signal(child, Signal::CONT);
+    }
 }
 
 /// Waits until exactly that many stand still.
@@ -125,7 +134,7 @@ test_with_children!(stopped_outside_it_is_reported_and_goes_on, |name| {
     let child = started(name, "hold", &isolated);
     assert_eq!(shm.stalled(), []);
     for _ in 0..2 {
-        stop(&child);
+        stop(&child, &isolated);
         let stalled = await_stalled(&shm, 1);
         assert_eq!((stalled[0].pid, stalled[0].place), (child.id(), Place::Outside));
         let snapshot = shm.snapshot().unwrap();
@@ -145,7 +154,7 @@ test_with_children!(stopped_outside_it_is_reported_and_goes_on, |name| {
 test_with_children!(all_participants_but_one_may_be_stopped, |name| {
     let (isolated, shm) = scene("many");
     let children: Vec<_> = (0..4).map(|_| started(name, "recover", &isolated)).collect();
-    children.iter().for_each(stop);
+    children.iter().for_each(|child| stop(child, &isolated));
     let stalled = await_stalled(&shm, 4);
     assert!(stalled.iter().all(|s| s.place == Place::Outside), "{stalled:?}");
     signal(&children[2], Signal::CONT);
@@ -184,24 +193,35 @@ test_with_children!(stopped_inside_an_operation_it_holds_up_recoveries_only, |na
 
 /// Stops a recoverer at `point` of the recovery of a third process; answers it.
 fn stopped_recoverer(name: &str, isolated: &Isolated, shm: ShmManager, point: &str) -> (Child, ShmManager) {
-    // We are away while it happens, so that it is the child that recovers.
     let prey = started(name, "hold", isolated);
     let fault = ("MILLRACE_FAULT", format!("{point}:1:stop"));
-    let keeper = started(name, "recover", isolated);
-    stop(&keeper);
-    drop(shm);
     let recoverer = child(name, "recover", isolated, &[fault]);
     let deadline = Instant::now() + PATIENCE;
-    let observer = millrace::Observer::open(&isolated.name, Some(&isolated.base)).unwrap();
-    while !observer.snapshot().unwrap().participants.iter().any(|p| p.pid == recoverer.id()) {
+    while !shm.snapshot().unwrap().participants.iter().any(|p| p.pid == recoverer.id()) {
         assert!(Instant::now() < deadline, "the recoverer does not join");
         std::thread::yield_now();
     }
+    // We are away while it happens, so that it is the child that recovers.
+    drop(shm);
     end(prey);
     await_stop(&recoverer);
-    end(keeper);
     (recoverer, isolated.open())
 }
+
+test_with_children!(a_participant_stopped_with_the_recovery_lock_is_reported, |name| {
+    let (isolated, shm) = scene("locked");
+    let (recoverer, shm) = stopped_recoverer(name, &isolated, shm, "RecoverLocked");
+    let stalled = await_stalled(&shm, 1);
+    assert_eq!((stalled[0].pid, stalled[0].place), (recoverer.id(), Place::Recovering));
+    assert!(shm.allocate(100).is_ok(), "nobody waits for it");
+    let late = shm.observer().fsck(Duration::from_millis(20)).unwrap_err();
+    assert!(late.to_string().contains(&recoverer.id().to_string()), "{late}");
+    signal(&recoverer, Signal::CONT);
+    await_recoveries(&shm, 1);
+    await_stalled(&shm, 0);
+    end(recoverer);
+    await_recoveries(&shm, 2);
+});
 
 test_with_children!(a_recoverer_stopped_while_it_waits_for_others_is_not_waited_for, |name| {
     let (isolated, shm) = scene("raised");
@@ -211,15 +231,15 @@ test_with_children!(a_recoverer_stopped_while_it_waits_for_others_is_not_waited_
         queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
         drop(queue.try_receive().unwrap().0.unwrap());
     }
-    assert_eq!(await_stalled(&shm, 1)[0].pid, recoverer.id());
+    let stalled = await_stalled(&shm, 1);
+    assert_eq!((stalled[0].pid, stalled[0].place), (recoverer.id(), Place::Recovering));
     assert_eq!(shm.recoveries(), 0, "it holds the recovery lock");
     signal(&recoverer, Signal::CONT);
-    // The prey, and the one that was stopped beside it.
-    await_recoveries(&shm, 2);
+    await_recoveries(&shm, 1);
     await_stalled(&shm, 0);
     assert_eq!(shm.fsck().unwrap(), []);
     end(recoverer);
-    await_recoveries(&shm, 3);
+    await_recoveries(&shm, 2);
 });
 
 test_with_children!(a_recoverer_stopped_in_the_middle_is_reported_by_those_who_wait, |name| {
@@ -233,11 +253,11 @@ test_with_children!(a_recoverer_stopped_in_the_middle_is_reported_by_those_who_w
         signal(&recoverer, Signal::CONT);
         waiting.join().unwrap();
     });
-    await_recoveries(&shm, 2);
+    await_recoveries(&shm, 1);
     await_stalled(&shm, 0);
     assert_eq!(shm.fsck().unwrap(), []);
     end(recoverer);
-    await_recoveries(&shm, 3);
+    await_recoveries(&shm, 2);
 });
 
 test_with_children!(a_running_participant_is_evicted, |name| {
@@ -251,7 +271,7 @@ test_with_children!(a_running_participant_is_evicted, |name| {
 test_with_children!(a_stopped_participant_is_evicted, |name| {
     let (isolated, shm) = scene("evict-stopped");
     let mut child = started(name, "hold", &isolated);
-    stop(&child);
+    stop(&child, &isolated);
     await_stalled(&shm, 1);
     let report = evict(&shm, &mut child);
     assert_eq!((report.freed, report.lost), (3, 1));
@@ -274,7 +294,7 @@ test_with_children!(a_stopped_recoverer_is_evicted_and_its_work_is_done, |name| 
         let (isolated, shm) = scene("evict-recoverer");
         let (mut recoverer, shm) = stopped_recoverer(name, &isolated, shm, point);
         evict(&shm, &mut recoverer);
-        // The prey, the one that was stopped beside it, the recoverer.
+        // The prey and the recoverer.
         let deadline = Instant::now() + PATIENCE;
         while shm.snapshot().unwrap().participants.len() > 1 {
             assert!(Instant::now() < deadline, "{point}: {:#?}", shm.snapshot().unwrap().participants);

@@ -48,6 +48,11 @@ impl Tenant {
         matches!(state, Some('T' | 't')) && !self.has_ended_within(Duration::ZERO)
     }
 
+    /// Whether it holds the lock file `name` of the domain.
+    pub(crate) fn holds_lock(&self, dir: &DomainDir, name: &str) -> bool {
+        holds_lock(self.pid, &dir.path().join(name)).unwrap_or(false)
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&self) -> Result<()> {
         match pidfd_send_signal(&self.pidfd, Signal::KILL) {

@@ -255,9 +255,8 @@ impl Check<'_> {
     }
 
     fn ring(&mut self, ring: &RingView, ring_id: u32, name: Option<&str>) {
-        if ring.header().state.load(Ordering::Acquire) == RING_DESTROYED {
-            return;
-        }
+        // What is left in a destroyed ring is held until its destroyer, or a recovery, comes to it.
+        let destroyed = ring.header().state.load(Ordering::Acquire) == RING_DESTROYED;
         let place =
             name.map_or_else(|| format!("the ring in buffer {ring_id}"), |name| format!("queue {name:?}"));
         let (head, tail) = ring.ring().positions();
@@ -267,7 +266,7 @@ impl Check<'_> {
             .filter(|w| Slot(w.load(Ordering::Relaxed)).state() == SlotState::Ready)
             .count() as u64;
         // Of an at-least-once queue a message may have been put back behind others that are gone.
-        if ring.leases().entries().is_empty() && ready != tail - head {
+        if !destroyed && ring.leases().entries().is_empty() && ready != tail - head {
             let message = format!("{place} has {ready} messages between positions {head} and {tail}");
             self.findings.push(
                 Finding::new(FindingKind::Queue, message)

@@ -59,10 +59,13 @@ impl Hindrance {
     fn describe(self, domain: &Domain) -> String {
         let slot = match self {
             Self::Inside(slot) => Some(slot),
-            Self::Recovery => domain.recoverer(),
+            Self::Recovery => domain.recoverer().or_else(|| {
+                let stalled = stalled(domain).into_iter().find(|s| s.place == Place::Recovering);
+                stalled.map(|s| s.slot)
+            }),
         };
         let who = slot.and_then(|slot| domain.participants().get(slot).map(|p| (slot, p))).map_or_else(
-            || "somebody who is not a participant".to_owned(),
+            || "somebody".to_owned(),
             |(slot, p)| {
                 let pid = p.pid.load(Ordering::Relaxed);
                 format!("participant {slot} ({:?}, process {pid})", p.name.get())
@@ -91,6 +94,7 @@ pub(crate) struct Dead {
 /// Looks for dead participants and recovers them.
 pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
     let Some(_lock) = try_lock(domain)? else { return Ok(Sweep::Later(Hindrance::Recovery)) };
+    fault::hit(Point::RecoverLocked);
     let mut dead = Vec::new();
     for (slot, _) in domain.active() {
         dead.extend(find_dead(domain, slot)?);

@@ -24,7 +24,7 @@ pub enum Place {
     Outside = 1,
     /// Inside an operation: the dead are not recovered meanwhile, and a queue blocks when it comes round to a slot it has taken.
     Inside = 2,
-    /// In the middle of a recovery: everybody waits for it.
+    /// At a recovery: the dead are not recovered meanwhile, and if it has begun to change something everybody waits for it.
     Recovering = 3,
 }
 
@@ -33,9 +33,10 @@ impl Place {
         [Self::Outside, Self::Inside, Self::Recovering].into_iter().find(|place| *place as u32 == bits)
     }
 
-    /// Where participant `slot` is.
-    fn of(domain: &Domain, slot: usize, participant: &ParticipantSlot) -> Self {
-        if domain.recoverer() == Some(slot) {
+    /// Where participant `slot` is. `tenant`: its process, if that can be had; it may hold the recovery lock and have raised nothing.
+    fn of(domain: &Domain, slot: usize, participant: &ParticipantSlot, tenant: Option<&Tenant>) -> Self {
+        let holds_lock = || tenant.is_some_and(|tenant| tenant.holds_lock(&domain.dir, "recovery.lock"));
+        if domain.recoverer() == Some(slot) || holds_lock() {
             Self::Recovering
         } else if is_inside(participant) {
             Self::Inside
@@ -139,9 +140,12 @@ impl StallWatch {
         });
         for slot in (1..slots).map(|step| (me.slot + step) % slots) {
             let Some(participant) = domain.active_at(slot) else { continue };
-            match self.is_stopped(domain, slot, participant) {
-                Some(true) => mark(domain, slot, participant, Some(Place::of(domain, slot, participant))),
-                Some(false) => return,
+            match self.tenant(domain, slot, participant) {
+                Some(tenant) if !tenant.is_stopped() => return,
+                Some(tenant) => {
+                    let place = Place::of(domain, slot, participant, Some(tenant));
+                    mark(domain, slot, participant, Some(place));
+                }
                 None => {}
             }
         }
@@ -169,19 +173,18 @@ impl StallWatch {
         if since.elapsed() < Duration::from_nanos(LOOK_AGAIN_NS) {
             return;
         }
-        let stopped = self.is_stopped(domain, slot, participant);
+        let tenant = self.tenant(domain, slot, participant);
         // An operation takes microseconds: who has been in one for so long stands still, whatever the kernel calls it.
-        if stopped == Some(true) || since.elapsed() >= Duration::from_nanos(SWEEP_NS) {
-            mark(domain, slot, participant, Some(Place::of(domain, slot, participant)));
+        if tenant.is_some_and(Tenant::is_stopped) || since.elapsed() >= Duration::from_nanos(SWEEP_NS) {
+            mark(domain, slot, participant, Some(Place::of(domain, slot, participant, tenant)));
         }
     }
 
-    /// Whether the kernel has stopped the process of this participant; `None`: it cannot be told from here.
-    fn is_stopped(&mut self, domain: &Domain, slot: usize, participant: &ParticipantSlot) -> Option<bool> {
+    /// The process of this participant, if it can be told from here.
+    fn tenant(&mut self, domain: &Domain, slot: usize, participant: &ParticipantSlot) -> Option<&Tenant> {
         let pid = participant.pid.load(Ordering::Relaxed);
         let key = (slot, participant.epoch.load(Ordering::Relaxed));
-        let tenant =
-            self.tenants.entry(key).or_insert_with(|| Tenant::find(&domain.dir, slot, pid).ok().flatten());
-        tenant.as_ref().map(Tenant::is_stopped)
+        let found = self.tenants.entry(key);
+        found.or_insert_with(|| Tenant::find(&domain.dir, slot, pid).ok().flatten()).as_ref()
     }
 }

@@ -23,7 +23,13 @@ enum Missing {
     LaneBeforeLook,
     ReleaseAtLeaving,
     LookAtLanes,
+    ClaimForGood,
 }
+
+/// The recoverer waits for the others; it may be called off.
+const WAITING: u32 = 1;
+/// It changes things.
+const FOR_GOOD: u32 = 2;
 
 impl Heap {
     /// One operation; `false`: somebody recovers (and it would wait).
@@ -51,14 +57,20 @@ impl Heap {
         !recovering
     }
 
-    /// One recovery; `false`: somebody stayed inside.
+    /// One recovery; `false`: somebody stayed inside, or it has been called off.
     fn recover(&self, missing: Missing) -> bool {
-        self.recovering.store(1, Ordering::SeqCst);
+        self.recovering.store(WAITING, Ordering::SeqCst);
         if missing != Missing::RecoverersFence {
             fence(Ordering::SeqCst);
         }
-        let quiet =
+        let outside =
             missing == Missing::LookAtLanes || self.lanes.iter().all(|lane| lane.load(Ordering::SeqCst) == 0);
+        let quiet = outside
+            && (missing == Missing::ClaimForGood
+                || self
+                    .recovering
+                    .compare_exchange(WAITING, FOR_GOOD, Ordering::SeqCst, Ordering::SeqCst)
+                    .is_ok());
         if quiet {
             for work in &self.work {
                 work.write(work.read() + 10);
@@ -67,6 +79,39 @@ impl Heap {
         self.recovering.swap(0, Ordering::SeqCst);
         quiet
     }
+
+    /// Somebody has waited long enough for a recoverer that waits itself.
+    fn call_off(&self) -> bool {
+        self.recovering.compare_exchange(WAITING, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}
+
+/// A participant that waits for nobody: it calls the recoverer off and goes in.
+fn called_off(missing: Missing) {
+    check(move || {
+        let heap = Arc::new(Heap::default());
+        let other = Arc::clone(&heap);
+        let other = spawn(move || {
+            let called_off = other.call_off();
+            (called_off, other.operate(0, Missing::Nothing))
+        });
+        let repaired = heap.recover(missing);
+        let (called_off, done) = joined(other);
+        assert!(!(called_off && repaired), "who is called off changes nothing");
+        assert!(done || !called_off, "who calls off gets in");
+        assert_eq!(heap.work[0].read(), u32::from(done) + 10 * u32::from(repaired), "nothing is overwritten");
+    });
+}
+
+#[test]
+fn a_recoverer_that_waits_can_be_called_off() {
+    called_off(Missing::Nothing);
+}
+
+#[test]
+#[should_panic]
+fn without_the_claim_for_good() {
+    called_off(Missing::ClaimForGood);
 }
 
 fn stop_the_world(missing: Missing) {
