@@ -8,7 +8,8 @@
 mod support;
 
 use millrace::{
-    Delivery, FaultPoint, Interest, OpenOptions, Overflow, QueueOptions, SendOutcome, ShmManager, TakeOutcome,
+    Delivery, FaultPoint, Interest, OpenOptions, Overflow, QueueOptions, SendOutcome, ShmManager,
+    SubscribeOptions, TakeOutcome, Topic, TopicOptions,
 };
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -16,7 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, leave, role, say};
 
-const ROLES: [&str; 5] = ["producer", "consumer", "allocator", "opener", "recoverer"];
+const ROLES: [&str; 7] =
+    ["producer", "consumer", "allocator", "opener", "publisher", "subscriber", "recoverer"];
 
 fn amo() -> QueueOptions {
     QueueOptions { capacity: Some(8), overflow: Some(Overflow::DropOldest), ..QueueOptions::default() }
@@ -24,6 +26,44 @@ fn amo() -> QueueOptions {
 
 fn alo() -> QueueOptions {
     QueueOptions { capacity: Some(8), delivery: Some(Delivery::AtLeastOnce), ..QueueOptions::default() }
+}
+
+fn topic(shm: &ShmManager) -> std::sync::Arc<Topic> {
+    shm.topic("topic", &TopicOptions { history: Some(4), ..TopicOptions::default() }).unwrap()
+}
+
+/// One message to everybody; who is full misses it.
+fn publish(shm: &ShmManager, topic: &Topic) {
+    let Ok(buffer) = shm.allocate(100) else { return };
+    drop(topic.try_publish(buffer).unwrap());
+}
+
+/// A subscription of each kind for a few messages, then its end, in each of the possible ways.
+fn subscribe(shm: &ShmManager, round: u32) {
+    let (overflow, delivery, name) = match round % 3 {
+        0 => (Overflow::DropOldest, Delivery::AtMostOnce, None),
+        1 => (Overflow::Block, Delivery::AtLeastOnce, Some("named".to_owned())),
+        _ => (Overflow::Latest, Delivery::AtMostOnce, None),
+    };
+    let options = SubscribeOptions {
+        name,
+        capacity: Some(4),
+        overflow: Some(overflow),
+        delivery: Some(delivery),
+        max_deliveries: None,
+    };
+    let queue = shm.subscribe("topic", &options).unwrap();
+    for _ in 0..3 {
+        if queue.wait(Interest::Data, Duration::from_millis(1)) {
+            // Somebody may have ended the named one.
+            drop(queue.try_receive().unwrap());
+        }
+    }
+    match round % 9 {
+        1 => drop(queue),
+        4 => drop(shm.unsubscribe("topic", "named").unwrap()),
+        _ => queue.destroy(),
+    }
 }
 
 fn options(isolated: &Isolated) -> OpenOptions {
@@ -41,12 +81,28 @@ fn work(role: &str, isolated: &Isolated, rounds: u32) {
     }
     let shm = open(isolated);
     let (fast, sure) = (shm.port_queue("fast", &amo()).unwrap(), shm.port_queue("sure", &alo()).unwrap());
+    let topic = topic(&shm);
+    // One in each process, so that every publisher has somebody to publish to.
+    let steady = SubscribeOptions { overflow: Some(Overflow::DropOldest), ..SubscribeOptions::default() };
+    let steady = (role == "survivor").then(|| shm.subscribe("topic", &steady).unwrap());
     say("ready");
     for round in 0.. {
         if rounds > 0 && round >= rounds {
             return;
         }
+        if let Some(steady) = &steady {
+            publish(&shm, &topic);
+            drop(steady.try_receive().unwrap());
+        }
         match role {
+            "publisher" => {
+                let own = shm.subscribe("topic", &SubscribeOptions::default()).unwrap();
+                for _ in 0..6 {
+                    publish(&shm, &topic);
+                }
+                own.destroy();
+            }
+            "subscriber" => subscribe(&shm, round),
             "producer" | "survivor" if role == "producer" || round % 2 == 0 => {
                 for queue in [&fast, &sure] {
                     let Ok(buffer) = shm.allocate(100 << (round % 4)) else { continue };
@@ -146,6 +202,11 @@ fn prey(isolated: &Isolated) {
     for _ in 0..3 {
         let _ = fast.try_send(shm.allocate(10).unwrap()).unwrap();
     }
+    let topic = topic(&shm);
+    let _subscribed = shm.subscribe("topic", &SubscribeOptions::default()).unwrap();
+    for _ in 0..3 {
+        publish(&shm, &topic);
+    }
     say("ready");
     let _received: Vec<_> = (0..2).map(|_| fast.try_receive().unwrap()).collect();
     std::thread::park();
@@ -209,7 +270,8 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     }
     assert!(reached || status.success(), "{point:?} {role} {what}: the victim ended with {status}");
     assert!(!resumed || status.success(), "{point:?} {role} {what}: resumed, it ended with {status}");
-    let Keeper { shm, survivor } = keeper.unwrap_or_else(|| Keeper { shm: open(&isolated), survivor: None });
+    let (shm, survivor) =
+        keeper.map_or_else(|| (open(&isolated), None), |keeper| (keeper.shm, keeper.survivor));
     let clean = |when: &str| {
         let findings = shm.fsck().unwrap();
         assert!(findings.is_empty(), "{point:?} {role} {what}, {nth}, {when}: {findings:#?}");
@@ -223,6 +285,14 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     // Whatever is left is in queues: without them, the pool is empty.
     for queue in shm.snapshot().unwrap().queues {
         shm.find_queue(&queue.name).unwrap().unwrap().destroy();
+    }
+    for topic in shm.snapshot().unwrap().topics {
+        // Of ours, which we hold no subscription of, only the named one outlives the others.
+        let left: Vec<_> = topic.subscriptions.iter().map(|s| s.queue.name.as_str()).collect();
+        assert!(matches!(left[..], [] | ["named"]), "{point:?} {role} {what}, {nth}: {left:?}");
+        if let Some(topic) = shm.find_topic(&topic.name).unwrap() {
+            topic.destroy();
+        }
     }
     let snapshot = shm.snapshot().unwrap();
     let used: u64 = snapshot.pools.iter().map(|p| p.used - p.rings).sum();
@@ -244,6 +314,7 @@ impl Keeper {
     fn new(isolated: &Isolated) -> Self {
         let shm = open(isolated);
         let _ = (shm.port_queue("fast", &amo()).unwrap(), shm.port_queue("sure", &alo()).unwrap());
+        let _ = topic(&shm);
         let mut survivor = spawn("survivor", isolated, None);
         hear_ready(&mut survivor);
         Self { shm, survivor: Some(survivor) }
@@ -256,6 +327,7 @@ impl Keeper {
             let _ = queue("fast").try_send(buffer).unwrap();
         }
         drop(queue("sure").try_receive().unwrap());
+        publish(&self.shm, &topic(&self.shm));
     }
 }
 
