@@ -16,6 +16,8 @@ export type {
   QueueOptions,
   Spin,
   Size,
+  SubscribeOptions,
+  TopicOptions,
   WaitOptions,
 } from './lib/options.js'
 export { BufferPool } from './lib/pool.js'
@@ -33,5 +35,15 @@ export type {
   ServiceStats,
   StreamOptions,
 } from './lib/service/service.js'
-export type { ParticipantStats, PoolStats, QueueStats, Snapshot, Stats } from './lib/stats.js'
+export type {
+  ParticipantStats,
+  PoolStats,
+  QueueStats,
+  Snapshot,
+  Stats,
+  SubscriptionStats,
+  TopicStats,
+} from './lib/stats.js'
 export type { ReadableOptions, WebStreams, WritableOptions } from './lib/streams.js'
+export type { Subscription } from './lib/subscription.js'
+export { type BlockedSubscriber, type Published, Topic, type TopicInfo } from './lib/topic.js'

@@ -9,10 +9,11 @@ import { codecOf } from './codec.js'
 import { callNative } from './errors.js'
 import { MAX_NAME_BYTES } from './generated/limits.js'
 import { NativeManager } from './native.js'
-import type { OpenOptions, QueueOptions, WaitOptions } from './options.js'
+import type { OpenOptions, QueueOptions, TopicOptions, WaitOptions } from './options.js'
 import {
   bindOpenOptions,
   bindQueueOptions,
+  bindTopicOptions,
   checkBoolean,
   checkExhausted,
   checkName,
@@ -31,6 +32,7 @@ import { Services } from './service/services.js'
 import { Session } from './session.js'
 import type { Stats } from './stats.js'
 import { statsOf } from './stats.js'
+import { Topic } from './topic.js'
 
 /** Events of a {@link ShmManager}. */
 export interface ManagerEvents {
@@ -138,6 +140,22 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return this.#services.open(name, options)
   }
 
+  /**
+   * The topic of that name. With options it is created or attached to; options that differ from what exists throw
+   * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that topic whoever creates it, now or later.
+   * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   */
+  topic<T = unknown>(name: string, options: TopicOptions<T> & { codec: ValueCodecName }): Topic<T>
+  topic<T = Uint8Array>(name: string, options?: TopicOptions<T>): Topic<T>
+  topic<T>(name: string, options?: TopicOptions<T>): Topic<T> {
+    checkName('topic', name)
+    const codec = options && checkObject('options', options).codec
+    const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
+    const bound = options && bindTopicOptions(options, named?.name)
+    const handle = this.#session.call((native) => native.topic(name, bound))
+    return new Topic(this.#session, this.allocator, name, handle, named)
+  }
+
   /** The same as {@link SharedBufferAllocator.allocate}. */
   allocate(bytes: number): BufferPtr {
     return this.allocator.allocate(bytes)
@@ -153,7 +171,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return this.allocator.allocateAsync(bytes, options)
   }
 
-  /** Counters of every queue and pool of the domain, of all participants together. */
+  /** Counters of every queue, topic and pool of the domain, of all participants together. */
   stats(): Stats {
     return statsOf(this.#session)
   }

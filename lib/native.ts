@@ -7,8 +7,10 @@ import {
   ATTEMPT,
   BYTES,
   COUNT,
+  DELIVERED,
   DESCRIPTORS,
   DESCRIPTOR_WORDS,
+  DROPPED,
   GAP,
   ID,
   KIND,
@@ -28,6 +30,8 @@ export type {
   BindingOpenOptions,
   BindingQueueInfo,
   BindingQueueOptions,
+  BindingTopicInfo,
+  BindingTopicOptions,
 } from '#native'
 export type BindingSegment = ReturnType<BindingManager['segment']>
 
@@ -83,6 +87,28 @@ export function get(manager: number, queue: number, max: number): Status {
   block[COUNT] = max
   call.get()
   return block[STATUS]!
+}
+
+/**
+ * Publishes the first `count` ids set by {@link setId}; the result count is how many were accepted. `STATUS_FULL`: everybody
+ * has the next one but those that `takeBlocked` names.
+ */
+export function publish(manager: number, topic: number, count: number): Status {
+  block[MANAGER] = manager
+  block[QUEUE] = topic
+  block[COUNT] = count
+  call.publish()
+  return block[STATUS]!
+}
+
+/** How many messages the last {@link publish} put into queues. */
+export function deliveredCount(): number {
+  return block[DELIVERED]!
+}
+
+/** How many it did not, by the policies of their subscribers. */
+export function droppedCount(): number {
+  return block[DROPPED]!
 }
 
 /** Takes up to `max` messages; the results describe them. */

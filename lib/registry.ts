@@ -2,7 +2,7 @@ import type { Session } from './session.js'
 import type { Snapshot } from './stats.js'
 import { snapshotOf } from './stats.js'
 
-/** The shared directory of one domain: participants, pools, queues. */
+/** The shared directory of one domain: participants, pools, queues, topics. */
 export class GlobalRegistry {
   readonly #session: Session
 

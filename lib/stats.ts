@@ -74,6 +74,33 @@ export interface QueueStats {
   attached: number
 }
 
+/** A subscription of a topic; `name` is its own, empty if it has none. */
+export interface SubscriptionStats extends QueueStats {
+  /** Slot of the participant that made it. */
+  participant: number
+  /** Which tenant of the slot that was. */
+  epoch: number
+}
+
+/** A topic of the domain; the counters are of all participants together. */
+export interface TopicStats {
+  name: string
+  /** False: somebody has subscribed to a topic that nobody has created yet. */
+  exists: boolean
+  /** Messages kept for those who subscribe later. */
+  history: number
+  /** Of these, there now. */
+  kept: number
+  typeId: number
+  codec: string
+  closed: boolean
+  /** Messages published. */
+  published: number
+  /** Participants that have the topic open to publish. */
+  attached: number
+  subscriptions: SubscriptionStats[]
+}
+
 /** The whole domain at a glance: plain data, safe for JSON. */
 export interface Snapshot {
   domain: string
@@ -90,13 +117,15 @@ export interface Snapshot {
   participants: ParticipantStats[]
   pools: PoolStats[]
   queues: QueueStats[]
+  topics: TopicStats[]
   /** Deaths that were repaired since the domain was created. */
   recoveries: number
 }
 
-/** What {@link ShmManager.stats} tells: queues by name, pools by size. */
+/** What {@link ShmManager.stats} tells: queues and topics by name, pools by size. */
 export interface Stats {
   queues: Record<string, QueueStats>
+  topics: Record<string, TopicStats>
   pools: PoolStats[]
 }
 
@@ -108,7 +137,9 @@ interface NativeWords {
   consumers: number
 }
 
-type NativeSnapshot = Omit<Snapshot, 'queues'> & { queues: (Omit<QueueStats, keyof NativeWords> & NativeWords)[] }
+type InNumbers<Q> = Omit<Q, keyof NativeWords> & NativeWords
+type NativeTopic = Omit<TopicStats, 'subscriptions'> & { subscriptions: InNumbers<SubscriptionStats>[] }
+type NativeSnapshot = Omit<Snapshot, 'queues' | 'topics'> & { queues: InNumbers<QueueStats>[]; topics: NativeTopic[] }
 
 /** @internal The domain of `session` now. */
 export function snapshotOf(session: Session): Snapshot {
@@ -118,13 +149,22 @@ export function snapshotOf(session: Session): Snapshot {
 /** @internal A snapshot as native code writes it, in the words of the public API. */
 export function snapshotFrom(json: string): Snapshot {
   const native = JSON.parse(json) as NativeSnapshot
-  return { ...native, queues: native.queues.map((queue) => Object.assign(queue, inWords(queue))) }
+  const topics = native.topics.map((topic) => ({ ...topic, subscriptions: topic.subscriptions.map(withWords) }))
+  return { ...native, queues: native.queues.map(withWords), topics }
 }
 
 /** @internal Queues and pools of the domain of `session` now. */
 export function statsOf(session: Session): Stats {
-  const { queues, pools } = snapshotOf(session)
-  return { queues: Object.fromEntries(queues.map((queue) => [queue.name, queue])), pools }
+  const { queues, topics, pools } = snapshotOf(session)
+  return { queues: byName(queues), topics: byName(topics), pools }
+}
+
+function byName<N extends { name: string }>(all: N[]): Record<string, N> {
+  return Object.fromEntries(all.map((one) => [one.name, one]))
+}
+
+function withWords<Q extends NativeWords>(queue: Q): Omit<Q, keyof NativeWords> & ReturnType<typeof inWords> {
+  return Object.assign(queue, inWords(queue))
 }
 
 /** The options of a queue as the words of the public API. */

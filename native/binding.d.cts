@@ -53,6 +53,24 @@ export declare class BindingManager {
   observer(): BindingObserver
   /** Leaves the domain and cuts off every view. Idempotent. */
   close(): void
+  /** A handle for topic `name`. With options it is created or attached to, without it may not exist yet. */
+  topic(name: string, options?: BindingTopicOptions | undefined | null): number
+  /** The topic as it is; null while it does not exist or when it has been destroyed. */
+  topicInfo(topic: number): BindingTopicInfo | null
+  /** Says "no more". */
+  closeTopic(topic: number): void
+  /** Removes the topic and its subscriptions for everybody. */
+  destroyTopic(topic: number): void
+  /** Subscribes to `topic`, which need not exist yet; a handle for the queue. Of the queue options those of a subscription count. */
+  subscribe(topic: string, name: string | undefined | null, options: BindingQueueOptions): number
+  /** Ends a subscription here; with `destroy` for everybody. */
+  endSubscription(queue: number, destroy: boolean): void
+  /** Removes the subscription of that name, whoever made it; false: there is none. */
+  unsubscribe(topic: string, name: string): boolean
+  /** Who had no room for the last message that `publish` could not give to everybody, as JSON. */
+  takeBlocked(topic: number): string
+  /** Counts a message that subscriber `queue` will never see. */
+  passOver(topic: number, queue: number): void
 }
 
 /** A domain seen from outside. */
@@ -139,11 +157,35 @@ export interface BindingRuntimeInfo {
   layoutHash: string
 }
 
+/** A topic as it is. */
+export interface BindingTopicInfo {
+  /** Name. */
+  name: string
+  /** Messages kept for those who subscribe later. */
+  history: number
+  /** Number of the message type, 0 = none. */
+  typeId: number
+  /** Name of the codec, empty = none. */
+  codec: string
+  /** Whether it takes no more messages. */
+  closed: boolean
+}
+
+/** Options of a topic; see `TopicOptions` of the core. */
+export interface BindingTopicOptions {
+  /** Messages kept for those who subscribe later. */
+  history?: number
+  /** Number of the message type, 0 = none. */
+  typeId?: number
+  /** Name of the codec. */
+  codec?: string
+}
+
 /** The command block of this isolate: an ArrayBuffer that stays where it is. */
 export declare function commandBlock(): ArrayBuffer
 
 /** The hot operations by name. */
-export declare function hotOperations(): Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'peek' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>
+export declare function hotOperations(): Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>
 
 /** What this build is, and what the runtime offers. */
 export declare function runtimeInfo(): BindingRuntimeInfo

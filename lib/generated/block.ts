@@ -7,6 +7,8 @@ export const COUNT = 3
 export const BYTES = 4
 export const KIND = 5
 export const REPORTS = 6
+export const DELIVERED = 4
+export const DROPPED = 5
 
 export const DESCRIPTORS = 8
 export const DESCRIPTOR_WORDS = 4

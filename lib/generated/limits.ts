@@ -7,3 +7,4 @@ export const MAX_MAX_BYTES = 137371844608
 export const MAX_QUEUE_CAPACITY = 1048576
 export const MAX_NAME_BYTES = 63
 export const MAX_CODEC_BYTES = 31
+export const MAX_SUBSCRIPTION_NAME_BYTES = 31

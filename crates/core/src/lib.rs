@@ -62,7 +62,7 @@ pub use segment_view::{SegmentView, header_field, layout_facts};
 pub use stats::{
     ParticipantSnapshot, PoolSnapshot, QueueSnapshot, Snapshot, SubscriptionSnapshot, TopicSnapshot,
 };
-pub use topic::{Published, SubscribeOptions, Topic, TopicOptions};
+pub use topic::{Published, SubscribeOptions, Subscriber, Topic, TopicOptions};
 
 #[cfg(not(unix))]
 compile_error!("millrace needs Unix file locks and FIFOs; a Windows port is not done yet");

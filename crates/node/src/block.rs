@@ -4,7 +4,8 @@
 
 #![expect(missing_docs, reason = "the words are described where they are used, in the table below")]
 
-/// Word offsets. In: MANAGER, QUEUE, COUNT, BYTES, KIND. Out: STATUS, COUNT, REPORTS (1: `takeReports` or `takeStalled` has news).
+/// Word offsets. In: MANAGER, QUEUE, COUNT, BYTES, KIND. Out: STATUS, COUNT, REPORTS (1: `takeReports` or `takeStalled` has news); of
+/// `publish` also DELIVERED and DROPPED.
 pub const STATUS: usize = 0;
 pub const MANAGER: usize = 1;
 pub const QUEUE: usize = 2;
@@ -12,6 +13,8 @@ pub const COUNT: usize = 3;
 pub const BYTES: usize = 4;
 pub const KIND: usize = 5;
 pub const REPORTS: usize = 6;
+pub const DELIVERED: usize = BYTES;
+pub const DROPPED: usize = KIND;
 
 /// Descriptors, four words each: buffer id, gap before it, lease (0 = own reference, 1 = received, more = to be acknowledged), delivery
 /// attempt.

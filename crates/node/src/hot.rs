@@ -4,6 +4,7 @@
 use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, REPORTS, STATUS, Status};
 use crate::ends::Leases;
 use crate::session::{Isolate, Parts, Scratch, Session};
+use crate::topics::publish;
 use millrace::{Delivery, ErrorKind, PutOutcome, SendOutcome, Settle, TakeOutcome};
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue, check_status, sys};
@@ -37,13 +38,13 @@ macro_rules! operations {
 
 /// The hot operations by name.
 #[napi(
-    ts_return_type = "Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'peek' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>"
+    ts_return_type = "Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>"
 )]
 pub fn hot_operations(env: &Env) -> napi::Result<Object<'_>> {
     let all = Object::new(env)?;
-    for (name, call) in
-        operations![allocate, arm, disarm, get, nack, peek, put, ready, receive, release, send, share]
-    {
+    for (name, call) in operations![
+        allocate, arm, disarm, get, nack, peek, publish, put, ready, receive, release, send, share
+    ] {
         let mut value = ptr::null_mut();
         let (text, bytes) = (name.as_ptr(), name.count_bytes() as isize);
         // SAFETY: `call` is a callback that touches neither of its arguments, the name is valid for the call, and the value is written.
@@ -58,7 +59,9 @@ pub fn hot_operations(env: &Env) -> napi::Result<Object<'_>> {
 
 /// Runs an operation on the session that the block names and leaves its status there.
 #[inline]
-fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> millrace::Result<Status>) {
+pub(crate) fn operate(
+    f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> millrace::Result<Status>,
+) {
     Isolate::with(|isolate| {
         let Some(Parts { mut block, scratch, sessions, error }) = isolate.parts() else { return };
         let session = sessions.get_mut(block.get(MANAGER) as usize).and_then(Option::as_mut);
@@ -178,7 +181,7 @@ fn sent(outcome: SendOutcome) -> Status {
 
 /// Ends a lease for good, if there is one.
 #[inline]
-fn acknowledge(leases: &mut Leases, lease: u32, id: u32) {
+pub(crate) fn acknowledge(leases: &mut Leases, lease: u32, id: u32) {
     if let Some((queue, lease)) = leases.take(lease) {
         queue.ack(lease, id);
     }

@@ -1,6 +1,6 @@
 //! Node-API binding of `millrace`: converts, calls, converts. No algorithm lives here.
 //!
-//! Slow operations are methods of [`manager::BindingManager`]; hot ones are the functions of [`hot`], which take no arguments and work
+//! Slow operations are methods of [`manager::BindingManager`]; hot ones are the functions of [`hot`] and [`topics`], which take no arguments and work
 //! on the [`block`].
 
 mod array_buffer;
@@ -12,6 +12,7 @@ pub mod manager;
 pub mod observer;
 mod options;
 mod session;
+pub mod topics;
 
 fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("plain data with string keys always serializes")

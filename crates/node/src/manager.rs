@@ -36,7 +36,7 @@ impl BindingManager {
         Ok(Self { handle, slot, directory, closed: false })
     }
 
-    fn session<T>(&self, f: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+    pub(crate) fn session<T>(&self, f: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
         if self.closed {
             return Err(closed());
         }
@@ -80,7 +80,7 @@ impl BindingManager {
     pub fn queue_info(&self, queue: u32) -> Result<Option<BindingQueueInfo>> {
         let info =
             self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| BindingQueueInfo::new(queue)))?;
-        Ok(info.flatten())
+        self.of_topic(queue, info.flatten())
     }
 
     /// Says "no more".

@@ -1,7 +1,7 @@
 //! Options as JavaScript gives them.
 
 use crate::error::Result;
-use millrace::{Delivery, ErrorKind, Overflow, QueueOptions, ResolvedOptions};
+use millrace::{Delivery, ErrorKind, Overflow, QueueOptions, ResolvedOptions, TopicOptions};
 use napi_derive::napi;
 use std::time::Duration;
 
@@ -76,6 +76,24 @@ impl BindingQueueOptions {
             type_id: self.type_id,
             codec: self.codec,
         })
+    }
+}
+
+/// Options of a topic; see `TopicOptions` of the core.
+#[napi(object, object_to_js = false)]
+#[derive(Debug, Default)]
+pub struct BindingTopicOptions {
+    /// Messages kept for those who subscribe later.
+    pub history: Option<u32>,
+    /// Number of the message type, 0 = none.
+    pub type_id: Option<u32>,
+    /// Name of the codec.
+    pub codec: Option<String>,
+}
+
+impl BindingTopicOptions {
+    pub(crate) fn into_core(self) -> TopicOptions {
+        TopicOptions { history: self.history, type_id: self.type_id, codec: self.codec }
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::array_buffer::Mapping;
 use crate::block::{BATCH_MAX, Block, KIND_DATA, KIND_POOL, KIND_SPACE, Memory, Status};
 use crate::ends::{Ends, Leases};
-use millrace::{Buffer, Interest, Received, SharedBufferAllocator, ShmManager};
+use millrace::{Buffer, Interest, PortQueue, Received, SharedBufferAllocator, ShmManager};
 use napi::sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One open manager. What is left of the others after the manager has gone does nothing any more.
@@ -17,6 +18,8 @@ pub(crate) struct Session {
     pub(crate) allocator: SharedBufferAllocator,
     pub(crate) ends: Ends,
     pub(crate) leases: Leases,
+    /// Who had no room for the last message that was published.
+    pub(crate) blocked: Vec<Arc<PortQueue>>,
     /// What somebody here waits for.
     armed: Vec<Armed>,
     /// Rings seen when the last wait was armed.
@@ -52,6 +55,7 @@ impl Session {
             manager,
             ends: Ends::default(),
             leases: Leases::default(),
+            blocked: Vec::new(),
             armed: Vec::new(),
             mappings: HashMap::new(),
         }
@@ -109,6 +113,16 @@ impl Session {
     pub(crate) fn disarm_all(&mut self, handle: u32) {
         self.disarm(handle, KIND_DATA);
         self.disarm(handle, KIND_SPACE);
+    }
+
+    /// Ends every wait at `handle`, which is about to end itself: whoever waits there finds it ready.
+    pub(crate) fn end_waits(&mut self, handle: u32) {
+        for armed in self.armed.iter_mut().filter(|armed| armed.handle == handle && armed.at_queue) {
+            if let Some(queue) = self.ends.resolved(handle) {
+                queue.disarm(interest(armed.kind));
+            }
+            armed.at_queue = false;
+        }
     }
 
     /// After a ring: what may be ready, at most `limit`, as (queue handle, kind); the rest is armed again.

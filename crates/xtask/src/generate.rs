@@ -60,6 +60,7 @@ fn limits_ts() -> String {
             ("MAX_QUEUE_CAPACITY", limits::MAX_QUEUE_CAPACITY as u64),
             ("MAX_NAME_BYTES", limits::MAX_NAME_BYTES as u64),
             ("MAX_CODEC_BYTES", limits::MAX_CODEC_BYTES as u64),
+            ("MAX_SUBSCRIPTION_NAME_BYTES", limits::MAX_SUBSCRIPTION_NAME_BYTES as u64),
         ]],
     )
 }
@@ -100,6 +101,8 @@ fn block_ts() -> String {
                 ("BYTES", block::BYTES as u64),
                 ("KIND", block::KIND as u64),
                 ("REPORTS", block::REPORTS as u64),
+                ("DELIVERED", block::DELIVERED as u64),
+                ("DROPPED", block::DROPPED as u64),
             ],
             &[
                 ("DESCRIPTORS", block::DESCRIPTORS as u64),

@@ -1,7 +1,7 @@
 //! What a topic does to the queue of one subscriber.
 
 use super::options::Overflow;
-use super::port_queue::{PortQueue, SendOutcome};
+use super::port_queue::{Interest, PortQueue, SendOutcome};
 use crate::layout::RING_OPEN;
 use crate::sync::{Ordering, dekker_fence};
 
@@ -25,6 +25,11 @@ impl PortQueue {
     pub(crate) fn offer(&self, id: u32) -> Offer {
         if self.state() != RING_OPEN {
             return Offer::Ended;
+        }
+        // Who waits here has an older message: the order of our own messages is kept.
+        let waits = &self.waiting[Interest::Space as usize];
+        if self.options.overflow == Overflow::Block && waits.load(Ordering::Relaxed) > 0 {
+            return Offer::Full;
         }
         let ring = self.ring();
         let first = ring.tail();

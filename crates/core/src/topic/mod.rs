@@ -42,6 +42,15 @@ impl std::fmt::Debug for Topic {
     }
 }
 
+/// Whose a subscription is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// Name of the subscription, empty = none.
+    pub name: String,
+    /// Slot, process id and name of the participant that made it, if that still takes part.
+    pub participant: Option<(usize, u32, String)>,
+}
+
 /// Attaches to topic `name` if it exists.
 pub(crate) fn attach(participant: &Arc<Participant>, ends: &Arc<Ends>, name: &str) -> Result<Option<Topic>> {
     validate_name("topic", name)?;
@@ -115,6 +124,25 @@ impl Topic {
     /// Whether the topic has been destroyed.
     pub fn is_destroyed(&self) -> bool {
         self.ring.is_destroyed()
+    }
+
+    /// Whose subscription `queue` is.
+    pub fn subscriber(&self, queue: &PortQueue) -> Subscriber {
+        let domain = &self.participant.domain;
+        let entry = &domain.directory()[queue.listed.index];
+        let (slot, epoch) = entry.creator();
+        let participant = domain.is_tenant(slot, epoch).then(|| {
+            let participant = &domain.participants()[slot];
+            (slot, participant.pid.load(Ordering::Relaxed), participant.name.get())
+        });
+        Subscriber { name: entry.label.get(), participant }
+    }
+
+    /// Counts a message that the receivers of `queue` will never see, because the publisher does not wait for room any longer.
+    pub fn pass_over(&self, queue: &PortQueue) {
+        if !self.participant.has_left() {
+            queue.count_missed(0);
+        }
     }
 
     /// Lets go of subscriptions that have ended, so that their memory is free.

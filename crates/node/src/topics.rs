@@ -1,0 +1,246 @@
+//! Topics: the slow operations of [`BindingManager`], and the hot one.
+
+use crate::block::{Block, COUNT, DELIVERED, DROPPED, QUEUE, Status};
+use crate::error::{Result, from_core};
+use crate::hot::{acknowledge, operate};
+use crate::manager::BindingManager;
+use crate::options::{BindingQueueInfo, BindingQueueOptions, BindingTopicOptions};
+use crate::to_json;
+use millrace::{Buffer, SendOutcome, SharedBufferAllocator, SubscribeOptions};
+use napi_derive::napi;
+use serde::Serialize;
+
+/// A topic as it is.
+#[napi(object, object_from_js = false)]
+#[derive(Debug)]
+pub struct BindingTopicInfo {
+    /// Name.
+    pub name: String,
+    /// Messages kept for those who subscribe later.
+    pub history: u32,
+    /// Number of the message type, 0 = none.
+    pub type_id: u32,
+    /// Name of the codec, empty = none.
+    pub codec: String,
+    /// Whether it takes no more messages.
+    pub closed: bool,
+}
+
+/// A subscriber that has no room for a message.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Blocked {
+    queue: u32,
+    name: String,
+    participant: Option<usize>,
+    pid: Option<u32>,
+    process: Option<String>,
+}
+
+#[napi]
+impl BindingManager {
+    /// A handle for topic `name`. With options it is created or attached to, without it may not exist yet.
+    #[napi(catch_unwind)]
+    pub fn topic(&self, name: String, options: Option<BindingTopicOptions>) -> Result<u32> {
+        let options = options.map(BindingTopicOptions::into_core);
+        self.session(|session| {
+            session.ends.add_topic(&session.manager, &name, options.as_ref()).map_err(from_core)
+        })
+    }
+
+    /// The topic as it is; null while it does not exist or when it has been destroyed.
+    #[napi(catch_unwind)]
+    pub fn topic_info(&self, topic: u32) -> Result<Option<BindingTopicInfo>> {
+        self.session(|session| {
+            let topic = session.ends.topic(&session.manager, topic).map_err(from_core)?.ok();
+            let open = topic.filter(|topic| !topic.is_destroyed());
+            Ok(open.map(|topic| {
+                let options = topic.options();
+                BindingTopicInfo {
+                    name: topic.name().to_owned(),
+                    history: options.history.unwrap_or_default(),
+                    type_id: options.type_id.unwrap_or_default(),
+                    codec: options.codec.unwrap_or_default(),
+                    closed: topic.is_closed(),
+                }
+            }))
+        })
+    }
+
+    /// Says "no more".
+    #[napi(catch_unwind)]
+    pub fn close_topic(&self, topic: u32) -> Result<()> {
+        self.session(|session| {
+            let topic = session.ends.topic(&session.manager, topic).map_err(from_core)?;
+            topic.into_iter().for_each(|topic| topic.close());
+            Ok(())
+        })
+    }
+
+    /// Removes the topic and its subscriptions for everybody.
+    #[napi(catch_unwind)]
+    pub fn destroy_topic(&self, topic: u32) -> Result<()> {
+        self.session(|session| {
+            let topic = session.ends.topic(&session.manager, topic).map_err(from_core)?;
+            topic.into_iter().for_each(|topic| topic.destroy());
+            session.ends.drop_destroyed();
+            Ok(())
+        })
+    }
+
+    /// Subscribes to `topic`, which need not exist yet; a handle for the queue. Of the queue options those of a subscription count.
+    #[napi(catch_unwind)]
+    pub fn subscribe(
+        &self,
+        topic: String,
+        name: Option<String>,
+        options: BindingQueueOptions,
+    ) -> Result<u32> {
+        let queue = options.into_core()?;
+        let options = SubscribeOptions {
+            name,
+            capacity: queue.capacity,
+            overflow: queue.overflow,
+            delivery: queue.delivery,
+            max_deliveries: queue.max_deliveries,
+        };
+        self.session(|session| {
+            session.ends.drop_destroyed();
+            let queue = session.manager.subscribe(&topic, &options).map_err(from_core)?;
+            Ok(session.ends.add_subscription(&topic, queue))
+        })
+    }
+
+    /// Ends a subscription here; with `destroy` for everybody.
+    #[napi(catch_unwind)]
+    pub fn end_subscription(&self, queue: u32, destroy: bool) -> Result<()> {
+        if destroy {
+            self.destroy_queue(queue)?;
+        }
+        self.session(|session| {
+            session.end_waits(queue);
+            session.ends.end_subscription(queue);
+            Ok(())
+        })
+    }
+
+    /// Removes the subscription of that name, whoever made it; false: there is none.
+    #[napi(catch_unwind)]
+    pub fn unsubscribe(&self, topic: String, name: String) -> Result<bool> {
+        self.session(|session| {
+            let done = session.manager.unsubscribe(&topic, &name).map_err(from_core)?;
+            session.ends.drop_destroyed();
+            Ok(done)
+        })
+    }
+
+    /// Who had no room for the last message that `publish` could not give to everybody, as JSON.
+    #[napi(catch_unwind)]
+    pub fn take_blocked(&self, topic: u32) -> Result<String> {
+        self.session(|session| {
+            let blocked = std::mem::take(&mut session.blocked);
+            let Ok(topic) = session.ends.topic(&session.manager, topic).map_err(from_core)?.cloned() else {
+                return Ok("[]".to_owned());
+            };
+            let describe = |queue: std::sync::Arc<millrace::PortQueue>| {
+                let subscriber = topic.subscriber(&queue);
+                let (participant, pid, process) = match subscriber.participant {
+                    Some((slot, pid, process)) => (Some(slot), Some(pid), Some(process)),
+                    None => (None, None, None),
+                };
+                let queue = session.ends.add_target(topic.name(), queue);
+                Blocked { queue, name: subscriber.name, participant, pid, process }
+            };
+            Ok(to_json(&blocked.into_iter().map(describe).collect::<Vec<_>>()))
+        })
+    }
+
+    /// Counts a message that subscriber `queue` will never see.
+    #[napi(catch_unwind)]
+    pub fn pass_over(&self, topic: u32, queue: u32) -> Result<()> {
+        self.session(|session| {
+            let topic = session.ends.topic(&session.manager, topic).map_err(from_core)?.cloned();
+            if let (Ok(topic), Some(queue)) = (topic, session.ends.resolved(queue)) {
+                topic.pass_over(queue);
+            }
+            Ok(())
+        })
+    }
+
+    /// The codec of a subscription is its topic's; while there is none, nothing is known.
+    pub(crate) fn of_topic(
+        &self,
+        queue: u32,
+        info: Option<BindingQueueInfo>,
+    ) -> Result<Option<BindingQueueInfo>> {
+        self.session(|session| {
+            let Some(name) = session.ends.subscribed_topic(queue) else { return Ok(info) };
+            let topic = session.manager.find_topic(name).map_err(from_core)?;
+            let options = topic.map(|topic| topic.options());
+            Ok(info.zip(options).map(|(info, options)| BindingQueueInfo {
+                codec: options.codec.unwrap_or_default(),
+                type_id: options.type_id.unwrap_or_default(),
+                ..info
+            }))
+        })
+    }
+}
+
+/// Publishes COUNT buffers to the topic QUEUE. Leased ones are acknowledged. Full: everybody has the first that was not accepted but
+/// those that `takeBlocked` names.
+pub(crate) fn publish() {
+    operate(|block, scratch, session| {
+        let count = block.count();
+        for word in [COUNT, DELIVERED, DROPPED] {
+            block.set(word, 0);
+        }
+        let topic = match session.ends.topic(&session.manager, block.get(QUEUE))? {
+            Ok(topic) => topic,
+            Err(status) => return Ok(status),
+        };
+        let buffers = &mut scratch.buffers[..count];
+        name_buffers(block, &session.allocator, buffers)?;
+        let published = topic.publish(buffers);
+        for (index, shared) in buffers.iter().enumerate().filter(|(index, _)| block.is_leased(*index)) {
+            if index < published.accepted {
+                acknowledge(&mut session.leases, block.lease(index), shared.id);
+                session.allocator.release(block.buffer(index))?;
+            } else {
+                session.allocator.release(*shared)?;
+            }
+        }
+        block.set(COUNT, published.accepted as u32);
+        block.set(DELIVERED, published.delivered as u32);
+        block.set(DROPPED, published.dropped as u32);
+        session.blocked = published.blocked;
+        Ok(match published.outcome? {
+            SendOutcome::Done => Status::Ok,
+            SendOutcome::Full => Status::Full,
+            SendOutcome::Closed => Status::Closed,
+            SendOutcome::Destroyed => Status::Destroyed,
+        })
+    });
+}
+
+/// The buffers to publish. A lease must not outlive the reference it stands for: of a leased one it is a further reference.
+fn name_buffers(
+    block: &Block<'_>,
+    allocator: &SharedBufferAllocator,
+    buffers: &mut [Buffer],
+) -> millrace::Result<()> {
+    for index in 0..buffers.len() {
+        buffers[index] = block.buffer(index);
+        if !block.is_leased(index) {
+            continue;
+        }
+        match allocator.share(buffers[index]) {
+            Ok(shared) => buffers[index] = shared,
+            Err(e) => {
+                let shared = (0..index).filter(|at| block.is_leased(*at)).map(|at| buffers[at]);
+                allocator.release_all(shared).1?;
+                return Err(e);
+            }
+        }
+    }
+    Ok(())
+}
