@@ -172,17 +172,12 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     do this.#lastId = (this.#lastId + 1) >>> 0
     while (this.#calls.has(this.#lastId))
     call.id = this.#lastId
-    const segment = session.segments.of(idOf(buffer))
-    envelopes.resetState(segment, idOf(buffer))
-    envelopes.write(segment, idOf(buffer), {
-      ...post.self,
-      kind: call.window === 0 ? envelopes.REQUEST : envelopes.STREAM,
-      call: call.id,
-      detail: deadline ?? 0,
-      limited: deadline !== undefined,
-      run: call.retries,
-      window: call.window,
-    })
+    const id = idOf(buffer)
+    const segment = session.segments.of(id)
+    envelopes.resetState(segment, id)
+    const kind = call.window === 0 ? envelopes.REQUEST : envelopes.STREAM
+    const limited = deadline === undefined ? 0 : envelopes.HAS_DEADLINE
+    envelopes.write(segment, id, post.self, kind | limited, call.id, deadline ?? 0, call.retries, call.window)
     return buffer.share()
   }
 
@@ -281,8 +276,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
       throw error
     }
     const id = idOf(message)
-    const body = { ...post.self, kind, call, detail, run: 0, window: 0, limited: false }
-    envelopes.write(session.segments.of(id), id, body)
+    envelopes.write(session.segments.of(id), id, post.self, kind, call, detail, 0, 0)
     void post.send(name, 'server', server, message)
   }
 

@@ -24,7 +24,8 @@ export const LOST = 7
 export const CANCEL = 8
 export const CREDIT = 9
 const KIND_MASK = 0x7f
-const HAS_DEADLINE = 0x80
+/** Added to the kind of a request that has a deadline. */
+export const HAS_DEADLINE = 0x80
 
 /** Most runs that can be counted. */
 export const RETRIES_MAX = 100
@@ -72,12 +73,21 @@ export interface State {
 /** How a server's claim to run a request ended: the number of the run, or why there will be none. */
 export type Claim = number | 'cancelled' | 'spent'
 
-export function write(segment: Segment, id: number, envelope: Envelope): void {
-  const kind = envelope.kind | (envelope.limited ? HAS_DEADLINE : 0)
-  segment.setWord(id, HEADER_SOURCE, envelope.slot | (kind << 8) | (envelope.run << 16) | (envelope.window << 24))
-  segment.setWord(id, CALL, envelope.call)
-  segment.setWord(id, EPOCH, envelope.epoch)
-  segment.setWord(id, DETAIL, envelope.detail)
+/** Writes an envelope. Words one by one, without an object: this is done for every message. */
+export function write(
+  segment: Segment,
+  id: number,
+  from: Address,
+  kind: number,
+  call: number,
+  detail: number,
+  run: number,
+  window: number,
+): void {
+  segment.setWord(id, HEADER_SOURCE, from.slot | (kind << 8) | (run << 16) | (window << 24))
+  segment.setWord(id, CALL, call)
+  segment.setWord(id, EPOCH, from.epoch)
+  segment.setWord(id, DETAIL, detail)
 }
 
 /** Makes a request new: nobody has run it. */

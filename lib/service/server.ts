@@ -248,7 +248,7 @@ export class Server<Req, Res> implements Watcher {
   #address({ call }: envelopes.Envelope, run: number, kind: number, detail: number, buffer: BufferPtr): void {
     const { session, post } = this.#core
     const id = idOf(buffer)
-    envelopes.write(session.segments.of(id), id, { ...post.self, kind, call, detail, run, window: 0, limited: false })
+    envelopes.write(session.segments.of(id), id, post.self, kind, call, detail, run, 0)
   }
 
   /** Tells a client that its request was begun, and will neither end nor be begun again. */
