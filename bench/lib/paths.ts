@@ -1,0 +1,16 @@
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The package's root: this file runs as dist/bench/lib/paths.js. */
+export const root = fileURLToPath(new URL('../../../', import.meta.url))
+
+/** Sources, peers' packages and results of the suite. */
+export const benchFolder = join(root, 'bench')
+
+/** Where results go. */
+export const resultsFolder = join(benchFolder, 'results')
+
+/** A compiled program of `bench/programs`. */
+export function programPath(name: string): string {
+  return fileURLToPath(new URL(`../programs/${name}.js`, import.meta.url))
+}

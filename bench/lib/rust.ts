@@ -1,0 +1,23 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { benchFolder } from './paths.js'
+import type { Sample } from './result.js'
+import type { Contender } from './row.js'
+
+const harness = join(benchFolder, 'rust', 'target', 'release', 'millrace-bench')
+const run = promisify(execFile)
+
+/** A measurement of the Rust harness in `bench/rust`, given its arguments: processes of its own, results as a line of JSON. */
+export function rust(name: string, args: readonly string[]): Contender {
+  return {
+    name,
+    absent: async () => (existsSync(harness) ? undefined : 'bench/rust is not built, which needs cargo'),
+    async measure({ warmupMs, timedMs }) {
+      const times = ['--warmup-ms', String(warmupMs), '--ms', String(timedMs)]
+      const { stdout } = await run(harness, [...args, ...times], { timeout: 60_000 })
+      return JSON.parse(stdout) as Sample
+    },
+  }
+}
