@@ -60,6 +60,7 @@ function list(): void {
 async function run(): Promise<void> {
   const started = performance.now()
   const machine = describeMachine()
+  const source = describeCommit()
   const progress = new Progress(chosen.length)
   const rows: RowResult[] = []
   for (const { scenario, row } of chosen) {
@@ -68,7 +69,7 @@ async function run(): Promise<void> {
   }
   const report: Report = {
     date: new Date().toISOString(),
-    ...describeCommit(),
+    ...source,
     command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
     seconds: Math.round((performance.now() - started) / 1e3),
     rounds,
@@ -79,14 +80,16 @@ async function run(): Promise<void> {
   const missed = targets.filter(({ met }) => met === false).length
   const met = targets.filter(({ met: is }) => is === true).length
   console.log(`rows: ${rows.length}, in ${report.seconds} s; targets: ${met} met, ${missed} missed`)
+  const failed = rows.flatMap((row) => row.contenders).some(({ skipped }) => skipped?.startsWith('FAILED'))
+  if (failed) process.exitCode = 1
   if (flags.json !== undefined) write(resolve(flags.json), report)
   if (!flags.quick && only === undefined) write(join(resultsFolder, `${nameOf(report)}.json`), report)
 }
 
 async function measure(scenario: string, row: Row, progress: Progress): Promise<RowResult> {
   progress.begin(row.title)
-  const result = await measureRow(scenario, row, settings, (done, of, contender) =>
-    progress.draw(`${row.title}: ${contender}`, done / of),
+  const result = await measureRow(scenario, row, settings, (done, contender) =>
+    progress.draw(`${row.title}: ${contender}`, done),
   )
   progress.end()
   return result

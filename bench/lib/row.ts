@@ -105,24 +105,25 @@ export async function measureRow(
   scenario: string,
   row: Row,
   settings: Settings,
-  onRound: (done: number, of: number, contender: string) => void,
+  onRound: (done: number, contender: string) => void,
 ): Promise<RowResult> {
   const reasons = new Map<Contender, string>()
   for (const contender of row.contenders) {
     const reason = await contender.absent?.()
     if (reason !== undefined) reasons.set(contender, reason)
   }
-  const present = row.contenders.filter((contender) => !reasons.has(contender))
-  const samples = new Map(present.map((contender) => [contender, [] as Sample[]]))
+  const samples = new Map(row.contenders.map((contender) => [contender, [] as Sample[]]))
   const rounds = Math.min(row.rounds ?? settings.rounds, settings.rounds)
-  let done = 0
-  for (let i = 0; i < rounds; i++) {
-    for (const contender of present) {
-      onRound(done++, rounds * present.length, contender.name)
-      const sample = await contender.measure(settings).catch((error: unknown) => {
-        throw new Error(`${row.id}, ${contender.name}, round ${i + 1}: ${(error as Error).message}`, { cause: error })
-      })
-      samples.get(contender)!.push(sample)
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, contender] of row.contenders.entries()) {
+      if (reasons.has(contender)) continue
+      onRound((round + index / row.contenders.length) / rounds, contender.name)
+      try {
+        samples.get(contender)!.push(await inTime(contender.measure(settings)))
+      } catch (error) {
+        // What the others have shown so far is not to be lost.
+        reasons.set(contender, `FAILED in round ${round + 1}: ${(error as Error).message}`)
+      }
     }
   }
   const contenders = row.contenders.map((contender) => {
@@ -133,6 +134,21 @@ export async function measureRow(
   const { id, title, unit, better, beside } = row
   const targets = (row.targets ?? []).map((target) => judge(target, contenders))
   return { id, scenario, title, unit, better, contenders, targets, ...(beside !== undefined && { beside }) }
+}
+
+/** Far beyond what any round takes: only a hang is as long. */
+const ROUND_MS_MAX = 180_000
+
+async function inTime<T>(measured: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no result after ${ROUND_MS_MAX / 1000} s`)), ROUND_MS_MAX)
+  })
+  try {
+    return await Promise.race([measured, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 function summarize(name: string, samples: readonly Sample[]): ContenderResult {

@@ -1,0 +1,4 @@
+// Waits for requests, and nothing else.
+import { serve } from '../lib/control.js'
+
+serve({})
