@@ -4,15 +4,15 @@ export { BufferPtr, type TimestampKind, type TypedArrayConstructor } from './lib
 export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, ValueCodecName } from './lib/codec.js'
 export type { ConsumeOptions, Handler } from './lib/consume.js'
 export { type ErrorCode, MillraceError } from './lib/errors.js'
-  fromFile,
-  fromSocket,
-  readInto,
-  type FileOptions,
-  type IngestOptions,
-  type ReadOptions,
-  type SocketSource,
 export type { Finding, FindingKind, FsckOptions } from './lib/fsck.js'
 export {
+  type FileOptions,
+  fromFile,
+  fromSocket,
+  type IngestOptions,
+  readInto,
+  type ReadOptions,
+  type SocketSource,
 } from './lib/ingest.js'
 export { type ManagerEvents, ShmManager } from './lib/manager.js'
 export { type EvictOptions, type ObserveOptions, type ParticipantId, ShmObserver } from './lib/observer.js'
@@ -23,8 +23,8 @@ export type {
   OpenOptions,
   Overflow,
   QueueOptions,
-  Spin,
   Size,
+  Spin,
   SubscribeOptions,
   TopicOptions,
   WaitOptions,
