@@ -17,8 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, leave, role, say};
 
-const ROLES: [&str; 7] =
-    ["producer", "consumer", "allocator", "opener", "publisher", "subscriber", "recoverer"];
+const ROLES: [&str; 8] =
+    ["producer", "consumer", "copier", "allocator", "opener", "publisher", "subscriber", "recoverer"];
 
 fn amo() -> QueueOptions {
     QueueOptions { capacity: Some(8), overflow: Some(Overflow::DropOldest), ..QueueOptions::default() }
@@ -123,6 +123,12 @@ fn work(role: &str, isolated: &Isolated, rounds: u32) {
                     }
                 }
             }
+            "copier" => {
+                for queue in [&fast, &sure] {
+                    queue.put(std::iter::repeat_n(&[7; 100][..], 3)).1.unwrap();
+                }
+                fast.get(&mut [0; 1000], &mut [0; 4]).unwrap();
+            }
             "allocator" => {
                 let allocator = shm.allocator();
                 let mut ids = [0; 5];
@@ -173,6 +179,11 @@ fn work_opener(isolated: &Isolated, rounds: u32) {
             // A sender that meets the end of the queue in the middle of a batch.
             scope.spawn(|| {
                 while !queue.is_closed() {
+                    if round % 2 == 1 {
+                        queue.put(std::iter::repeat_n(&[7; 10][..], 4)).1.unwrap();
+                        drop(queue.try_receive().unwrap());
+                        continue;
+                    }
                     let mut ids = [0; 4];
                     let got = shm.allocator().allocate_ids(10, &mut ids).unwrap();
                     let buffers = ids.map(|id| millrace::Buffer { id, received: false });
