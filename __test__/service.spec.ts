@@ -96,6 +96,23 @@ test('a buffer that others refer to is copied, with its time and type', async (t
   end()
 })
 
+test('a buffer is taken over at once, even by a request that waits for its turn', async (t) => {
+  const { here, server, client, end } = pair<BufferPtr, BufferPtr>(t, { inFlight: 1 })
+  const letters = [...'abcdefgh']
+  const replies = letters.map((letter) => {
+    using buffer = here.allocate(1)
+    buffer.bytes[0] = letter.charCodeAt(0)
+    return client.request(buffer)
+  })
+  void server.serve((request) => request)
+  for (const [i, reply] of (await Promise.all(replies)).entries()) {
+    t.is(reply.text(), letters[i]!)
+    reply.release()
+  }
+  t.is(client.stats().copied + server.stats().copied, 0)
+  end()
+})
+
 test('codecs for each direction; a buffer passes as it is', async (t) => {
   const { there, server, client, end } = pair<{ size: number }, BufferPtr>(t, { codec: 'json', replyCodec: 'buffer' })
   void server.serve(({ size }) => {

@@ -1,6 +1,5 @@
 import { onAbort } from '../abort.js'
-import type { BufferPtr } from '../buffer-ptr.js'
-import { idOf } from '../buffer-ptr.js'
+import { BufferPtr, idOf } from '../buffer-ptr.js'
 import { MillraceError } from '../errors.js'
 import type { ShmManager } from '../manager.js'
 import type { WaitOptions } from '../options.js'
@@ -127,16 +126,17 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     const limit = checkTimeout('timeout', options?.timeout)
     const deadline = limit === Infinity ? undefined : envelopes.deadlineIn(limit)
     const budget = budgetOf(options)
-    if (!this.#gate.tryEnter()) await this.#gate.enter(budget())
+    const taken = this.#gate.tryEnter() ? value : await this.#takeTurn(value, budget())
     let buffer: BufferPtr
     try {
       this.#inbox ??= this.#openInbox()
-      const packed = this.#pack(value, budget)
+      const packed = this.#pack(taken, budget)
       // Without a turn between if it can be: what the caller does next must find its buffer sent.
       buffer = packed instanceof Promise ? await packed : packed
       call.tracker = this.#address(call, buffer, deadline)
     } catch (error) {
       this.#gate.leave()
+      if (taken instanceof BufferPtr) taken.release()
       throw error
     }
     if (call.ended) {
@@ -149,6 +149,19 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     this.#register(call, limit, budget())
     this.#send(call, buffer)
     void this.#pump()
+  }
+
+  /** Waits for a turn. A buffer is taken over at once: its owner may let go of it meanwhile. */
+  async #takeTurn(value: unknown, options: WaitOptions | undefined): Promise<unknown> {
+    const taken = value instanceof BufferPtr ? value.share() : value
+    if (value instanceof BufferPtr) value.release()
+    try {
+      await this.#gate.enter(options)
+    } catch (error) {
+      if (taken instanceof BufferPtr) taken.release()
+      throw error
+    }
+    return taken
   }
 
   #openInbox(): PortQueue {
