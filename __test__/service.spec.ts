@@ -98,7 +98,7 @@ test('a buffer that others refer to is copied, with its time and type', async (t
 
 test('a buffer is taken over at once, even by a request that waits for its turn', async (t) => {
   const { here, server, client, end } = pair<BufferPtr, BufferPtr>(t, { inFlight: 1 })
-  const letters = [...'abcdefgh']
+  const letters = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
   const replies = letters.map((letter) => {
     using buffer = here.allocate(1)
     buffer.bytes[0] = letter.charCodeAt(0)

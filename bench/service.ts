@@ -144,10 +144,12 @@ function overIpc(child: ChildProcess): Ask {
 function show(figures: Figures[], asJson: boolean): void {
   if (asJson) return console.log(JSON.stringify({ node: process.version, cpu: cpus()[0]?.model, figures }))
   console.log(`median of ${ROUNDS} rounds, ${availableParallelism()} cores, Node ${process.version}`)
-  const row = (cells: unknown[]) =>
-    console.log(cells.map((cell, i) => (i === 0 ? `${cell}`.padEnd(34) : `${cell}`.padStart(12))).join(''))
   row(['', 'at once', 'requests/s', 'p50 us', 'p99 us'])
   for (const { peer, atOnce, perSecond, p50, p99 } of figures) {
     row([peer, atOnce, Math.round(perSecond), p50.toFixed(1), p99.toFixed(1)])
   }
+}
+
+function row(cells: (string | number)[]): void {
+  console.log(cells.map((cell, i) => (i === 0 ? `${cell}`.padEnd(34) : `${cell}`.padStart(12))).join(''))
 }
