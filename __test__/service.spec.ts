@@ -536,6 +536,49 @@ test('the pool is exhausted: requests fail or wait, replies wait', async (t) => 
   nothingLeft(t, domain.open(), [there, here])
 })
 
+test('a buffer of another manager is refused, on both sides', async (t) => {
+  const { there, here, server, client, end } = pair<BufferPtr, BufferPtr>(t, {})
+  const [mine, yours] = [here.allocate(1), there.allocate(1)]
+  await rejectsCode(t, client.request(yours), 'ERR_MILLRACE_FOREIGN_BUFFER', 'another ShmManager')
+  void server.serve(() => mine)
+  await rejectsCode(t, client.request(Buffer.from('x')), 'ERR_MILLRACE_FOREIGN_BUFFER')
+  mine.release()
+  await rejectsCode(t, client.request(mine), 'ERR_MILLRACE_RELEASED')
+  yours.release()
+  end()
+})
+
+test('closing ends requests that wait for their turn, or for a buffer', async (t) => {
+  const { watcher, there, here, server, client } = pair<BufferPtr, BufferPtr>(t, { inFlight: 1 })
+  const requests = ['a', 'b', 'c'].map((text) => client.request(Buffer.from(text)))
+  requests.push(client.request(here.allocate(5)))
+  client.close()
+  for (const request of requests) await rejectsCode(t, request, 'ERR_MILLRACE_CLOSED')
+  const again = here.service('work')
+  await rejectsCode(t, again.request(Buffer.from('d'), { timeout: 5 }), 'ERR_MILLRACE_TIMEOUT')
+  void server.serve((request) => request)
+  ;(await again.request(Buffer.from('e'))).release()
+  t.is(server.stats().cancelled + server.stats().expired, 2)
+  nothingLeft(t, watcher, [there, here])
+})
+
+test('it works in guard mode', async (t) => {
+  const domain = testDomain(t)
+  const [watcher, there, here] = [domain.open(), domain.open({ guard: true }), domain.open({ guard: true })]
+  const server = there.service('work')
+  const client = here.service('work')
+  void server.serve((request) => {
+    request.bytes.reverse()
+    return request
+  })
+  const reply = await client.request(Buffer.from('drawer'))
+  t.is(reply.text(), 'reward')
+  const { bytes } = reply
+  reply.release()
+  t.is(bytes.length, 0)
+  nothingLeft(t, watcher, [there, here])
+})
+
 test('bad options are named', async (t) => {
   const { here, client, server } = pair<number, number>(t, json)
   throwsCode(t, () => here.service('x'.repeat(41)), 'ERR_MILLRACE_INVALID_ARGUMENT', '40')

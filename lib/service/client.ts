@@ -41,11 +41,12 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
   readonly #core: Core<Req, Res>
   readonly #gate: Gate
   readonly #calls = new Map<number, Call<Res>>()
-  readonly #starts = new Map<StreamCall<Res>, () => Promise<void>>()
+  readonly #starts = new WeakMap<StreamCall<Res>, () => Promise<void>>()
   #servers: Address[] = []
   #inbox: PortQueue | undefined
   #parked = new AbortController()
   #pumping = false
+  #closed = false
   #tidying: NodeJS.Timeout | undefined
   #lastId = 0
 
@@ -108,11 +109,11 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
 
   close(): void {
     const { session, post } = this.#core
+    this.#closed = true
     post.unwatch(this)
-    clearTimeout(this.#tidying)
     for (const call of this.#calls.values()) {
       if (!session.closed) this.cancel(call)
-      call.fail(new MillraceError('ERR_MILLRACE_CLOSED', `service '${this.#core.name}' was closed here`))
+      call.fail(closedHere(this.#core.name))
     }
     clearTimeout(this.#tidying)
     this.#parked.abort()
@@ -127,15 +128,17 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     const deadline = limit === Infinity ? undefined : envelopes.deadlineIn(limit)
     const budget = budgetOf(options)
     const taken = this.#gate.tryEnter() ? value : await this.#takeTurn(value, budget())
-    let buffer: BufferPtr
+    let buffer: BufferPtr | undefined
     try {
-      this.#inbox ??= this.#openInbox()
       const packed = this.#pack(taken, budget)
       // Without a turn between if it can be: what the caller does next must find its buffer sent.
       buffer = packed instanceof Promise ? await packed : packed
+      if (this.#closed) throw closedHere(this.#core.name)
+      this.#inbox ??= this.#openInbox()
       call.tracker = this.#address(call, buffer, deadline)
     } catch (error) {
       this.#gate.leave()
+      buffer?.release()
       if (taken instanceof BufferPtr) taken.release()
       throw error
     }
@@ -363,4 +366,9 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
       if (this.#calls.size === 0) this.#drain()
     }, TIDY_MS).unref()
   }
+}
+
+/** The error of whatever ends, or begins, after this participant closed the service. */
+export function closedHere(service: string): MillraceError {
+  return new MillraceError('ERR_MILLRACE_CLOSED', `service '${service}' was closed here`)
 }

@@ -1,5 +1,5 @@
 import type { SharedBufferAllocator } from '../allocator.js'
-import { BufferPtr, idOf } from '../buffer-ptr.js'
+import { BufferPtr, idOf, nameToSend } from '../buffer-ptr.js'
 import type { Encoded, NamedCodec } from '../codec.js'
 import { bytesCodec } from '../codec.js'
 import { invalidArgument, MillraceError } from '../errors.js'
@@ -66,14 +66,14 @@ export class Payload<T> {
       if (value instanceof Uint8Array) return bytesCodec.encode(value)
       throw invalidArgument('what a service without codec sends', 'a BufferPtr or a Uint8Array', value)
     }
-    // Looks first whether it is alive: its id alone could be somebody else's by now.
-    const { bytes } = value
+    // It must be alive, and of this manager: its id alone could be somebody else's.
+    nameToSend(0, value, this.#session)
     const id = idOf(value)
     const others = references(this.#session.segments.of(id), id) - 1
     const isRequest = request !== undefined && !request.released && idOf(request) === id
     if (others <= 0 || (isRequest && others <= 1)) return value
     this.copied++
-    return bytes
+    return value.bytes
   }
 
   #fill(buffer: BufferPtr, encoded: Encoded, value: unknown, request: BufferPtr | undefined): BufferPtr {

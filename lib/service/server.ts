@@ -5,6 +5,7 @@ import { MillraceError } from '../errors.js'
 import type { PortQueue } from '../port-queue.js'
 import { TimeSlice } from '../time-slice.js'
 import type { Core } from './client.js'
+import { closedHere } from './client.js'
 import * as envelopes from './envelope.js'
 import { encodeFailure } from './failure.js'
 import type { Payload } from './payload.js'
@@ -84,7 +85,7 @@ export class Server<Req, Res> implements Watcher {
     this.#closing.abort()
     this.stop()
     for (const run of this.#runs) {
-      run.abort(new MillraceError('ERR_MILLRACE_CLOSED', `service '${this.#core.name}' was closed here`))
+      run.abort(closedHere(this.#core.name))
       if (run.attempt <= run.envelope.run) run.message.nack()
       else this.#answerLost(run.envelope, run.attempt, run.message)
     }

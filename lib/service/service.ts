@@ -8,7 +8,7 @@ import type { WaitOptions } from '../options.js'
 import { checkInteger, checkObject, checkSignal } from '../options.js'
 import type { Session } from '../session.js'
 import type { Core } from './client.js'
-import { Client } from './client.js'
+import { Client, closedHere } from './client.js'
 import { RETRIES_MAX, WINDOW_MAX } from './envelope.js'
 import { Payload } from './payload.js'
 import type { Post } from './post.js'
@@ -228,7 +228,7 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
 
   #checkOpen(): void {
     if (this.#core.session.closed) throw this.#core.session.closedFailure()
-    if (this.#closed) throw new MillraceError('ERR_MILLRACE_CLOSED', `service '${this.name}' was closed here`)
+    if (this.#closed) throw closedHere(this.name)
   }
 }
 
