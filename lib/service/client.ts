@@ -21,6 +21,9 @@ const BATCH = 64
 /** When to look for replies that crossed with the end of their call, in ms. */
 const TIDY_MS = 1000
 
+/** What is left of the time of a request. */
+type Budget = () => WaitOptions | undefined
+
 /** What both sides of a service share. */
 export interface Core<Req, Res> {
   readonly name: string
@@ -41,7 +44,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
   readonly #core: Core<Req, Res>
   readonly #gate: Gate
   readonly #calls = new Map<number, Call<Res>>()
-  readonly #starts = new WeakMap<StreamCall<Res>, () => Promise<void>>()
+  readonly #starts = new WeakMap<StreamCall<Res>, () => Promise<void> | undefined>()
   #servers: Address[] = []
   #inbox: PortQueue | undefined
   #parked = new AbortController()
@@ -65,10 +68,11 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     return this.#calls.size > 0
   }
 
-  async request(value: unknown, retries: number, options: WaitOptions | undefined): Promise<Res> {
+  /** @throws at once what can be said at once */
+  request(value: unknown, retries: number, options: WaitOptions | undefined): Promise<Res> {
     const call = new Single(this.#core.name, this.#core.replies, retries)
-    await this.#begin(call, value, options)
-    return await call.promise
+    const begun = this.#begin(call, value, options)
+    return begun === undefined ? call.promise : begun.then(() => call.promise)
   }
 
   stream(value: unknown, retries: number, window: number, options: WaitOptions | undefined): StreamCall<Res> {
@@ -121,25 +125,44 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     this.#inbox = undefined
   }
 
-  /** Sends the request of `call`. From then on that ends by itself. */
-  async #begin(call: Call<Res>, value: unknown, options: WaitOptions | undefined): Promise<void> {
+  /** Sends the request of `call`, at once if it can: what the caller does next must find its buffer sent. */
+  #begin(call: Call<Res>, value: unknown, options: WaitOptions | undefined): Promise<void> | undefined {
     checkWait(options)
     const limit = checkTimeout('timeout', options?.timeout)
     const deadline = limit === Infinity ? undefined : envelopes.deadlineIn(limit)
     const budget = budgetOf(options)
-    const taken = this.#gate.tryEnter() ? value : await this.#takeTurn(value, budget())
-    let buffer: BufferPtr | undefined
+    const launch = (buffer: BufferPtr) => this.#launch(call, buffer, deadline, limit, budget)
+    if (this.#gate.tryEnter()) return this.#prepare(value, budget, launch)
+    return this.#takeTurn(value, budget()).then((taken) => this.#prepare(taken, budget, launch))
+  }
+
+  /** Packs `value` and goes on with `launch`. */
+  #prepare(value: unknown, budget: Budget, launch: (buffer: BufferPtr) => void): Promise<void> | undefined {
+    const giveUp = (error: unknown) => {
+      this.#gate.leave()
+      if (value instanceof BufferPtr) value.release()
+      throw error
+    }
+    let packed: BufferPtr | Promise<BufferPtr>
     try {
-      const packed = this.#pack(taken, budget)
-      // Without a turn between if it can be: what the caller does next must find its buffer sent.
-      buffer = packed instanceof Promise ? await packed : packed
+      packed = this.#pack(value, budget)
+    } catch (error) {
+      return giveUp(error)
+    }
+    if (packed instanceof Promise) return packed.then(launch, giveUp)
+    launch(packed)
+    return undefined
+  }
+
+  /** Sends the request. From then on the call ends by itself. */
+  #launch(call: Call<Res>, buffer: BufferPtr, deadline: number | undefined, limit: number, budget: Budget): void {
+    try {
       if (this.#closed) throw closedHere(this.#core.name)
       this.#inbox ??= this.#openInbox()
       call.tracker = this.#address(call, buffer, deadline)
     } catch (error) {
       this.#gate.leave()
-      buffer?.release()
-      if (taken instanceof BufferPtr) taken.release()
+      buffer.release()
       throw error
     }
     if (call.ended) {
@@ -172,7 +195,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     return this.#core.post.create(this.#core.name, 'client', capacity)
   }
 
-  #pack(value: unknown, budget: () => WaitOptions | undefined): BufferPtr | Promise<BufferPtr> {
+  #pack(value: unknown, budget: Budget): BufferPtr | Promise<BufferPtr> {
     const { requests, session } = this.#core
     try {
       return requests.pack(value)

@@ -149,9 +149,13 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
    * `_SERVER_LOST`: a server had, and is gone; `_CLOSED`, `_DESTROYED`, `_EXHAUSTED`; and what the handler threw, with a property
    * `remote`, or `ERR_MILLRACE_REMOTE` if that is no error.
    */
-  async request(value: Sendable<Req>, options: RequestOptions = {}): Promise<Res> {
-    this.#checkOpen()
-    return await this.#client.request(value, checkRetry(options), options)
+  request(value: Sendable<Req>, options: RequestOptions = {}): Promise<Res> {
+    try {
+      this.#checkOpen()
+      return this.#client.request(value, checkRetry(options), options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /**
