@@ -53,6 +53,11 @@ export type {
   SubscriptionStats,
   TopicStats,
 } from './lib/stats.js'
+export { SageQueueManager, type SageQueueEntry } from './lib/sage-manager.js'
+export { SageQueue, type SageQueueOptions, type SageQueueStats, type SageWaitOptions } from './lib/sage-queue.js'
+export type { SageDomainOptions } from './lib/sage-domain.js'
+export type { Acknowledge } from './lib/sage-hand.js'
+export type { ParticipantStats, PoolStats, QueueStats, Snapshot, Stats } from './lib/stats.js'
 export type { ReadableOptions, WebStreams, WritableOptions } from './lib/streams.js'
 export type { Subscription } from './lib/subscription.js'
 export { type BlockedSubscriber, type Published, Topic, type TopicInfo } from './lib/topic.js'
