@@ -45,19 +45,22 @@ function prune(keep) {
 
 const emitted = compile()
 const declarations = writeCommonJsDeclarations(emitted)
-const bundle = join(dist, 'index.cjs')
+// The entries of the package; what `arrow` shares with the other is types only.
+const bundles = { index: 'index.js', arrow: join('lib', 'arrow.js') }
 await build({
-  entryPoints: [join(dist, 'index.js')],
-  outfile: bundle,
+  entryPoints: Object.entries(bundles).map(([out, file]) => ({ in: join(dist, file), out })),
+  outdir: dist,
+  outExtension: { '.js': '.cjs' },
   bundle: true,
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  external: ['#native'],
+  external: ['#native', 'apache-arrow'],
   // What is required when it is first needed is required from here in both forms of the package.
   banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
   define: { 'import.meta.url': 'bundleUrl' },
   sourcemap: true,
   logLevel: 'warning',
 })
-prune(new Set([...emitted, ...declarations, bundle, `${bundle}.map`]))
+const bundled = Object.keys(bundles).flatMap((name) => [`${name}.cjs`, `${name}.cjs.map`])
+prune(new Set([...emitted, ...declarations, ...bundled.map((file) => join(dist, file))]))
