@@ -112,3 +112,88 @@ test('the streams are plain node streams in object mode', (t) => {
   readable.destroy()
   writable.destroy()
 })
+
+test('values end with the queue, with the loop, and with a signal', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json' })
+  await queue.putMany([1, 2, 3])
+  for await (const value of queue.values()) {
+    t.is(value, 1)
+    break
+  }
+  t.is(queue.depth, 2)
+  const aborter = new AbortController()
+  const seen: number[] = []
+  const loop = async () => {
+    for await (const value of queue.values({ signal: aborter.signal })) {
+      seen.push(value)
+      if (value === 3) setTimeout(() => aborter.abort(new RangeError('enough')))
+    }
+  }
+  await t.throwsAsync(loop(), { instanceOf: RangeError })
+  t.deepEqual(seen, [2, 3])
+  const iterator = queue.values()
+  const next = iterator.next()
+  await iterator.return!()
+  t.true((await next).done)
+  await queue.put(4)
+  queue.close()
+  const rest: number[] = []
+  for await (const value of queue.values()) rest.push(value)
+  t.deepEqual(rest, [4])
+  t.is(buffersInUse(shm), 0)
+})
+
+async function* twoNumbers(): AsyncGenerator<number> {
+  yield 4
+  await Promise.resolve()
+  yield 5
+}
+
+async function* broken(): AsyncGenerator<number> {
+  yield 6
+  throw new RangeError('broken')
+}
+
+test('putFrom takes from sources of both kinds, ends with them, and gives their errors on', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json', capacity: 64 })
+  t.is(await queue.putFrom([1, 2, 3]), 3)
+  t.is(await queue.putFrom(twoNumbers()), 2)
+  await t.throwsAsync(queue.putFrom(broken(), { close: true }), { instanceOf: RangeError })
+  t.false(queue.info!.closed)
+  t.is(await queue.putFrom([], { close: true }), 0)
+  t.deepEqual(queue.getMany(10), [1, 2, 3, 4, 5, 6])
+  await rejectsCode(t, queue.putFrom([7]), 'ERR_MILLRACE_CLOSED')
+})
+
+test('bytes: text and buffers in, the same bytes out, whatever the chunks', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 4 })
+  const chunks = ['häuser', Buffer.from([1, 2, 3]), new Uint8Array(100_000).fill(7), '', 'ende']
+  const written = pipeline(Readable.from(chunks, { objectMode: false }), queue.writable({ bytes: true, close: true }))
+  const readable = queue.readable({ bytes: true })
+  t.false(readable.readableObjectMode)
+  const got: Buffer[] = []
+  for await (const chunk of readable) got.push(chunk as Buffer)
+  await written
+  t.true(Buffer.concat(got).equals(Buffer.concat(chunks.map((chunk) => Buffer.from(chunk as Uint8Array)))))
+  t.is(buffersInUse(shm), 0)
+})
+
+test('bytes: an empty message is no end', async (t) => {
+  const { queue } = openQueue(t)
+  await queue.putMany([new Uint8Array(0), new Uint8Array([1]), new Uint8Array(0), new Uint8Array([2])])
+  queue.close()
+  const got: number[] = []
+  for await (const chunk of queue.readable({ bytes: true })) got.push(...(chunk as Buffer))
+  t.deepEqual(got, [1, 2])
+})
+
+test('bytes: web streams', async (t) => {
+  const { queue } = openQueue(t, { capacity: 8 })
+  const { readable, writable } = queue.toWeb({ bytes: true, close: true })
+  const writer = writable.getWriter()
+  const written = writer.write(new Uint8Array([1, 2])).then(() => writer.close())
+  const got: number[] = []
+  for await (const chunk of readable) got.push(...chunk)
+  await written
+  t.deepEqual(got, [1, 2])
+})

@@ -19,8 +19,8 @@ import { Outbox } from './outbox.js'
 import { Putter } from './putter.js'
 import type { Session } from './session.js'
 import { inWords } from './stats.js'
-import type { ReadableOptions, WebStreams, WritableOptions } from './streams.js'
-import { readableFrom, webStreams, writableTo } from './streams.js'
+import type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './streams.js'
+import { putFrom, readableFrom, Values, webStreams, writableTo } from './streams.js'
 import { Turns } from './turns.js'
 import { budgetOf } from './waiter.js'
 
@@ -255,7 +255,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   /**
-   * Values as a stream in object mode. Ends when the queue is closed and drained. A message is acknowledged when its value
+   * Values as a stream in object mode, or bytes as one of bytes. Ends when the queue is closed and drained. A message is acknowledged when its value
    * enters the stream, so what a destroyed stream held ready is lost. One that cannot be decoded ends the stream with what the
    * codec threw; it and those taken together with it, `highWaterMark` at most, are given back to an at-least-once queue and
    * lost to any other.
@@ -264,14 +264,27 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     return readableFrom((max, signal) => this.#getSome(max, signal), options)
   }
 
-  /** A stream in object mode that puts what is written to it, waiting while the queue is full. */
+  /** A stream in object mode, or of bytes, that puts what is written to it, waiting while the queue is full. */
   writable(options?: WritableOptions): Writable {
     return writableTo(this, options)
   }
 
   /** Both directions as web streams. */
-  toWeb(): WebStreams<T> {
-    return webStreams(this)
+  toWeb(options: ReadableOptions & WritableOptions = {}): WebStreams<T> {
+    return webStreams(this, options)
+  }
+
+  /** Iterates over values, each as {@link PortQueue.get} answers it. Ends when the queue is closed and drained. */
+  values(options?: { signal?: AbortSignal }): AsyncIterableIterator<T, undefined> {
+    return new Values((max, signal) => this.#getSome(max, signal), checkSignal(options?.signal))
+  }
+
+  /**
+   * Puts whatever `source` yields, waiting while the queue is full: the source is asked for a value only when the one before
+   * is in. Answers how many there were. Rejects with what the source throws, and as {@link PortQueue.put}.
+   */
+  putFrom(source: Iterable<T> | AsyncIterable<T>, options?: PutFromOptions): Promise<number> {
+    return putFrom(this, source, options)
   }
 
   /** No more: sends fail for everybody, consumers drain what is left and end. Idempotent. */

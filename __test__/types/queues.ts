@@ -1,4 +1,5 @@
 // What the compiler knows of queues. Nothing here runs: `npm run types` checks it, and so does every build.
+import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { expectTypeOf } from 'expect-type'
 import type { Batch, BufferPtr, Codec, PortQueue, QueueOptions, ShmManager } from '../../index.js'
 
@@ -41,6 +42,13 @@ expectTypeOf(frames.tryGet()).toEqualTypeOf<Frame | undefined>()
 expectTypeOf(frames.getMany(1)).toEqualTypeOf<Frame[]>()
 // @ts-expect-error a frame has pixels
 void frames.put({ at: new Date() })
+
+expectTypeOf(frames.values()).toEqualTypeOf<AsyncIterableIterator<Frame, undefined>>()
+expectTypeOf<Parameters<typeof frames.putFrom>[0]>().toEqualTypeOf<Iterable<Frame> | AsyncIterable<Frame>>()
+expectTypeOf(frames.toWeb().readable).toEqualTypeOf<ReadableStream<Frame>>()
+expectTypeOf(frames.toWeb().writable).toEqualTypeOf<WritableStream<Frame>>()
+// @ts-expect-error numbers are no frames
+void frames.putFrom([1, 2])
 
 // Messages are buffers whatever the codec.
 expectTypeOf(frames.receive()).resolves.toEqualTypeOf<BufferPtr>()
