@@ -54,7 +54,8 @@ export type {
   TopicStats,
 } from './lib/stats.js'
 export { SageQueueManager, type SageQueueEntry } from './lib/sage-manager.js'
-export { SageQueue, type SageQueueOptions, type SageQueueStats, type SageWaitOptions } from './lib/sage-queue.js'
+export type { SageQueueOptions } from './lib/sage-open.js'
+export { SageQueue, type SageQueueStats, type SageWaitOptions } from './lib/sage-queue.js'
 export type { SageDomainOptions } from './lib/sage-domain.js'
 export type { Acknowledge } from './lib/sage-hand.js'
 export type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './lib/streams.js'

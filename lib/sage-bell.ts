@@ -35,6 +35,11 @@ export class Bell {
     this.#queue = this.#shm.portQueue(this.#name, { capacity: 1, delivery: 'at-least-once', typeId: BELL_TYPE })
   }
 
+  /** Whether anybody has ever waited for it. */
+  get exists(): boolean {
+    return this.#queue.info !== null
+  }
+
   ring(): void {
     if (this.#left) return
     this.#token ??= this.#metal.share()

@@ -1,8 +1,9 @@
 import { BELL_TYPE } from './sage-bell.js'
 import type { Member, SageDomainOptions } from './sage-domain.js'
 import { SageDomain } from './sage-domain.js'
-import type { SageQueueOptions } from './sage-queue.js'
-import { bellsOf, maxsizeOf, SageQueue } from './sage-queue.js'
+import type { SageQueueOptions } from './sage-open.js'
+import { bellsOf, maxsizeOf } from './sage-open.js'
+import { SageQueue } from './sage-queue.js'
 import type { QueueStats } from './stats.js'
 
 /** A queue of a namespace, as {@link SageQueueManager.list} tells. */

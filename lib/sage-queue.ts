@@ -1,34 +1,19 @@
 import type { BufferPtr } from './buffer-ptr.js'
-import type { Codec, Encoded, NamedCodec, ValueCodecName } from './codec.js'
-import { codecOf, codecRecorded } from './codec.js'
+import type { Encoded, NamedCodec } from './codec.js'
+import { codecOf } from './codec.js'
 import { invalidArgument, MillraceError, show } from './errors.js'
-import { MAX_NAME_BYTES, MAX_QUEUE_CAPACITY } from './generated/limits.js'
-import type { ShmManager } from './manager.js'
-import { checkInteger, checkName, checkObject, checkSignal } from './options.js'
+import { MAX_QUEUE_CAPACITY } from './generated/limits.js'
+import { checkInteger, checkObject, checkSignal } from './options.js'
 import type { PortQueue } from './port-queue.js'
 import { Bell } from './sage-bell.js'
-import type { Member, SageDomainOptions } from './sage-domain.js'
+import type { Member } from './sage-domain.js'
 import { SageDomain } from './sage-domain.js'
-import type { Acknowledge } from './sage-hand.js'
 import { ACKNOWLEDGE, Hand } from './sage-hand.js'
 import { Line } from './sage-line.js'
+import type { SageQueueOptions } from './sage-open.js'
+import { bellsOf, checkQueueName, openQueue } from './sage-open.js'
 import type { QueueStats } from './stats.js'
 import { byteLengthOf } from './store.js'
-
-/** Options of {@link SageQueue}. */
-export interface SageQueueOptions<T> extends SageDomainOptions {
-  /** Values the queue holds, 1 … 1 048 576. Default: what the queue has, else 1024. */
-  maxsize?: number
-  /** How values become bytes. Default: what the queue has, else `v8`, which carries all that structured clone does. */
-  codec?: ValueCodecName | Codec<T>
-  /** When a value that was got counts as finished; see {@link Acknowledge}. A matter of this end alone. Default: `auto`. */
-  acknowledge?: Acknowledge
-  /**
-   * How often one value is got at most: when its workers died, or gave it back, so often, this end moves it to the queue
-   * `<name>.dead`. Default: no limit.
-   */
-  maxDeliveries?: number
-}
 
 /** Options of everything that waits. */
 export interface SageWaitOptions {
@@ -60,24 +45,6 @@ export interface SageQueueStats {
   closed: boolean
   /** Participants (processes, worker threads) that have it open. */
   attached: number
-}
-
-/** Marks a queue as a SageQueue; its maxsize is in the lower bits. */
-const SAGE_TYPE = 0x53 << 24
-const MAXSIZE_MASK = 2 ** 24 - 1
-const MAXSIZE_DEFAULT = 1024
-/** Every value in work takes a place among the leases, of which the ring has as many as slots. */
-const IN_WORK_MIN = 1024
-const MAX_SECONDS = 2 ** 31 / 1000
-
-/** The maxsize of the SageQueue that has this type id; undefined for any other queue. */
-export function maxsizeOf(typeId: number): number | undefined {
-  return typeId >>> 24 === SAGE_TYPE >>> 24 ? typeId & MAXSIZE_MASK : undefined
-}
-
-/** The bells of queue `name`: for room in it, for all work being done, for its having been shut down. */
-export function bellsOf(name: string): { room: string; done: string; over: string } {
-  return { room: `${name}.room`, done: `${name}.done`, over: `${name}.over` }
 }
 
 /**
@@ -370,7 +337,7 @@ export class SageQueue<T = unknown> implements Disposable {
 
   /** After the last value there is nothing in the queue, so who finds it empty rings. */
   #ringIfDone(): void {
-    if (this.#queue.depth === 0) this.#done.ring()
+    if (this.#done.exists && this.#queue.depth === 0) this.#done.ring()
   }
 
   async #receive(signal: AbortSignal): Promise<BufferPtr> {
@@ -504,47 +471,7 @@ export class SageQueue<T = unknown> implements Disposable {
   }
 }
 
-/** Opens queue `name`, or creates it. Who opens it without maxsize or codec takes what it has. */
-function openQueue<T>(
-  shm: ShmManager,
-  name: string,
-  maxsize: number | undefined,
-  codec: NamedCodec<T> | undefined,
-): { queue: PortQueue<Encoded>; maxsize: number; codec: NamedCodec<T> } {
-  for (;;) {
-    const info = shm.portQueue(name).info
-    const size = info === null ? (maxsize ?? MAXSIZE_DEFAULT) : sizeThatFits(name, info.typeId, maxsize)
-    const named = codec ?? (info === null ? codecOf<T>('v8') : codecRecorded<T>(info.codec, name))
-    // Values come encoded: what cannot be is refused at the call, not when there is room.
-    const passing: Codec<Encoded> = { name: named.name, encode: (encoded) => encoded, decode: (bytes) => bytes }
-    const options = { capacity: Math.max(size, IN_WORK_MIN), delivery: 'at-least-once', codec: passing } as const
-    try {
-      return { queue: shm.portQueue(name, { ...options, typeId: SAGE_TYPE | size }), maxsize: size, codec: named }
-    } catch (error) {
-      // Somebody may have made it since we looked, with options that fit ours or do not: look again.
-      const mismatch = error instanceof MillraceError && error.code === 'ERR_MILLRACE_OPTIONS_MISMATCH'
-      if (!mismatch || info !== null) throw error
-    }
-  }
-}
-
-/** The maxsize of a queue that exists, if it is what was asked for. */
-function sizeThatFits(name: string, typeId: number, asked: number | undefined): number {
-  const size = maxsizeOf(typeId)
-  if (size !== undefined && (asked === undefined || asked === size)) return size
-  const is = size === undefined ? 'as another kind of queue' : `with maxsize ${size}`
-  const wanted = size === undefined ? 'a SageQueue' : asked
-  throw new MillraceError('ERR_MILLRACE_OPTIONS_MISMATCH', `queue ${show(name)} exists ${is}, ${wanted} was asked for`)
-}
-
-/** Its bells and dead letters have its name and five bytes more. */
-function checkQueueName(name: unknown): void {
-  if (checkName('queue', name).length + 5 <= MAX_NAME_BYTES) return
-  throw new MillraceError(
-    'ERR_MILLRACE_INVALID_NAME',
-    `a SageQueue's name must have at most ${MAX_NAME_BYTES - 5} bytes, not ${show(name)}`,
-  )
-}
+const MAX_SECONDS = 2 ** 31 / 1000
 
 function checkSeconds(timeout: unknown): void {
   if (timeout === Infinity || (typeof timeout === 'number' && timeout >= 0 && timeout < MAX_SECONDS)) return
