@@ -135,6 +135,24 @@ test('without a lease nack releases', async (t) => {
   t.is(buffersInUse(shm), 1)
 })
 
+test('peek shows what is delivered next: what was given back, in its order, then the rest', async (t) => {
+  const { a, queue } = await twoEnds(t, [1, 2, 3])
+  const [first, second] = queue.receiveMany(2) as [BufferPtr, BufferPtr]
+  second.nack()
+  for (const expected of [2, 2]) {
+    using peeked = queue.peek()!
+    t.is(peeked.bytes[0], expected)
+  }
+  first.nack()
+  for (const expected of [1, 2, 3]) {
+    using peeked = queue.peek()!
+    using message = queue.tryReceive()!
+    t.deepEqual([peeked.bytes[0], message.bytes[0]], [expected, expected])
+  }
+  t.is(queue.peek(), null)
+  t.is(buffersInUse(a), 0)
+})
+
 test('a shared reference has no part in the lease', async (t) => {
   const { a, queue } = await twoEnds(t, [1])
   const message = queue.tryReceive()!

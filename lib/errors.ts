@@ -1,12 +1,7 @@
 import { ERROR_CODES } from './generated/codes.js'
 
-/** Codes that only services raise. */
-const SERVICE_CODES = ['ERR_MILLRACE_REMOTE', 'ERR_MILLRACE_SERVER_LOST'] as const
-
-const CODES = [...ERROR_CODES, ...SERVICE_CODES] as const
-
 /** Every code a {@link MillraceError} can bear. Codes are stable; messages are not. */
-export type ErrorCode = (typeof CODES)[number]
+export type ErrorCode = (typeof ERROR_CODES)[number]
 
 /** Shared by all copies of this package in a process (ESM and CommonJS), so that `instanceof` works across them. */
 const BRAND = Symbol.for('millrace.error')
@@ -51,7 +46,7 @@ function fromNative(error: unknown): unknown {
 
 /** `code` if it is one of ours. */
 export function knownCode(code: unknown): ErrorCode | undefined {
-  return CODES.find((known) => known === code)
+  return ERROR_CODES.find((known) => known === code)
 }
 
 /** What {@link MillraceError} a caller's bad argument is: `what` must be `rule`, but is `value`. */

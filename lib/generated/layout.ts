@@ -4,6 +4,7 @@ export const INDEX_BITS = 14
 export const INDEX_MASK = 16383
 
 export const HEADER_WORDS = 16
+export const HEADER_REFS = 0
 export const HEADER_LENGTH = 2
 export const HEADER_SOURCE = 10
 export const HEADER_TYPE_ID = 11

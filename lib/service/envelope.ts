@@ -11,7 +11,7 @@
 // that a request that its client saw end unstarted is never run:
 //
 //   cancelled (1 bit) | runs begun (7) | participant of the last run + 1 (8) | low half of its epoch (16)
-import { HEADER_SEQUENCE, HEADER_SOURCE, HEADER_TAG } from '../generated/layout.js'
+import { HEADER_REFS, HEADER_SEQUENCE, HEADER_SOURCE, HEADER_TAG } from '../generated/layout.js'
 import type { Segment } from '../segments.js'
 
 export const REQUEST = 1
@@ -37,8 +37,6 @@ const CALL = HEADER_SEQUENCE * 2
 const EPOCH = HEADER_SEQUENCE * 2 + 1
 const DETAIL = HEADER_TAG * 2
 const STATE = HEADER_TAG * 2 + 1
-// The first word of a header; see crates/core/src/layout/buffer.rs.
-const REFS = 0
 
 /** A participant, and which life of its slot. */
 export interface Address {
@@ -112,7 +110,7 @@ export function read(segment: Segment, id: number): Envelope {
 
 /** References to the buffer, of everybody together. */
 export function references(segment: Segment, id: number): number {
-  return segment.word(id, REFS)
+  return segment.word(id, HEADER_REFS)
 }
 
 export function stateOf(segment: Segment, id: number): State {

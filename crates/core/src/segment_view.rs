@@ -31,6 +31,8 @@ pub mod header_field {
 
     /// Bytes of one header.
     pub const BYTES: usize = size_of::<BufferHeader>();
+    /// u32, read only: references to the buffer, more for a moment while somebody peeks.
+    pub const REFS: usize = offset_of!(BufferHeader, refs);
     /// u32, read only: raised by each allocation.
     pub const GENERATION: usize = offset_of!(BufferHeader, generation);
     /// u32: bytes in use.

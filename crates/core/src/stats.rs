@@ -113,7 +113,7 @@ pub struct QueueSnapshot {
     pub max_deliveries: u32,
     /// Messages in it, those that wait to be delivered again included.
     pub depth: u64,
-    /// Of an at-least-once queue: messages that receivers have and have not acknowledged.
+    /// Of an at-least-once queue: messages that receivers have, or are just taking, and have not acknowledged.
     pub leased: u64,
     /// Messages that wait to be delivered again.
     pub pending: u64,
@@ -238,7 +238,8 @@ fn queue(domain: &Domain, index: usize) -> Option<QueueSnapshot> {
         closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
         max_deliveries: options.max_deliveries,
         depth: depth + pending,
-        leased: view.leases().count(LeaseState::Leased) as u64,
+        // Who has reserved an entry may have taken the message already.
+        leased: (view.leases().count(LeaseState::Leased) + view.leases().count(LeaseState::Reserved)) as u64,
         pending,
         redelivered: header.redelivered.load(Ordering::Relaxed),
         dead_lettered: header.dead_lettered.load(Ordering::Relaxed),

@@ -7,12 +7,14 @@ use std::io;
 use std::path::Path;
 
 /// Codes that only the facade raises.
-const FACADE_CODES: [&str; 5] = [
+const FACADE_CODES: [&str; 7] = [
     "ERR_MILLRACE_RELEASED",
     "ERR_MILLRACE_FOREIGN_BUFFER",
     "ERR_MILLRACE_FULL",
     "ERR_MILLRACE_EMPTY",
     "ERR_MILLRACE_WOULD_BLOCK",
+    "ERR_MILLRACE_REMOTE",
+    "ERR_MILLRACE_SERVER_LOST",
 ];
 
 /// Writes every generated file below `root`.
@@ -74,6 +76,7 @@ fn layout_ts() -> String {
             &[("INDEX_BITS", limits::INDEX_BITS.into()), ("INDEX_MASK", (1 << limits::INDEX_BITS) - 1)],
             &[
                 ("HEADER_WORDS", word(header_field::BYTES)),
+                ("HEADER_REFS", word(header_field::REFS)),
                 ("HEADER_LENGTH", word(header_field::LENGTH)),
                 ("HEADER_SOURCE", word(header_field::SOURCE)),
                 ("HEADER_TYPE_ID", word(header_field::TYPE_ID)),

@@ -26,6 +26,19 @@ pub(crate) struct Retaken {
     pub(crate) deliveries: u32,
 }
 
+/// A message that waits to be delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    entry: usize,
+    word: LeaseWord,
+}
+
+impl Pending {
+    pub(crate) fn id(self) -> u32 {
+        self.word.id()
+    }
+}
+
 impl<'a> Leases<'a> {
     pub(crate) fn new(header: &'a RingHeader, entries: &'a [LeaseEntry]) -> Self {
         Self { pending: &header.pending, entries }
@@ -73,12 +86,29 @@ impl<'a> Leases<'a> {
         self.pending.load(Ordering::Acquire) != 0
     }
 
+    /// The entry of the pending message that is delivered next.
+    fn first_pending(&self) -> Option<usize> {
+        let pending = |entry: &usize| self.word(*entry).state() == LeaseState::Pending;
+        let position = |entry: &usize| self.entries[*entry].position.load(Ordering::Relaxed);
+        (0..self.entries.len()).filter(pending).min_by_key(position)
+    }
+
+    /// The pending message that is delivered next, left where it is.
+    pub(crate) fn front(&self) -> Option<Pending> {
+        let entry = if self.any_pending() { self.first_pending()? } else { return None };
+        let word = self.word(entry);
+        (word.state() == LeaseState::Pending).then_some(Pending { entry, word })
+    }
+
+    /// Whether `front` is still pending.
+    pub(crate) fn is_still_there(&self, front: Pending) -> bool {
+        self.word(front.entry) == front.word
+    }
+
     /// Leases the pending message of the lowest position to `owner`; one that `admit` refuses stays.
     pub(crate) fn retake(&self, owner: u32, mut admit: impl FnMut(u32) -> bool) -> Option<Retaken> {
         while self.any_pending() {
-            let pending = |entry: &usize| self.word(*entry).state() == LeaseState::Pending;
-            let position = |entry: &usize| self.entries[*entry].position.load(Ordering::Relaxed);
-            let entry = (0..self.entries.len()).filter(pending).min_by_key(position)?;
+            let entry = self.first_pending()?;
             let seen = self.word(entry);
             if seen.state() != LeaseState::Pending {
                 continue;

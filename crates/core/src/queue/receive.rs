@@ -1,5 +1,6 @@
 //! Receiving and peeking.
 
+use super::lease::Pending;
 use super::options::Delivery;
 use super::port_queue::{Interest, PortQueue, Received, TakeOutcome};
 use super::ring::{Ring, Taken};
@@ -280,22 +281,19 @@ impl PortQueue {
     /// `Limit` when this participant has 65535 references to it already.
     pub fn peek(&self) -> Result<Option<Buffer>> {
         let _pin = self.participant.pin()?;
-        let ring = self.ring();
-        while let Some(front) = ring.front().filter(|_| !self.is_destroyed()) {
-            let (segment, index) = split_id(front.id());
-            let buffer = Buffer { id: front.id(), received: false };
+        while let Some(front) = self.front().filter(|_| !self.is_destroyed()) {
+            let id = front.id();
+            let (segment, index) = split_id(id);
+            let buffer = Buffer { id, received: false };
             let pool = self.participant.pool(segment)?.filter(|p| p.header(index).is_some());
             let pool = pool.ok_or_else(|| not_held(buffer))?;
             if !pool.can_note(self.participant.slot, index, false) {
-                return Err(Error::new(
-                    ErrorKind::Limit,
-                    format!("buffer {} has 65535 references here", buffer.id),
-                ));
+                return Err(Error::new(ErrorKind::Limit, format!("buffer {id} has 65535 references here")));
             }
             if pool.try_ref(index) {
                 pool.note(self.participant.slot, index, false);
                 // Our reference came first: if the message is still there, it is to this message.
-                if ring.is_still_there(front) {
+                if self.is_still_there(front) {
                     return Ok(Some(buffer));
                 }
                 if self.participant.release(buffer)? {
@@ -304,5 +302,34 @@ impl PortQueue {
             }
         }
         Ok(None)
+    }
+
+    /// The message that is delivered next, wherever it waits.
+    fn front(&self) -> Option<Front> {
+        let pending = self.leases().front().map(Front::Again);
+        pending.or_else(|| self.ring().front().map(Front::First))
+    }
+
+    fn is_still_there(&self, front: Front) -> bool {
+        match front {
+            Front::Again(pending) => self.leases().is_still_there(pending),
+            Front::First(taken) => self.ring().is_still_there(taken),
+        }
+    }
+}
+
+/// The message at the front: to be delivered again, or for the first time.
+#[derive(Clone, Copy)]
+enum Front {
+    Again(Pending),
+    First(Taken),
+}
+
+impl Front {
+    fn id(self) -> u32 {
+        match self {
+            Self::Again(pending) => pending.id(),
+            Self::First(taken) => taken.id(),
+        }
     }
 }
