@@ -11,7 +11,7 @@
 use crate::layout::{RingHeader, Slot, SlotState};
 use crate::limits::RING_TRIES_MAX;
 use crate::queue::RingView;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering};
 
 /// How often, in messages, the head hint is moved: only those who look at the ring from outside need it.
 const HEAD_EVERY: u64 = 1024;
@@ -57,6 +57,11 @@ impl<'a> History<'a> {
         &self.slots[position as usize & (self.slots.len() - 1)]
     }
 
+    fn tail(&self) -> u64 {
+        // SYNC T4 (acquire), pairs with `help`: the slots before the tail are seen as filled.
+        self.tail.load(Ordering::Acquire)
+    }
+
     fn lap(&self, position: u64) -> u64 {
         position >> self.slots.len().trailing_zeros()
     }
@@ -69,7 +74,7 @@ impl<'a> History<'a> {
     /// Adds `id`, whose reference has been counted; `None`: the ring is damaged. Killed after the CAS: what it replaced counts once too
     /// often, which a recount repairs.
     pub(crate) fn keep(&self, id: u32) -> Option<Kept> {
-        let mut position = self.tail.load(Ordering::Relaxed);
+        let mut position = self.tail();
         for _ in 0..RING_TRIES_MAX {
             let word = self.slot(position);
             let seen = Slot(word.load(Ordering::Acquire));
@@ -83,7 +88,7 @@ impl<'a> History<'a> {
                     continue;
                 }
                 (1.., _) => {
-                    position = self.tail.load(Ordering::Relaxed).max(position.wrapping_add(1));
+                    position = self.tail().max(position.wrapping_add(1));
                     continue;
                 }
                 (..=-1, _) => return None,
@@ -100,7 +105,7 @@ impl<'a> History<'a> {
     /// Moves the hints past `position`. Called after the publisher's fence: whoever sees the tail sees the messages before it.
     pub(crate) fn help(&self, position: u64) {
         let next = position.wrapping_add(1);
-        // SYNC T4 (release, by the fence before), pairs with `oldest`.
+        // SYNC T4 (release, by the fence before), pairs with `tail`.
         self.tail.fetch_max(next, Ordering::Relaxed);
         if position.is_multiple_of(HEAD_EVERY) {
             self.head.fetch_max(next.saturating_sub(self.capacity()), Ordering::Relaxed);
@@ -109,9 +114,7 @@ impl<'a> History<'a> {
 
     /// Position of the oldest message, or of an older one that has just gone, at most `count` before the end.
     pub(crate) fn oldest(&self, count: u64) -> u64 {
-        let mut position = self.tail.load(Ordering::Relaxed);
-        // SYNC T4 (acquire), pairs with `help`: the slots before the tail are seen as filled.
-        fence(Ordering::Acquire);
+        let mut position = self.tail();
         for _ in 0..RING_TRIES_MAX {
             if self.at(position) == At::Future {
                 break;
@@ -130,6 +133,14 @@ impl<'a> History<'a> {
             (1.., _) => At::Gone,
             _ => At::Future,
         }
+    }
+}
+
+#[cfg(all(test, loom))]
+impl<'a> History<'a> {
+    /// A history on the heap.
+    pub(super) fn on_heap(head: &'a AtomicU64, tail: &'a AtomicU64, slots: &'a [AtomicU64]) -> Self {
+        Self { head, tail, slots }
     }
 }
 

@@ -6,6 +6,8 @@
 //! exists as long as its entry does, and a recovery removes those whose subscriber is dead.
 
 mod history;
+#[cfg(all(test, loom))]
+mod model;
 mod options;
 mod publish;
 mod start;
