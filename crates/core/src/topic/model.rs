@@ -150,8 +150,28 @@ fn each_message_of_one_publisher_comes_once() {
 
 #[test]
 fn what_comes_is_whole_where_the_history_is_short() {
-    joining(1, 2, Missing::Nothing);
     joining(1, 1, Missing::Nothing);
+}
+
+/// Two publish into a history that keeps one message: each takes a place of its own, and the one that was there goes once.
+#[test]
+fn publishers_take_turns_at_one_slot() {
+    check(|| {
+        let heap = Heap::new(1);
+        let publish = |heap: &Heap, id| {
+            let kept = heap.history().keep(id).expect("the ring is whole");
+            dekker_fence();
+            heap.history().help(kept.position);
+            (kept.position, kept.replaced)
+        };
+        let other = Arc::clone(&heap);
+        let other = spawn(move || publish(&other, 1));
+        let mut both = [publish(&heap, 0), joined(other)];
+        both.sort_unstable();
+        let [(first, nothing), (second, replaced)] = both;
+        assert_eq!((first, nothing, second), (0, None, 1));
+        assert!(replaced.is_some());
+    });
 }
 
 #[test]
