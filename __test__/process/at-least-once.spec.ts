@@ -34,9 +34,9 @@ for (const how of ['iterate', 'consume', 'batches'] as const) {
       return startChild(t, 'acknowledge', args).started()
     }
     let sent = 0n
-    let producing = true
+    const enough = new AbortController()
     const produced = (async () => {
-      while (producing) {
+      while (!enough.signal.aborted) {
         const message = shm.allocate(100)
         message.sequence = sent++
         await queue.send(message)
@@ -53,7 +53,7 @@ for (const how of ['iterate', 'consume', 'batches'] as const) {
       await dead!.kill()
       redelivered += (await deaths.of(dead!)).redelivered
     }
-    producing = false
+    enough.abort()
     await produced
     queue.close()
     await Promise.all(consumers.map((consumer) => consumer.done()))

@@ -7,7 +7,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::Timespec;
 use std::fs;
 use std::io::ErrorKind as IoKind;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 /// The process behind a participant.
 #[derive(Debug)]
 pub(crate) struct Tenant {
-    pid: u32,
+    /// Its number in `/proc`, which may be that of another pid namespace than ours.
+    proc_pid: String,
     pidfd: OwnedFd,
 }
 
@@ -33,16 +34,17 @@ impl Tenant {
             Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
             Err(e) => return Err(Error::io(format!("cannot open process {pid}"), e)),
         };
-        let tenant = Self { pid, pidfd };
-        let holds = holds_lock(pid, &dir.participant_file("life", slot))
+        let Some(proc_pid) = proc_pid(&pidfd) else { return Ok(None) };
+        let tenant = Self { proc_pid, pidfd };
+        let holds = holds_lock(&tenant.proc_pid, &dir.participant_file("life", slot))
             .map_err(|e| Error::io(format!("cannot look at the descriptors of process {pid}"), e))?;
-        // Opened before the look and alive after it: the number meant this process all the time.
+        // Opened before the look and alive after it: the numbers meant this process all the time.
         Ok((holds && !tenant.has_ended_within(Duration::ZERO)).then_some(tenant))
     }
 
     /// Whether the kernel has stopped it: SIGSTOP, a terminal, a debugger. Unknown counts as no.
     pub(crate) fn is_stopped(&self) -> bool {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else { return false };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.proc_pid)) else { return false };
         // "pid (name) state …", and a name may contain anything.
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
         matches!(state, Some('T' | 't')) && !self.has_ended_within(Duration::ZERO)
@@ -50,14 +52,14 @@ impl Tenant {
 
     /// Whether it holds the lock file `name` of the domain.
     pub(crate) fn holds_lock(&self, dir: &DomainDir, name: &str) -> bool {
-        holds_lock(self.pid, &dir.path().join(name)).unwrap_or(false)
+        holds_lock(&self.proc_pid, &dir.path().join(name)).unwrap_or(false)
     }
 
     /// `kill -9`.
     pub(crate) fn kill(&self) -> Result<()> {
         match pidfd_send_signal(&self.pidfd, Signal::KILL) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(e) => Err(Error::io(format!("cannot kill process {}", self.pid), e)),
+            Err(e) => Err(Error::io(format!("cannot kill process {}", self.proc_pid), e)),
         }
     }
 
@@ -75,8 +77,16 @@ impl Tenant {
     }
 }
 
+/// The number that the `/proc` we see has for the process behind `pidfd`.
+fn proc_pid(pidfd: &OwnedFd) -> Option<String> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim();
+    // 0: not to be seen there; -1: it has ended.
+    pid.parse::<u32>().is_ok_and(|pid| pid > 0).then(|| pid.to_owned())
+}
+
 /// Whether one of the descriptors of process `pid` holds a lock on `file`.
-fn holds_lock(pid: u32, file: &Path) -> std::io::Result<bool> {
+fn holds_lock(pid: &str, file: &Path) -> std::io::Result<bool> {
     let wanted = match fs::metadata(file) {
         Err(e) if e.kind() == IoKind::NotFound => return Ok(false),
         meta => meta?,
@@ -93,7 +103,7 @@ fn holds_lock(pid: u32, file: &Path) -> std::io::Result<bool> {
         if !same {
             continue;
         }
-        let info = Path::new("/proc").join(pid.to_string()).join("fdinfo").join(descriptor.file_name());
+        let info = Path::new("/proc").join(pid).join("fdinfo").join(descriptor.file_name());
         let info = fs::read_to_string(info).unwrap_or_default();
         if info.lines().any(|line| line.starts_with("lock:") && line.contains("FLOCK")) {
             return Ok(true);
