@@ -78,6 +78,7 @@ for (const how of ['iterate', 'consume', 'batches'] as const) {
       pending: 0,
       redelivered,
     })
+    t.true(redelivered > 0, 'kills met messages in hand')
     t.true(again <= redelivered)
     t.is(buffersInUse(shm), 0)
     t.deepEqual(await shm.fsck(), [])

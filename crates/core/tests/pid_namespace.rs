@@ -97,4 +97,6 @@ fn a_death_in_another_pid_namespace_is_noticed_by_its_lock() {
     let report = &shm.reports_since(0)[0];
     assert_eq!((report.pid, report.freed, report.lost), (1, 3, 1));
     assert_eq!(shm.fsck().unwrap(), []);
+    drop((queue, shm));
+    isolated.assert_gone();
 }

@@ -97,6 +97,17 @@ fn scene(label: &str) -> (Isolated, ShmManager) {
     (isolated, shm)
 }
 
+/// The end of a test: nobody else is left, and then nothing is.
+fn finish(isolated: &Isolated, shm: ShmManager) {
+    let deadline = Instant::now() + PATIENCE;
+    while shm.snapshot().unwrap().participants.len() > 1 {
+        assert!(Instant::now() < deadline, "{:#?}", shm.snapshot().unwrap().participants);
+        shm.park(shm.wake_sequence(), Duration::from_millis(10));
+    }
+    drop(shm);
+    isolated.assert_gone();
+}
+
 /// The slot and epoch of a child.
 fn identity(shm: &ShmManager, child: &Child) -> (usize, u32) {
     let snapshot = shm.snapshot().unwrap();
@@ -149,6 +160,7 @@ test_with_children!(stopped_outside_it_is_reported_and_goes_on, |name| {
     end(child);
     await_recoveries(&shm, 1);
     assert_eq!(used(&shm), 2);
+    finish(&isolated, shm);
 });
 
 test_with_children!(all_participants_but_one_may_be_stopped, |name| {
@@ -163,6 +175,7 @@ test_with_children!(all_participants_but_one_may_be_stopped, |name| {
     children.into_iter().for_each(end);
     await_recoveries(&shm, 4);
     assert_eq!(shm.stalled(), []);
+    finish(&isolated, shm);
 });
 
 test_with_children!(stopped_inside_an_operation_it_holds_up_recoveries_only, |name| {
@@ -189,6 +202,7 @@ test_with_children!(stopped_inside_an_operation_it_holds_up_recoveries_only, |na
     await_stalled(&shm, 0);
     assert!(inside.wait().unwrap().success());
     assert_eq!(shm.fsck().unwrap(), []);
+    finish(&isolated, shm);
 });
 
 /// Stops a recoverer at `point` of the recovery of a third process; answers it.
@@ -221,6 +235,7 @@ test_with_children!(a_participant_stopped_with_the_recovery_lock_is_reported, |n
     await_stalled(&shm, 0);
     end(recoverer);
     await_recoveries(&shm, 2);
+    finish(&isolated, shm);
 });
 
 test_with_children!(a_recoverer_stopped_while_it_waits_for_others_is_not_waited_for, |name| {
@@ -240,6 +255,7 @@ test_with_children!(a_recoverer_stopped_while_it_waits_for_others_is_not_waited_
     assert_eq!(shm.fsck().unwrap(), []);
     end(recoverer);
     await_recoveries(&shm, 2);
+    finish(&isolated, shm);
 });
 
 test_with_children!(a_recoverer_stopped_in_the_middle_is_reported_by_those_who_wait, |name| {
@@ -258,6 +274,7 @@ test_with_children!(a_recoverer_stopped_in_the_middle_is_reported_by_those_who_w
     assert_eq!(shm.fsck().unwrap(), []);
     end(recoverer);
     await_recoveries(&shm, 2);
+    finish(&isolated, shm);
 });
 
 test_with_children!(a_running_participant_is_evicted, |name| {
@@ -266,6 +283,7 @@ test_with_children!(a_running_participant_is_evicted, |name| {
     let report = evict(&shm, &mut child);
     assert_eq!((report.freed, report.lost), (3, 1));
     assert_eq!(shm.fsck().unwrap(), []);
+    finish(&isolated, shm);
 });
 
 test_with_children!(a_stopped_participant_is_evicted, |name| {
@@ -276,6 +294,7 @@ test_with_children!(a_stopped_participant_is_evicted, |name| {
     let report = evict(&shm, &mut child);
     assert_eq!((report.freed, report.lost), (3, 1));
     assert_eq!(shm.stalled(), []);
+    finish(&isolated, shm);
 });
 
 test_with_children!(a_participant_stopped_inside_an_operation_is_evicted, |name| {
@@ -286,6 +305,7 @@ test_with_children!(a_participant_stopped_inside_an_operation_is_evicted, |name|
     let report = evict(&shm, &mut inside);
     assert_eq!((report.freed, report.lost), (0, 0), "what it had published is sent");
     assert_eq!((used(&shm), shm.fsck().unwrap()), (5, vec![]));
+    finish(&isolated, shm);
 });
 
 test_with_children!(a_stopped_recoverer_is_evicted_and_its_work_is_done, |name| {
@@ -294,14 +314,9 @@ test_with_children!(a_stopped_recoverer_is_evicted_and_its_work_is_done, |name| 
         let (isolated, shm) = scene("evict-recoverer");
         let (mut recoverer, shm) = stopped_recoverer(name, &isolated, shm, point);
         evict(&shm, &mut recoverer);
-        // The prey and the recoverer.
-        let deadline = Instant::now() + PATIENCE;
-        while shm.snapshot().unwrap().participants.len() > 1 {
-            assert!(Instant::now() < deadline, "{point}: {:#?}", shm.snapshot().unwrap().participants);
-            shm.park(shm.wake_sequence(), Duration::from_millis(10));
-        }
-        assert_eq!((used(&shm), shm.fsck().unwrap()), (2, vec![]), "{point}");
-        assert_eq!(shm.stalled(), []);
+        assert_eq!(shm.fsck().unwrap(), [], "{point}");
+        assert_eq!((used(&shm), shm.stalled()), (2, vec![]), "{point}");
+        finish(&isolated, shm);
     }
 });
 
@@ -326,4 +341,6 @@ test_with_children!(who_is_meant_must_be_certain, |name| {
     assert!(shm.allocate(1).is_ok());
     assert_eq!(shm.snapshot().unwrap().participants.len(), 3);
     end(child);
+    drop(other);
+    finish(&isolated, shm);
 });
