@@ -70,7 +70,7 @@ async function run(): Promise<void> {
   const report: Report = {
     date: new Date().toISOString(),
     ...source,
-    command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
+    command: ['npm run bench', ...(process.argv.length > 2 ? ['--'] : []), ...process.argv.slice(2)].join(' '),
     seconds: Math.round((performance.now() - started) / 1e3),
     rounds,
     machine,

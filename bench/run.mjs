@@ -1,4 +1,5 @@
-// `npm run bench`: makes what the suite needs, then runs it. Nothing here is installed or built with the package itself.
+// `npm run bench`, `bench:instructions`: makes what a program of the suite needs, then runs it. Nothing of this is installed or
+// built with the package itself.
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -6,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const bench = dirname(fileURLToPath(import.meta.url))
 const root = join(bench, '..')
-const args = process.argv.slice(2)
+const [program, ...args] = process.argv.slice(2)
 
 /** Runs a command with its output on stderr: stdout is for the table. Answers whether it went well. */
 function run(command, ...commandArgs) {
@@ -23,10 +24,13 @@ if (!args.includes('--help')) {
   if (!run(process.execPath, join(root, 'scripts', 'prepare.mjs'))) process.exit(1)
   // What is absent is skipped, row by row, with a word.
   const npm = ['ci', '--prefix', 'bench', '--no-audit', '--no-fund', '--loglevel', 'error']
-  if (!peersAreFresh() && !run('npm', ...npm)) console.error('bench: the peers from npm could not be installed')
+  const needsPeers = program === 'main' && !peersAreFresh()
+  if (needsPeers && !run('npm', ...npm)) console.error('bench: the peers from npm could not be installed')
   const cargo = ['build', '--quiet', '--release', '--manifest-path', 'bench/rust/Cargo.toml']
   if (!run('cargo', ...cargo)) console.error('bench: bench/rust could not be built')
 }
-const main = join(root, 'dist', 'bench', 'main.js')
-const { status } = spawnSync(process.execPath, [main, ...args], { cwd: root, stdio: 'inherit' })
+const { status } = spawnSync(process.execPath, [join(root, 'dist', 'bench', `${program}.js`), ...args], {
+  cwd: root,
+  stdio: 'inherit',
+})
 process.exitCode = status ?? 1

@@ -1,4 +1,4 @@
-import { mergeLatencies, medianOf, round, spreadOf } from './numbers.js'
+import { mergeLatencies, medianOf, round as rounded, spreadOf } from './numbers.js'
 import type { ContenderResult, RowResult, Sample, TargetResult, Unit } from './result.js'
 
 /** How long and how often; the same for every contender of a row. */
@@ -152,7 +152,7 @@ async function inTime<T>(measured: Promise<T>): Promise<T> {
 }
 
 function summarize(name: string, samples: readonly Sample[]): ContenderResult {
-  const values = samples.map(({ value }) => round(value))
+  const values = samples.map(({ value }) => rounded(value))
   const cpu = samples.map((sample) => sample.cpuPerMillion).filter((value) => value !== undefined)
   const rss = samples.map((sample) => sample.rssMib).filter((value) => value !== undefined)
   const latencies = samples.map((sample) => sample.latency).filter((value) => value !== undefined)
@@ -160,7 +160,7 @@ function summarize(name: string, samples: readonly Sample[]): ContenderResult {
     name,
     ...spreadOf(values),
     values,
-    ...(cpu.length > 0 && { cpuPerMillion: round(medianOf(cpu)) }),
+    ...(cpu.length > 0 && { cpuPerMillion: rounded(medianOf(cpu)) }),
     ...(rss.length > 0 && { rssMib: Math.round(medianOf(rss)) }),
     ...(latencies.length > 0 && { latency: mergeLatencies(latencies) }),
   }
@@ -172,5 +172,5 @@ function judge(target: Target, contenders: readonly ContenderResult[]): TargetRe
   const of = (name: string) => contenders.find((result) => result.name === name)
   const actual = subject === undefined || subject.skipped !== undefined ? undefined : target.actual(of, subject)
   if (actual === undefined) return { text, actual: null, met: null }
-  return { text, actual: round(actual), met: better === 'higher' ? actual >= limit : actual <= limit }
+  return { text, actual: rounded(actual), met: better === 'higher' ? actual >= limit : actual <= limit }
 }

@@ -6,7 +6,8 @@ import { benchFolder } from './paths.js'
 import type { Sample } from './result.js'
 import type { Contender } from './row.js'
 
-const harness = join(benchFolder, 'rust', 'target', 'release', 'millrace-bench')
+/** The Rust harness, if it has been built. */
+export const harness = join(benchFolder, 'rust', 'target', 'release', 'millrace-bench')
 const run = promisify(execFile)
 
 /** A measurement of the Rust harness in `bench/rust`, given its arguments: processes of its own, results as a line of JSON. */

@@ -6,6 +6,7 @@
 
 mod arena;
 mod contenders;
+mod instructions;
 mod memcpy;
 mod numbers;
 mod options;
@@ -16,8 +17,8 @@ mod stream;
 use contenders::{ArrayQueue, CacheLine, Futex, Iceoryx, Millrace, MillraceBatches, MutexQueue, Pipe};
 use options::Options;
 
-const USAGE: &str =
-    "millrace-bench stream|round-trip CONTENDER [options], or millrace-bench memcpy [options]";
+const USAGE: &str = "millrace-bench stream|round-trip CONTENDER [options], \
+    millrace-bench memcpy [options], millrace-bench instructions OPERATION BATCH COUNT FOLDER";
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -26,6 +27,11 @@ fn main() {
         return memcpy::measure(&Options::parse(arguments));
     }
     let contender = arguments.next().expect(USAGE);
+    if command == "instructions" {
+        let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect(USAGE);
+        let (batch, count) = (number(), number());
+        instructions::run(&arguments.next().expect(USAGE), &contender, batch, count);
+    }
     let mut options = Options::parse(arguments);
     // Streams never sleep: what is measured is the way, not the wake-up.
     options.spin |= command == "stream";
