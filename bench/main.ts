@@ -14,7 +14,7 @@ const HELP = `npm run bench -- [options]
 
 Measures Millrace and what else one could use, in turn on this machine.
 
-  --quick             the rows that matter most, short: less than 90 s
+  --quick             the rows that matter most, short: less than 90 s on a quiet machine
   --only NAME[,NAME]  only scenarios or rows of these names
   --rounds N          rounds of each contender, default 5
   --json FILE         write the results there; a complete run goes to bench/results/ anyway

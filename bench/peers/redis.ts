@@ -47,10 +47,11 @@ export const redis: Transport = {
   far: (link) => open(link, 'back', 'there'),
 }
 
-/** The list may grow as it likes: at most these messages are on their way to the server. */
+/** The list may grow as it likes: at most so much, and so many messages, are on their way to the server. */
 const UNANSWERED_MAX = 1024
+const UNANSWERED_BYTES_MAX = 64 * 2 ** 20
 
-async function open({ folder }: Link, out: string, back: string): Promise<End> {
+async function open({ folder, bytes: messageBytes }: Link, out: string, back: string): Promise<End> {
   const client = requirePeer<Redis>('@redis/client')
   // The far side comes before the server is ready, and tries again until it is.
   const socket = { path: join(folder, 'redis'), reconnectStrategy: 5 }
@@ -59,6 +60,7 @@ async function open({ folder }: Link, out: string, back: string): Promise<End> {
   for (const each of clients) each.on('error', () => {})
   const [sender, receiver] = (await Promise.all(clients.map((each) => each.connect()))) as [Client, Client]
   const binary = receiver.withTypeMapping({ [client.RESP_TYPES.BLOB_STRING]: Buffer })
+  const unansweredMax = Math.max(2, Math.min(UNANSWERED_MAX, Math.floor(UNANSWERED_BYTES_MAX / messageBytes)))
   let unanswered = 0
   let closed = false
   let resume: (() => void) | undefined
@@ -73,7 +75,7 @@ async function open({ folder }: Link, out: string, back: string): Promise<End> {
       sender.rPush(out, bytes).then(answered, (error: unknown) => {
         if (!closed) throw error
       })
-      if (++unanswered < UNANSWERED_MAX) return undefined
+      if (++unanswered < unansweredMax) return undefined
       return new Promise<void>((resolve) => (resume = resolve))
     },
     receive: (handler) => void drain(handler),

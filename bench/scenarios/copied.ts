@@ -22,11 +22,7 @@ export const copied: Scenario = {
 
 function quickRows(): Row[] {
   const [small] = SIZES
-  return [
-    batchRow(small!, [millraceBatches, unixSocketBatched]),
-    singleRow(small!, [millrace, unixSocket, zeromq]),
-    singleRow(SIZES[3]!, [millrace, unixSocket]),
-  ]
+  return [batchRow(small!, [millraceBatches, unixSocketBatched]), singleRow(small!, [millrace, unixSocket, zeromq])]
 }
 
 function rowsOf(size: Size): Row[] {

@@ -11,10 +11,13 @@ const BYTES = 1024
 export const seeds: Scenario = {
   name: 'seeds',
   title: "the origins' streaming scenarios, their own figures beside",
-  rows: () => [
-    row('seed-1-1', 'one producer, one consumer', ONE_TO_ONE, { name: 'Millrace' }),
-    row('seed-3-1', 'three producers, one consumer', THREE_TO_ONE, { name: 'Millrace', producers: 3 }),
-  ],
+  rows: ({ quick }) =>
+    quick
+      ? []
+      : [
+          row('seed-1-1', 'one producer, one consumer', ONE_TO_ONE, { name: 'Millrace' }),
+          row('seed-3-1', 'three producers, one consumer', THREE_TO_ONE, { name: 'Millrace', producers: 3 }),
+        ],
 }
 
 function row(id: string, title: string, figure: number, form: Shape): Row {

@@ -8,7 +8,7 @@ use crate::buffer::{Buffer, not_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_DESTROYED, split_id};
-use crate::limits::BATCH_MAX;
+use crate::limits::{BATCH_MAX, RING_TRIES_MAX};
 use crate::pool::{Freed, Pool};
 use crate::sync::{Ordering, fence};
 use std::mem::MaybeUninit;
@@ -281,7 +281,8 @@ impl PortQueue {
     /// `Limit` when this participant has 65535 references to it already.
     pub fn peek(&self) -> Result<Option<Buffer>> {
         let _pin = self.participant.pin()?;
-        while let Some(front) = self.front().filter(|_| !self.is_destroyed()) {
+        for _ in 0..RING_TRIES_MAX {
+            let Some(front) = self.front().filter(|_| !self.is_destroyed()) else { break };
             let id = front.id();
             let (segment, index) = split_id(id);
             let buffer = Buffer { id, received: false };

@@ -1,0 +1,87 @@
+import type { Report, RowResult } from './result.js'
+import { formatFigure, number } from './table.js'
+
+const BEGIN = '<!-- bench:begin, written by npm run bench:charts -->'
+const END = '<!-- bench:end -->'
+
+/** Puts `section` between the marks of a document. */
+export function replaceSection(document: string, section: string): string {
+  const [begin, end] = [document.indexOf(BEGIN), document.indexOf(END)]
+  if (begin < 0 || end < begin) throw new Error(`the document lacks the marks ${BEGIN} and ${END}`)
+  return `${document.slice(0, begin + BEGIN.length)}\n\n${section}\n${document.slice(end)}`
+}
+
+/** Every row with all its contenders. */
+export function markdownOf(report: Report): string {
+  const scenarios = [...new Set(report.rows.map(({ scenario }) => scenario))]
+  const sections = scenarios.map((scenario) => {
+    const rows = report.rows.filter((row) => row.scenario === scenario)
+    return [`### ${scenario}`, `\`npm run bench -- --only ${scenario}\``, ...rows.map(rowTable)].join('\n\n')
+  })
+  return [origin(report), ...sections, ''].join('\n\n')
+}
+
+/** The rows that have a target, with the best anchor beside: for the README. */
+export function targetTable(report: Report): string {
+  const rows = report.rows
+    .filter(({ targets }) => targets.length > 0)
+    .map((row) => {
+      const [subject] = row.contenders
+      const targets = row.targets.map(({ text, actual, met }) => `${mark(met)} ${text}: ${show(actual)}`)
+      return [row.title, formatFigure(subject!.median, row.unit), bestAnchor(row), targets.join('<br>')]
+    })
+  return `${origin(report)}\n\n${table(['what', 'Millrace', 'best beside it', 'targets'], rows)}\n`
+}
+
+function origin({ command, date, commit, modified, machine, rounds }: Report): string {
+  const { cpu, cores, kernel, node, load } = machine
+  return (
+    `\`${command}\` on ${date.slice(0, 10)}, commit ${commit}${modified ? ' with changes' : ''}: ` +
+    `${cores} cores of ${cpu}, Linux ${kernel}, Node.js ${node.slice(1)}, load average ${load} at the start. ` +
+    `Medians of ${rounds} rounds.`
+  )
+}
+
+function rowTable(row: RowResult): string {
+  const body = row.contenders.map(({ name, median, min, max, latency, cpuPerMillion, rssMib, skipped }) =>
+    skipped === undefined
+      ? [
+          name,
+          formatFigure(median, row.unit),
+          `${formatFigure(min, row.unit)} … ${formatFigure(max, row.unit)}`,
+          latency === undefined ? '' : `${number(latency.p99)} us`,
+          cpuPerMillion === undefined ? '' : number(cpuPerMillion),
+          rssMib === undefined ? '' : String(rssMib),
+        ]
+      : [name, 'skipped', skipped.split('\n')[0]!, '', '', ''],
+  )
+  const targets = row.targets.map(({ text, actual, met }) => `- ${mark(met)} ${text}: ${show(actual)}`)
+  return [
+    `**${row.title}** (\`${row.id}\`)`,
+    table(['', 'median', 'min … max', 'p99', 'CPU s per million', 'RSS MiB'], body),
+    ...(targets.length > 0 ? [targets.join('\n')] : []),
+    ...(row.beside === undefined ? [] : [`Beside: ${row.beside}.`]),
+  ].join('\n\n')
+}
+
+function bestAnchor({ contenders, better, unit }: RowResult): string {
+  const anchors = contenders.slice(1).filter(({ skipped }) => skipped === undefined)
+  const [best] = anchors.toSorted((a, b) => (better === 'higher' ? b.median - a.median : a.median - b.median))
+  return best === undefined ? '' : `${best.name}: ${formatFigure(best.median, unit)}`
+}
+
+function mark(met: boolean | null): string {
+  return met === null ? '-' : met ? '✓' : '✗'
+}
+
+function show(actual: number | null): string {
+  return actual === null ? 'not measured' : number(actual)
+}
+
+function table(head: readonly string[], body: readonly (readonly string[])[]): string {
+  return [head, head.map(() => '---'), ...body].map(line).join('\n')
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+}
