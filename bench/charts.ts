@@ -1,6 +1,6 @@
 // `npm run bench:charts [-- FILE]`: draws docs/charts/*.svg and the tables of docs/performance.md and README.md from a result
 // file, the newest complete one if none is named. No figure gets into the documents in another way.
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { format, resolveConfig } from 'prettier'
 import { resultsFolder, root } from './lib/paths.js'
@@ -10,7 +10,7 @@ import { barChart, type Chart, lineChart } from './lib/svg.js'
 import { markdownOf, replaceSection, targetTable } from './lib/markdown.js'
 
 const file = process.argv[2] === undefined ? newest() : resolve(process.argv[2])
-const report = JSON.parse(readFileSync(file, 'utf8')) as Report
+const report = read(file)
 const rows = new Map(report.rows.map((row) => [row.id, row]))
 const folder = join(root, 'docs', 'charts')
 
@@ -31,10 +31,14 @@ console.log(`drawn from ${file}`)
 
 function newest(): string {
   const files = readdirSync(resultsFolder).filter((name) => name.endsWith('.json'))
-  const paths = files.map((name) => join(resultsFolder, name))
-  const [last] = paths.toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)
+  const dated = files.map((name) => ({ path: join(resultsFolder, name), date: read(join(resultsFolder, name)).date }))
+  const [last] = dated.toSorted((a, b) => b.date.localeCompare(a.date))
   if (last === undefined) throw new Error(`there is no result file in ${resultsFolder}: npm run bench`)
-  return last
+  return last.path
+}
+
+function read(path: string): Report {
+  return JSON.parse(readFileSync(path, 'utf8')) as Report
 }
 
 function draw(name: string, chart: Chart, how: (chart: Chart) => string): void {
