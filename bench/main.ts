@@ -59,31 +59,32 @@ function list(): void {
 
 async function run(): Promise<void> {
   const started = performance.now()
-  const machine = describeMachine()
-  const source = describeCommit()
-  const progress = new Progress(chosen.length)
   const rows: RowResult[] = []
+  const report: Report = {
+    date: new Date().toISOString(),
+    ...describeCommit(),
+    command: ['npm run bench', ...(process.argv.length > 2 ? ['--'] : []), ...process.argv.slice(2)].join(' '),
+    rounds,
+    machine: describeMachine(),
+    rows,
+  }
+  const files = flags.json === undefined ? [] : [resolve(flags.json)]
+  if (!flags.quick && only === undefined) files.push(join(resultsFolder, `${nameOf(report)}.json`))
+  const progress = new Progress(chosen.length)
   for (const { scenario, row } of chosen) {
     rows.push(await measure(scenario.name, row, progress))
     console.log(`${formatRow(rows.at(-1)!)}\n`)
-  }
-  const report: Report = {
-    date: new Date().toISOString(),
-    ...source,
-    command: ['npm run bench', ...(process.argv.length > 2 ? ['--'] : []), ...process.argv.slice(2)].join(' '),
-    seconds: Math.round((performance.now() - started) / 1e3),
-    rounds,
-    machine,
-    rows,
+    // After each row: minutes of measurements must not hang on the last one.
+    for (const file of files) write(file, report)
   }
   const targets = rows.flatMap((row) => row.targets)
   const missed = targets.filter(({ met }) => met === false).length
   const met = targets.filter(({ met: is }) => is === true).length
-  console.log(`rows: ${rows.length}, in ${report.seconds} s; targets: ${met} met, ${missed} missed`)
+  const seconds = Math.round((performance.now() - started) / 1e3)
+  console.log(`rows: ${rows.length}, in ${seconds} s; targets: ${met} met, ${missed} missed`)
+  for (const file of files) console.log(`results: ${file}`)
   const failed = rows.flatMap((row) => row.contenders).some(({ skipped }) => skipped?.startsWith('FAILED'))
   if (failed) process.exitCode = 1
-  if (flags.json !== undefined) write(resolve(flags.json), report)
-  if (!flags.quick && only === undefined) write(join(resultsFolder, `${nameOf(report)}.json`), report)
 }
 
 async function measure(scenario: string, row: Row, progress: Progress): Promise<RowResult> {
@@ -102,7 +103,6 @@ function nameOf({ date, commit, modified }: Report): string {
 function write(file: string, report: Report): void {
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`)
-  console.log(`results: ${file}`)
 }
 
 function fail(message: string): never {

@@ -86,7 +86,6 @@ export interface Report {
   /** Whether files of the tree differed from the commit. */
   readonly modified: boolean
   readonly command: string
-  readonly seconds: number
   readonly rounds: number
   readonly machine: Machine
   readonly rows: readonly RowResult[]
