@@ -45,6 +45,8 @@ const chosen = scenarios.flatMap((scenario) =>
     .map((row) => ({ scenario, row })),
 )
 
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130))
+
 if (flags.help) console.log(HELP)
 else if (flags.list) list()
 else if (chosen.length === 0) fail(`nothing is called '${flags.only}': see --list`)

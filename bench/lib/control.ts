@@ -123,8 +123,10 @@ export function serve(commands: Commands, onEnd: () => unknown = () => {}): void
     if ('end' in message) void end()
     else if ('request' in message) void answer(message as unknown as Request)
   })
-  // Nobody is to be left behind by a suite that was interrupted.
-  if (parentPort === null) process.once('disconnect', () => void end())
+  if (parentPort !== null) return
+  // Nobody, and nothing in shared memory, is to be left behind by a suite that was interrupted: it ends, then we do, in order.
+  process.once('disconnect', () => void end())
+  process.on('SIGINT', () => {})
 
   async function answer({ request, command, argument }: Request): Promise<void> {
     try {

@@ -28,10 +28,12 @@ export class Domain {
   readonly shm: ShmManager
   readonly directory: string
   readonly #members: Program[] = []
+  readonly #close = () => this.shm.close()
 
   constructor(directory: string, maxBytes = 2 ** 30) {
     this.directory = directory
     this.shm = ShmManager.open(DOMAIN, { directory, maxBytes })
+    process.once('exit', this.#close)
   }
 
   /** Starts participants; resolves when each is one. */
@@ -56,7 +58,8 @@ export class Domain {
   /** Ends all. */
   async end(): Promise<void> {
     await Promise.all(this.#members.map((member) => member.stop()))
-    this.shm.close()
+    process.off('exit', this.#close)
+    this.#close()
   }
 }
 
