@@ -221,6 +221,11 @@ fn let_loose(isolated: &Isolated, random: &mut Random) {
             if let Ok(buffer) = shm.allocate(50) {
                 let _ = queue.try_send(buffer);
             }
+            let _ = queue.put([&[round as u8; 40][..], &[]].into_iter());
+            if let Ok(Some(peeked)) = queue.peek() {
+                let _ = shm.allocator().release(peeked);
+            }
+            let _ = queue.get(&mut [0; 100], &mut [0; 2]);
             if let Ok((Some(message), _)) = queue.try_receive() {
                 // SAFETY: as above.
                 std::hint::black_box(unsafe { message.bytes() }.first().copied());
