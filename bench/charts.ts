@@ -42,7 +42,8 @@ function read(path: string): Report {
 }
 
 function draw(name: string, chart: Chart, how: (chart: Chart) => string): void {
-  if (chart.series.length > 0) writeFileSync(join(folder, `${name}.svg`), how(chart))
+  const title = chart.series.length > 0 ? chart.title : `${chart.title}: not measured in this run`
+  writeFileSync(join(folder, `${name}.svg`), how({ ...chart, title }))
 }
 
 async function update(path: string, section: string): Promise<void> {

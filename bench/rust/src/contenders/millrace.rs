@@ -6,14 +6,14 @@ use millrace::{
     BufferPtr, Interest, OpenOptions, PortQueue, QueueOptions, SendOutcome, SharedBufferAllocator, ShmManager,
 };
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-/// A domain in a folder of its own, joined once by each process.
+/// A domain in a folder of its own, joined once by each process, which leaves it with the last of its ends.
 pub(crate) struct Domain {
     folder: PathBuf,
     owner: u32,
-    manager: OnceLock<Arc<ShmManager>>,
+    manager: Mutex<Weak<ShmManager>>,
 }
 
 impl Domain {
@@ -23,13 +23,17 @@ impl Domain {
         std::fs::create_dir_all(&folder).expect("a folder");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         std::fs::set_permissions(&folder, mode).expect("a folder of ours");
-        Self { folder, owner, manager: OnceLock::new() }
+        Self { folder, owner, manager: Mutex::default() }
     }
 
     pub(crate) fn open(&self) -> Arc<ShmManager> {
         let options = OpenOptions { directory: Some(self.folder.clone()), ..OpenOptions::default() };
-        let open = || Arc::new(ShmManager::open("bench", &options).expect("a domain"));
-        Arc::clone(self.manager.get_or_init(open))
+        let mut known = self.manager.lock().expect("one thread");
+        known.upgrade().unwrap_or_else(|| {
+            let manager = Arc::new(ShmManager::open("bench", &options).expect("a domain"));
+            *known = Arc::downgrade(&manager);
+            manager
+        })
     }
 
     /// The queue of a way; with fan-out each consumer has one of its own.
@@ -47,7 +51,6 @@ impl Drop for Domain {
     }
 }
 
-/// Every process leaves the domain in order when its end goes, so it must not be kept open by the plan alone.
 pub(crate) struct Millrace {
     allocator: SharedBufferAllocator,
     queues: Vec<Arc<PortQueue>>,
@@ -57,8 +60,10 @@ pub(crate) struct Millrace {
 }
 
 impl Millrace {
-    fn open(plan: &Domain, queues: Vec<Arc<PortQueue>>) -> Self {
+    fn open(plan: &Domain, way: usize, queues: std::ops::Range<usize>) -> Self {
+        // First, and kept: queues of a domain that has been left again are of no use.
         let manager = plan.open();
+        let queues = queues.map(|index| plan.queue(way, index)).collect();
         Self { allocator: manager.allocator(), queues, waiting: None, _manager: manager }
     }
 
@@ -88,12 +93,12 @@ impl Contender for Millrace {
     }
 
     fn producer(plan: &Domain, options: &Options, way: usize) -> Self {
-        let queues = if options.fan_out { options.consumers } else { 1 };
-        Self::open(plan, (0..queues).map(|index| plan.queue(way, index)).collect())
+        Self::open(plan, way, 0..if options.fan_out { options.consumers } else { 1 })
     }
 
     fn consumer(plan: &Domain, options: &Options, way: usize, index: usize) -> Self {
-        Self::open(plan, vec![plan.queue(way, if options.fan_out { index } else { 0 })])
+        let index = if options.fan_out { index } else { 0 };
+        Self::open(plan, way, index..index + 1)
     }
 
     fn send(&mut self, message: &Message) -> bool {
