@@ -1,7 +1,7 @@
 import { atomicsRing } from './atomics-ring.js'
 import { ipcAdvanced, ipcJson } from './child-process.js'
 import { messagePortCopy, messagePortTransfer } from './message-port.js'
-import { millrace, millraceBatches } from './millrace.js'
+import { millrace, millraceBatches, millraceSpinning } from './millrace.js'
 import { redis } from './redis.js'
 import type { Transport } from './transport.js'
 import { unixSocket, unixSocketBatched } from './unix-socket.js'
@@ -11,6 +11,7 @@ import { zeromq } from './zeromq.js'
 export const transports: readonly Transport[] = [
   millrace,
   millraceBatches,
+  millraceSpinning,
   unixSocket,
   unixSocketBatched,
   zeromq,

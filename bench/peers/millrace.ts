@@ -1,4 +1,4 @@
-import { type PortQueue, ShmManager } from '../../index.js'
+import { type PortQueue, ShmManager, type Spin } from '../../index.js'
 import type { End, Link, Transport } from './transport.js'
 
 /** What is in flight at most, in bytes; queues are made as long as that allows. */
@@ -9,6 +9,13 @@ export const millrace: Transport = {
   name: 'Millrace',
   near: async (link) => open(link, single),
   far: async (link) => open(link, single),
+}
+
+/** The same, and waits poll for what comes soon. */
+export const millraceSpinning: Transport = {
+  name: 'Millrace, spin auto',
+  near: async (link) => open(link, single, 'auto'),
+  far: async (link) => open(link, single, 'auto'),
 }
 
 /** 256 messages to a call and to a turn of the loop. */
@@ -35,9 +42,9 @@ async function drain(queue: PortQueue, handler: (message: Uint8Array) => void): 
   for await (const batch of queue.batches()) for (const message of batch) handler(message.bytes)
 }
 
-function open({ folder, bytes }: Link, style: Style): End {
+function open({ folder, bytes }: Link, style: Style, spin: Spin = 0): End {
   const capacity = Math.max(4, Math.min(1024, 2 ** Math.floor(Math.log2(IN_FLIGHT_BYTES / bytes))))
-  const shm = ShmManager.open('pair', { directory: folder, maxBytes: 8 * IN_FLIGHT_BYTES })
+  const shm = ShmManager.open('pair', { directory: folder, maxBytes: 8 * IN_FLIGHT_BYTES, spin })
   const queues = ['there', 'back'].map((name) => shm.portQueue(name, { capacity }))
   const [out, back] = shm.participant === 0 ? queues : queues.toReversed()
   return { ...style(out!, back!), close: () => shm.close() }

@@ -2,8 +2,9 @@ import { pair } from '../lib/pair.js'
 import { atMost, noMoreThan, p99AtMost, type Row, type Scenario } from '../lib/row.js'
 import { ipcAdvanced, ipcJson } from '../peers/child-process.js'
 import { messagePortCopy } from '../peers/message-port.js'
-import { millrace } from '../peers/millrace.js'
+import { millrace, millraceSpinning } from '../peers/millrace.js'
 import { redis } from '../peers/redis.js'
+import type { Transport } from '../peers/transport.js'
 import { unixSocket } from '../peers/unix-socket.js'
 import { zeromq } from '../peers/zeromq.js'
 import { rust } from '../lib/rust.js'
@@ -30,8 +31,8 @@ export const roundTrip: Scenario = {
   title: 'round trip of 64 bytes: parked, under way, polling',
   rows({ quick }) {
     const transports = quick ? [millrace, unixSocket] : [millrace, unixSocket, ...OTHERS]
-    const of = (gapMs: number) =>
-      transports.map((transport) => pair(transport, { kind: 'round-trip', bytes: 64, gapMs }))
+    const of = (gapMs: number, ...more: Transport[]) =>
+      [...more, ...transports].map((transport) => pair(transport, { kind: 'round-trip', bytes: 64, gapMs }))
     const parked: Row = {
       id: 'round-trip-parked',
       title: `round trip after ${GAP_MS} ms of rest, both event loops parked, p50`,
@@ -45,7 +46,7 @@ export const roundTrip: Scenario = {
       title: 'round trip, one right after the other, p50',
       unit: 'us',
       better: 'lower',
-      contenders: [...of(0), futex(0)],
+      contenders: [...of(0, millraceSpinning), futex(0)],
       targets: [atMost(0.25, unixSocket.name)],
     }
     return [parked, underWay, polled]
