@@ -299,7 +299,8 @@ impl Pool {
         let mut seen = refs.load(Ordering::Relaxed);
         while seen != 0 {
             // Acquire: what the present holders wrote into the buffer is visible to us.
-            match refs.compare_exchange_weak(seen, seen + 1, Ordering::Acquire, Ordering::Relaxed) {
+            match refs.compare_exchange_weak(seen, seen.wrapping_add(1), Ordering::Acquire, Ordering::Relaxed)
+            {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }

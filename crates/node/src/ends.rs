@@ -2,11 +2,31 @@
 
 use crate::block::Status;
 use millrace::{PortQueue, QueueOptions, ShmManager, Topic, TopicOptions};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The queue handles of a manager.
+/// Bits of a handle that number its place; the others tell one tenant of the place from the next.
+const PLACE_BITS: u32 = 20;
+const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
+/// After so many tenants a place is left empty: a handle must never mean something else than it did.
+const TENANTS_MAX: u32 = 1 << 11;
+
+/// The handles of a manager. What has been destroyed or ended makes room for others; its handle goes on to say what became of it.
 #[derive(Debug, Default)]
-pub(crate) struct Ends(Vec<End>);
+pub(crate) struct Ends {
+    places: Vec<Place>,
+    /// Empty places, the one that has been empty for the longest time first.
+    free: VecDeque<u32>,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Raised when a tenant goes.
+    tenant: u32,
+    end: Option<End>,
+    /// What a handle of the tenant before answers.
+    before: Status,
+}
 
 /// A queue handle: an open end, or the wish for one.
 #[derive(Debug)]
@@ -15,7 +35,6 @@ struct End {
     what: What,
     queue: Option<Arc<PortQueue>>,
     topic: Option<Arc<Topic>>,
-    state: State,
 }
 
 /// What a handle is for; `name` is the topic's unless it is a queue.
@@ -31,21 +50,13 @@ enum What {
 
 impl End {
     fn new(what: What, name: &str) -> Self {
-        Self { name: name.to_owned(), what, queue: None, topic: None, state: State::Wanted }
+        Self { name: name.to_owned(), what, queue: None, topic: None }
     }
-}
 
-/// What has become of a queue handle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// In use, whether its queue exists or not.
-    Wanted,
-    /// Its queue was destroyed; it stays destroyed, whoever makes a new one of that name.
-    Destroyed,
-    /// A subscription that was ended here.
-    Ended,
-    /// Forgotten; the handle may be given out again.
-    Detached,
+    fn is_destroyed(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.is_destroyed())
+            || self.topic.as_ref().is_some_and(|topic| topic.is_destroyed())
+    }
 }
 
 impl Ends {
@@ -61,26 +72,62 @@ impl Ends {
             Some(options) => Some(manager.port_queue(name, options)?),
             None => manager.find_queue(name)?,
         };
-        let same = |end: &End| match (end.state, &end.queue, &queue) {
-            (State::Wanted, Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (State::Wanted, None, _) => end.what == What::Queue && end.name == name,
-            _ => false,
+        let same = |end: &End| match (&end.queue, &queue) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, _) => end.what == What::Queue && end.name == name,
+            (Some(_), None) => false,
         };
-        if let Some(known) = self.0.iter().position(same) {
-            let end = &mut self.0[known];
+        if let Some((handle, end)) = self.find(same) {
             end.queue = end.queue.take().or(queue);
-            return Ok(known as u32);
+            return Ok(handle);
         }
         Ok(self.push(End { queue, ..End::new(What::Queue, name) }))
     }
 
+    fn find(&mut self, is_it: impl Fn(&End) -> bool) -> Option<(u32, &mut End)> {
+        let ends = self.places.iter_mut().enumerate();
+        ends.filter_map(|(at, place)| Some((place.tenant << PLACE_BITS | at as u32, place.end.as_mut()?)))
+            .find(|(_, end)| is_it(end))
+    }
+
     fn push(&mut self, end: End) -> u32 {
-        if let Some(free) = self.0.iter().position(|end| end.state == State::Detached) {
-            self.0[free] = end;
-            return free as u32;
+        let at = self.free.pop_front().unwrap_or_else(|| {
+            self.places.push(Place { tenant: 0, end: None, before: Status::NotFound });
+            self.places.len() as u32 - 1
+        });
+        let place = &mut self.places[at as usize];
+        place.end = Some(end);
+        place.tenant << PLACE_BITS | at
+    }
+
+    /// What `handle` stands for, or what became of it.
+    #[inline]
+    fn at(&mut self, handle: u32) -> Result<&mut End, Status> {
+        let Some(place) = self.places.get_mut((handle & PLACE_MASK) as usize) else {
+            return Err(Status::NotFound);
+        };
+        match (place.tenant.wrapping_sub(handle >> PLACE_BITS), &mut place.end) {
+            (0, Some(end)) => Ok(end),
+            (1, _) => Err(place.before),
+            _ => Err(Status::Destroyed),
         }
-        self.0.push(end);
-        self.0.len() as u32 - 1
+    }
+
+    /// Forgets what is behind `handle`, which answers `status` from now on.
+    fn remove(&mut self, handle: u32, status: Status) {
+        if self.at(handle).is_ok() {
+            self.empty((handle & PLACE_MASK) as usize, status);
+        }
+    }
+
+    fn empty(&mut self, at: usize, status: Status) {
+        let place = &mut self.places[at];
+        place.end = None;
+        place.before = status;
+        place.tenant += 1;
+        if place.tenant < TENANTS_MAX {
+            self.free.push_back(at as u32);
+        }
     }
 
     /// A handle to receive from a subscription to `topic`.
@@ -93,8 +140,8 @@ impl Ends {
         let same = |end: &End| {
             end.what == What::Target && end.queue.as_ref().is_some_and(|known| Arc::ptr_eq(known, &queue))
         };
-        match self.0.iter().position(same) {
-            Some(known) => known as u32,
+        match self.find(same) {
+            Some((handle, _)) => handle,
             None => self.push(End { queue: Some(queue), ..End::new(What::Target, topic) }),
         }
     }
@@ -108,11 +155,9 @@ impl Ends {
     ) -> millrace::Result<u32> {
         self.drop_destroyed();
         let topic = options.map(|options| manager.topic(name, options)).transpose()?;
-        let same = |end: &End| (end.what, end.state) == (What::Topic, State::Wanted) && end.name == name;
-        if let Some(known) = self.0.iter().position(same) {
-            let end = &mut self.0[known];
+        if let Some((handle, end)) = self.find(|end| end.what == What::Topic && end.name == name) {
             end.topic = end.topic.take().or(topic);
-            return Ok(known as u32);
+            return Ok(handle);
         }
         Ok(self.push(End { topic, ..End::new(What::Topic, name) }))
     }
@@ -124,27 +169,28 @@ impl Ends {
         manager: &ShmManager,
         handle: u32,
     ) -> millrace::Result<Result<&Arc<Topic>, Status>> {
-        let Some(end) = self.0.get_mut(handle as usize) else { return Ok(Err(Status::NotFound)) };
-        match end.state {
-            State::Wanted if end.topic.is_none() => end.topic = manager.find_topic(&end.name)?,
-            State::Wanted => {}
-            State::Destroyed => return Ok(Err(Status::Destroyed)),
-            State::Ended | State::Detached => return Ok(Err(Status::NotFound)),
+        let end = match self.at(handle) {
+            Ok(end) => end,
+            Err(status) => return Ok(Err(status)),
+        };
+        if end.topic.is_none() {
+            end.topic = manager.find_topic(&end.name)?;
         }
         Ok(end.topic.as_ref().ok_or(Status::NotFound))
     }
 
     /// Which topic `handle` is a subscription to.
-    pub(crate) fn subscribed_topic(&self, handle: u32) -> Option<&str> {
-        let end = self.0.get(handle as usize).filter(|end| end.what == What::Subscription);
+    pub(crate) fn subscribed_topic(&mut self, handle: u32) -> Option<&str> {
+        let end = self.at(handle).ok().filter(|end| end.what == What::Subscription);
         end.map(|end| end.name.as_str())
     }
 
-    /// Ends a subscription for whoever receives by this handle.
-    pub(crate) fn end_subscription(&mut self, handle: u32) {
-        if let Some(end) = self.0.get_mut(handle as usize).filter(|end| end.what == What::Subscription) {
-            *end = End { state: State::Ended, ..End::new(What::Subscription, "") };
-        }
+    /// Ends a subscription for whoever receives by this handle; answers its queue.
+    pub(crate) fn end_subscription(&mut self, handle: u32) -> Option<Arc<PortQueue>> {
+        let end = self.at(handle).ok().filter(|end| end.what == What::Subscription)?;
+        let queue = end.queue.take();
+        self.remove(handle, Status::Closed);
+        queue
     }
 
     /// The end behind `handle`, resolved if its queue exists by now; `NotFound` or `Destroyed` if there is none.
@@ -154,50 +200,43 @@ impl Ends {
         manager: &ShmManager,
         handle: u32,
     ) -> millrace::Result<Result<&Arc<PortQueue>, Status>> {
-        let Some(end) = self.0.get_mut(handle as usize) else { return Ok(Err(Status::NotFound)) };
-        match end.state {
-            State::Detached => return Ok(Err(Status::NotFound)),
-            State::Destroyed => return Ok(Err(Status::Destroyed)),
-            State::Ended => return Ok(Err(Status::Closed)),
+        let end = match self.at(handle) {
+            Ok(end) => end,
+            Err(status) => return Ok(Err(status)),
+        };
+        if end.what == What::Topic {
             // Who waits for a topic waits for nothing but that it exists.
-            State::Wanted if end.what == What::Topic => {
-                if end.topic.is_none() {
-                    end.topic = manager.find_topic(&end.name)?;
-                }
-                return Ok(Err(if end.topic.is_some() { Status::Ok } else { Status::NotFound }));
+            if end.topic.is_none() {
+                end.topic = manager.find_topic(&end.name)?;
             }
-            State::Wanted if end.queue.is_none() => end.queue = manager.find_queue(&end.name)?,
-            State::Wanted => {}
+            return Ok(Err(if end.topic.is_some() { Status::Ok } else { Status::NotFound }));
+        }
+        if end.queue.is_none() {
+            end.queue = manager.find_queue(&end.name)?;
         }
         Ok(end.queue.as_ref().ok_or(Status::NotFound))
     }
 
     /// The end behind `handle` if it has been resolved.
     pub(crate) fn resolved(&self, handle: u32) -> Option<&PortQueue> {
-        self.0.get(handle as usize).and_then(|end| end.queue.as_deref())
+        let place = self.places.get((handle & PLACE_MASK) as usize)?;
+        let end = place.end.as_ref().filter(|_| place.tenant == handle >> PLACE_BITS)?;
+        end.queue.as_deref()
     }
 
     /// Forgets the handle.
     pub(crate) fn detach(&mut self, handle: u32) {
-        if let Some(end) = self.0.get_mut(handle as usize) {
-            end.state = State::Detached;
-            end.queue = None;
-            end.topic = None;
-        }
+        self.remove(handle, Status::NotFound);
     }
 
     /// Lets go of queues that have been destroyed, so that their memory is free. Called at every ring; destroying rings everybody.
     pub(crate) fn drop_destroyed(&mut self) {
-        for end in &mut self.0 {
-            if end.queue.as_ref().is_some_and(|queue| queue.is_destroyed()) {
-                end.queue = None;
-                end.state = State::Destroyed;
-            }
-            let Some(topic) = &end.topic else { continue };
-            topic.forget_ended();
-            if topic.is_destroyed() {
-                end.topic = None;
-                end.state = State::Destroyed;
+        for at in 0..self.places.len() {
+            let Some(end) = &self.places[at].end else { continue };
+            if end.is_destroyed() {
+                self.empty(at, Status::Destroyed);
+            } else if let Some(topic) = &end.topic {
+                topic.forget_ended();
             }
         }
     }
@@ -233,5 +272,33 @@ impl Leases {
         let kept = self.kept.get_mut(at as usize).and_then(Option::take)?;
         self.free.push(at);
         Some(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_never_means_something_else() {
+        let mut ends = Ends::default();
+        let handles: Vec<_> = (0..5000)
+            .map(|i| {
+                let handle = ends.push(End::new(What::Queue, &i.to_string()));
+                assert_eq!(ends.at(handle).unwrap().name, i.to_string());
+                ends.remove(handle, Status::Closed);
+                assert_eq!(ends.at(handle).unwrap_err(), Status::Closed);
+                handle
+            })
+            .collect();
+        let mut distinct = handles.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), handles.len());
+        assert!(ends.places.len() <= 3, "{} places for one end at a time", ends.places.len());
+        assert!(!handles.contains(&crate::block::QUEUE_POOL));
+        assert!(handles.iter().all(|handle| ends.at(*handle).is_err() && ends.resolved(*handle).is_none()));
+        assert_eq!(ends.at(handles[0]).unwrap_err(), Status::Destroyed);
+        assert_eq!(ends.at(PLACE_MASK).unwrap_err(), Status::NotFound);
     }
 }

@@ -114,12 +114,11 @@ impl BindingManager {
     /// Ends a subscription here; with `destroy` for everybody.
     #[napi(catch_unwind)]
     pub fn end_subscription(&self, queue: u32, destroy: bool) -> Result<()> {
-        if destroy {
-            self.destroy_queue(queue)?;
-        }
         self.session(|session| {
             session.end_waits(queue);
-            session.ends.end_subscription(queue);
+            if let Some(queue) = session.ends.end_subscription(queue).filter(|_| destroy) {
+                queue.destroy();
+            }
             Ok(())
         })
     }
