@@ -100,6 +100,18 @@ impl App {
             Act::Fill => self.fill().await,
             Act::Send => self.send().await,
             Act::Publish => self.publish().await,
+            Act::PublishToAll => self.publish_to_all().await,
+            Act::Put => {
+                if let Some(end) = self.any_end() {
+                    self.cpu.put_copies(&end, 1 + self.cpu.random().below(3)).await;
+                }
+            }
+            Act::Get => {
+                if let Some(end) = self.any_end().filter(|end| !end.options.at_least_once) {
+                    let _ = self.cpu.get_copies(&end, 1 + self.cpu.random().below(3)).await;
+                }
+            }
+            Act::Peek => self.peek().await,
             Act::Receive => self.receive().await,
             Act::LetGo => {
                 if let Some(message) = self.any_in_hand() {
@@ -210,6 +222,26 @@ impl App {
             cpu.release(id, false).await;
         }
         cpu.unpin().await;
+    }
+
+    /// Moves a message to every queue there is.
+    async fn publish_to_all(&mut self) {
+        let ends: Vec<_> = self.ends.iter().flatten().copied().collect();
+        let Some(at) = self.hand.iter().position(|m| m.lease.is_none()) else { return };
+        let message = self.hand.swap_remove(at);
+        self.cpu.put_down(&message);
+        self.cpu.publish_to_all(&ends, &message.item).await;
+    }
+
+    async fn peek(&mut self) {
+        if self.hand.len() < 3
+            && let Some(end) = self.any_end()
+            && let Some(message) = self.cpu.peek(&end).await
+        {
+            self.cpu.pick_up(&message);
+            self.cpu.read(&message);
+            self.hand.push(message);
+        }
     }
 
     async fn receive(&mut self) {

@@ -9,6 +9,10 @@ pub(crate) enum Act {
     Fill,
     Send,
     Publish,
+    PublishToAll,
+    Put,
+    Get,
+    Peek,
     Receive,
     LetGo,
     GiveBack,
@@ -19,11 +23,15 @@ pub(crate) enum Act {
 }
 
 /// How often each act is done where nothing is exaggerated.
-const USUAL: [(Act, usize); 11] = [
+const USUAL: [(Act, usize); 15] = [
     (Act::Open, 12),
     (Act::Fill, 15),
     (Act::Send, 20),
     (Act::Publish, 7),
+    (Act::PublishToAll, 6),
+    (Act::Put, 16),
+    (Act::Get, 14),
+    (Act::Peek, 5),
     (Act::Receive, 22),
     (Act::LetGo, 10),
     (Act::GiveBack, 6),

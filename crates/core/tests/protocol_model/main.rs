@@ -6,6 +6,7 @@
 #![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
 
 mod app;
+mod copies;
 mod ghost;
 mod habits;
 mod lifecycle;
@@ -19,6 +20,7 @@ mod run;
 mod scenes;
 mod send;
 mod sim;
+mod topic;
 mod world;
 
 use rules::{Rule, Rules};

@@ -1,5 +1,6 @@
 //! Buffers: allocate, share, release.
 
+use crate::rules::Rule;
 use crate::sim::Cpu;
 use crate::world::Payload;
 
@@ -7,24 +8,41 @@ impl Cpu {
     /// A buffer of our own, or `None`.
     pub(crate) async fn allocate(&self) -> Option<usize> {
         self.pin().await;
-        let from = self.random().below(self.now(|w| w.buffers.len()));
-        let claimed = self
-            .step(|w| {
-                let count = w.buffers.len();
-                let id = (0..count).map(|i| (from + i) % count).find(|id| !w.buffers[*id].allocated)?;
-                w.buffers[id].allocated = true;
-                Some(id)
-            })
-            .await;
+        let claimed = self.claim(1).await.pop();
         if let Some(id) = claimed {
-            let me = self.me();
-            self.step(|w| w.buffers[id].is_ring = false).await;
-            self.step(|w| w.buffers[id].refs = 1).await;
-            self.note(me, id, false).await;
+            self.prepare(id).await;
+            self.note(self.me(), id, false).await;
         }
         self.unpin().await;
         self.say(|| format!("allocated {claimed:?}"));
         claimed
+    }
+
+    /// Takes up to `count` buffers that nobody holds yet, all at once. The caller has pinned.
+    pub(crate) async fn claim(&self, count: usize) -> Vec<usize> {
+        let from = self.random().below(self.now(|w| w.buffers.len()));
+        self.step(|w| {
+            let all = w.buffers.len();
+            let free = |id: &usize| !w.buffers[*id].allocated;
+            let ids: Vec<_> = (0..all).map(|i| (from + i) % all).filter(free).take(count).collect();
+            for id in &ids {
+                w.buffers[*id].allocated = true;
+            }
+            ids
+        })
+        .await
+    }
+
+    /// Makes a claimed buffer ready for its first holder.
+    pub(crate) async fn prepare(&self, id: usize) {
+        self.step(|w| w.buffers[id].is_ring = false).await;
+        self.step(|w| {
+            let was = std::mem::replace(&mut w.buffers[id].refs, 1);
+            if was != 0 {
+                w.fail(|| format!("buffer {id} was free and counted {was} references"));
+            }
+        })
+        .await;
     }
 
     /// Fills a buffer of ours with something that was never there before.
@@ -80,6 +98,27 @@ impl Cpu {
         } else if left < 0 {
             self.now(|w| w.fail(|| format!("buffer {id} has {left} references")));
         }
+    }
+
+    /// Drops references that no ledger lists, one after the other; then frees at once what has none left.
+    pub(crate) async fn unref_all(&self, ids: &[usize]) {
+        let early = !self.rules().has(Rule::FreeUnreffed);
+        let mut last = Vec::new();
+        for id in ids.iter().copied() {
+            let left = self
+                .step(|w| {
+                    w.buffers[id].refs -= 1;
+                    w.buffers[id].refs
+                })
+                .await;
+            if left == 0 || early {
+                last.push(id);
+            } else if left < 0 {
+                self.now(|w| w.fail(|| format!("buffer {id} has {left} references")));
+            }
+        }
+        self.say(|| format!("will free buffers {last:?}"));
+        self.step(|w| last.into_iter().for_each(|id| w.free(id))).await;
     }
 
     /// Drops a reference of ours. The caller has pinned.

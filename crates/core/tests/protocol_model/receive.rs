@@ -5,7 +5,7 @@ use crate::ring::End;
 use crate::rules::Rule;
 use crate::send::Item;
 use crate::sim::Cpu;
-use crate::world::{LeaseWord, Options, Overflow, RingState};
+use crate::world::{LeaseWord, Options, Overflow, RingState, SlotState};
 
 /// How a receive ended that brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,32 @@ impl Cpu {
             w.ghost.delivered(end.uid, message.position, self.process, message.attempt, content)
         });
         self.check(result);
+    }
+
+    /// A reference to the next message, which stays in the queue.
+    pub(crate) async fn peek(&self, end: &End) -> Option<Message> {
+        self.pin().await;
+        let mut peeked = None;
+        while let Some((position, slot)) = self.front_slot(end).await {
+            let SlotState::Ready(id) = slot.state else { break };
+            let content = self.now(|w| w.ghost.queues[end.uid].publications[position as usize].content);
+            if !self.try_ref(id).await {
+                continue;
+            }
+            self.now(|w| w.ghost.shared.insert(id));
+            self.note(self.me(), id, false).await;
+            if !self.rules().has(Rule::PeekLooksAgain)
+                || self.ring(end, |r, _| *r.slot(position) == slot).await
+            {
+                self.say(|| format!("peeks at {position} of ring {}", end.uid));
+                let item = Item { id, received: false, content };
+                peeked = Some(Message { item, position, attempt: 0, lease: None });
+                break;
+            }
+            self.release(id, false).await;
+        }
+        self.unpin().await;
+        peeked
     }
 
     fn message(&self, end: &End, id: usize, position: u64, attempt: u32, entry: Option<usize>) -> Message {

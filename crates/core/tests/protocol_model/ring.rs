@@ -160,11 +160,16 @@ impl Cpu {
 
     /// The position of the message that a pop would take.
     pub(crate) async fn front(&self, end: &End) -> Option<u64> {
+        self.front_slot(end).await.map(|(position, _)| position)
+    }
+
+    /// The same with its slot as it was.
+    pub(crate) async fn front_slot(&self, end: &End) -> Option<(u64, Slot)> {
         let mut position = self.ring(end, |r, _| r.head).await;
         for _ in 0..TRIES {
             let (seen, ahead) = self.look(end, position).await;
             match (ahead, seen.state) {
-                (Ordering::Equal, SlotState::Ready(_)) => return Some(position),
+                (Ordering::Equal, SlotState::Ready(_)) => return Some((position, seen)),
                 (Ordering::Equal, SlotState::Free) | (Ordering::Less, _) => return None,
                 (Ordering::Equal, _) => position += 1,
                 (Ordering::Greater, _) => position = self.ring(end, |r, _| r.head).await.max(position + 1),

@@ -41,10 +41,24 @@ pub(crate) enum Rule {
     ListedStill,
     /// The directory's reference to a ring is counted.
     DirectoryHolds,
+    /// A copy is claimed, filled and published under one pin: until it is in the queue nobody holds it.
+    PutUnderOnePin,
+    /// A copy that has been prepared is given back by its reference, not by its bit: somebody may count it, too.
+    UnrefPrepared,
+    /// What is taken back after the end of the queue leaves its slot before its buffer is let go of.
+    RecycleBeforeUnref,
+    /// Who copies a message out does so before the slot is free: until then the slot tells that it is lost.
+    CopyBeforeRecycle,
+    /// Who publishes to many counts the references before it gives them.
+    CountBeforeGiving,
+    /// Who peeks looks again once it has a reference.
+    PeekLooksAgain,
+    /// Several buffers are freed at once only when nobody counts any of them.
+    FreeUnreffed,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::QuiesceFirst,
         Self::OneRecoverer,
         Self::RollForward,
@@ -64,6 +78,13 @@ impl Rule {
         Self::BuryingLooksAgain,
         Self::ListedStill,
         Self::DirectoryHolds,
+        Self::PutUnderOnePin,
+        Self::UnrefPrepared,
+        Self::RecycleBeforeUnref,
+        Self::CopyBeforeRecycle,
+        Self::CountBeforeGiving,
+        Self::PeekLooksAgain,
+        Self::FreeUnreffed,
     ];
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Then {
     BothGoOn,
     FirstDies,
     BothDie,
+    /// The second acted to its end when the first had been stopped; then the first went on, was stopped again, and died.
+    FirstGoesOnAndDies,
 }
 
 /// A scene: who prepares the ground, who acts first, who acts second. Each marks the point from which steps are counted.
@@ -30,7 +32,7 @@ pub(crate) struct Scene {
     then: Then,
 }
 
-pub(crate) const SCENES: [Scene; 6] = [
+pub(crate) const SCENES: [Scene; 8] = [
     Scene {
         rule: Rule::HoldWhileLeased,
         buffers: 3,
@@ -67,6 +69,18 @@ pub(crate) const SCENES: [Scene; 6] = [
         cast: [|c| Box::pin(one_message(c)), |c| Box::pin(sender(c)), |c| Box::pin(destroyer(c))],
         then: Then::BothGoOn,
     },
+    Scene {
+        rule: Rule::RecycleBeforeUnref,
+        buffers: 4,
+        cast: [|c| Box::pin(one_message(c)), |c| Box::pin(copier(c)), |c| Box::pin(closer(c))],
+        then: Then::FirstGoesOnAndDies,
+    },
+    Scene {
+        rule: Rule::CopyBeforeRecycle,
+        buffers: 3,
+        cast: [|c| Box::pin(one_copy(c)), |c| Box::pin(getter(c)), |c| Box::pin(closer(c))],
+        then: Then::FirstDies,
+    },
 ];
 
 impl Scene {
@@ -75,7 +89,8 @@ impl Scene {
         SCENES.iter().find(|scene| scene.rule == rule)
     }
 
-    /// Plays every variant: the first process stopped after `a` steps, the second after `b`. Answers how many there are.
+    /// Plays every variant: the first process stopped after `a` steps, the second (or the first, again) after `b`. Answers how many
+    /// there are.
     pub(crate) fn play(&self, rules: Rules) -> Result<usize, String> {
         let mut played = 0;
         for a in 0.. {
@@ -96,7 +111,7 @@ impl Scene {
         Ok(played)
     }
 
-    /// Plays one variant; answers who was done when they were stopped.
+    /// Plays one variant; answers who was done at either stop.
     fn variant(&self, rules: Rules, a: usize, b: usize) -> ([bool; 2], Result<(), String>) {
         let mut sim = Sim::new(1, self.buffers, rules);
         let mut done = [false; 2];
@@ -108,11 +123,19 @@ impl Scene {
                     sim.step(process)?;
                 }
             }
-            for (process, steps) in [(1, a), (2, b)] {
-                for _ in 0..steps {
-                    sim.step(process)?;
+            if self.then == Then::FirstGoesOnAndDies {
+                sim.steps(1, a)?;
+                done[0] = sim.marks(1) == 2;
+                while sim.marks(2) < 2 {
+                    sim.step(2)?;
                 }
-                done[process - 1] = sim.marks(process) == 2;
+                sim.steps(1, b)?;
+                done[1] = sim.marks(1) == 2;
+            } else {
+                for (process, steps) in [(1, a), (2, b)] {
+                    sim.steps(process, steps)?;
+                    done[process - 1] = sim.marks(process) == 2;
+                }
             }
             if self.then != Then::BothGoOn {
                 sim.kill(1);
@@ -277,6 +300,41 @@ async fn sender(cpu: Cpu) {
     let end = cpu.make(0, AT_LEAST_ONCE).await;
     cpu.mark().await;
     cpu.put(&end).await;
+    cpu.go(&[&end], None).await;
+}
+
+/// A message in an at-most-once queue.
+async fn one_copy(cpu: Cpu) {
+    cpu.join().await;
+    let end = cpu.make(0, AT_MOST_ONCE).await;
+    cpu.put_copies(&end, 1).await;
+    cpu.mark().await;
+    cpu.go(&[&end], None).await;
+}
+
+/// Copies a message in.
+async fn copier(cpu: Cpu) {
+    cpu.join().await;
+    let end = cpu.make(0, AT_LEAST_ONCE).await;
+    cpu.mark().await;
+    cpu.put_copies(&end, 1).await;
+    cpu.go(&[&end], None).await;
+}
+
+/// Copies a message out.
+async fn getter(cpu: Cpu) {
+    cpu.join().await;
+    let end = cpu.make(0, AT_MOST_ONCE).await;
+    cpu.mark().await;
+    let _ = cpu.get_copies(&end, 1).await;
+    cpu.go(&[&end], None).await;
+}
+
+async fn closer(cpu: Cpu) {
+    cpu.join().await;
+    let end = cpu.make(0, AT_LEAST_ONCE).await;
+    cpu.mark().await;
+    cpu.close(&end).await;
     cpu.go(&[&end], None).await;
 }
 

@@ -45,16 +45,21 @@ impl Cpu {
                 accepted -= back;
             }
         }
-        self.now(|w| {
-            for (at, _) in placed {
-                w.ghost.queues[end.uid].publications[at as usize].settled = true;
-            }
-        });
+        self.settle(end, placed.into_iter().map(|(at, _)| at));
         self.unpin().await;
         accepted
     }
 
-    async fn push_by_policy(&self, end: &End, tail: &mut u64, item: &Item) -> Option<u64> {
+    /// The sender is told that the messages at `positions` are in the queue.
+    pub(crate) fn settle(&self, end: &End, positions: impl Iterator<Item = u64>) {
+        self.now(|w| {
+            for at in positions {
+                w.ghost.queues[end.uid].publications[at as usize].settled = true;
+            }
+        });
+    }
+
+    pub(crate) async fn push_by_policy(&self, end: &End, tail: &mut u64, item: &Item) -> Option<u64> {
         let at = self.push(end, tail, item).await;
         match end.options.overflow {
             Overflow::DropOldest if at.is_none() => {
@@ -103,7 +108,7 @@ impl Cpu {
     }
 
     /// Frees the slot and drops the queue's reference.
-    async fn discard(&self, end: &End, taken: Taken) {
+    pub(crate) async fn discard(&self, end: &End, taken: Taken) {
         self.recycle(end, taken).await;
         self.now(|w| w.ghost.processes[self.process].discharge(taken.id, Some(end.uid)));
         self.unref(taken.id).await;

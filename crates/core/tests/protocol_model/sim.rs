@@ -289,6 +289,11 @@ impl Sim {
         }
     }
 
+    /// Gives so many turns to thread `index`.
+    pub(crate) fn steps(&mut self, index: usize, count: usize) -> Result<(), String> {
+        (0..count).try_for_each(|_| self.step(index))
+    }
+
     /// Gives turns to everybody until `process` (or, if `None`, everybody) has ended.
     pub(crate) fn settle(&mut self, process: Option<usize>) -> Result<(), String> {
         let deadline = self.turns() + PATIENCE;
