@@ -150,6 +150,32 @@ fn what_must_be_acknowledged_is_not_copied_out() {
     assert_eq!(queue.try_receive().unwrap().0.unwrap().len(), 1);
 }
 
+#[test]
+fn who_waits_for_a_buffer_is_told_of_those_a_full_queue_refused() {
+    let isolated = Isolated::new("refused");
+    let options_ = OpenOptions { max_bytes: Some(4 << 20), ..isolated.options() };
+    let open = || ShmManager::open(&isolated.name, &options_).unwrap();
+    let (shm, waiter) = (open(), open());
+    for overflow in [Overflow::Reject, Overflow::DropNewest] {
+        let queue = shm.port_queue(&format!("{overflow:?}"), &options(1, overflow)).unwrap();
+        assert_eq!(queue.put([&[1_u8; 100][..]].into_iter()).0, 1);
+        let mut hoard: Vec<_> = std::iter::from_fn(|| shm.allocate(100).ok()).collect();
+        drop(hoard.pop());
+        // The bytes are asked for while the buffer they go to is claimed: just then somebody else finds nothing and waits.
+        let armed = std::cell::Cell::new(false);
+        let message = || {
+            armed.set(armed.get() || waiter.arm_pool(100));
+            &[2_u8; 100][..]
+        };
+        let sequence = waiter.wake_sequence();
+        queue.put(std::iter::once(()).map(|()| message())).1.unwrap();
+        assert!(armed.get(), "{overflow:?}");
+        assert_ne!(waiter.wake_sequence(), sequence, "{overflow:?}: rung");
+        waiter.disarm_pool();
+        queue.destroy();
+    }
+}
+
 /// A child that puts or gets for ever.
 fn work(shm: &ShmManager, role: &str) {
     let queue = shm.find_queue("q").unwrap().unwrap();

@@ -76,6 +76,10 @@ impl PortQueue {
                 Err(e) => return (done, Err(e)),
             };
             self.wake_after(&sent);
+            if sent.accepted < claimed {
+                // What was claimed in vain is free again: somebody may have looked for a buffer meanwhile.
+                self.participant.wake_pool();
+            }
             done += sent.accepted;
             match sent.result {
                 Ok(SendOutcome::Done) => rest.by_ref().take(claimed).for_each(drop),
