@@ -4,7 +4,7 @@
 
 mod support;
 
-use millrace::{ErrorKind, Place, QueueOptions, ShmManager, StallReport};
+use millrace::{ErrorKind, Place, QueueOptions, ShmManager, StallReport, SubscribeOptions, TopicOptions};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -29,6 +29,13 @@ fn work(role: &str, isolated: &Isolated) {
                 queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
             }
             say("ready");
+        }
+        "subscribe" => {
+            let name = Some("n".to_owned());
+            let options = SubscribeOptions { name, capacity: Some(1), ..SubscribeOptions::default() };
+            let _queue = shm.subscribe("t", &options).unwrap();
+            say("ready");
+            std::thread::park();
         }
         // Recovers whoever dies, in its sentinel.
         "recover" => {
@@ -344,3 +351,32 @@ test_with_children!(who_is_meant_must_be_certain, |name| {
     drop(other);
     finish(&isolated, shm);
 });
+
+/// A child in `role`, stopped where it first comes to `point`.
+fn stopped_at(point: &str, test: &str, role: &str, isolated: &Isolated) -> Child {
+    let child = child(test, role, isolated, &[("MILLRACE_FAULT", format!("{point}:1:stop"))]);
+    await_stop(&child);
+    child
+}
+
+#[test]
+fn a_subscription_whose_maker_stopped_before_it_told_publishers_gets_what_is_published() {
+    const NAME: &str = "a_subscription_whose_maker_stopped_before_it_told_publishers_gets_what_is_published";
+    if let Some((role, isolated)) = role() {
+        work(&role, &isolated);
+        return leave(isolated);
+    }
+    let isolated = Isolated::new("untold");
+    let shm = isolated.open();
+    let topic = shm.topic("t", &TopicOptions::default()).unwrap();
+    let publish = || topic.try_publish(shm.allocate(100).unwrap()).unwrap().0.delivered;
+    assert_eq!(publish(), 0, "it has looked who there is");
+    let maker = stopped_at("CreateListed", NAME, "subscribe", &isolated);
+    let name = Some("n".to_owned());
+    let options = SubscribeOptions { name, capacity: Some(1), ..SubscribeOptions::default() };
+    let queue = shm.subscribe("t", &options).unwrap();
+    assert_eq!(publish(), 1);
+    assert!(queue.try_receive().unwrap().0.is_some());
+    end(maker);
+    queue.destroy();
+}

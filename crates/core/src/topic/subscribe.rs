@@ -24,7 +24,15 @@ pub(crate) fn subscribe(
     let asked = options.queue();
     // Before anything is made.
     asked.resolve(&called)?;
-    let known = |queue: Arc<PortQueue>| asked.check(&called, queue.options()).map(|()| queue);
+    let known = |queue: Arc<PortQueue>| {
+        asked.check(&called, queue.options())?;
+        // Its maker may not have come to tell publishers of it, and may never.
+        if let Some(topic) = attach_kind(participant, Kind::Topic, name)? {
+            announce(&topic);
+            close_with(&queue, &topic);
+        }
+        Ok(queue)
+    };
     if let Some(queue) = find(participant, ends, name, label, &called)?.filter(|queue| has_begun(queue)) {
         return known(queue);
     }
@@ -115,22 +123,34 @@ fn make(
 
 /// Announces the subscription to publishers and copies the history; `false`: the topic has been destroyed meanwhile.
 fn begin(participant: &Participant, queue: &PortQueue, topic: &PortQueue) -> Result<bool> {
-    let header = topic.view().header();
-    // SYNC T1 (release): whoever sees it raised finds the entry.
-    header.subscriptions.fetch_add(1, Ordering::AcqRel);
-    // SYNC T1: listed, then we look at the history, and at the state of the topic (SYNC CLOSE). Pairs with the fence in `publish_one`.
-    dekker_fence();
+    announce(topic);
     fault::hit(Point::SubscribeRaised);
     if let Some(history) = History::of(topic.view()) {
-        copy(participant, queue, &history)?;
+        let copied = copy(participant, queue, &history);
+        // A copy that made room for the next one may have been the last of its message.
+        participant.wake_pool();
+        copied?;
     }
     if topic.is_destroyed() {
         return Ok(false);
     }
-    if topic.is_closed() {
+    close_with(queue, topic);
+    Ok(true)
+}
+
+/// Tells publishers that there is a subscription they do not know of; it is listed.
+fn announce(topic: &PortQueue) {
+    // SYNC T1 (release): whoever sees it raised finds the entry.
+    topic.view().header().subscriptions.fetch_add(1, Ordering::AcqRel);
+    // SYNC T1: listed, then we look at the history, and at the state of the topic (SYNC CLOSE). Pairs with the fence in `publish_one`.
+    dekker_fence();
+}
+
+/// A subscription to a topic that takes no more messages gets none.
+fn close_with(queue: &PortQueue, topic: &PortQueue) {
+    if topic.is_closed() && !topic.is_destroyed() {
         queue.close();
     }
-    Ok(true)
 }
 
 /// Copies the history into the queue until nothing has been added meanwhile; from then on publishers deliver.
