@@ -327,3 +327,19 @@ fn a_waiting_subscriber_is_woken() {
     });
     assert_eq!(drain(&queue), [0]);
 }
+
+#[test]
+fn a_publisher_lets_go_of_subscriptions_that_have_ended_outside_its_operation() {
+    let isolated = Isolated::new("ended");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let topic = shm.topic("t", &TopicOptions::default()).unwrap();
+    for round in 0..3 {
+        let queue = other.subscribe("t", &subscription(4, Overflow::Block)).unwrap();
+        assert_eq!(publish(&shm, &topic, 0..2), (2, 0), "round {round}");
+        // The publisher has the last end: in a debug build it must not pin again to let go of it.
+        queue.destroy();
+        drop(queue);
+        assert_eq!(publish(&shm, &topic, 2..4), (0, 0), "round {round}");
+    }
+    assert_sound(&shm);
+}

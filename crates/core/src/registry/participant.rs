@@ -49,6 +49,8 @@ pub(crate) struct Pin<'a> {
 impl Drop for Pin<'_> {
     #[inline]
     fn drop(&mut self) {
+        #[cfg(all(debug_assertions, not(loom)))]
+        PINNED.set(0);
         // SYNC PIN (release), pairs with the recoverer's acquire load of the lane: it sees all we did inside.
         self.lane.fetch_sub(1, Ordering::Release);
     }
@@ -170,12 +172,17 @@ impl Participant {
     #[inline]
     pub(crate) fn enter(&self) -> Pin<'_> {
         let lane = &self.shared().lanes[lane_of_thread()];
+        // Whoever waits for the end of a recovery inside another operation has the recoverer wait for it.
+        #[cfg(all(debug_assertions, not(loom)))]
+        assert_ne!(PINNED.get(), &raw const *lane as usize, "a thread pins once");
         loop {
             // SYNC PIN (seq-cst), pairs with the recoverer's store of `recovering` and its loads of the lanes: in the single
             // order of these four, either the recoverer sees us inside, or we see that it recovers. Acquire: we see its repairs.
             lane.fetch_add(1, Ordering::SeqCst);
             let recovering = self.domain.registry().recovering.load(Ordering::SeqCst);
             if recovering == 0 {
+                #[cfg(all(debug_assertions, not(loom)))]
+                PINNED.set(&raw const *lane as usize);
                 fault::hit(Point::Pinned);
                 return Pin { lane };
             }
@@ -259,6 +266,10 @@ impl Participant {
         self.shared().wake.bell_armed.swap(1, Ordering::AcqRel);
     }
 }
+
+// The lane that this thread has raised last, 0 = none.
+#[cfg(all(debug_assertions, not(loom)))]
+thread_local!(static PINNED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
 
 /// Threads spread over the lanes in the order in which they first pin.
 #[inline]

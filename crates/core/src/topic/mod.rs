@@ -149,7 +149,7 @@ impl Topic {
 
     /// Lets go of subscriptions that have ended, so that their memory is free.
     pub fn forget_ended(&self) {
-        self.lock_targets().retain_open();
+        self.lock_targets().forget_ended();
     }
 
     fn for_each_subscription(&self, f: impl Fn(&PortQueue)) {

@@ -34,6 +34,8 @@ pub(super) struct Targets {
     /// What `subscriptions` was when the directory was scanned; `None`: never.
     seen: Option<u64>,
     list: Vec<Target>,
+    /// What was in the list until it ended. Letting go of an end is an operation of its own, so it waits for the present one to be over.
+    ended: Vec<Target>,
 }
 
 #[derive(Debug)]
@@ -57,12 +59,21 @@ impl Target {
 }
 
 impl Targets {
-    pub(super) fn retain_open(&mut self) {
-        self.list.retain(|target| !target.queue.is_closed());
+    fn retain_open(&mut self) {
+        self.ended.extend(self.list.extract_if(.., |target| target.queue.is_closed()));
     }
 
-    /// Wakes subscribers. Outside, because that may be many system calls.
+    /// Lets go of those that have ended.
+    pub(super) fn forget_ended(&mut self) {
+        self.retain_open();
+        self.ended.clear();
+    }
+
+    /// Wakes subscribers, and lets go of those that have ended. Outside, because that may be many system calls.
     fn announce(&mut self) {
+        for target in self.ended.drain(..).filter(|target| target.fresh > 0) {
+            target.queue.announce(target.fresh);
+        }
         for target in self.list.iter_mut().filter(|target| target.fresh > 0) {
             target.queue.announce(std::mem::take(&mut target.fresh));
         }

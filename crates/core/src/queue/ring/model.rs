@@ -3,6 +3,7 @@
 use super::*;
 use crate::layout::{RING_CLOSED, RING_OPEN};
 use crate::pool::model::Heap as Buffers;
+use crate::pool::{Freed, Pool};
 use crate::sync::model::{Arc, Plain, check, joined, spawn};
 use crate::sync::{AtomicU32, dekker_fence, fence};
 
@@ -386,4 +387,86 @@ fn without_release_at_the_first_reference() {
         buffers.payloads[0].write(3);
         Some(0)
     });
+}
+
+/// A copy put into a buffer, refused by the queue and given back, then another one put: against a peek at the message that was in the
+/// buffer before, which may count the copies. No ledger, as in `Fresh` in `queue/send.rs` and `take_copies` in `queue/receive.rs`.
+fn copying(free_prepared: fn(&Pool, usize), unref: fn(&Pool, usize)) {
+    check(move || {
+        let (heap, buffers) = (Heap::new(1), Buffers::new(1));
+        let put = |buffers: &Buffers, word: u32| {
+            let (1, _) = buffers.pool.claim(0, &mut [0]) else { return false };
+            buffers.pool.prepare(0, 4);
+            buffers.payloads[0].write(word);
+            true
+        };
+        assert!(put(&buffers, 1), "it is empty");
+        heap.ring().push(&mut 0, 0).expect("it is empty");
+        let peek = {
+            let (heap, buffers) = (Arc::clone(&heap), Arc::clone(&buffers));
+            spawn(move || {
+                let Some(front) = heap.ring().front() else { return };
+                if buffers.pool.try_ref(0) {
+                    if heap.ring().is_still_there(front) {
+                        // The first one is at 0, the third at 1.
+                        let expected = if front.position == 0 { 1 } else { 3 };
+                        assert_eq!(buffers.payloads[0].read(), expected, "it is the message");
+                    }
+                    unref(&buffers.pool, 0);
+                }
+            })
+        };
+        let get = |expected: u32| {
+            let mut head = heap.ring().head();
+            let taken = heap.ring().pop(&mut head, 2, |_| true).expect("one was put");
+            heap.ring().help_head(head);
+            assert_eq!(buffers.payloads[0].read(), expected, "it is the message");
+            heap.ring().recycle(taken);
+            unref(&buffers.pool, 0);
+        };
+        get(1);
+        if put(&buffers, 2) {
+            free_prepared(&buffers.pool, 0);
+        }
+        let sent = put(&buffers, 3);
+        if sent {
+            heap.ring().push(&mut 1, 0).expect("it is empty");
+        }
+        joined(peek);
+        assert_eq!(buffers.pool.used(), u32::from(sent), "what is in the queue is allocated");
+        if sent {
+            get(3);
+        }
+        assert_eq!(buffers.pool.used(), 0, "all is back");
+        assert_eq!(buffers.pool.header(0).map(|header| header.refs.load(Ordering::Relaxed)), Some(0));
+    });
+}
+
+fn really_unref(pool: &Pool, index: usize) {
+    let mut freed = Freed::default();
+    freed.unref(pool, index);
+    freed.flush();
+}
+
+#[test]
+fn copies_have_no_ledger_and_survive_a_late_peek() {
+    copying(really_unref, really_unref);
+}
+
+#[test]
+#[should_panic = "what is in the queue is allocated"]
+fn without_counting_a_refused_copy() {
+    copying(|pool, index| pool.free(0, 1 << index), really_unref);
+}
+
+#[test]
+#[should_panic = "Causality violation"]
+fn without_order_at_letting_go_of_a_copy() {
+    let unref = |pool: &Pool, index: usize| {
+        let last = pool.header(index).is_some_and(|h| h.refs.fetch_sub(1, Ordering::Relaxed) == 1);
+        if last {
+            pool.free(0, 1 << index);
+        }
+    };
+    copying(really_unref, unref);
 }
