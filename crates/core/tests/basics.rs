@@ -3,7 +3,7 @@
 
 mod support;
 
-use millrace::{ErrorKind, Overflow, QueueOptions, SendOutcome, TakeOutcome};
+use millrace::{Buffer, ErrorKind, Overflow, QueueOptions, SendOutcome, TakeOutcome};
 use support::Isolated;
 
 fn capacity(capacity: u32) -> QueueOptions {
@@ -212,4 +212,34 @@ fn the_129th_participant_is_refused_and_a_slot_is_reused() {
     assert_eq!(isolated.open().slot(), 127);
     drop(all);
     isolated.assert_gone();
+}
+
+#[test]
+fn an_allocation_that_meets_a_segment_it_cannot_attach_keeps_what_it_has() {
+    let isolated = Isolated::new("half");
+    let (shm, late) = (isolated.open(), isolated.open());
+    drop(late.allocate(100).unwrap());
+    let before = isolated.objects();
+    let mut hoard = Vec::new();
+    while isolated.objects().len() == before.len() {
+        hoard.push(shm.allocate(100).unwrap());
+    }
+    // `late` has only the first of the two segments, and cannot have the other.
+    let second = isolated.objects().into_iter().find(|name| !before.contains(name)).unwrap();
+    let (here, away) = (format!("/dev/shm/{second}"), format!("/dev/shm/{second}.away"));
+    hoard.truncate(3);
+    let ids = &mut [0; 256];
+    let mut taken = Vec::new();
+    std::fs::rename(&here, &away).unwrap();
+    let last = loop {
+        match late.allocator().allocate_ids(100, ids) {
+            Ok(count) => taken.extend_from_slice(&ids[..count]),
+            Err(e) => break e,
+        }
+    };
+    std::fs::rename(&away, &here).unwrap();
+    assert_eq!(used(&shm), (hoard.len() + taken.len()) as u64, "{last}");
+    late.allocator().release_all(taken.iter().map(|id| Buffer { id: *id, received: false })).1.unwrap();
+    drop(hoard);
+    assert_eq!(used(&shm), 0);
 }

@@ -224,7 +224,11 @@ impl SharedBufferAllocator {
         let first = self.entries().filter(|(segment, _)| *segment == last);
         let others = self.entries().filter(|(segment, _)| *segment != last);
         for (segment, _) in first.chain(others).filter(fits) {
-            let got = self.claim_in(segment, &mut ids[taken..])?;
+            let got = match self.claim_in(segment, &mut ids[taken..]) {
+                // What has been claimed is not lost for the sake of more.
+                Err(_) if taken > 0 => break,
+                got => got?,
+            };
             taken += got;
             if got > 0 && segment != last {
                 self.participant.set_last_segment(class, segment);
