@@ -214,7 +214,7 @@ impl PortQueue {
             self.give_back(&self.participant.enter(), *lease, *id);
         }
         if !leases.is_empty() {
-            self.wake_all();
+            self.wake_after_giving_back();
         }
         let me = self.participant.slot as u32 + 1;
         for token in [&self.header().producer, &self.header().consumer] {

@@ -30,7 +30,7 @@ impl Settle for PortQueue {
         let pin = self.participant.pin()?;
         let done = !self.is_destroyed() && self.give_back(&pin, lease, id);
         drop(pin);
-        self.wake_all();
+        self.wake_after_giving_back();
         if done { Ok(()) } else { Err(not_held(Buffer { id, received: false })) }
     }
 }
@@ -55,6 +55,14 @@ impl PortQueue {
             }
         }
         true
+    }
+
+    /// Wakes whoever waits for what was given back: as a message or, if the queue was destroyed meanwhile, as a free buffer.
+    pub(super) fn wake_after_giving_back(&self) {
+        self.wake_all();
+        if self.is_destroyed() {
+            self.participant.wake_pool();
+        }
     }
 
     /// Whether a message has used up its deliveries with this one not counted.
