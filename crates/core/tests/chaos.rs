@@ -2,15 +2,17 @@
 //!
 //! `npm run chaos -- --seconds N --kills K --seed S --json FILE`, until both are over. Producers and consumers of every policy and both delivery modes work as fast
 //! as they can, another process makes and destroys queues and hoards the pool, and every few milliseconds a random one of them is
-//! killed and started again. Consumers move each message on to a queue that this process drains, so this process knows what arrived.
+//! killed and started again. Every other producer copies its messages in (`put`) instead of sending buffers; on one queue consumers copy
+//! them out (`get`). Consumers move each message on to a queue that this process drains with `get`, so this process knows what arrived.
 //! At the end, per queue: messages sent = arrived + dropped by policy + reported lost; on the at-least-once queue nothing is lost
-//! and what arrived twice was redelivered; fsck is clean and every buffer is free. fsck is clean all the time: it looks while they run.
+//! and what arrived twice was redelivered; where consumers copy, each death of one may take along the message it had. fsck is clean and every buffer is free. fsck is clean all the time: it looks while they run.
 #![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
 
 mod support;
 
 use millrace::{
-    Delivery, Interest, OpenOptions, Overflow, PortQueue, QueueOptions, SendOutcome, ShmManager, TakeOutcome,
+    Delivery, Interest, OpenOptions, Overflow, PortQueue, PutOutcome, QueueOptions, SendOutcome, ShmManager,
+    TakeOutcome,
 };
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -20,13 +22,18 @@ use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, leave, role, say};
 
 /// The queues under test: name, policy, delivery.
-const QUEUES: [(&str, Overflow, Delivery); 5] = [
+const QUEUES: [(&str, Overflow, Delivery); 6] = [
     ("sure", Overflow::Block, Delivery::AtLeastOnce),
     ("block", Overflow::Block, Delivery::AtMostOnce),
     ("drop-oldest", Overflow::DropOldest, Delivery::AtMostOnce),
     ("drop-newest", Overflow::DropNewest, Delivery::AtMostOnce),
     ("latest", Overflow::Latest, Delivery::AtMostOnce),
+    ("copied", Overflow::Block, Delivery::AtMostOnce),
 ];
+/// The queue whose consumers copy.
+const COPIED: usize = 5;
+/// Bytes of the largest message.
+const BYTES: usize = 512;
 
 fn queue(shm: &ShmManager, index: usize) -> Arc<PortQueue> {
     let (name, overflow, delivery) = QUEUES[index];
@@ -65,18 +72,79 @@ fn send(queue: &PortQueue, buffer: millrace::BufferPtr) -> bool {
     true
 }
 
+/// Copies messages in, waiting as long as it takes; false: the queue has ended.
+fn put(queue: &PortQueue, messages: &[&[u8]]) -> bool {
+    let mut done = 0;
+    while done < messages.len() {
+        let (count, outcome) = queue.put(messages[done..].iter().copied());
+        done += count;
+        match outcome.unwrap() {
+            PutOutcome::Done => {}
+            PutOutcome::Exhausted => std::thread::yield_now(),
+            PutOutcome::Refused(SendOutcome::Full) => {
+                queue.wait(Interest::Space, Duration::from_millis(100));
+            }
+            PutOutcome::Refused(_) => return false,
+        }
+    }
+    true
+}
+
+/// Bytes of message `count` of a producer.
+fn bytes_of(count: u64) -> usize {
+    16 << (count % 6)
+}
+
+/// What a message begins with, unique for ever: which life of which producer, and which message of it.
+fn number_of(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes[..8].try_into().unwrap())
+}
+
 fn produce(shm: &ShmManager, index: usize, birth: u64) {
     let queue = queue(shm, index);
     say("ready");
-    for count in 0.. {
-        let Ok(mut buffer) = shm.allocate(16 << (count % 6)) else {
-            std::thread::yield_now();
-            continue;
+    let mut count = 0;
+    loop {
+        let (number, bytes) = (birth << 32 | count, bytes_of(count));
+        let sent = if birth.is_multiple_of(2) {
+            let batch: Vec<_> = (0..1 + count % 4)
+                .map(|more| {
+                    let mut bytes = vec![0; bytes_of(count + more)];
+                    bytes[..8].copy_from_slice(&(number + more).to_le_bytes());
+                    bytes
+                })
+                .collect();
+            count += batch.len() as u64;
+            put(&queue, &batch.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        } else {
+            let Ok(mut buffer) = shm.allocate(bytes) else {
+                std::thread::yield_now();
+                continue;
+            };
+            count += 1;
+            // SAFETY: nobody else has it.
+            let start = unsafe { &mut buffer.bytes_mut()[..8] };
+            start.copy_from_slice(&number.to_le_bytes());
+            send(&queue, buffer)
         };
-        // Unique for ever: which life of which producer, and which message of it.
-        buffer.set_sequence(birth << 32 | count);
-        if !send(&queue, buffer) {
+        if !sent {
             return;
+        }
+    }
+}
+
+/// Copies messages from one queue to the other, one at a time, so that a death takes along one at most.
+fn copy(shm: &ShmManager) {
+    let (queue, done) = (queue(shm, COPIED), done(shm, COPIED));
+    say("ready");
+    let (mut bytes, mut length) = ([0; BYTES], [0]);
+    loop {
+        match queue.get(&mut bytes, &mut length).unwrap() {
+            (1, ..) if put(&done, &[&bytes[..length[0] as usize]]) => {}
+            (0, _, TakeOutcome::Empty) => {
+                queue.wait(Interest::Data, Duration::from_millis(100));
+            }
+            _ => return,
         }
     }
 }
@@ -167,6 +235,7 @@ fn work(role: &str, isolated: &Isolated) {
     let shm = open(isolated, &format!("{} {index}", parts[0]));
     match parts[0] {
         "producer" => produce(&shm, index, birth),
+        "consumer" if index == COPIED => copy(&shm),
         "consumer" => consume(&shm, index),
         _ => churn(&shm, birth),
     }
@@ -176,14 +245,25 @@ fn work(role: &str, isolated: &Isolated) {
 type Arrived = [HashMap<u64, u32>; QUEUES.len()];
 
 fn drain(queues: &[Arc<PortQueue>], arrived: &mut Arrived) -> usize {
-    let mut count = 0;
+    let (mut bytes, mut lengths, mut total) = ([0; 64 * BYTES], [0; 64], 0);
     for (queue, arrived) in queues.iter().zip(arrived) {
-        while let (Some(message), _) = queue.try_receive().unwrap() {
-            *arrived.entry(message.sequence()).or_default() += 1;
-            count += 1;
+        while let (count @ 1.., ..) = queue.get(&mut bytes, &mut lengths).unwrap() {
+            let mut rest = &bytes[..];
+            for length in &lengths[..count] {
+                let (message, behind) = rest.split_at(*length as usize);
+                let number = number_of(message);
+                assert_eq!(
+                    message.len(),
+                    bytes_of(number & 0xffff_ffff),
+                    "message {number:x} came as it went"
+                );
+                *arrived.entry(number).or_default() += 1;
+                rest = behind;
+            }
+            total += count;
         }
     }
-    count
+    total
 }
 
 fn main() {
@@ -213,6 +293,7 @@ fn main() {
     workers.iter_mut().for_each(Worker::hear_ready);
     let (mut arrived, mut lost, mut redelivered, mut seen) =
         (Arrived::default(), HashMap::<String, u64>::new(), 0, 0);
+    let mut copiers = 0;
     let (mut state, mut kills, mut stall) = (seed.wrapping_mul(2).wrapping_add(1), 0_u64, Duration::ZERO);
     let mut read_reports = |shm: &ShmManager| {
         for report in shm.reports_since(seen) {
@@ -236,6 +317,7 @@ fn main() {
         workers[victim].kill();
         kills += 1;
         let role = workers[victim].role.clone();
+        copiers += u64::from(role == format!("consumer {COPIED}"));
         workers[victim] = start(&role);
         read_reports(&shm);
         if kills.is_multiple_of(KILLS_PER_CHECK) {
@@ -293,6 +375,11 @@ fn main() {
                 assert_eq!((distinct, lost), (q.sent, 0), "at-least-once: everything sent has arrived");
                 assert!(twice <= q.redelivered, "{twice} twice, {} redelivered", q.redelivered);
             }
+            "copied" => assert!(
+                (q.sent - copiers..=q.sent).contains(&accounted),
+                "{name}: {accounted} of {}, {copiers} consumers killed",
+                q.sent
+            ),
             "block" => assert_eq!(accounted, q.sent, "at-most-once: arrived or reported"),
             // A producer killed between a drop and its count leaves that one uncounted.
             _ => assert!((q.sent - kills..=q.sent).contains(&accounted), "{name}: {accounted} of {}", q.sent),
