@@ -1,3 +1,7 @@
+/**
+ * Shared memory messaging: {@link ShmManager} is the entry to everything, but for {@link SageQueue}, which opens by itself.
+ * @module millrace
+ */
 export { SharedBufferAllocator } from './lib/allocator.js'
 export { Batch } from './lib/batch.js'
 export { BufferPtr, type TimestampKind, type TypedArrayConstructor } from './lib/buffer-ptr.js'

@@ -1,17 +1,21 @@
-// Apache Arrow, for those who have installed it: entry point `millrace/arrow`.
+/**
+ * Apache Arrow tables in shared memory, for those who have installed `apache-arrow`.
+ * @module millrace/arrow
+ */
 import { AsyncByteQueue, RecordBatch, RecordBatchStreamWriter, Table, tableFromIPC, type TypeMap } from 'apache-arrow'
 import type { BufferPtr } from './buffer-ptr.js'
 import type { Codec, EncodedWriter } from './codec.js'
 
-/** What {@link writeTable} needs of a {@link ShmManager}, or of its allocator. */
+/** What {@link writeTable} needs of a `ShmManager`, or of its allocator. */
 export interface BufferSource {
+  /** A buffer of so many bytes. */
   allocate(bytes: number): BufferPtr
 }
 
 /**
  * Writes `table` once, in Arrow's streaming format, into a buffer of shared memory, to be sent or released. Its columns are
  * copied straight from where they lie.
- * @throws {@link MillraceError} as `allocate` does
+ * @throws `MillraceError` as `allocate` does
  */
 export function writeTable<T extends TypeMap>(source: BufferSource, table: Table<T> | RecordBatch<T>): BufferPtr {
   const encoded = encode(table)

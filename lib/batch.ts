@@ -23,6 +23,7 @@ export class Batch implements Iterable<BufferPtr>, Disposable {
     return this.#messages.at(index)
   }
 
+  /** Iterates over the messages, and releases none. */
   [Symbol.iterator](): IterableIterator<BufferPtr> {
     return this.#messages[Symbol.iterator]()
   }

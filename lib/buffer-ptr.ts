@@ -23,6 +23,7 @@ const TIMESTAMP_KINDS = ['none', 'absolute', 'relative', 'sample'] as const
 
 /** A constructor of typed arrays, e.g. `Float32Array`. */
 export interface TypedArrayConstructor<V> {
+  /** Size of an element. */
   readonly BYTES_PER_ELEMENT: number
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): V
 }

@@ -21,6 +21,7 @@ export type FindingKind =
 
 /** One thing that is not as recorded. A correct domain has none, whoever has died in it. */
 export interface Finding {
+  /** What kind of disorder it is. */
   kind: FindingKind
   /** Buffer id, where it is about one. */
   buffer: number | null

@@ -21,7 +21,9 @@ export interface EvictOptions {
 
 /** Names one tenant of a slot: a participant of a snapshot, or a {@link StallReport}. */
 export interface ParticipantId {
+  /** Slot of the participant. */
   slot: number
+  /** Which tenant of the slot it is. */
   epoch: number
 }
 

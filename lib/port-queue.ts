@@ -26,6 +26,7 @@ import { budgetOf } from './waiter.js'
 
 /** What a queue is now. */
 export interface QueueInfo extends Required<Omit<QueueOptions<never>, 'codec'>> {
+  /** Its name in the domain. */
   name: string
   /** Name of its codec. */
   codec: string

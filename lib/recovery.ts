@@ -8,8 +8,11 @@ export interface RecoveryReport {
   sequence: number
   /** Slot the dead participant had. */
   slot: number
+  /** Which tenant of the slot it was. */
   epoch: number
+  /** Its process id. */
   pid: number
+  /** Its name, see {@link OpenOptions.name}. */
   name: string
   /** Buffers that came back to the pool. */
   freed: number
@@ -32,10 +35,15 @@ export type Place = 'outside' | 'inside' | 'recovering'
 
 /** A participant that stands still: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */
 export interface StallReport {
+  /** Slot of the participant. */
   slot: number
+  /** Which tenant of the slot it is. */
   epoch: number
+  /** Its process id. */
   pid: number
+  /** Its name, see {@link OpenOptions.name}. */
   name: string
+  /** Where it stands still. */
   place: Place
 }
 

@@ -8,8 +8,11 @@ import type { QueueStats } from './stats.js'
 
 /** A queue of a namespace, as {@link SageQueueManager.list} tells. */
 export interface SageQueueEntry {
+  /** Its name in the namespace. */
   name: string
+  /** Values it holds. */
   maxsize: number
+  /** Name of its codec. */
   codec: string
   /** Values in it. */
   size: number

@@ -25,9 +25,13 @@ export interface SageWaitOptions {
 
 /** What a {@link SageQueue} is now; the counters are of all processes together. */
 export interface SageQueueStats {
+  /** Its name in the namespace. */
   name: string
+  /** The tenant it belongs to; empty: none. */
   namespace: string
+  /** Values it holds. */
   maxsize: number
+  /** Name of its codec. */
   codec: string
   /** Values in it. */
   size: number
@@ -59,6 +63,7 @@ export interface SageQueueStats {
  * closed. An open queue does not keep the process alive; a wait under way does.
  */
 export class SageQueue<T = unknown> implements Disposable {
+  /** Its name in the namespace. */
   readonly name: string
   /** The tenant it belongs to; empty: none. */
   readonly namespace: string

@@ -5,11 +5,15 @@ import type { Session } from './session.js'
 
 /** A participant of the domain: an opened ShmManager, in any process. */
 export interface ParticipantStats {
+  /** Its place among the participants of the domain. */
   slot: number
   /** Raised each time the slot is given to another participant. */
   epoch: number
+  /** Its process id. */
   pid: number
+  /** Its name, see {@link OpenOptions.name}. */
   name: string
+  /** When it joined, in ms since the Unix epoch. */
   startedAtMs: number
   /** Messages sent. */
   sent: number
@@ -23,6 +27,7 @@ export interface ParticipantStats {
 
 /** A size class of the domain's pool. */
 export interface PoolStats {
+  /** Bytes that each buffer has room for. */
   bufferBytes: number
   /** Buffers that exist. */
   buffers: number
@@ -30,6 +35,7 @@ export interface PoolStats {
   used: number
   /** Of these, rings of queues. */
   rings: number
+  /** Segments they lie in. */
   segments: number
   /** Most buffers in use that anybody has seen. */
   highWater: number
@@ -37,16 +43,25 @@ export interface PoolStats {
 
 /** A queue of the domain; the counters are of all participants together. */
 export interface QueueStats {
+  /** Its name in the domain. */
   name: string
+  /** Messages it holds. */
   capacity: number
+  /** What a send does when it is full. */
   overflow: Overflow
+  /** What becomes of the messages of a consumer that dies. */
   delivery: Delivery
   /** Deliveries of one message before it goes to the dead-letter queue; 0 is no limit. */
   maxDeliveries: number
+  /** How many participants may send. */
   producers: 1 | 'many'
+  /** How many participants may receive. */
   consumers: 1 | 'many'
+  /** What it carries, see {@link QueueOptions.typeId}. */
   typeId: number
+  /** Name of its codec. */
   codec: string
+  /** Whether it was closed: nothing more is sent. */
   closed: boolean
   /** Messages in the queue now, those to be delivered again included. */
   depth: number
@@ -84,6 +99,7 @@ export interface SubscriptionStats extends QueueStats {
 
 /** A topic of the domain; the counters are of all participants together. */
 export interface TopicStats {
+  /** Its name in the domain. */
   name: string
   /** False: somebody has subscribed to a topic that nobody has created yet. */
   exists: boolean
@@ -91,20 +107,27 @@ export interface TopicStats {
   history: number
   /** Of these, there now. */
   kept: number
+  /** What it carries, see {@link TopicOptions.typeId}. */
   typeId: number
+  /** Name of its codec. */
   codec: string
+  /** Whether it was closed: nothing more is published. */
   closed: boolean
   /** Messages published. */
   published: number
   /** Participants that have the topic open to publish. */
   attached: number
+  /** Its subscriptions. */
   subscriptions: SubscriptionStats[]
 }
 
 /** The whole domain at a glance: plain data, safe for JSON. */
 export interface Snapshot {
+  /** Name of the domain. */
   domain: string
+  /** Directory that holds the domain. */
   directory: string
+  /** When it was created, in ms since the Unix epoch. */
   createdAtMs: number
   /** Version of the package that created it. */
   version: string
@@ -114,9 +137,13 @@ export interface Snapshot {
   maxBytes: number
   /** Bytes of all segments together. */
   usedBytes: number
+  /** Who takes part. */
   participants: ParticipantStats[]
+  /** Its pool, by size of buffers. */
   pools: PoolStats[]
+  /** Its queues. */
   queues: QueueStats[]
+  /** Its topics. */
   topics: TopicStats[]
   /** Deaths that were repaired since the domain was created. */
   recoveries: number
@@ -124,8 +151,11 @@ export interface Snapshot {
 
 /** What {@link ShmManager.stats} tells: queues and topics by name, pools by size. */
 export interface Stats {
+  /** Queues by name. */
   queues: Record<string, QueueStats>
+  /** Topics by name. */
   topics: Record<string, TopicStats>
+  /** The pool, by size of buffers. */
   pools: PoolStats[]
 }
 

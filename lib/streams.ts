@@ -35,7 +35,9 @@ const BYTES_AHEAD = 64 * 1024
 
 /** A web stream in each direction; each comes to be when it is first asked for. */
 export interface WebStreams<T> {
+  /** What comes out of the queue, as {@link PortQueue.readable}. */
   readonly readable: ReadableStream<T>
+  /** What goes into the queue, as {@link PortQueue.writable}. */
   readonly writable: WritableStream<T>
 }
 

@@ -15,6 +15,7 @@ export type { BlockedSubscriber, Published }
 
 /** What a topic is now. */
 export interface TopicInfo extends Required<Omit<TopicOptions<never>, 'codec'>> {
+  /** Its name in the domain. */
   name: string
   /** Name of its codec. */
   codec: string

@@ -58,8 +58,8 @@ export interface ServeOptions {
 export type Sendable<T> = T | BufferPtr | (T extends BufferPtr ? Uint8Array : never)
 
 /**
- * Answers requests. For {@link Service.request} with a value, for {@link Service.stream} with an iterable, such as an async
- * generator makes. A buffer that is answered is moved, without copy. What it throws arrives at the client.
+ * Answers requests. For {@link Service.request} with a {@link Sendable} value, for {@link Service.stream} with an iterable of
+ * such values, as an async generator makes. A buffer that is answered is moved, without copy. What it throws arrives at the client.
  */
 export type ServiceHandler<Req, Res> = (request: Req, context: RequestContext) => Answer<Res> | PromiseLike<Answer<Res>>
 
@@ -77,7 +77,9 @@ export interface ServiceStats {
   pending: number
   /** Requests that ended with an error from a server. */
   failed: number
+  /** Requests that ended with `ERR_MILLRACE_TIMEOUT`. */
   timedOut: number
+  /** Requests that were ended by their signal. */
   aborted: number
   /** Requests run to an end, whatever that was; like all that follow, since `serve` was last called. */
   served: number
@@ -103,6 +105,7 @@ const NO_WORK = { served: 0, running: 0, failed: 0, expired: 0, cancelled: 0, re
  * its `sequence`, `tag` and `source` carry the envelope.
  */
 export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
+  /** Its name in the domain. */
   readonly name: string
   readonly #core: Core<Req, Res>
   readonly #client: Client<Req, Res>
