@@ -31,7 +31,10 @@ export interface BlockedSubscriber {
 export interface Published {
   /** Messages put into queues of subscribers. */
   delivered: number
-  /** Messages that subscribers missed by their overflow policy; each of them counts its own. */
+  /**
+   * Subscribers that did not get it: their queue was full, and their policy drops what is new. What one drops of the old to make
+   * room is counted in {@link QueueStats.dropped} of its subscription.
+   */
   dropped: number
   /** Subscribers that let publishers wait and had no room: `publish` has waited for them, `tryPublish` has passed them over. */
   blocked: readonly BlockedSubscriber[]
