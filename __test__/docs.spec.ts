@@ -1,0 +1,150 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import test, { type ExecutionContext } from 'ava'
+import { transform } from 'esbuild'
+import * as millrace from '../index.js'
+import { ERROR_CODES } from '../lib/generated/codes.js'
+import { type Block, blocksOf, codeIn, documents, ROOT, tableOf, textOf } from './helpers/documents.js'
+
+const GUIDES = [
+  'README.md',
+  'docs/guide.md',
+  'docs/coming-from.md',
+  'docs/processes-and-failure.md',
+  'docs/troubleshooting.md',
+]
+
+/** A block that begins with its file name is a whole program; those of a document run together. */
+const PROGRAM = /^\/\/ \S+\.mjs/
+
+/** Names that a piece of a program takes for granted. */
+const NAMES = Object.keys(millrace).join(', ')
+
+for (const path of GUIDES) {
+  const blocks = blocksOf(path)
+  const programs = blocks.filter(({ code }) => PROGRAM.test(code))
+  for (const block of blocks.filter(({ code }) => !PROGRAM.test(code))) {
+    test.serial(`${block.where} does what it says`, (t) => runTogether(t, [block]))
+  }
+  if (programs.length > 0) test.serial(`the programs in ${path} do what they say`, (t) => runTogether(t, programs))
+}
+
+test('every link leads somewhere', (t) => {
+  const broken = documents().flatMap((path) => {
+    const links = [...textOf(path).matchAll(/\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)/g)]
+    return links
+      .map(([, file, anchor]) => ({ file: file === '' ? path : join(dirname(path), file!), anchor }))
+      .filter(({ file, anchor }) => !existsSync(join(ROOT, file)) || (anchor && !anchorsOf(file).has(anchor)))
+      .map(({ file, anchor }) => `${path}: ${file}#${anchor ?? ''}`)
+  })
+  t.deepEqual(broken, [])
+})
+
+test('every error code has a row in the troubleshooting, and no other has', (t) => {
+  const rows = tableOf('docs/troubleshooting.md', 'after `ERR_MILLRACE_`').flatMap(([codes]) => codeIn(codes!))
+  const ofServices = [...textOf('lib/errors.ts').matchAll(/'(ERR_MILLRACE_\w+)'/g)].map(([, code]) => code!)
+  const codes = new Set<string>([...ERROR_CODES, ...ofServices])
+  t.deepEqual(rows.map((code) => `ERR_MILLRACE_${code}`).toSorted(), [...codes].toSorted())
+})
+
+test('every file of lib/ has its place in the architecture, and no other has', (t) => {
+  const named = tableOf('ARCHITECTURE.md', '| files').flatMap(([files]) => codeIn(files!))
+  const there = readdirSync(join(ROOT, 'lib'), { withFileTypes: true })
+  t.deepEqual(named.toSorted(), there.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).toSorted())
+})
+
+test('every file of lib/service/ is named in the architecture', (t) => {
+  const row = tableOf('ARCHITECTURE.md', '| files').find(([files]) => files === '`service/`')
+  t.deepEqual(codeIn(row![1]!).toSorted(), readdirSync(join(ROOT, 'lib', 'service')).toSorted())
+})
+
+test('every command is in CONTRIBUTING, and every command named anywhere exists', (t) => {
+  const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> }
+  const explained = tableOf('CONTRIBUTING.md', '| command').flatMap(([commands]) => codeIn(commands!).map(scriptOf))
+  t.deepEqual(explained.toSorted(), Object.keys(scripts).toSorted())
+  const named = documents().flatMap((path) =>
+    [...textOf(path).matchAll(/\bnpm run ([\w:]+)/g)].map(([, name]) => name!),
+  )
+  t.deepEqual(
+    named.filter((name) => !(name in scripts)),
+    [],
+  )
+})
+
+test('every example is in the list', (t) => {
+  const listed = tableOf('examples/README.md', '| example').flatMap(([name]) => codeIn(name!))
+  const there = readdirSync(join(ROOT, 'examples')).filter((name) => name.endsWith('.ts'))
+  t.deepEqual(listed.toSorted(), there.toSorted())
+})
+
+/** What the documents call things, and the classes of those. */
+const CALLED = new Map<string, { prototype: object }>([
+  ['shm', millrace.ShmManager],
+  ['queue', millrace.PortQueue],
+  ['topic', millrace.Topic],
+  ['buffer', millrace.BufferPtr],
+  ['message', millrace.BufferPtr],
+  ['q', millrace.SageQueue],
+  ['ShmManager', millrace.ShmManager],
+  ['ShmObserver', millrace.ShmObserver],
+])
+
+test('every method that a text names exists', (t) => {
+  const missing = GUIDES.flatMap((path) => {
+    const calls = [
+      ...codeIn(textOf(path))
+        .join('\n')
+        .matchAll(/\b(\w+)\.([a-z]\w*)\(/g),
+    ]
+    return calls.filter(([, object = '', method = '']) => {
+      const type = CALLED.get(object)
+      return type !== undefined && !(method in type.prototype) && !(method in type)
+    })
+  })
+  t.deepEqual(
+    missing.map(([call]) => call),
+    [],
+  )
+})
+
+/** `npm run bench -- --quick` → `bench`. */
+function scriptOf(command: string): string {
+  return command.replace(/^npm (run )?/, '').split(' ')[0]!
+}
+
+/** The anchors of a document's headings, as they are made by whoever shows it. */
+function anchorsOf(path: string): Set<string> {
+  const headings = [...textOf(path).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading!)
+  const plain = headings.map((heading) => heading.replaceAll(/\\(.)/g, '$1').toLowerCase())
+  return new Set(plain.map((heading) => heading.replaceAll(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-')))
+}
+
+/** Runs blocks, each in a process, in a directory of domains of their own, of which nothing may be left. */
+async function runTogether(t: ExecutionContext, blocks: Block[]): Promise<void> {
+  t.timeout(60_000)
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-docs-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  await Promise.all(blocks.map((block) => run(t, block, directory)))
+  t.deepEqual(readdirSync(directory), [], 'a domain is left')
+}
+
+async function run(t: ExecutionContext, block: Block, directory: string): Promise<void> {
+  const { code } = await transform(programOf(block), { loader: 'ts', format: 'esm', target: 'node20' })
+  const env = { ...process.env, MILLRACE_DIR: directory }
+  const args = ['--input-type=module', '--eval', code]
+  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'ignore', 'pipe'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  const [said, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  t.is(status, 0, `${block.where}:\n${said}`)
+}
+
+function programOf({ code, before, after }: Block): string {
+  const parts = [`import assert from 'node:assert/strict'`]
+  if (!/from 'millrace'/.test(code)) parts.push(`import { ${NAMES} } from 'millrace'`)
+  if (!/\bshm = /.test(before + code)) parts.push(`using shm = ShmManager.open('docs')`)
+  return [...parts, before, code, after].join('\n')
+}
