@@ -30,7 +30,10 @@ export class SharedBufferAllocator {
     return this.#tryAllocate(bytes) ?? this.#exhausted(bytes)
   }
 
-  /** `count` buffers of `bytes`, with few crossings into native code: all of them, or an error and none. */
+  /**
+   * `count` buffers of `bytes`, with few crossings into native code: all of them, or an error and none.
+   * @throws {@link MillraceError} as {@link SharedBufferAllocator.allocate}
+   */
   allocateMany(bytes: number, count: number): BufferPtr[] {
     checkBytes(bytes)
     checkInteger('count', count, 0, 2 ** 20)

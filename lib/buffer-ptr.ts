@@ -177,7 +177,10 @@ export class BufferPtr implements Disposable {
     return this.#state !== HELD
   }
 
-  /** The bytes as a typed array, without copy. Their number must be a multiple of the element size. */
+  /**
+   * The bytes as a typed array, without copy.
+   * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` unless their number is a multiple of the element size
+   */
   as<V>(type: TypedArrayConstructor<V>): V {
     const { buffer, byteOffset, length } = this.bytes
     const elements = length / type.BYTES_PER_ELEMENT

@@ -115,6 +115,8 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * The queue of that name. With options it is created or attached to; options that differ from what exists throw
    * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that queue whoever creates it, now or later.
    * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`, `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`: no
+   * memory for its ring; `_LIMIT`: no more queues; `_CLOSED`
    */
   portQueue<T = unknown>(name: string, options: QueueOptions<T> & { codec: ValueCodecName }): PortQueue<T>
   portQueue<T = Uint8Array>(name: string, options?: QueueOptions<T>): PortQueue<T>
@@ -130,6 +132,8 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   /**
    * Requests and replies under that name. All participants must name the same codecs. A manager has a service open once.
    * @param name 1 to 40 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`: others use other codecs, or another capacity; `_INVALID_ARGUMENT`, also
+   * when this manager has it open already; and as {@link ShmManager.portQueue}
    */
   service(
     name: string,
@@ -144,6 +148,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * The topic of that name. With options it is created or attached to; options that differ from what exists throw
    * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that topic whoever creates it, now or later.
    * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @throws {@link MillraceError} as {@link ShmManager.portQueue}
    */
   topic<T = unknown>(name: string, options: TopicOptions<T> & { codec: ValueCodecName }): Topic<T>
   topic<T = Uint8Array>(name: string, options?: TopicOptions<T>): Topic<T>

@@ -208,7 +208,10 @@ export class SageQueue<T = unknown> implements Disposable {
     this.#hand.done(value)
   }
 
-  /** Puts a value this end got, `value` or the oldest one, back to the head of the queue. */
+  /**
+   * Puts a value this end got, `value` or the oldest one, back to the head of the queue.
+   * @throws {@link MillraceError} `ERR_MILLRACE_NOT_HELD` when it is not in hand
+   */
   giveBack(...value: [] | [value: T]): void {
     this.#open()
     this.#hand.giveBack(value)

@@ -113,7 +113,8 @@ export class Topic<T = Uint8Array> {
   /**
    * Subscribes, whether the topic exists yet or not. From now on messages are collected, whether they are received or not:
    * close it, with `using` or {@link Subscription.close}, when it is not needed any more.
-   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH` when a subscription of that name has other options.
+   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH` when a subscription of that name has other options;
+   * `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`, `_LIMIT` as {@link ShmManager.portQueue}
    */
   subscribe(options: SubscribeOptions = {}): Subscription<T> {
     const name = checkSubscriptionName(checkObject('options', options).name)
