@@ -23,14 +23,22 @@ function compile() {
   return lines.filter((line) => line.startsWith(marker)).map((line) => resolve(root, line.slice(marker.length)))
 }
 
-/** Declarations as a CommonJS importer must see them: the same text, naming `.cjs` neighbours. */
-function writeCommonJsDeclarations(emitted) {
+/**
+ * Declarations as their readers must see them: the addon by its path, for compilers that know nothing of `imports`; and once
+ * more for CommonJS, naming `.cjs` neighbours.
+ */
+function writeDeclarations(emitted) {
   const published = ['index.d.ts', `lib${sep}`]
   return emitted
     .filter((file) => file.endsWith('.d.ts') && published.some((start) => relative(dist, file).startsWith(start)))
     .map((file) => {
+      const addon = relative(dirname(file), join(root, 'native', 'binding.cjs'))
+        .split(sep)
+        .join('/')
+      const text = readFileSync(file, 'utf8').replace(/(['"])#native\1/g, `$1${addon}$1`)
+      writeFileSync(file, text)
       const target = file.replace(/\.d\.ts$/, '.d.cts')
-      writeFileSync(target, readFileSync(file, 'utf8').replace(/(['"])(\.{1,2}\/[^'"]*)\.js\1/g, '$1$2.cjs$1'))
+      writeFileSync(target, text.replace(/(['"])(\.{1,2}\/[^'"]*)\.js\1/g, '$1$2.cjs$1'))
       return target
     })
 }
@@ -44,7 +52,7 @@ function prune(keep) {
 }
 
 const emitted = compile()
-const declarations = writeCommonJsDeclarations(emitted)
+const declarations = writeDeclarations(emitted)
 // The entries of the package; what `arrow` shares with the other is types only.
 const bundles = { index: 'index.js', arrow: join('lib', 'arrow.js') }
 await build({
