@@ -27,7 +27,7 @@ export type Delivery = (typeof DELIVERIES)[number]
 
 /**
  * How long a wait polls before it sleeps, in µs, at most 1000: what comes meanwhile is there in about a µs instead of some ten.
- * Polling keeps this thread and a core busy, so it is for machines with cores to spare. `auto` polls for up to 50 µs, and ever more
+ * Polling keeps this thread and a core busy, so it is for machines with cores to spare. `auto` polls for up to 200 µs, and ever more
  * seldom while that is in vain.
  */
 export type Spin = number | 'auto'

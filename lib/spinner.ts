@@ -2,8 +2,8 @@ import type { Spin } from './options.js'
 import type { Attempt } from './waiter.js'
 
 const TRIES_PER_LOOK = 8
-/** What `auto` polls at most, in µs: about what it costs to sleep and be woken. */
-const AUTO_US = 50
+/** What `auto` polls at most, in µs: longer than it takes to wake the other side, or two who both sleep would never get going. */
+const AUTO_US = 200
 /** The rarest that `auto` polls: every 64th wait. */
 const MISSES_MAX = 6
 
