@@ -39,6 +39,9 @@ export let idOf: (reference: BufferPtr) => number
 /** @internal `reference` has been sent. */
 export let markSent: (reference: BufferPtr) => void
 
+/** @internal `reference` has been released, in native code. */
+export let markReleased: (reference: BufferPtr) => void
+
 /** @internal Releases those of `references` that are still held, {@link BATCH_MAX} at a crossing. */
 export let releaseAll: (session: Session, references: readonly BufferPtr[]) => void
 
@@ -65,7 +68,6 @@ export class BufferPtr implements Disposable {
   readonly #id: number
   readonly #lease: number
   #state = HELD
-  #view: Uint8Array | undefined
 
   /** @internal */
   constructor(session: Session, id: number, gap: number, lease: number, attempt: number) {
@@ -80,15 +82,9 @@ export class BufferPtr implements Disposable {
   /** The bytes in use, a view of shared memory: no copy. Do not keep it beyond release. */
   get bytes(): Uint8Array {
     const segment = this.#segment()
-    const view = this.#view
-    if (view !== undefined && view.length !== 0) return view
     const { guard } = this.#session
-    const fresh =
-      guard === undefined
-        ? segment.view(this.#id)
-        : new Uint8Array(guard.view(this, this.#id), 0, segment.length(this.#id))
-    this.#view = fresh
-    return fresh
+    if (guard === undefined) return segment.view(this.#id)
+    return new Uint8Array(guard.view(this, this.#id), 0, segment.length(this.#id))
   }
 
   /** Bytes in use; can be set to anything up to {@link BufferPtr.capacity}. */
@@ -98,13 +94,12 @@ export class BufferPtr implements Disposable {
 
   set length(bytes: number) {
     const segment = this.#segment()
-    segment.setLength(this.#id, checkInteger('length', bytes, 0, segment.stride))
-    this.#view = undefined
+    segment.setLength(this.#id, checkInteger('length', bytes, 0, segment.capacity(this.#id)))
   }
 
   /** Bytes the buffer has room for. */
   get capacity(): number {
-    return this.#segment().stride
+    return this.#segment().capacity(this.#id)
   }
 
   /**
@@ -254,7 +249,6 @@ export class BufferPtr implements Disposable {
 
   #settle(state: number): void {
     this.#state = state
-    this.#view = undefined
     const { guard, closed } = this.#session
     if (guard !== undefined && !closed) guard.end(this)
   }
@@ -275,6 +269,7 @@ export class BufferPtr implements Disposable {
     }
     idOf = (reference) => reference.#id
     markSent = (reference) => reference.#settle(SENT)
+    markReleased = (reference) => reference.#settle(RELEASED)
     releaseAll = (session, references) => {
       let named = 0
       for (const reference of references) {

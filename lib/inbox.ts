@@ -1,3 +1,4 @@
+import { Batch } from './batch.js'
 import { BufferPtr } from './buffer-ptr.js'
 import { BATCH_MAX } from './generated/block.js'
 import { STATUS_CLOSED, STATUS_EMPTY, STATUS_NOT_FOUND, STATUS_OK } from './generated/codes.js'
@@ -38,6 +39,12 @@ export class Inbox {
     const messages: BufferPtr[] = []
     for (let i = 0, n = native.resultCount(); i < n; i++) messages.push(this.#message(i))
     return messages
+  }
+
+  /** The same as one batch. */
+  takeBatch(max: number): Taken<Batch> {
+    const status = native.receive(this.#session.handle, this.#queue, Math.min(max, BATCH_MAX))
+    return status === STATUS_OK ? new Batch(this.#session, native.resultCount()) : this.nothing(status)
   }
 
   peek(): BufferPtr | null {

@@ -227,7 +227,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   batches(options: BatchOptions = {}): AsyncIterableIterator<Batch, undefined> {
     const max = checkInteger('max', options.max ?? BATCH_MAX, 1, BATCH_MAX)
-    const take = () => this.#takeBatch(max)
+    const take = () => this.#inbox.takeBatch(max)
     checkTimeout('timeout', options.timeout)
     checkSignal(options.signal)
     return new Turns(take, (limits) => this.#inbox.wait(limits, take), options)
@@ -303,16 +303,11 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     this.#session.call((open) => open.detachQueue(this.#handle))
   }
 
-  #takeBatch(max: number): Taken<Batch> {
-    const messages = this.#inbox.takeMany(max)
-    return messages && new Batch(this.#session, messages)
-  }
-
   async #getSome(max: number, signal: AbortSignal): Promise<T[] | null> {
-    const batch = await this.#inbox.wait({ signal }, () => this.#findCodec() && this.#takeBatch(max))
+    const batch = await this.#inbox.wait({ signal }, () => this.#findCodec() && this.#inbox.takeBatch(max))
     if (batch === null) return null
     try {
-      const values = Array.from(batch, (message) => this.#codec!.decode(message.bytes))
+      const values = Array.from(batch, (_, i) => this.#codec!.decode(batch.bytes(i)))
       batch.release()
       return values
     } catch (error) {

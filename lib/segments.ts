@@ -1,15 +1,38 @@
-import { HEADER_LENGTH, HEADER_LONGS, HEADER_WORDS, INDEX_BITS, INDEX_MASK } from './generated/layout.js'
+import {
+  CELL_SHIFT,
+  CELL_UNIT_BYTES,
+  HEADER_BYTES,
+  HEADER_CAPACITY,
+  HEADER_LENGTH,
+  HEADER_LONGS,
+  HEADER_WORDS,
+  INDEX_BITS,
+  INDEX_MASK,
+  SEGMENT_MASK,
+} from './generated/layout.js'
 import type { BindingSegment } from './native.js'
 
-/** One mapped pool segment: buffers of equal size, and their headers. */
+/** Views that are kept for the next message at the same place, at most: making one costs more than everything else about a message. */
+const VIEWS = 4096
+
+/**
+ * One mapped pool segment: buffers of equal size, and their headers. Small messages may share a buffer; the id of such a one names the
+ * cell that it is in, too, where its header comes before its bytes.
+ */
 export class Segment {
   /** The whole payload; its length is 0 once somebody detached the mapping. */
   readonly payload: Uint8Array
-  /** Bytes from one buffer to the next, which is the capacity of each. */
+  /** Bytes from one buffer to the next. */
   readonly stride: number
   readonly #buffer: ArrayBufferLike
   readonly #words: Uint32Array
   readonly #longs: BigUint64Array
+  readonly #cellWords: Uint32Array
+  readonly #cellLongs: BigUint64Array
+  readonly #views: (Uint8Array | undefined)[] = new Array<undefined>(VIEWS)
+  // Where and how long they are: to ask a view costs as much as to make one.
+  readonly #offsets = new Int32Array(VIEWS)
+  readonly #lengths = new Int32Array(VIEWS)
 
   constructor({ payload, headers, stride }: BindingSegment) {
     this.payload = new Uint8Array(payload)
@@ -17,52 +40,77 @@ export class Segment {
     this.#buffer = payload
     this.#words = new Uint32Array(headers)
     this.#longs = new BigUint64Array(headers)
+    this.#cellWords = new Uint32Array(payload)
+    this.#cellLongs = new BigUint64Array(payload)
   }
 
-  /** Where buffer `id` begins in the payload. */
+  /** Where message `id` begins in the payload. */
   offset(id: number): number {
-    return (id & INDEX_MASK) * this.stride
+    return id >>> CELL_SHIFT === 0 ? (id & INDEX_MASK) * this.stride : this.#cell(id) + HEADER_BYTES
   }
 
-  /** Bytes of buffer `id` in use, never more than it has whatever another process wrote. */
+  /** Bytes message `id` has room for, never more than there are whatever another process wrote. */
+  capacity(id: number): number {
+    if (id >>> CELL_SHIFT === 0) return this.stride
+    const room = this.stride - ((id >>> CELL_SHIFT) - 1) * CELL_UNIT_BYTES - HEADER_BYTES
+    return Math.min(this.word(id, HEADER_CAPACITY), room)
+  }
+
+  /** Bytes of message `id` in use, never more than it has room for. */
   length(id: number): number {
-    return Math.min(this.word(id, HEADER_LENGTH), this.stride)
+    return Math.min(this.word(id, HEADER_LENGTH), this.capacity(id))
   }
 
   setLength(id: number, length: number): void {
     this.setWord(id, HEADER_LENGTH, length)
   }
 
-  /** The bytes of buffer `id` in use. */
+  /** The bytes of message `id` in use. */
   view(id: number): Uint8Array {
-    return new Uint8Array(this.#buffer, this.offset(id), this.length(id))
+    const offset = this.offset(id)
+    const length = this.length(id)
+    const place = (id >>> CELL_SHIFT === 0 ? id : offset / CELL_UNIT_BYTES) & (VIEWS - 1)
+    const known = this.#views[place]
+    if (known !== undefined && this.#offsets[place] === offset && this.#lengths[place] === length) return known
+    this.#offsets[place] = offset
+    this.#lengths[place] = length
+    return (this.#views[place] = new Uint8Array(this.#buffer, offset, length))
   }
 
-  /** A copy of the bytes of buffer `id` in use, outside shared memory. */
+  /** A copy of the bytes of message `id` in use, outside shared memory. */
   copy(id: number): Uint8Array<ArrayBuffer> {
     const offset = this.offset(id)
     return this.payload.slice(offset, offset + this.length(id))
   }
 
   word(id: number, field: number): number {
-    return this.#words[(id & INDEX_MASK) * HEADER_WORDS + field]!
+    if (id >>> CELL_SHIFT === 0) return this.#words[(id & INDEX_MASK) * HEADER_WORDS + field]!
+    return this.#cellWords[this.#cell(id) / Uint32Array.BYTES_PER_ELEMENT + field]!
   }
 
   setWord(id: number, field: number, value: number): void {
-    this.#words[(id & INDEX_MASK) * HEADER_WORDS + field] = value
+    if (id >>> CELL_SHIFT === 0) this.#words[(id & INDEX_MASK) * HEADER_WORDS + field] = value
+    else this.#cellWords[this.#cell(id) / Uint32Array.BYTES_PER_ELEMENT + field] = value
   }
 
-  /** Replaces `expected` in a word that other processes change too. Answers what was there: `expected` if it was replaced. */
+  /** Replaces `expected` in a word of a buffer of its own that other processes change too. Answers what was there: `expected` if it was replaced. */
   exchangeWord(id: number, field: number, expected: number, value: number): number {
     return Atomics.compareExchange(this.#words, (id & INDEX_MASK) * HEADER_WORDS + field, expected, value)
   }
 
   long(id: number, field: number): bigint {
-    return this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field]!
+    if (id >>> CELL_SHIFT === 0) return this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field]!
+    return this.#cellLongs[this.#cell(id) / BigUint64Array.BYTES_PER_ELEMENT + field]!
   }
 
   setLong(id: number, field: number, value: bigint): void {
-    this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field] = value
+    if (id >>> CELL_SHIFT === 0) this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field] = value
+    else this.#cellLongs[this.#cell(id) / BigUint64Array.BYTES_PER_ELEMENT + field] = value
+  }
+
+  /** Where the header of the cell of message `id` begins in the payload. */
+  #cell(id: number): number {
+    return (id & INDEX_MASK) * this.stride + ((id >>> CELL_SHIFT) - 1) * CELL_UNIT_BYTES
   }
 }
 
@@ -77,8 +125,9 @@ export class Segments {
 
   /** The segment of buffer `id`; mapped anew if user code detached the one we had. */
   of(id: number): Segment {
-    const segment = this.#segments[id >>> INDEX_BITS]
-    return segment !== undefined && segment.payload.length !== 0 ? segment : this.#attach(id >>> INDEX_BITS)
+    const index = (id >>> INDEX_BITS) & SEGMENT_MASK
+    const segment = this.#segments[index]
+    return segment !== undefined && segment.payload.length !== 0 ? segment : this.#attach(index)
   }
 
   #attach(index: number): Segment {

@@ -39,7 +39,9 @@ const batches: Style = (out, back) => ({
 })
 
 async function drain(queue: PortQueue, handler: (message: Uint8Array) => void): Promise<void> {
-  for await (const batch of queue.batches()) for (const message of batch) handler(message.bytes)
+  for await (const batch of queue.batches()) {
+    for (let i = 0; i < batch.length; i++) handler(batch.bytes(i))
+  }
 }
 
 function open({ folder, bytes }: Link, style: Style, spin: Spin = 0): End {

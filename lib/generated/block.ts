@@ -15,6 +15,7 @@ export const DESCRIPTOR_WORDS = 4
 export const ID = 0
 export const GAP = 1
 export const LEASE = 2
+export const RECEIVED = 1
 export const ATTEMPT = 3
 
 export const LENGTHS = 1032

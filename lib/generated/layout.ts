@@ -2,13 +2,18 @@
 
 export const INDEX_BITS = 14
 export const INDEX_MASK = 16383
+export const SEGMENT_MASK = 63
+export const CELL_SHIFT = 20
+export const CELL_UNIT_BYTES = 128
 
+export const HEADER_BYTES = 64
 export const HEADER_WORDS = 16
 export const HEADER_REFS = 0
 export const HEADER_LENGTH = 2
 export const HEADER_SOURCE = 10
 export const HEADER_TYPE_ID = 11
 export const HEADER_TIMESTAMP_KIND = 12
+export const HEADER_CAPACITY = 14
 
 export const HEADER_LONGS = 8
 export const HEADER_TIMESTAMP = 2

@@ -44,6 +44,8 @@ points! {
     PushHelped,
     /// The slot names the taker, nothing else does.
     PopTaken,
+    /// As `PopTaken`, of a message that shares its buffer, with word left of what the ledger counts before.
+    PopBegun,
     /// Slot and ledger name the taker.
     PopNoted,
     /// The slot is free for the next lap.

@@ -1,6 +1,6 @@
 //! Every limit of a domain, each with its reason; relations are checked at compile time.
 
-/// Participants (processes or worker threads) of one domain. Slot numbers travel in 8 bits of a ring slot.
+/// Participants (processes or worker threads) of one domain. Slot numbers travel in 7 bits of a ring slot.
 pub const MAX_PARTICIPANTS: usize = 128;
 
 /// Queues of one domain. The directory is reserved page by page as queues appear.
@@ -20,6 +20,19 @@ pub const MAX_BUFFERS_PER_SEGMENT: usize = 1 << INDEX_BITS;
 
 /// Smallest size class in bytes: four cache lines, the least that keeps payloads apart under adjacent-line prefetch.
 pub const MIN_BUFFER_BYTES: usize = 256;
+
+/// Bits of a buffer id that name a message among those that share the buffer, its pack.
+pub const CELL_BITS: u32 = 9;
+
+/// Bytes from where one message of a pack can begin to where the next can: two cache lines, the header and the payload of a message of 64
+/// bytes.
+pub const CELL_UNIT_BYTES: usize = 128;
+
+/// Fewest messages of one `put` that share a pack: a few would not repay the larger buffer.
+pub const PACK_MIN: usize = 16;
+
+/// Largest message that goes into a pack, in bytes: beyond, copying it costs more than a buffer of its own.
+pub const PACKED_BYTES_MAX: usize = 1024;
 
 /// Largest shared size class in bytes. Larger buffers get a segment of their own.
 pub const MAX_CLASS_BYTES: usize = 64 << 20;

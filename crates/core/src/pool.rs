@@ -9,7 +9,10 @@ pub(crate) mod model;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::{BufferHeader, KIND_DATA, PoolGeometry, PoolHeader, buffer_id};
+use crate::layout::{
+    BufferHeader, KIND_DATA, PoolGeometry, PoolHeader, buffer_id, cell_id, cell_of, split_id,
+};
+use crate::limits::CELL_UNIT_BYTES;
 use crate::segment::{Segment, View, page_bytes};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
@@ -41,12 +44,64 @@ impl Held {
         self.own() + self.received()
     }
 
-    const fn has(self, received: bool) -> bool {
-        (if received { self.received() } else { self.own() }) > 0
+    /// Those received, or those made here.
+    pub(crate) const fn of(self, received: bool) -> u32 {
+        if received { self.received() } else { self.own() }
+    }
+}
+
+/// Where a message is: a buffer, or a cell of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub(crate) header: &'a BufferHeader,
+    pub(crate) payload: *mut u8,
+    /// Bytes it has room for.
+    pub(crate) capacity: usize,
+}
+
+impl Content<'_> {
+    /// Bytes in use, never more than it has.
+    #[inline]
+    pub(crate) fn length(&self) -> usize {
+        // Untrusted: another holder may have written nonsense.
+        (self.header.length.load(Ordering::Relaxed) as usize).min(self.capacity)
     }
 
-    const fn is_full(self, received: bool) -> bool {
-        (if received { self.received() } else { self.own() }) == 0xffff
+    /// Fills in what the first holder of a new message finds.
+    #[inline]
+    fn prepare(&self, length: u32) {
+        let header = self.header;
+        // Relaxed throughout: nobody else knows the message; the ring slot that hands it over releases all of this.
+        header.length.store(length, Ordering::Relaxed);
+        for word in [&header.flags, &header.source, &header.type_id, &header.timestamp_kind] {
+            word.store(0, Ordering::Relaxed);
+        }
+        for word in [&header.timestamp, &header.sequence, &header.tag] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Copies `message` in, where nobody else can see; cut to the capacity.
+    #[inline]
+    pub(crate) fn fill(&self, message: &[u8]) {
+        let bytes = message.len().min(self.capacity);
+        // SAFETY: the payload is mapped for `capacity` bytes; it is shared memory, so no Rust object overlaps it.
+        unsafe { core::ptr::copy_nonoverlapping(message.as_ptr(), self.payload, bytes) }
+    }
+
+    /// Copies the first bytes out, as many as `into` has.
+    #[inline]
+    pub(crate) fn copy_to(&self, into: &mut [u8]) {
+        let bytes = into.len().min(self.capacity);
+        // SAFETY: the payload is mapped for `capacity` bytes. A writer in another process makes the bytes meaningless, nothing else.
+        unsafe { core::ptr::copy_nonoverlapping(self.payload, into.as_mut_ptr(), bytes) }
+    }
+
+    /// Asks for the lines that its next user touches first.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch_for_write((&raw const *self.header).cast());
+        prefetch_for_write(self.payload);
     }
 }
 
@@ -219,59 +274,84 @@ impl Pool {
         self.bitmap[word].fetch_and(!bits, Ordering::Release);
     }
 
-    /// Prepares the header of a buffer that was just claimed, for its first holder.
+    /// Prepares a buffer that was just claimed, for the first holders of its `references`.
     #[inline]
-    pub(crate) fn prepare(&self, index: usize, length: u32) {
+    pub(crate) fn prepare(&self, index: usize, length: u32, references: u32) {
         let header = &self.headers[index];
-        // Relaxed throughout: nobody else knows the buffer; the ring slot that hands it over releases all of this.
         header.generation.store(header.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        header.length.store(length, Ordering::Relaxed);
-        for word in [&header.flags, &header.source, &header.type_id, &header.timestamp_kind] {
-            word.store(0, Ordering::Relaxed);
-        }
-        for word in [&header.timestamp, &header.sequence, &header.tag] {
-            word.store(0, Ordering::Relaxed);
-        }
         header.kind.store(KIND_DATA, Ordering::Relaxed);
+        self.whole(index).prepare(length);
         // SYNC REFS (release), pairs with `try_ref` (acquire): who takes a reference in this life sees what ended the last one.
-        header.refs.store(1, Ordering::Release);
+        header.refs.store(references, Ordering::Release);
     }
 
-    /// Copies `message` into buffer `index`, which nobody else can see; cut to its capacity.
+    /// Writes `message` into cell `cell` of the pack `id`, which nobody else can see, and answers its id. The
+    /// cell has room for `capacity` bytes, within the pack.
     #[inline]
-    pub(crate) fn fill(&self, index: usize, message: &[u8]) {
-        let bytes = message.len().min(self.geometry.buffer_bytes);
-        // SAFETY: the payload is mapped for `buffer_bytes`; it is shared memory, so no Rust object overlaps it.
-        unsafe { core::ptr::copy_nonoverlapping(message.as_ptr(), self.payload(index), bytes) }
+    pub(crate) fn write_cell(&self, id: u32, cell: usize, capacity: usize, message: &[u8]) -> u32 {
+        let id = cell_id(id, cell);
+        if let Some(content) = self.cell(split_id(id).1, cell, Some(capacity)) {
+            content.header.capacity.store(capacity as u32, Ordering::Relaxed);
+            content.prepare(message.len() as u32);
+            content.fill(message);
+        }
+        id
     }
 
-    /// Bytes of buffer `index` in use, never more than it has.
+    /// The message `id`, if there can be such a one here.
     #[inline]
-    pub(crate) fn length(&self, index: usize) -> usize {
-        (self.headers[index].length.load(Ordering::Relaxed) as usize).min(self.geometry.buffer_bytes)
+    pub(crate) fn content(&self, id: u32) -> Option<Content<'_>> {
+        let (_, index) = split_id(id);
+        match cell_of(id) {
+            _ if index >= self.geometry.count => None,
+            0 => Some(self.whole(index)),
+            cell => self.cell(index, cell, None),
+        }
     }
 
-    /// Copies the first bytes of buffer `index` out, as many as `into` has.
+    /// Whether there can be such a message here.
     #[inline]
-    pub(crate) fn copy_to(&self, index: usize, into: &mut [u8]) {
-        let bytes = into.len().min(self.geometry.buffer_bytes);
-        // SAFETY: the payload is mapped for `buffer_bytes`. A writer in another process makes the bytes meaningless, nothing else.
-        unsafe { core::ptr::copy_nonoverlapping(self.payload(index), into.as_mut_ptr(), bytes) }
+    pub(crate) fn has(&self, id: u32) -> bool {
+        let room = self.geometry.buffer_bytes / CELL_UNIT_BYTES;
+        split_id(id).1 < self.geometry.count && cell_of(id) <= room
     }
 
-    /// Asks for the lines of buffer `index` that its next user writes first: its header and the beginning of its payload.
+    fn whole(&self, index: usize) -> Content<'_> {
+        Content {
+            header: &self.headers[index],
+            payload: self.payload(index),
+            capacity: self.geometry.buffer_bytes,
+        }
+    }
+
+    /// Cell `cell` of buffer `index`, with `capacity` or the one that its header says.
     #[inline]
-    pub(crate) fn prefetch(&self, index: usize) {
-        if index < self.geometry.count {
-            prefetch_for_write((&raw const self.headers[index]).cast());
-            prefetch_for_write(self.payload(index));
+    fn cell(&self, index: usize, cell: usize, capacity: Option<usize>) -> Option<Content<'_>> {
+        let at = (cell - 1) * CELL_UNIT_BYTES;
+        let room = self.geometry.buffer_bytes.checked_sub(at + size_of::<BufferHeader>())?;
+        // SAFETY: header and payload are within the payload of the buffer, as has just been checked.
+        let header = unsafe { self.payload(index).add(at) };
+        // SAFETY: likewise.
+        let payload = unsafe { header.add(size_of::<BufferHeader>()) };
+        // SAFETY: a header is as aligned as the units of a pack, it is made of atomics, and any bytes are a valid one.
+        let header = unsafe { &*header.cast::<BufferHeader>() };
+        // Untrusted: another holder may have written nonsense.
+        let capacity = capacity.unwrap_or_else(|| header.capacity.load(Ordering::Relaxed) as usize).min(room);
+        Some(Content { header, payload, capacity })
+    }
+
+    /// Asks for the lines of message `id` that its next user touches first.
+    #[inline]
+    pub(crate) fn prefetch(&self, id: u32) {
+        if let Some(content) = self.content(id) {
+            content.prefetch();
         }
     }
 
     /// Whether participant `slot` holds buffer `index` in the given way.
     #[inline]
     pub(crate) fn holds(&self, slot: usize, index: usize, received: bool) -> bool {
-        self.own_row(slot).get(index).is_some_and(|e| Held(e.load(Ordering::Relaxed)).has(received))
+        self.held(slot, index).of(received) > 0
     }
 
     /// Notes one more reference of participant `slot`. Its row is reserved.
@@ -283,14 +363,26 @@ impl Pool {
     /// Strikes out one reference of participant `slot`, which it has.
     #[inline]
     pub(crate) fn strike(&self, slot: usize, index: usize, received: bool) {
-        self.own_row(slot)[index].fetch_sub(Held::one(received), Ordering::Relaxed);
+        self.strike_many(slot, index, received, 1);
     }
 
-    /// Drops one reference from the count; `true`: it was the last, so the caller frees the buffer.
+    /// Strikes out `references` of participant `slot`, which it has.
     #[inline]
-    pub(crate) fn unref(&self, index: usize) -> bool {
+    pub(crate) fn strike_many(&self, slot: usize, index: usize, received: bool, references: u32) {
+        self.own_row(slot)[index].fetch_sub(Held::one(received) * references, Ordering::Relaxed);
+    }
+
+    /// What participant `slot` holds of buffer `index`.
+    #[inline]
+    pub(crate) fn held(&self, slot: usize, index: usize) -> Held {
+        Held(self.own_row(slot).get(index).map_or(0, |entry| entry.load(Ordering::Relaxed)))
+    }
+
+    /// Drops `references` from the count; `true`: they were the last, so the caller frees the buffer.
+    #[inline]
+    pub(crate) fn unref(&self, index: usize, references: u32) -> bool {
         // SYNC REFS (acq-rel): our accesses come before the free, and the freer sees everybody else's.
-        self.headers[index].refs.fetch_sub(1, Ordering::AcqRel) == 1
+        self.headers[index].refs.fetch_sub(references, Ordering::AcqRel) == references
     }
 
     /// Adds a reference unless the buffer is being freed.
@@ -315,7 +407,7 @@ impl Pool {
 
     /// Whether `slot`'s entry for `index` can take another reference.
     pub(crate) fn can_note(&self, slot: usize, index: usize, received: bool) -> bool {
-        !Held(self.own_row(slot)[index].load(Ordering::Relaxed)).is_full(received)
+        self.held(slot, index).of(received) < 0xffff
     }
 }
 
@@ -328,10 +420,10 @@ pub(crate) struct Freed<'a> {
 }
 
 impl<'a> Freed<'a> {
-    /// Drops one reference to buffer `index`.
+    /// Drops `references` to buffer `index`.
     #[inline]
-    pub(crate) fn unref(&mut self, pool: &'a Pool, index: usize) {
-        if !pool.unref(index) {
+    pub(crate) fn unref(&mut self, pool: &'a Pool, index: usize, references: u32) {
+        if !pool.unref(index, references) {
             return;
         }
         fault::hit(Point::ReleaseUnreffed);

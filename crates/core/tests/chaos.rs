@@ -107,7 +107,8 @@ fn produce(shm: &ShmManager, index: usize, birth: u64) {
     loop {
         let (number, bytes) = (birth << 32 | count, bytes_of(count));
         let sent = if birth.is_multiple_of(2) {
-            let batch: Vec<_> = (0..1 + count % 4)
+            // A few, or so many that they share a buffer.
+            let batch: Vec<_> = (0..if count.is_multiple_of(3) { 16 + count % 32 } else { 1 + count % 4 })
                 .map(|more| {
                     let mut bytes = vec![0; bytes_of(count + more)];
                     bytes[..8].copy_from_slice(&(number + more).to_le_bytes());

@@ -128,6 +128,10 @@ fn work(role: &str, isolated: &Isolated, rounds: u32) {
                     queue.put(std::iter::repeat_n(&[7; 100][..], 3)).1.unwrap();
                 }
                 fast.get(&mut [0; 1000], &mut [0; 4]).unwrap();
+                // So many that they share a buffer; more than one of them is held at a time.
+                fast.put(std::iter::repeat_n(&[7; 100][..], 20)).1.unwrap();
+                let held: Vec<_> = (0..3).map(|_| fast.try_receive().unwrap()).collect();
+                drop(held);
             }
             "allocator" => {
                 let allocator = shm.allocator();

@@ -194,18 +194,13 @@ impl Mapping {
         view.clone().ok_or_else(crate::error::closed)
     }
 
-    /// An ArrayBuffer of its own over the payload of buffer `index`.
-    pub(crate) fn guard(&self, env: sys::napi_env, index: usize) -> Result<sys::napi_value> {
-        let view = self.view()?;
-        if index >= view.count {
-            return Err(napi::Error::new(
-                ErrorKind::InvalidArgument.code(),
-                format!("there is no buffer {index}"),
-            ));
-        }
-        // SAFETY: index < count, so the payload lies in the mapping.
-        let start = unsafe { view.payload.add(index * view.stride) };
-        create(env, (Arc::clone(&self.shared), Some(Arc::clone(&self.guards))), start, view.stride)
+    /// An ArrayBuffer of its own over the payload of message `id`.
+    pub(crate) fn guard(&self, env: sys::napi_env, id: u32) -> Result<sys::napi_value> {
+        let Some((start, bytes)) = self.view()?.content(id) else {
+            let message = format!("there is no buffer {id}");
+            return Err(napi::Error::new(ErrorKind::InvalidArgument.code(), message));
+        };
+        create(env, (Arc::clone(&self.shared), Some(Arc::clone(&self.guards))), start, bytes)
             .map_err(|e| from_napi(&e))
     }
 

@@ -24,6 +24,8 @@ pub const ID: usize = 0;
 pub const GAP: usize = 1;
 pub const LEASE: usize = 2;
 pub const ATTEMPT: usize = 3;
+/// LEASE of a message that was received and need not be acknowledged.
+pub const RECEIVED: u32 = 1;
 
 pub const BATCH_MAX: usize = millrace::limits::BATCH_MAX;
 /// Bytes of each message: of `receive` and `get` as results, of `put` as arguments.
@@ -121,7 +123,7 @@ impl Block<'_> {
     /// The reference in descriptor `index`.
     pub(crate) fn buffer(&self, index: usize) -> millrace::Buffer {
         let at = DESCRIPTORS + index * DESCRIPTOR_WORDS;
-        millrace::Buffer { id: self.get(at + ID), received: self.get(at + LEASE) == 1 }
+        millrace::Buffer { id: self.get(at + ID), received: self.get(at + LEASE) == RECEIVED }
     }
 
     /// Whether descriptor `index` is a message to be acknowledged.

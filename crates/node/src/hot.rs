@@ -1,7 +1,7 @@
 //! Hot operations: no arguments, no results, everything in the command block. They are raw Node-API callbacks, because the glue that
 //! napi-rs generates around a function costs as much as the operation itself (25 to 60 ns a call).
 
-use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, REPORTS, STATUS, Status};
+use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, RECEIVED, REPORTS, STATUS, Status};
 use crate::ends::Leases;
 use crate::session::{Isolate, Parts, Scratch, Session};
 use crate::topics::publish;
@@ -199,7 +199,7 @@ fn receive() {
         };
         let (count, outcome) = queue.receive(received)?;
         for (index, message) in received[..count].iter().enumerate() {
-            let lease = message.lease.map_or(1, |lease| leases.keep(queue, lease));
+            let lease = message.lease.map_or(RECEIVED, |lease| leases.keep(queue, lease));
             block.describe(index, message.buffer.id, message.gap, lease, message.attempt);
         }
         block.set(COUNT, count as u32);

@@ -162,10 +162,9 @@ impl BindingManager {
     /// An ArrayBuffer of its own over the payload of buffer `id`.
     #[napi(catch_unwind, ts_return_type = "ArrayBuffer")]
     pub fn guard_view<'env>(&self, env: &'env Env, id: u32) -> Result<Unknown<'env>> {
-        let (segment, index) =
-            (id >> millrace::limits::INDEX_BITS, id & ((1 << millrace::limits::INDEX_BITS) - 1));
+        let segment = (id >> millrace::limits::INDEX_BITS) as usize & (millrace::limits::MAX_SEGMENTS - 1);
         let raw = env.raw();
-        let value = self.with_mapping(raw, segment as usize, |mapping| mapping.guard(raw, index as usize))?;
+        let value = self.with_mapping(raw, segment, |mapping| mapping.guard(raw, id))?;
         // SAFETY: the value belongs to this env and this scope.
         Ok(unsafe { Unknown::from_raw_unchecked(raw, value) })
     }

@@ -73,14 +73,22 @@ fn layout_ts() -> String {
     constants(
         "crates/core: buffer ids and buffer headers",
         &[
-            &[("INDEX_BITS", limits::INDEX_BITS.into()), ("INDEX_MASK", (1 << limits::INDEX_BITS) - 1)],
             &[
+                ("INDEX_BITS", limits::INDEX_BITS.into()),
+                ("INDEX_MASK", (1 << limits::INDEX_BITS) - 1),
+                ("SEGMENT_MASK", (1 << limits::SEGMENT_BITS) - 1),
+                ("CELL_SHIFT", (limits::INDEX_BITS + limits::SEGMENT_BITS).into()),
+                ("CELL_UNIT_BYTES", limits::CELL_UNIT_BYTES as u64),
+            ],
+            &[
+                ("HEADER_BYTES", header_field::BYTES as u64),
                 ("HEADER_WORDS", word(header_field::BYTES)),
                 ("HEADER_REFS", word(header_field::REFS)),
                 ("HEADER_LENGTH", word(header_field::LENGTH)),
                 ("HEADER_SOURCE", word(header_field::SOURCE)),
                 ("HEADER_TYPE_ID", word(header_field::TYPE_ID)),
                 ("HEADER_TIMESTAMP_KIND", word(header_field::TIMESTAMP_KIND)),
+                ("HEADER_CAPACITY", word(header_field::CAPACITY)),
             ],
             &[
                 ("HEADER_LONGS", long(header_field::BYTES)),
@@ -113,6 +121,7 @@ fn block_ts() -> String {
                 ("ID", block::ID as u64),
                 ("GAP", block::GAP as u64),
                 ("LEASE", block::LEASE as u64),
+                ("RECEIVED", block::RECEIVED.into()),
                 ("ATTEMPT", block::ATTEMPT as u64),
             ],
             &[("LENGTHS", block::LENGTHS as u64), ("WORDS", block::WORDS as u64)],

@@ -3,7 +3,7 @@
 use super::BufferPtr;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry, split_id};
+use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry, split_id, whole_id};
 use crate::limits::{
     BATCH_MAX, FIRST_SEGMENT_BYTES, MAX_BUFFER_BYTES, MAX_BUFFERS_PER_SEGMENT, MAX_CLASS_BYTES,
     MAX_SEGMENT_BYTES, MAX_SEGMENTS, MIN_BUFFER_BYTES, SHM_RESERVE_PERCENT,
@@ -18,10 +18,18 @@ use std::time::{Duration, Instant};
 /// A reference to a buffer, by number: what travels between this crate and a binding that does its own bookkeeping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
-    /// Buffer id: segment in the upper, index in the lower 14 bits.
+    /// Buffer id: index in the lower 14 bits, segment in 6, and in the 8 above the cell of a message that shares its buffer with others.
     pub id: u32,
     /// Whether the reference was received from a queue (else: allocated or shared here).
     pub received: bool,
+}
+
+impl Buffer {
+    /// Whether it is another reference to the same buffer, or to another cell of it.
+    #[inline]
+    fn is_like(self, other: Self) -> bool {
+        whole_id(self.id) == whole_id(other.id) && self.received == other.received
+    }
 }
 
 /// Allocates and releases buffers on behalf of one participant.
@@ -88,7 +96,7 @@ impl SharedBufferAllocator {
             for id in ids {
                 let (segment, index) = split_id(*id);
                 let Some(pool) = self.participant.pool(segment)? else { continue };
-                pool.prepare(index, bytes as u32);
+                pool.prepare(index, bytes as u32, 1);
                 pool.note(self.participant.slot, index, false);
                 fault::hit(Point::AllocAdopted);
             }
@@ -150,16 +158,22 @@ impl SharedBufferAllocator {
         }
     }
 
-    /// Gives references back until one is not held; answers how many.
+    /// Gives references back until one is not held, or not as often as it is named in a row; answers how many.
     pub fn release_all(&self, buffers: impl Iterator<Item = Buffer>) -> (usize, Result<()>) {
         let pin = match self.participant.pin() {
             Ok(pin) => pin,
             Err(e) => return (0, Err(e)),
         };
         let (mut done, mut freed, mut result) = (0, Freed::default(), Ok(()));
-        for buffer in buffers {
-            match self.participant.release_data(buffer, &mut freed) {
-                Ok(()) => done += 1,
+        let mut buffers = buffers.peekable();
+        while let Some(buffer) = buffers.next() {
+            // Messages of one pack, as a rule side by side, count as many references to one buffer.
+            let mut references = 1;
+            while buffers.next_if(|next| next.is_like(buffer)).is_some() {
+                references += 1;
+            }
+            match self.participant.release_data(buffer, references, &mut freed) {
+                Ok(()) => done += references as usize,
                 Err(e) => {
                     result = Err(e);
                     break;
@@ -261,7 +275,7 @@ impl SharedBufferAllocator {
         participant.set_cursor(segment, next);
         // Their last holders were in other caches: all the lines come at once, not one by one as each is touched.
         for id in &ids[..taken] {
-            pool.prefetch(split_id(*id).1);
+            pool.prefetch(*id);
         }
         Ok(taken)
     }
@@ -359,12 +373,12 @@ impl SharedBufferAllocator {
 }
 
 impl Participant {
-    /// Drops one reference of ours, for a number that comes from outside: rings are not for sale. The caller has pinned.
+    /// Drops references of ours, for a number that comes from outside: rings are not for sale. The caller has pinned.
     #[inline]
-    fn release_data<'a>(&'a self, buffer: Buffer, freed: &mut Freed<'a>) -> Result<()> {
+    fn release_data<'a>(&'a self, buffer: Buffer, references: u32, freed: &mut Freed<'a>) -> Result<()> {
         let (segment, index) = split_id(buffer.id);
         match self.pool(segment)? {
-            Some(pool) if pool.is_data(index) => self.release_from(pool, buffer, freed),
+            Some(pool) if pool.is_data(index) => self.release_from(pool, buffer, references, freed),
             _ => Err(not_held(buffer)),
         }
     }
@@ -373,27 +387,34 @@ impl Participant {
     pub(crate) fn release(&self, buffer: Buffer) -> Result<bool> {
         let pool = self.pool(split_id(buffer.id).0)?.ok_or_else(|| not_held(buffer))?;
         let mut freed = Freed::default();
-        self.release_from(pool, buffer, &mut freed)?;
+        self.release_from(pool, buffer, 1, &mut freed)?;
         Ok(freed.flush())
     }
 
+    /// All of them or none.
     #[inline]
-    fn release_from<'a>(&self, pool: &'a Pool, buffer: Buffer, freed: &mut Freed<'a>) -> Result<()> {
+    fn release_from<'a>(
+        &self,
+        pool: &'a Pool,
+        buffer: Buffer,
+        references: u32,
+        freed: &mut Freed<'a>,
+    ) -> Result<()> {
         let (_, index) = split_id(buffer.id);
-        if !pool.holds(self.slot, index, buffer.received) {
+        if pool.held(self.slot, index).of(buffer.received) < references {
             return Err(not_held(buffer));
         }
         // Ledger first: killed in between, refs are too high, which a recount repairs.
-        pool.strike(self.slot, index, buffer.received);
+        pool.strike_many(self.slot, index, buffer.received, references);
         fault::hit(Point::ReleaseStruck);
-        freed.unref(pool, index);
+        freed.unref(pool, index, references);
         Ok(())
     }
 
-    /// Drops a reference that no ledger lists (a slot's, the directory's); `true`: the buffer is free now.
-    pub(crate) fn unref(&self, pool: &Pool, index: usize) -> bool {
+    /// Drops references that no ledger lists (a slot's, the directory's); `true`: the buffer is free now.
+    pub(crate) fn unref(&self, pool: &Pool, index: usize, references: u32) -> bool {
         let mut freed = Freed::default();
-        freed.unref(pool, index);
+        freed.unref(pool, index, references);
         freed.flush()
     }
 

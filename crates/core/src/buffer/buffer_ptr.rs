@@ -2,8 +2,8 @@
 
 use super::{Buffer, Settle, not_held};
 use crate::error::Result;
-use crate::layout::{BufferHeader, split_id};
-use crate::pool::Pool;
+use crate::layout::split_id;
+use crate::pool::Content;
 use crate::registry::Participant;
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -34,9 +34,8 @@ impl std::fmt::Debug for BufferPtr {
 impl BufferPtr {
     /// Takes over a reference that the participant's ledger lists.
     pub(crate) fn adopt(participant: Arc<Participant>, buffer: Buffer) -> Result<Self> {
-        let (segment, index) = split_id(buffer.id);
-        let pool = participant.pool(segment)?.ok_or_else(|| not_held(buffer))?;
-        pool.header(index).ok_or_else(|| not_held(buffer))?;
+        let pool = participant.pool(split_id(buffer.id).0)?.ok_or_else(|| not_held(buffer))?;
+        pool.content(buffer.id).ok_or_else(|| not_held(buffer))?;
         Ok(Self { participant, buffer, lease: None })
     }
 
@@ -85,15 +84,14 @@ impl BufferPtr {
         self.lease.as_ref().map_or(1, |lease| lease.attempt)
     }
 
-    /// Buffer id: segment and index.
+    /// Buffer id: segment, index and, of a message that shares its buffer with others, the cell.
     pub fn id(&self) -> u32 {
         self.buffer.id
     }
 
     /// Bytes in use.
     pub fn len(&self) -> usize {
-        // Untrusted: another holder may have written nonsense.
-        (self.header().length.load(Ordering::Relaxed) as usize).min(self.capacity())
+        self.content().length()
     }
 
     /// Whether no bytes are in use.
@@ -106,17 +104,17 @@ impl BufferPtr {
         if self.participant.has_left() {
             return; // the buffer is somebody else's by now
         }
-        self.header().length.store(bytes.min(self.capacity()) as u32, Ordering::Relaxed);
+        self.content().header.length.store(bytes.min(self.capacity()) as u32, Ordering::Relaxed);
     }
 
     /// Bytes that fit.
     pub fn capacity(&self) -> usize {
-        self.pool().geometry.buffer_bytes
+        self.content().capacity
     }
 
     /// A number of the sender's own, carried along.
     pub fn sequence(&self) -> u64 {
-        self.header().sequence.load(Ordering::Relaxed)
+        self.content().header.sequence.load(Ordering::Relaxed)
     }
 
     /// Sets [`BufferPtr::sequence`].
@@ -124,7 +122,7 @@ impl BufferPtr {
         if self.participant.has_left() {
             return;
         }
-        self.header().sequence.store(sequence, Ordering::Relaxed);
+        self.content().header.sequence.store(sequence, Ordering::Relaxed);
     }
 
     /// The bytes in use.
@@ -132,9 +130,9 @@ impl BufferPtr {
     /// # Safety
     /// No other holder, in any process, writes to the buffer while the slice lives.
     pub unsafe fn bytes(&self) -> &[u8] {
-        let (_, index) = split_id(self.buffer.id);
-        // SAFETY: the payload is mapped and `len` is at most its capacity; the caller excludes writers.
-        unsafe { core::slice::from_raw_parts(self.pool().payload(index), self.len()) }
+        let content = self.content();
+        // SAFETY: the payload is mapped and `length` is at most its capacity; the caller excludes writers.
+        unsafe { core::slice::from_raw_parts(content.payload, content.length()) }
     }
 
     /// The whole buffer, for writing.
@@ -142,18 +140,15 @@ impl BufferPtr {
     /// # Safety
     /// This is the only reference to the buffer, in all processes, and its manager is open.
     pub unsafe fn bytes_mut(&mut self) -> &mut [u8] {
-        let (_, index) = split_id(self.buffer.id);
+        let Content { payload, capacity, .. } = self.content();
         // SAFETY: the payload is mapped for `capacity` bytes; the caller excludes other holders.
-        unsafe { core::slice::from_raw_parts_mut(self.pool().payload(index), self.capacity()) }
+        unsafe { core::slice::from_raw_parts_mut(payload, capacity) }
     }
 
-    fn pool(&self) -> &Pool {
+    fn content(&self) -> Content<'_> {
         let pool = self.participant.domain.pool(split_id(self.buffer.id).0);
-        pool.ok().flatten().expect("attached by `adopt`, and segments stay attached")
-    }
-
-    fn header(&self) -> &BufferHeader {
-        self.pool().header(split_id(self.buffer.id).1).expect("checked by `adopt`")
+        let pool = pool.ok().flatten().expect("attached by `adopt`, and segments stay attached");
+        pool.content(self.buffer.id).expect("checked by `adopt`")
     }
 }
 

@@ -1,9 +1,29 @@
 //! Pool segments: a bitmap that says which buffers are allocated, a 64-byte header per buffer, one ledger row per participant.
+//!
+//! A buffer can be a *pack* of small messages, its *cells*: each begins at a multiple of 128 bytes with a header of its own, the
+//! payload follows. The id of a message in a cell names the cell, too. A pack has the references of all its messages, and is
+//! allocated, held and freed as the one buffer it is.
+//!
+//! ```text
+//! id    28       20 19    14 13     0
+//!       | cell    | segment | index  |      cell 0: the whole buffer; n: the cell that begins at byte 128 (n - 1)
+//! ```
 
 use super::SegmentHeader;
-use crate::limits::{INDEX_BITS, MAX_BUFFERS_PER_SEGMENT, MAX_PARTICIPANTS, MAX_SEGMENTS};
+use crate::limits::{
+    CELL_BITS, CELL_UNIT_BYTES, INDEX_BITS, MAX_BUFFERS_PER_SEGMENT, MAX_PARTICIPANTS, MAX_SEGMENTS,
+    SEGMENT_BITS,
+};
 use crate::sync::{AtomicU32, AtomicU64};
 use core::mem::size_of;
+
+/// Where the cell is in an id.
+const CELL_SHIFT: u32 = SEGMENT_BITS + INDEX_BITS;
+const WHOLE_MASK: u32 = (1 << CELL_SHIFT) - 1;
+/// Bits of an id altogether.
+pub(crate) const ID_BITS: u32 = CELL_SHIFT + CELL_BITS;
+/// The highest cell.
+pub(crate) const CELLS_MAX: usize = (1 << CELL_BITS) - 1;
 
 /// An ordinary buffer.
 pub(crate) const KIND_DATA: u32 = 0;
@@ -28,7 +48,8 @@ pub(crate) struct PoolHeader {
 /// What is known of one buffer, apart from its payload.
 ///
 /// `refs` = sum of all ledger counts + slots of queues that carry the buffer (+ 1 while the directory names it as a ring). It is
-/// only a cache of that sum, rebuilt by recovery. The other fields belong to whoever holds the buffer alone.
+/// only a cache of that sum, rebuilt by recovery. The other fields belong to whoever holds the buffer alone. A cell has no `refs`, no
+/// `generation` and no `kind`: those of its pack count.
 #[repr(C, align(64))]
 #[cfg_attr(test, derive(Default))]
 pub(crate) struct BufferHeader {
@@ -46,7 +67,9 @@ pub(crate) struct BufferHeader {
     pub(crate) timestamp_kind: AtomicU32,
     /// DATA or RING. Written by the allocator before anybody else can see the buffer.
     pub(crate) kind: AtomicU32,
-    _reserved: AtomicU64,
+    /// Of a cell: bytes it has room for. Written by the allocator of its pack.
+    pub(crate) capacity: AtomicU32,
+    _reserved: AtomicU32,
 }
 
 /// Where the tables of a pool segment are: a pure function of buffer size, count and page size.
@@ -97,6 +120,31 @@ pub(crate) const fn buffer_id(segment: usize, index: usize) -> u32 {
     (segment << INDEX_BITS | index) as u32
 }
 
+/// The id of the message in cell `cell` of the pack `id`.
+pub(crate) const fn cell_id(id: u32, cell: usize) -> u32 {
+    id & WHOLE_MASK | (cell as u32) << CELL_SHIFT
+}
+
+/// The cell an id names; 0: the whole buffer.
+pub(crate) const fn cell_of(id: u32) -> usize {
+    (id >> CELL_SHIFT) as usize & CELLS_MAX
+}
+
+/// The buffer that an id, of a cell or not, is about.
+pub(crate) const fn whole_id(id: u32) -> u32 {
+    id & WHOLE_MASK
+}
+
+/// Units of a pack that a message of `bytes` bytes takes.
+pub(crate) const fn cell_units(bytes: usize) -> usize {
+    (size_of::<BufferHeader>() + bytes).div_ceil(CELL_UNIT_BYTES)
+}
+
+/// Bytes that a cell of `units` units has room for.
+pub(crate) const fn cell_capacity(units: usize) -> usize {
+    units * CELL_UNIT_BYTES - size_of::<BufferHeader>()
+}
+
 /// The segment and index an id names. Both are within their tables' sizes whatever the id; whether such a segment and
 /// buffer exist is for the caller to check.
 pub(crate) const fn split_id(id: u32) -> (usize, usize) {
@@ -112,6 +160,7 @@ const _: () = {
     assert!(offset_of!(BufferHeader, tag) == 32);
     assert!(offset_of!(BufferHeader, timestamp_kind) == 48);
     assert!(offset_of!(BufferHeader, kind) == 52);
+    assert!(offset_of!(BufferHeader, capacity) == 56);
     assert!(size_of::<PoolHeader>() <= 4096);
 };
 
@@ -134,5 +183,8 @@ mod tests {
     fn ids_split_into_what_made_them() {
         assert_eq!(split_id(buffer_id(63, 16383)), (63, 16383));
         assert_eq!(split_id(u32::MAX), (63, 16383));
+        let id = cell_id(buffer_id(63, 16383), 511);
+        assert_eq!((split_id(id), cell_of(id), whole_id(id)), ((63, 16383), 511, buffer_id(63, 16383)));
+        assert_eq!((cell_units(0), cell_units(64), cell_units(65)), (1, 1, 2));
     }
 }

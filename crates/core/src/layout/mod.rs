@@ -15,16 +15,19 @@ mod queue;
 mod registry;
 mod text;
 
-pub(crate) use buffer::{BufferHeader, KIND_DATA, KIND_RING, PoolGeometry, PoolHeader, buffer_id, split_id};
+pub(crate) use buffer::{
+    BufferHeader, CELLS_MAX, KIND_DATA, KIND_RING, PoolGeometry, PoolHeader, buffer_id, cell_capacity,
+    cell_id, cell_of, cell_units, split_id, whole_id,
+};
 pub(crate) use queue::{
     LeaseEntry, LeaseState, LeaseWord, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState,
     leases_offset, ring_bytes,
 };
 pub(crate) use registry::{
     DIRECTORY_ENTRY_CLAIMED, DIRECTORY_ENTRY_FREE, DIRECTORY_ENTRY_LIVE, DIRECTORY_KIND_QUEUE,
-    DIRECTORY_KIND_SUBSCRIPTION, DIRECTORY_KIND_TOPIC, DirectoryEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
-    ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry, ReportRecord,
-    SEGMENT_READY, SegmentEntry, WaiterMask,
+    DIRECTORY_KIND_SUBSCRIPTION, DIRECTORY_KIND_TOPIC, DirectoryEntry, Lane, PARTICIPANT_ACTIVE,
+    PARTICIPANT_FREE, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry,
+    ReportRecord, SEGMENT_READY, SegmentEntry, Taking, WaiterMask,
 };
 pub(crate) use text::Text;
 
@@ -65,6 +68,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("Registry.directory", offset_of!(Registry, directory)),
     ("ParticipantSlot", size_of::<ParticipantSlot>()),
     ("ParticipantSlot.lanes", offset_of!(ParticipantSlot, lanes)),
+    ("Lane.taking", offset_of!(Lane, taking)),
     ("ParticipantSlot.wake", offset_of!(ParticipantSlot, wake)),
     ("ParticipantSlot.counters", offset_of!(ParticipantSlot, counters)),
     ("DirectoryEntry", size_of::<DirectoryEntry>()),
@@ -80,6 +84,8 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("BufferHeader.length", offset_of!(BufferHeader, length)),
     ("BufferHeader.timestamp", offset_of!(BufferHeader, timestamp)),
     ("BufferHeader.kind", offset_of!(BufferHeader, kind)),
+    ("BufferHeader.capacity", offset_of!(BufferHeader, capacity)),
+    ("CELL_UNIT_BYTES", crate::limits::CELL_UNIT_BYTES),
     ("RingHeader", size_of::<RingHeader>()),
     ("RingHeader.state", offset_of!(RingHeader, state)),
     ("RingHeader.head", offset_of!(RingHeader, head)),

@@ -1,8 +1,8 @@
 //! The ring of a PortQueue: the payload of one pool buffer.
 //!
 //! ```text
-//! slot  63                             30 29 28 27      20 19                  0
-//!       | cycle (lap of the ring), 34 bits | state | owner   | buffer id          |
+//! slot  63                       38 37 36 35     29 28                          0
+//!       | cycle (lap of the ring), 26 | state | owner  | id of buffer or cell        |
 //!
 //! FREE(c) --push: CAS--> READY(c, id) --pop: CAS--> TAKEN(c, owner, id) --store--> FREE(c + 1)
 //! ```
@@ -10,24 +10,26 @@
 //! The ring of an at-least-once queue is followed by as many lease entries:
 //!
 //! ```text
-//! lease 63                         31 30   28 27      20 19                  0
-//!       | 0                          | state | owner   | buffer id          |   + position, deliveries
+//! lease 63                   39 38   36 35     29 28                          0
+//!       | 0                      | state | owner  | id of buffer or cell        |   + position, deliveries
 //!
 //! FREE --receive: CAS--> RESERVED(owner) --store--> LEASED(owner, id) --ack: CAS--> FREE
 //!                                                   LEASED --nack: CAS, or recovery--> PENDING(id) --receive: CAS--> LEASED
 //! ```
 
 use super::{Text, WaiterMask};
+use crate::limits::MAX_PARTICIPANTS;
 use crate::sync::{AtomicU32, AtomicU64};
 use core::mem::size_of;
 use crossbeam::utils::CachePadded;
 
-pub(crate) const SLOT_OWNER_SHIFT: u32 = 20;
-pub(crate) const SLOT_STATE_SHIFT: u32 = 28;
-pub(crate) const SLOT_CYCLE_SHIFT: u32 = 30;
+pub(crate) const SLOT_OWNER_SHIFT: u32 = super::buffer::ID_BITS;
+pub(crate) const SLOT_STATE_SHIFT: u32 = SLOT_OWNER_SHIFT + OWNER_BITS;
+pub(crate) const SLOT_CYCLE_SHIFT: u32 = SLOT_STATE_SHIFT + 2;
 const ID_MASK: u64 = (1 << SLOT_OWNER_SHIFT) - 1;
-const OWNER_MASK: u64 = 0xff;
-/// Laps are compared modulo 2^34.
+const OWNER_BITS: u32 = MAX_PARTICIPANTS.trailing_zeros();
+const OWNER_MASK: u64 = (1 << OWNER_BITS) - 1;
+/// Laps are compared modulo 2^26.
 const CYCLE_MASK: u64 = (1 << (64 - SLOT_CYCLE_SHIFT)) - 1;
 
 /// Takes messages.
@@ -65,7 +67,7 @@ impl Slot {
         Self(
             Self::free(cycle).0
                 | 2 << SLOT_STATE_SHIFT
-                | (owner as u64) << SLOT_OWNER_SHIFT
+                | (owner as u64 & OWNER_MASK) << SLOT_OWNER_SHIFT
                 | self.0 & ID_MASK,
         )
     }
@@ -97,7 +99,7 @@ impl Slot {
         Self::ready(self.0 >> SLOT_CYCLE_SHIFT, self.id())
     }
 
-    /// How many laps this slot is ahead of `cycle` (negative: behind), modulo 2^34.
+    /// How many laps this slot is ahead of `cycle` (negative: behind), modulo 2^26.
     pub(crate) const fn laps_ahead(self, cycle: u64) -> i64 {
         let distance = (self.0 >> SLOT_CYCLE_SHIFT).wrapping_sub(cycle) & CYCLE_MASK;
         (distance << SLOT_CYCLE_SHIFT) as i64 >> SLOT_CYCLE_SHIFT
@@ -243,6 +245,7 @@ pub(crate) const fn leases_offset(capacity: usize) -> usize {
 #[cfg(not(loom))]
 const _: () = {
     use core::mem::offset_of;
+    assert!(MAX_PARTICIPANTS.is_power_of_two() && SLOT_CYCLE_SHIFT == 38);
     assert!(size_of::<RingHeader>() == 1024);
     assert!(size_of::<LeaseEntry>() == 24);
     assert!(offset_of!(RingHeader, head) == 128);
@@ -256,10 +259,10 @@ mod tests {
 
     #[test]
     fn a_slot_goes_round() {
-        let ready = Slot::ready(7, 0xabcde);
-        assert_eq!((ready.state(), ready.id()), (SlotState::Ready, 0xabcde));
+        let ready = Slot::ready(7, 0x1abc_def1);
+        assert_eq!((ready.state(), ready.id()), (SlotState::Ready, 0x1abc_def1));
         let taken = ready.taken(127);
-        assert_eq!((taken.state(), taken.id(), taken.owner()), (SlotState::Taken, 0xabcde, 127));
+        assert_eq!((taken.state(), taken.id(), taken.owner()), (SlotState::Taken, 0x1abc_def1, 127));
         assert_eq!(taken.recycled(), Slot::free(8));
         assert_eq!(taken.untaken(), ready);
         assert_eq!(Slot::free(0).0, 0, "fresh memory is an empty ring");

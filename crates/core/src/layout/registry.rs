@@ -87,13 +87,52 @@ pub(crate) struct ParticipantSlot {
     pub(crate) started_ms: AtomicU64,
     pub(crate) name: Text<8>,
 
-    /// Threads of this participant that are inside a shared memory operation. Raised and lowered by them only; a crash
-    /// leaves it raised, recovery zeroes it.
-    pub(crate) lanes: [CachePadded<AtomicU32>; LANES],
+    pub(crate) lanes: [CachePadded<Lane>; LANES],
 
     pub(crate) wake: CachePadded<Wake>,
 
     pub(crate) counters: CachePadded<Counters>,
+}
+
+/// Where threads of a participant say that they are inside an operation. Written by them only; recovery reads what a crash leaves, and
+/// the next tenant zeroes it.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// How many of them are.
+    pub(crate) inside: AtomicU32,
+    _reserved: AtomicU32,
+    /// 0, or the [`Taking`] that one of them is about to note.
+    pub(crate) taking: AtomicU64,
+}
+
+/// A message of a pack that its taker is about to note in its ledger. One entry of the ledger counts all the messages of a pack, so it
+/// does not tell by itself whether a taker that was killed had come to this one.
+#[derive(Clone, Copy)]
+pub(crate) struct Taking(u64);
+
+impl Taking {
+    const ID_MASK: u64 = u32::MAX as u64;
+    const BEGUN: u64 = 1 << 63;
+
+    /// Message `id`, whose pack the ledger counts `received` times before.
+    pub(crate) const fn new(id: u32, received: u32) -> Self {
+        Self(Self::BEGUN | (received as u64) << 32 | id as u64)
+    }
+
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Whether it is about message `id`, and the ledger, which counts its pack `received` times now, has it.
+    pub(crate) const fn is_noted(self, id: u32, received: u32) -> bool {
+        let before = (self.0 & !Self::BEGUN) >> 32;
+        self.0 & Self::BEGUN != 0 && self.0 & Self::ID_MASK == id as u64 && received as u64 > before
+    }
 }
 
 /// How a participant is woken.

@@ -48,7 +48,7 @@ impl Heap {
         let mut id = [0];
         let (1, _) = self.pool.claim(0, &mut id) else { return None };
         let index = id[0] as usize;
-        self.pool.prepare(index, 0);
+        self.pool.prepare(index, 0, 1);
         self.pool.note(slot, index, false);
         self.payloads[index].write(slot as u32 + 1);
         Some(index)
@@ -61,7 +61,7 @@ impl Heap {
     }
 
     fn drop_reference(&self, index: usize) -> bool {
-        let last = self.pool.unref(index);
+        let last = self.pool.unref(index, 1);
         if last {
             self.pool.free(0, 1 << index);
         }

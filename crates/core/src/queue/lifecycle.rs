@@ -179,7 +179,7 @@ pub(super) fn attach_listed(
 fn unlist(participant: &Participant, pool: &Pool, index: usize, listed: Listed) {
     if participant.domain.directory()[listed.index].unlist(listed) {
         fault::hit(Point::DestroyUnlisted);
-        participant.unref(pool, index);
+        participant.unref(pool, index, 1);
         fault::hit(Point::DestroyUnreffed);
     }
 }

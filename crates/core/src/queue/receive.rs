@@ -7,9 +7,10 @@ use super::ring::{Ring, Taken};
 use crate::buffer::{Buffer, not_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::{RING_CLOSED, RING_DESTROYED, split_id};
+use crate::layout::{RING_CLOSED, RING_DESTROYED, Taking, cell_of, split_id};
 use crate::limits::{BATCH_MAX, RING_TRIES_MAX};
-use crate::pool::{Freed, Pool};
+use crate::pool::{Content, Freed, Pool};
+use crate::registry::Pin;
 use crate::sync::{Ordering, fence};
 use std::mem::MaybeUninit;
 
@@ -47,8 +48,8 @@ impl PortQueue {
     }
 
     fn receive_once(&self, out: &mut [Received]) -> Result<(usize, TakeOutcome)> {
-        let (count, gap, outcome) = self.take_with(|| match self.options.delivery {
-            Delivery::AtMostOnce => self.take(out),
+        let (count, gap, outcome) = self.take_with(|pin| match self.options.delivery {
+            Delivery::AtMostOnce => self.take(out, pin),
             Delivery::AtLeastOnce => self.lease(out),
         })?;
         if count > 0 {
@@ -71,7 +72,7 @@ impl PortQueue {
             return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         let mut freed = false;
-        let (count, gap, outcome) = self.take_with(|| {
+        let (count, gap, outcome) = self.take_with(|_| {
             let (count, any, result) = self.take_copies(out, lengths);
             freed = any;
             (count, result)
@@ -84,7 +85,10 @@ impl PortQueue {
     }
 
     /// Runs `take` with everything that belongs around it; answers how many messages it took, and how many were dropped before.
-    fn take_with(&self, take: impl FnOnce() -> (usize, Result<()>)) -> Result<(usize, u32, TakeOutcome)> {
+    fn take_with(
+        &self,
+        take: impl FnOnce(&Pin<'_>) -> (usize, Result<()>),
+    ) -> Result<(usize, u32, TakeOutcome)> {
         let pin = self.participant.pin()?;
         let state = self.state();
         if state == RING_DESTROYED {
@@ -95,7 +99,7 @@ impl PortQueue {
             fence(Ordering::SeqCst);
         }
         self.take_role(Interest::Data)?;
-        let (count, result) = take();
+        let (count, result) = take(&pin);
         let gap = &self.header().gap;
         let gap =
             if count > 0 && gap.load(Ordering::Relaxed) != 0 { gap.swap(0, Ordering::Relaxed) } else { 0 };
@@ -109,20 +113,28 @@ impl PortQueue {
     }
 
     /// Takes messages for good.
-    fn take(&self, out: &mut [Received]) -> (usize, Result<()>) {
+    fn take(&self, out: &mut [Received], pin: &Pin<'_>) -> (usize, Result<()>) {
         let ring = self.ring();
         let mut head = ring.head();
         let (mut count, mut result) = (0, Ok(()));
         for into in out.iter_mut().take(BATCH_MAX) {
-            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, |_, _| true) else { break };
+            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, |_| true) else { break };
             // The next to be touched, by who reads and releases the message.
-            pool.prefetch(split_id(taken.id()).1);
+            pool.prefetch(taken.id());
             // Ledger before the slot is free: killed in between, the slot names the dead taker and is rolled forward.
             fault::hit(Point::PopTaken);
-            pool.note(self.participant.slot, split_id(taken.id()).1, true);
+            let (index, shares) = (split_id(taken.id()).1, cell_of(taken.id()) != 0);
+            if shares {
+                pin.begin_taking(Taking::new(taken.id(), pool.held(self.participant.slot, index).received()));
+                fault::hit(Point::PopBegun);
+            }
+            pool.note(self.participant.slot, index, true);
             fault::hit(Point::PopNoted);
             ring.recycle(taken);
             fault::hit(Point::PopRecycled);
+            if shares {
+                pin.end_taking();
+            }
             *into = Received::new(taken.id(), None);
             count += 1;
         }
@@ -139,9 +151,8 @@ impl PortQueue {
         let mut taken = [const { MaybeUninit::<(Taken, &Pool)>::uninit() }; BATCH_MAX];
         for (into, length) in taken.iter_mut().zip(lengths.iter_mut()) {
             let (left, mut bytes) = (out.len() - used, 0);
-            let fits = |pool: &Pool, index: usize| {
-                // Untrusted: another holder may have written nonsense.
-                bytes = pool.length(index);
+            let fits = |content: Content<'_>| {
+                bytes = content.length();
                 bytes <= left
             };
             let Some(message) = self.pop(&ring, &mut head, &mut result, fits) else {
@@ -154,7 +165,7 @@ impl PortQueue {
                 }
                 break;
             };
-            message.1.prefetch(split_id(message.0.id()).1);
+            message.1.prefetch(message.0.id());
             into.write(message);
             *length = bytes as u32;
             used += bytes;
@@ -166,15 +177,16 @@ impl PortQueue {
         for (message, length) in taken[..count].iter().zip(lengths) {
             // SAFETY: the first `count` entries have been written.
             let (taken, pool) = unsafe { message.assume_init_ref() };
-            let index = split_id(taken.id()).1;
             let (into, behind) = rest.split_at_mut(*length as usize);
-            pool.copy_to(index, into);
+            if let Some(content) = pool.content(taken.id()) {
+                content.copy_to(into);
+            }
             rest = behind;
             // Killed before: the slot names the dead taker and is rolled forward. After: counted by nobody, freed by recount.
             fault::hit(Point::PopTaken);
             ring.recycle(*taken);
             fault::hit(Point::PopRecycled);
-            freed.unref(pool, index);
+            freed.unref(pool, split_id(taken.id()).1, 1);
         }
         (count, freed.flush(), result)
     }
@@ -194,7 +206,7 @@ impl PortQueue {
             let cursor = self.lease_cursor.load(Ordering::Relaxed) as usize;
             let Some(entry) = leases.reserve(cursor, me as u32) else { break };
             fault::hit(Point::LeaseReserved);
-            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, |_, _| true) else {
+            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, |_| true) else {
                 leases.abandon(entry);
                 break;
             };
@@ -220,7 +232,7 @@ impl PortQueue {
         fault::hit(Point::LeaseRetaken);
         // Killed before the note: the lease names us, which is enough for recovery.
         let index = split_id(retaken.id).1;
-        pool.filter(|p| p.header(index).is_some())?.note(me, index, false);
+        pool.filter(|p| p.has(retaken.id))?.note(me, index, false);
         let received = Received::new(retaken.id, Some(retaken.entry as u32));
         Some(Received { attempt: retaken.deliveries, ..received })
     }
@@ -232,20 +244,21 @@ impl PortQueue {
         ring: &Ring<'_>,
         head: &mut u64,
         result: &mut Result<()>,
-        mut admit: impl FnMut(&Pool, usize) -> bool,
+        mut admit: impl FnMut(Content<'_>) -> bool,
     ) -> Option<(Taken, &'a Pool)> {
         let slot = self.participant.slot;
         let received = self.options.delivery == Delivery::AtMostOnce;
         let mut pool: Option<&Pool> = None;
-        let sound = |pool: &Pool, index| pool.header(index).is_some() && pool.can_note(slot, index, received);
+        let sound = |pool: &Pool, id| pool.has(id) && pool.can_note(slot, split_id(id).1, received);
         let taken = ring.pop(head, slot as u32, |id| {
-            let index = split_id(id).1;
             // What is not sound is taken all the same: it must not block the queue.
             self.attach_for(id, &mut pool, result)
-                && pool.is_none_or(|pool| !sound(pool, index) || admit(pool, index))
+                && pool
+                    .filter(|pool| sound(pool, id))
+                    .and_then(|pool| pool.content(id))
+                    .is_none_or(&mut admit)
         })?;
-        let index = split_id(taken.id()).1;
-        let pool = pool.filter(|pool| sound(pool, index));
+        let pool = pool.filter(|pool| sound(pool, taken.id()));
         if pool.is_none() {
             ring.recycle(taken);
             *result = Err(Error::new(
@@ -286,7 +299,7 @@ impl PortQueue {
             let id = front.id();
             let (segment, index) = split_id(id);
             let buffer = Buffer { id, received: false };
-            let pool = self.participant.pool(segment)?.filter(|p| p.header(index).is_some());
+            let pool = self.participant.pool(segment)?.filter(|p| p.has(id));
             let pool = pool.ok_or_else(|| not_held(buffer))?;
             if !pool.can_note(self.participant.slot, index, false) {
                 return Err(Error::new(ErrorKind::Limit, format!("buffer {id} has 65535 references here")));

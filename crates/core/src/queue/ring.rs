@@ -160,7 +160,7 @@ impl<'a> Ring<'a> {
         self.slot(front.position).load(Ordering::Acquire) == front.slot.0
     }
 
-    /// The position of the message in slot `index`. Laps are kept modulo 2^34; the head tells which one is meant.
+    /// The position of the message in slot `index`. Laps are kept modulo 2^26; the head tells which one is meant.
     pub(crate) fn position_of(&self, index: usize, slot: Slot) -> u64 {
         let lap = self.lap(self.head());
         let lap = lap.wrapping_add_signed(slot.laps_ahead(lap));

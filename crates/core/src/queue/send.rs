@@ -1,13 +1,13 @@
 //! Sending.
 
-use super::options::Overflow;
+use super::options::{Delivery, Overflow};
 use super::port_queue::{Interest, PortQueue, PutOutcome, SendOutcome};
 use super::ring::{Ring, Taken};
 use crate::buffer::{Buffer, class_range, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{RING_CLOSED, RING_OPEN, split_id};
-use crate::limits::BATCH_MAX;
+use crate::layout::{CELLS_MAX, RING_CLOSED, RING_OPEN, cell_capacity, cell_units, split_id};
+use crate::limits::{BATCH_MAX, CELL_UNIT_BYTES, PACK_MIN, PACKED_BYTES_MAX};
 use crate::pool::Pool;
 use crate::registry::Participant;
 use crate::sync::{Ordering, dekker_fence};
@@ -42,7 +42,8 @@ impl PortQueue {
         (sent.accepted, sent.result)
     }
 
-    /// Copies the first `n` of `messages` (at most 256 are looked at) into the queue, each into a buffer of its own, and answers `n`.
+    /// Copies the first `n` of `messages` (at most 256 are looked at) into the queue and answers `n`. Each gets a buffer of its own, but
+    /// 16 small ones or more that follow each other share one, a pack, which is free when all of them have been released.
     ///
     /// A message that is copied in has no other holder on its way, so no ledger is written: this is the fastest way for small ones.
     ///
@@ -60,33 +61,76 @@ impl PortQueue {
         };
         let mut rest = messages.take(BATCH_MAX);
         let mut done = 0;
-        loop {
-            let (count, bytes) = run_of(rest.clone());
-            if count == 0 {
-                return (done, Ok(PutOutcome::Done));
-            }
-            let count = count.min(self.room());
-            let copy = |ids: &[u32]| {
-                let cargo = Fresh { participant: &self.participant, ids, messages: rest.clone(), loaded: 0 };
-                Ok((ids.len(), self.publish_fresh(cargo)))
-            };
-            let (claimed, sent) = match self.allocator.with_claimed(bytes, &mut ids[..count], copy) {
-                Ok(Some(claimed)) => claimed,
+        let mut packs = self.options.delivery == Delivery::AtMostOnce && ids.len() > 1;
+        while rest.clone().next().is_some() {
+            let small = if packs { pack_of(rest.clone().take(self.room())) } else { Pack::default() };
+            packs = small.count >= PACK_MIN;
+            let put =
+                if packs { self.put_pack(rest.clone(), small) } else { self.put_run(rest.clone(), ids) };
+            let (tried, sent) = match put {
+                Ok(Some(put)) => put,
+                // There is no room for a pack: there may be for what would be in it.
+                Ok(None) if packs => {
+                    packs = false;
+                    continue;
+                }
                 Ok(None) => return (done, Ok(PutOutcome::Exhausted)),
                 Err(e) => return (done, Err(e)),
             };
             self.wake_after(&sent);
-            if sent.accepted < claimed {
+            if sent.accepted < tried {
                 // What was claimed in vain is free again: somebody may have looked for a buffer meanwhile.
                 self.participant.wake_pool();
             }
             done += sent.accepted;
             match sent.result {
-                Ok(SendOutcome::Done) => rest.by_ref().take(claimed).for_each(drop),
+                Ok(SendOutcome::Done) => rest.by_ref().take(tried).for_each(drop),
                 Ok(outcome) => return (done, Ok(PutOutcome::Refused(outcome))),
                 Err(e) => return (done, Err(e)),
             }
         }
+        (done, Ok(PutOutcome::Done))
+    }
+
+    /// Puts a run of messages of one size class into buffers of their own; answers how many it tried. `None`: exhausted.
+    fn put_run<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m [u8]> + Clone,
+        ids: &mut [u32],
+    ) -> Result<Option<(usize, Sent)>> {
+        let (count, bytes) = run_of(messages.clone());
+        let count = if count > 1 { count.min(self.room()) } else { count };
+        self.allocator.with_claimed(bytes, &mut ids[..count], |ids| {
+            let mut cargo =
+                Fresh { participant: &self.participant, ids, messages: messages.clone(), loaded: 0 };
+            let sent = self.publish(ids.len(), &mut cargo);
+            cargo.free_from(sent.accepted + sent.returned);
+            Ok((ids.len(), sent))
+        })
+    }
+
+    /// Puts the first messages into one buffer; answers how many it tried. `None`: exhausted.
+    fn put_pack<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m [u8]> + Clone,
+        Pack { count, units }: Pack,
+    ) -> Result<Option<(usize, Sent)>> {
+        self.allocator.with_claimed(units * CELL_UNIT_BYTES, &mut [0], |ids| {
+            let (segment, index) = split_id(ids[0]);
+            let pool = self
+                .participant
+                .pool(segment)?
+                .ok_or_else(|| not_held(Buffer { id: ids[0], received: false }))?;
+            // All references at once. Killed before the last message is in the queue: too many, which a recount repairs.
+            pool.prepare(index, (units * CELL_UNIT_BYTES) as u32, count as u32);
+            let mut cargo = Packed { pool, id: ids[0], messages: messages.clone(), unit: 0, given: 0 };
+            let sent = self.publish(count, &mut cargo);
+            let spare = count - cargo.given;
+            if spare > 0 {
+                self.participant.unref(pool, index, spare as u32);
+            }
+            Ok((count, sent))
+        })
     }
 
     /// Messages that a batch may bring now, at least one. An estimate: it spares the work on messages that will not be taken.
@@ -98,13 +142,6 @@ impl PortQueue {
             }
             _ => BATCH_MAX,
         }
-    }
-
-    /// Publishes copies; buffers that the queue did not take are free again.
-    fn publish_fresh<'m>(&self, mut cargo: Fresh<'_, impl Iterator<Item = &'m [u8]>>) -> Sent {
-        let sent = self.publish(cargo.ids.len(), &mut cargo);
-        cargo.free_from(sent.accepted + sent.returned);
-        sent
     }
 
     /// Publishes up to `count` messages of `cargo`. The caller has pinned.
@@ -251,7 +288,7 @@ impl PortQueue {
         if let Ok(Some(pool)) = self.participant.domain.pool(segment)
             && pool.header(index).is_some()
         {
-            self.participant.unref(pool, index);
+            self.participant.unref(pool, index, 1);
         }
     }
 
@@ -363,7 +400,7 @@ impl<M> Fresh<'_, M> {
             let (segment, index) = split_id(*id);
             match self.participant.pool(segment) {
                 // Counted: whoever peeked at the buffer's last life may count it, too, for a moment.
-                Ok(Some(pool)) if at < self.loaded => drop(self.participant.unref(pool, index)),
+                Ok(Some(pool)) if at < self.loaded => drop(self.participant.unref(pool, index, 1)),
                 Ok(Some(pool)) => pool.free(index / 64, 1 << (index % 64)),
                 _ => {}
             }
@@ -373,7 +410,7 @@ impl<M> Fresh<'_, M> {
     fn free(&self, at: usize) {
         let (segment, index) = split_id(self.ids[at]);
         if let Ok(Some(pool)) = self.participant.pool(segment) {
-            self.participant.unref(pool, index);
+            self.participant.unref(pool, index, 1);
         }
     }
 }
@@ -384,8 +421,10 @@ impl<'m, M: Iterator<Item = &'m [u8]>> Cargo for Fresh<'_, M> {
         let id = self.ids[at];
         let (segment, index) = split_id(id);
         if let (Some(pool), Some(message)) = (self.participant.pool(segment)?, self.messages.next()) {
-            pool.prepare(index, message.len() as u32);
-            pool.fill(index, message);
+            pool.prepare(index, message.len() as u32, 1);
+            if let Some(content) = pool.content(id) {
+                content.fill(message);
+            }
         }
         self.loaded = at + 1;
         Ok(id)
@@ -403,6 +442,64 @@ impl<'m, M: Iterator<Item = &'m [u8]>> Cargo for Fresh<'_, M> {
         recycle();
         self.free(at);
     }
+}
+
+/// Bytes that are copied into cells of one buffer, which nobody holds and which has a reference for each of them.
+struct Packed<'a, M> {
+    pool: &'a Pool,
+    id: u32,
+    messages: M,
+    /// Units of the pack that are written.
+    unit: usize,
+    /// References that are the queue's.
+    given: usize,
+}
+
+impl<'m, M: Iterator<Item = &'m [u8]>> Cargo for Packed<'_, M> {
+    #[inline]
+    fn load(&mut self, _at: usize) -> Result<u32> {
+        let message = self.messages.next().unwrap_or_default();
+        let units = cell_units(message.len());
+        let capacity = cell_capacity(units);
+        let id = self.pool.write_cell(self.id, 1 + self.unit, capacity, message);
+        self.unit += units;
+        Ok(id)
+    }
+
+    #[inline]
+    fn sent(&mut self, _at: usize) {
+        self.given += 1;
+    }
+
+    fn dropped(&mut self, _at: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn returned(&mut self, _at: usize, recycle: impl FnOnce()) {
+        // Slot first: a slot that names a dead taker may become a message again, so its reference must be there until then.
+        recycle();
+        self.given -= 1;
+    }
+}
+
+/// What goes into a pack.
+#[derive(Clone, Copy, Default)]
+struct Pack {
+    count: usize,
+    units: usize,
+}
+
+/// How many of the first `messages` one pack has room for.
+fn pack_of<'m>(messages: impl Iterator<Item = &'m [u8]>) -> Pack {
+    let mut pack = Pack::default();
+    for message in messages {
+        let units = pack.units + cell_units(message.len());
+        if message.len() > PACKED_BYTES_MAX || units > CELLS_MAX {
+            break;
+        }
+        pack = Pack { count: pack.count + 1, units };
+    }
+    pack
 }
 
 /// How many of the first `messages` fit one size class, and the bytes that suffice for each.

@@ -175,7 +175,8 @@ fn recover(domain: &Domain, dead: &[Dead], started: Instant) -> Result<()> {
         fault::hit(Point::RecoverReported);
         let participant = &domain.registry().participants[dead.slot];
         for lane in &participant.lanes {
-            lane.store(0, Ordering::Relaxed);
+            lane.inside.store(0, Ordering::Relaxed);
+            lane.taking.store(0, Ordering::Relaxed);
         }
         participant.wake.sleepers.store(0, Ordering::Relaxed);
         participant.stalled.store(0, Ordering::Relaxed);
@@ -219,7 +220,7 @@ fn quiesce(domain: &Domain, dead: &mut Vec<Dead>) -> Result<Option<usize>> {
                 continue;
             }
             // SYNC PIN (acquire): what it did inside is visible. Once outside it stays outside, it sees `recovering`.
-            settled[slot] = participant.lanes.iter().all(|lane| lane.load(Ordering::SeqCst) == 0);
+            settled[slot] = participant.lanes.iter().all(|lane| lane.inside.load(Ordering::SeqCst) == 0);
             if !settled[slot] {
                 inside = Some(slot);
             }

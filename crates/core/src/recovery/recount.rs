@@ -3,7 +3,10 @@
 use super::Dead;
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{KIND_RING, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, buffer_id, split_id};
+use crate::layout::{
+    KIND_RING, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, Taking, buffer_id, cell_of, split_id,
+    whole_id,
+};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::{Held, Pool};
 use crate::queue::RingView;
@@ -149,7 +152,7 @@ impl Recount<'_> {
                         } else if ring.leases().entries().is_empty() {
                             if !self.has_noted(slot.owner(), slot.id()) {
                                 self.counts[dead].lost += 1;
-                                *self.uncounted.entry(slot.id()).or_default() += 1;
+                                *self.uncounted.entry(whole_id(slot.id())).or_default() += 1;
                             }
                             slot.recycled()
                         } else {
@@ -205,7 +208,7 @@ impl Recount<'_> {
                 (LeaseState::Leased, Some(dead)) => {
                     self.counts[dead].redelivered += 1;
                     if self.has_held(word.owner(), word.id()) {
-                        *self.uncounted.entry(word.id()).or_default() -= 1;
+                        *self.uncounted.entry(whole_id(word.id())).or_default() -= 1;
                     }
                     LeaseWord::pending(word.id())
                 }
@@ -243,7 +246,12 @@ impl Recount<'_> {
 
     /// Whether a dead receiver of an at-most-once queue has the message in its ledger.
     fn has_noted(&self, owner: usize, id: u32) -> bool {
-        self.entry(owner, id).received() > 0
+        let received = self.entry(owner, id).received();
+        if cell_of(id) == 0 {
+            return received > 0;
+        }
+        let lanes = self.domain.participants().get(owner).map_or(&[][..], |owner| &owner.lanes);
+        lanes.iter().any(|lane| Taking::from_bits(lane.taking.load(Ordering::Relaxed)).is_noted(id, received))
     }
 
     /// Whether a dead receiver of an at-least-once queue has it.

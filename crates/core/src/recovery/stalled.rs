@@ -47,7 +47,7 @@ impl Place {
 }
 
 fn is_inside(participant: &ParticipantSlot) -> bool {
-    participant.lanes.iter().any(|lane| lane.load(Ordering::Acquire) != 0)
+    participant.lanes.iter().any(|lane| lane.inside.load(Ordering::Acquire) != 0)
 }
 
 /// A participant that stands still. It is alive, so it keeps what it holds until it goes on or dies.

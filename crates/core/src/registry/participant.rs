@@ -3,7 +3,7 @@
 use super::Domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::{PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot, buffer_id};
+use crate::layout::{Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot, Taking, buffer_id};
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
 use crate::pool::{Held, Pool};
@@ -43,7 +43,24 @@ pub(crate) struct Participant {
 /// Proof that this thread is inside a shared memory operation: while one exists no recovery looks at anything.
 #[derive(Debug)]
 pub(crate) struct Pin<'a> {
-    lane: &'a AtomicU32,
+    lane: &'a Lane,
+}
+
+impl Pin<'_> {
+    /// Says which message of a pack is about to be noted in the ledger.
+    #[inline]
+    pub(crate) fn begin_taking(&self, taking: Taking) {
+        // Release: before the note. Not for another processor, for whoever looks at what a crash left: what comes later in the program
+        // is not there without it.
+        self.lane.taking.store(taking.bits(), Ordering::Release);
+    }
+
+    /// It is, and its slot is free.
+    #[inline]
+    pub(crate) fn end_taking(&self) {
+        // Release: after the slot, likewise.
+        self.lane.taking.store(0, Ordering::Release);
+    }
 }
 
 impl Drop for Pin<'_> {
@@ -52,7 +69,7 @@ impl Drop for Pin<'_> {
         #[cfg(all(debug_assertions, not(loom)))]
         PINNED.set(0);
         // SYNC PIN (release), pairs with the recoverer's acquire load of the lane: it sees all we did inside.
-        self.lane.fetch_sub(1, Ordering::Release);
+        self.lane.inside.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -72,7 +89,8 @@ impl Participant {
         shared.name.set(name);
         shared.stalled.store(0, Ordering::Relaxed);
         for lane in &shared.lanes {
-            lane.store(0, Ordering::Relaxed);
+            lane.inside.store(0, Ordering::Relaxed);
+            lane.taking.store(0, Ordering::Relaxed);
         }
         for word in [&shared.wake.sleepers, &shared.wake.bell_armed] {
             word.store(0, Ordering::Relaxed);
@@ -125,7 +143,7 @@ impl Participant {
         self.left.store(true, Ordering::SeqCst);
         // Bounded: another process may have damaged the lanes, and no operation of ours takes as long.
         let deadline = Instant::now() + Duration::from_secs(1);
-        while self.shared().lanes.iter().any(|lane| lane.load(Ordering::SeqCst) != 0)
+        while self.shared().lanes.iter().any(|lane| lane.inside.load(Ordering::SeqCst) != 0)
             && Instant::now() < deadline
         {
             std::thread::yield_now();
@@ -178,7 +196,7 @@ impl Participant {
         loop {
             // SYNC PIN (seq-cst), pairs with the recoverer's store of `recovering` and its loads of the lanes: in the single
             // order of these four, either the recoverer sees us inside, or we see that it recovers. Acquire: we see its repairs.
-            lane.fetch_add(1, Ordering::SeqCst);
+            lane.inside.fetch_add(1, Ordering::SeqCst);
             let recovering = self.domain.registry().recovering.load(Ordering::SeqCst);
             if recovering == 0 {
                 #[cfg(all(debug_assertions, not(loom)))]
@@ -186,7 +204,7 @@ impl Participant {
                 fault::hit(Point::Pinned);
                 return Pin { lane };
             }
-            lane.fetch_sub(1, Ordering::Release);
+            lane.inside.fetch_sub(1, Ordering::Release);
             self.await_recovery(recovering);
         }
     }

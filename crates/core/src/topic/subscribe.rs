@@ -208,7 +208,7 @@ fn copy_some(
         if let Some(pool) = pool.filter(|pool| pool.try_ref(index)) {
             fault::hit(Point::SubscribeReffed);
             if history.at(*next) != At::Message(id) || !queue.fill(id) {
-                participant.unref(pool, index);
+                participant.unref(pool, index, 1);
                 continue;
             }
             fault::hit(Point::SubscribeCopied);

@@ -396,7 +396,7 @@ fn copying(free_prepared: fn(&Pool, usize), unref: fn(&Pool, usize)) {
         let (heap, buffers) = (Heap::new(1), Buffers::new(1));
         let put = |buffers: &Buffers, word: u32| {
             let (1, _) = buffers.pool.claim(0, &mut [0]) else { return false };
-            buffers.pool.prepare(0, 4);
+            buffers.pool.prepare(0, 4, 1);
             buffers.payloads[0].write(word);
             true
         };
@@ -444,7 +444,7 @@ fn copying(free_prepared: fn(&Pool, usize), unref: fn(&Pool, usize)) {
 
 fn really_unref(pool: &Pool, index: usize) {
     let mut freed = Freed::default();
-    freed.unref(pool, index);
+    freed.unref(pool, index, 1);
     freed.flush();
 }
 

@@ -146,7 +146,7 @@ fn slots_that_nobody_takes_and_slots_of_no_state_are_named() {
     let ring = scene.ring("queue");
     let word = &ring.slots()[0];
     let ready = Slot(word.load(Ordering::Relaxed));
-    for slot in [ready.taken(200), Slot(ready.0 | 3 << 28)] {
+    for slot in [ready.taken(120), Slot(ready.0 | ready.taken(0).0)] {
         with(
             |value| word.swap(value, Ordering::Relaxed),
             slot.0,
