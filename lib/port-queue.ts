@@ -3,7 +3,7 @@ import type { SharedBufferAllocator } from './allocator.js'
 import { Batch } from './batch.js'
 import type { BufferPtr } from './buffer-ptr.js'
 import type { NamedCodec } from './codec.js'
-import { codecRecorded } from './codec.js'
+import { codecRecorded, encodeAll } from './codec.js'
 import type { ConsumeOptions, Handler } from './consume.js'
 import { consume } from './consume.js'
 import { invalidArgument } from './errors.js'
@@ -177,8 +177,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     checkWait(options)
     const budget = budgetOf(options)
     const codec = this.#findCodec() ?? (await this.#outbox.exists(budget(), () => this.#findCodec()))
-    const encoded = values.map((value) => codec.encode(value))
-    await this.#putter.putMany(encoded, budget())
+    await this.#putter.putMany(encodeAll(codec, values), budget())
   }
 
   /**

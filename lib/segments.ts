@@ -1,6 +1,6 @@
 import {
   CELL_SHIFT,
-  CELL_UNIT_BYTES,
+  CELL_UNIT_BITS,
   HEADER_BYTES,
   HEADER_CAPACITY,
   HEADER_LENGTH,
@@ -14,6 +14,9 @@ import type { BindingSegment } from './native.js'
 
 /** Views that are kept for the next message at the same place, at most: making one costs more than everything else about a message. */
 const VIEWS = 4096
+/** Bytes are so many bits of a word index, and of one of 64 bits. */
+const WORD_BITS = 2
+const LONG_BITS = 3
 
 /**
  * One mapped pool segment: buffers of equal size, and their headers. Small messages may share a buffer; the id of such a one names the
@@ -46,13 +49,13 @@ export class Segment {
 
   /** Where message `id` begins in the payload. */
   offset(id: number): number {
-    return id >>> CELL_SHIFT === 0 ? (id & INDEX_MASK) * this.stride : this.#cell(id) + HEADER_BYTES
+    return id >>> CELL_SHIFT === 0 ? this.#whole(id) : this.#cell(id) + HEADER_BYTES
   }
 
   /** Bytes message `id` has room for, never more than there are whatever another process wrote. */
   capacity(id: number): number {
     if (id >>> CELL_SHIFT === 0) return this.stride
-    const room = this.stride - ((id >>> CELL_SHIFT) - 1) * CELL_UNIT_BYTES - HEADER_BYTES
+    const room = this.#whole(id) + this.stride - this.#cell(id) - HEADER_BYTES
     return Math.min(this.word(id, HEADER_CAPACITY), room)
   }
 
@@ -69,7 +72,7 @@ export class Segment {
   view(id: number): Uint8Array {
     const offset = this.offset(id)
     const length = this.length(id)
-    const place = (id >>> CELL_SHIFT === 0 ? id : offset / CELL_UNIT_BYTES) & (VIEWS - 1)
+    const place = (id >>> CELL_SHIFT === 0 ? id : offset >>> CELL_UNIT_BITS) & (VIEWS - 1)
     const known = this.#views[place]
     if (known !== undefined && this.#offsets[place] === offset && this.#lengths[place] === length) return known
     this.#offsets[place] = offset
@@ -85,12 +88,12 @@ export class Segment {
 
   word(id: number, field: number): number {
     if (id >>> CELL_SHIFT === 0) return this.#words[(id & INDEX_MASK) * HEADER_WORDS + field]!
-    return this.#cellWords[this.#cell(id) / Uint32Array.BYTES_PER_ELEMENT + field]!
+    return this.#cellWords[(this.#cell(id) >>> WORD_BITS) + field]!
   }
 
   setWord(id: number, field: number, value: number): void {
     if (id >>> CELL_SHIFT === 0) this.#words[(id & INDEX_MASK) * HEADER_WORDS + field] = value
-    else this.#cellWords[this.#cell(id) / Uint32Array.BYTES_PER_ELEMENT + field] = value
+    else this.#cellWords[(this.#cell(id) >>> WORD_BITS) + field] = value
   }
 
   /** Replaces `expected` in a word of a buffer of its own that other processes change too. Answers what was there: `expected` if it was replaced. */
@@ -100,17 +103,24 @@ export class Segment {
 
   long(id: number, field: number): bigint {
     if (id >>> CELL_SHIFT === 0) return this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field]!
-    return this.#cellLongs[this.#cell(id) / BigUint64Array.BYTES_PER_ELEMENT + field]!
+    return this.#cellLongs[(this.#cell(id) >>> LONG_BITS) + field]!
   }
 
   setLong(id: number, field: number, value: bigint): void {
     if (id >>> CELL_SHIFT === 0) this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field] = value
-    else this.#cellLongs[this.#cell(id) / BigUint64Array.BYTES_PER_ELEMENT + field] = value
+    else this.#cellLongs[(this.#cell(id) >>> LONG_BITS) + field] = value
+  }
+
+  // Segments are smaller than 2 GiB: 32-bit arithmetic does, and is what it compiles to.
+
+  /** Where the buffer that message `id` is in begins in the payload. */
+  #whole(id: number): number {
+    return Math.imul(id & INDEX_MASK, this.stride)
   }
 
   /** Where the header of the cell of message `id` begins in the payload. */
   #cell(id: number): number {
-    return (id & INDEX_MASK) * this.stride + ((id >>> CELL_SHIFT) - 1) * CELL_UNIT_BYTES
+    return (this.#whole(id) + (((id >>> CELL_SHIFT) - 1) << CELL_UNIT_BITS)) | 0
   }
 }
 

@@ -11,6 +11,8 @@ const STAGED_MAX = 4096
 /** UTF-8 bytes of one UTF-16 unit at most. */
 const UTF8_MAX = 3
 
+/** Bound once: to look `set` up at each message costs a third of what it does. */
+const setBytes = native.stage.set.bind(native.stage)
 const text = Buffer.from(native.stage.buffer, native.stage.byteOffset, STAGE_BYTES)
 
 /** Puts `encoded` onto the stage at `offset`, as message `index`; answers where it ends, or {@link NOT_STAGED}. */
@@ -19,7 +21,7 @@ export function stageAt(index: number, offset: number, encoded: Encoded): number
   if (encoded instanceof Uint8Array) {
     bytes = encoded.length
     if (bytes > STAGED_MAX || bytes > STAGE_BYTES - offset) return NOT_STAGED
-    native.stage.set(encoded, offset)
+    setBytes(encoded, offset)
   } else if (typeof encoded === 'string') {
     const most = encoded.length * UTF8_MAX
     if (most > STAGED_MAX || most > STAGE_BYTES - offset) return NOT_STAGED

@@ -4,7 +4,7 @@ export const INDEX_BITS = 14
 export const INDEX_MASK = 16383
 export const SEGMENT_MASK = 63
 export const CELL_SHIFT = 20
-export const CELL_UNIT_BYTES = 128
+export const CELL_UNIT_BITS = 7
 
 export const HEADER_BYTES = 64
 export const HEADER_WORDS = 16

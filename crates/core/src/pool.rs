@@ -96,13 +96,6 @@ impl Content<'_> {
         // SAFETY: the payload is mapped for `capacity` bytes. A writer in another process makes the bytes meaningless, nothing else.
         unsafe { core::ptr::copy_nonoverlapping(self.payload, into.as_mut_ptr(), bytes) }
     }
-
-    /// Asks for the lines that its next user touches first.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        prefetch_for_write((&raw const *self.header).cast());
-        prefetch_for_write(self.payload);
-    }
 }
 
 /// One pool segment, mapped and checked.
@@ -170,6 +163,7 @@ impl Pool {
     }
 
     /// First byte of buffer `index`, which must exist.
+    #[inline]
     pub(crate) fn payload(&self, index: usize) -> *mut u8 {
         assert!(index < self.geometry.count, "callers check the index");
         // SAFETY: the geometry was checked against the mapping, and index < count.
@@ -290,7 +284,7 @@ impl Pool {
     #[inline]
     pub(crate) fn write_cell(&self, id: u32, cell: usize, capacity: usize, message: &[u8]) -> u32 {
         let id = cell_id(id, cell);
-        if let Some(content) = self.cell(split_id(id).1, cell, Some(capacity)) {
+        if let Some(content) = self.place(id) {
             content.header.capacity.store(capacity as u32, Ordering::Relaxed);
             content.prepare(message.len() as u32);
             content.fill(message);
@@ -301,12 +295,13 @@ impl Pool {
     /// The message `id`, if there can be such a one here.
     #[inline]
     pub(crate) fn content(&self, id: u32) -> Option<Content<'_>> {
-        let (_, index) = split_id(id);
-        match cell_of(id) {
-            _ if index >= self.geometry.count => None,
-            0 => Some(self.whole(index)),
-            cell => self.cell(index, cell, None),
+        let mut content = self.place(id)?;
+        if cell_of(id) != 0 {
+            // Untrusted: another holder may have written nonsense.
+            let capacity = content.header.capacity.load(Ordering::Relaxed) as usize;
+            content.capacity = content.capacity.min(capacity);
         }
+        Some(content)
     }
 
     /// Whether there can be such a message here.
@@ -316,6 +311,7 @@ impl Pool {
         split_id(id).1 < self.geometry.count && cell_of(id) <= room
     }
 
+    #[inline]
     fn whole(&self, index: usize) -> Content<'_> {
         Content {
             header: &self.headers[index],
@@ -324,28 +320,45 @@ impl Pool {
         }
     }
 
-    /// Cell `cell` of buffer `index`, with `capacity` or the one that its header says.
+    /// Where message `id` is, with all the room that there could be; found without a look at it.
     #[inline]
-    fn cell(&self, index: usize, cell: usize, capacity: Option<usize>) -> Option<Content<'_>> {
-        let at = (cell - 1) * CELL_UNIT_BYTES;
-        let room = self.geometry.buffer_bytes.checked_sub(at + size_of::<BufferHeader>())?;
+    fn place(&self, id: u32) -> Option<Content<'_>> {
+        let (_, index) = split_id(id);
+        if index >= self.geometry.count {
+            return None;
+        }
+        let Some(cell) = cell_of(id).checked_sub(1) else { return Some(self.whole(index)) };
+        let at = cell * CELL_UNIT_BYTES;
+        let capacity = self.geometry.buffer_bytes.checked_sub(at + size_of::<BufferHeader>())?;
         // SAFETY: header and payload are within the payload of the buffer, as has just been checked.
         let header = unsafe { self.payload(index).add(at) };
         // SAFETY: likewise.
         let payload = unsafe { header.add(size_of::<BufferHeader>()) };
         // SAFETY: a header is as aligned as the units of a pack, it is made of atomics, and any bytes are a valid one.
         let header = unsafe { &*header.cast::<BufferHeader>() };
-        // Untrusted: another holder may have written nonsense.
-        let capacity = capacity.unwrap_or_else(|| header.capacity.load(Ordering::Relaxed) as usize).min(room);
         Some(Content { header, payload, capacity })
     }
 
     /// Asks for the lines of message `id` that its next user touches first.
     #[inline]
     pub(crate) fn prefetch(&self, id: u32) {
-        if let Some(content) = self.content(id) {
-            content.prefetch();
+        let Some(Content { header, payload, .. }) = self.place(id) else { return };
+        let header = (&raw const *header).cast();
+        // The header of a buffer has its count of references, a cell is only read.
+        if cell_of(id) == 0 {
+            prefetch_for_write(header)
+        } else {
+            prefetch_for_read(header)
         }
+        prefetch_for_read(payload);
+    }
+
+    /// Asks for the lines of buffer `id` that are written first.
+    #[inline]
+    pub(crate) fn prefetch_to_fill(&self, id: u32) {
+        let Some(Content { header, payload, .. }) = self.place(id) else { return };
+        prefetch_for_write((&raw const *header).cast());
+        prefetch_for_write(payload);
     }
 
     /// Whether participant `slot` holds buffer `index` in the given way.
@@ -449,7 +462,20 @@ impl<'a> Freed<'a> {
     }
 }
 
-/// Asks for a cache line that will be written, without waiting for it. A hint: any address will do.
+/// Asks for a cache line that will be read, without waiting for it. A hint: any address will do.
+#[inline]
+fn prefetch_for_read(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch never faults and changes nothing that a program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// The same for one that will be written.
 #[inline]
 fn prefetch_for_write(address: *const u8) {
     #[cfg(target_arch = "x86_64")]

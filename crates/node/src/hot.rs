@@ -239,7 +239,7 @@ fn taken(outcome: TakeOutcome) -> Status {
 fn release() {
     operate(|block, _, session| {
         let count = block.count();
-        for index in 0..count {
+        for index in (0..count).filter(|index| block.is_leased(*index)) {
             acknowledge(&mut session.leases, block.lease(index), block.buffer(index).id);
         }
         let (done, result) = {

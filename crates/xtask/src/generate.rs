@@ -78,7 +78,7 @@ fn layout_ts() -> String {
                 ("INDEX_MASK", (1 << limits::INDEX_BITS) - 1),
                 ("SEGMENT_MASK", (1 << limits::SEGMENT_BITS) - 1),
                 ("CELL_SHIFT", (limits::INDEX_BITS + limits::SEGMENT_BITS).into()),
-                ("CELL_UNIT_BYTES", limits::CELL_UNIT_BYTES as u64),
+                ("CELL_UNIT_BITS", limits::CELL_UNIT_BYTES.trailing_zeros().into()),
             ],
             &[
                 ("HEADER_BYTES", header_field::BYTES as u64),

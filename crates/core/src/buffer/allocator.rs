@@ -275,7 +275,7 @@ impl SharedBufferAllocator {
         participant.set_cursor(segment, next);
         // Their last holders were in other caches: all the lines come at once, not one by one as each is touched.
         for id in &ids[..taken] {
-            pool.prefetch(*id);
+            pool.prefetch_to_fill(*id);
         }
         Ok(taken)
     }

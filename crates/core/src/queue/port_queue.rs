@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LeaseState, RingHeader};
 use crate::limits::BATCH_MAX;
 use crate::registry::{Listed, Participant};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// What a participant can wait for at a queue.
@@ -96,6 +96,8 @@ pub struct PortQueue {
     pub(super) waiting: [AtomicU32; 2],
     /// Where the last free lease entry was found.
     pub(super) lease_cursor: AtomicU32,
+    /// Where the head was when a sender last had to look.
+    pub(super) head_seen: AtomicU64,
     /// The dead-letter queue, once it was needed.
     pub(super) dead_letters: OnceLock<Box<PortQueue>>,
 }
@@ -119,7 +121,19 @@ impl PortQueue {
         let lease_cursor = AtomicU32::new(participant.slot as u32);
         let (name, dead_letters) = (name.to_owned(), OnceLock::new());
         let allocator = SharedBufferAllocator { participant: Arc::clone(&participant) };
-        Self { participant, allocator, name, listed, view, options, waiting, lease_cursor, dead_letters }
+        let head_seen = AtomicU64::new(0);
+        Self {
+            participant,
+            allocator,
+            name,
+            listed,
+            view,
+            options,
+            waiting,
+            lease_cursor,
+            head_seen,
+            dead_letters,
+        }
     }
 
     /// Name of the queue.

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_DESTROYED, Taking, cell_of, split_id};
 use crate::limits::{BATCH_MAX, RING_TRIES_MAX};
-use crate::pool::{Content, Freed, Pool};
+use crate::pool::{Freed, Pool};
 use crate::registry::Pin;
 use crate::sync::{Ordering, fence};
 use std::mem::MaybeUninit;
@@ -118,7 +118,7 @@ impl PortQueue {
         let mut head = ring.head();
         let (mut count, mut result) = (0, Ok(()));
         for into in out.iter_mut().take(BATCH_MAX) {
-            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, |_| true) else { break };
+            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, |_, _| true) else { break };
             // The next to be touched, by who reads and releases the message.
             pool.prefetch(taken.id());
             // Ledger before the slot is free: killed in between, the slot names the dead taker and is rolled forward.
@@ -151,8 +151,8 @@ impl PortQueue {
         let mut taken = [const { MaybeUninit::<(Taken, &Pool)>::uninit() }; BATCH_MAX];
         for (into, length) in taken.iter_mut().zip(lengths.iter_mut()) {
             let (left, mut bytes) = (out.len() - used, 0);
-            let fits = |content: Content<'_>| {
-                bytes = content.length();
+            let fits = |pool: &Pool, id| {
+                bytes = pool.content(id).map_or(0, |content| content.length());
                 bytes <= left
             };
             let Some(message) = self.pop(&ring, &mut head, &mut result, fits) else {
@@ -206,7 +206,7 @@ impl PortQueue {
             let cursor = self.lease_cursor.load(Ordering::Relaxed) as usize;
             let Some(entry) = leases.reserve(cursor, me as u32) else { break };
             fault::hit(Point::LeaseReserved);
-            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, |_| true) else {
+            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, |_, _| true) else {
                 leases.abandon(entry);
                 break;
             };
@@ -244,7 +244,7 @@ impl PortQueue {
         ring: &Ring<'_>,
         head: &mut u64,
         result: &mut Result<()>,
-        mut admit: impl FnMut(Content<'_>) -> bool,
+        mut admit: impl FnMut(&Pool, u32) -> bool,
     ) -> Option<(Taken, &'a Pool)> {
         let slot = self.participant.slot;
         let received = self.options.delivery == Delivery::AtMostOnce;
@@ -253,10 +253,7 @@ impl PortQueue {
         let taken = ring.pop(head, slot as u32, |id| {
             // What is not sound is taken all the same: it must not block the queue.
             self.attach_for(id, &mut pool, result)
-                && pool
-                    .filter(|pool| sound(pool, id))
-                    .and_then(|pool| pool.content(id))
-                    .is_none_or(&mut admit)
+                && pool.is_none_or(|pool| !sound(pool, id) || admit(pool, id))
         })?;
         let pool = pool.filter(|pool| sound(pool, taken.id()));
         if pool.is_none() {

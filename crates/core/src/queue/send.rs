@@ -63,7 +63,8 @@ impl PortQueue {
         let mut done = 0;
         let mut packs = self.options.delivery == Delivery::AtMostOnce && ids.len() > 1;
         while rest.clone().next().is_some() {
-            let small = if packs { pack_of(rest.clone().take(self.room())) } else { Pack::default() };
+            let small =
+                if packs { pack_of(rest.clone().take(self.room(BATCH_MAX))) } else { Pack::default() };
             packs = small.count >= PACK_MIN;
             let put =
                 if packs { self.put_pack(rest.clone(), small) } else { self.put_run(rest.clone(), ids) };
@@ -99,7 +100,7 @@ impl PortQueue {
         ids: &mut [u32],
     ) -> Result<Option<(usize, Sent)>> {
         let (count, bytes) = run_of(messages.clone());
-        let count = if count > 1 { count.min(self.room()) } else { count };
+        let count = if count > 1 { self.room(count) } else { count };
         self.allocator.with_claimed(bytes, &mut ids[..count], |ids| {
             let mut cargo =
                 Fresh { participant: &self.participant, ids, messages: messages.clone(), loaded: 0 };
@@ -133,15 +134,19 @@ impl PortQueue {
         })
     }
 
-    /// Messages that a batch may bring now, at least one. An estimate: it spares the work on messages that will not be taken.
-    fn room(&self) -> usize {
-        match self.options.overflow {
-            Overflow::Block | Overflow::Reject => {
-                let depth = self.ring().tail().saturating_sub(self.ring().head());
-                (self.options.capacity as usize).saturating_sub(depth as usize).max(1)
-            }
-            _ => BATCH_MAX,
+    /// How many of `wanted` messages a batch may bring now, at least one. An estimate: it spares the work on messages that will not be
+    /// taken.
+    fn room(&self, wanted: usize) -> usize {
+        if !matches!(self.options.overflow, Overflow::Block | Overflow::Reject) {
+            return wanted;
         }
+        let (tail, capacity) = (self.ring().tail(), u64::from(self.options.capacity));
+        let room = |head: u64| capacity.saturating_sub(tail.saturating_sub(head)).max(1) as usize;
+        // The head is the receivers' cache line: what it was once is enough as long as it leaves room.
+        if room(self.head_seen.load(Ordering::Relaxed)) < wanted {
+            self.head_seen.store(self.ring().head(), Ordering::Relaxed);
+        }
+        room(self.head_seen.load(Ordering::Relaxed)).min(wanted)
     }
 
     /// Publishes up to `count` messages of `cargo`. The caller has pinned.
