@@ -1,6 +1,6 @@
 import { textOf } from './codec.js'
 import { invalidArgument, MillraceError } from './errors.js'
-import { BATCH_MAX } from './generated/block.js'
+import { BATCH_MAX, RECEIVED } from './generated/block.js'
 import { STATUS_OK } from './generated/codes.js'
 import {
   HEADER_SEQUENCE,
@@ -36,6 +36,12 @@ export let nameToSend: (index: number, reference: BufferPtr, session: Session) =
 /** @internal The id of a reference that is alive. */
 export let idOf: (reference: BufferPtr) => number
 
+/**
+ * @internal Ends `reference`, as a release does, but leaves it to the caller to release in native code what it answers the id of; -1:
+ * there is nothing to release any more.
+ */
+export let letGo: (reference: BufferPtr) => number
+
 /** @internal `reference` has been sent. */
 export let markSent: (reference: BufferPtr) => void
 
@@ -44,6 +50,9 @@ export let markReleased: (reference: BufferPtr) => void
 
 /** @internal Releases those of `references` that are still held, {@link BATCH_MAX} at a crossing. */
 export let releaseAll: (session: Session, references: readonly BufferPtr[]) => void
+
+/** @internal What {@link letGo} answers when there is nothing to release. */
+export const NOTHING = -1
 
 const HELD = 0
 const SENT = 1
@@ -268,6 +277,14 @@ export class BufferPtr implements Disposable {
       native.setId(index, reference.#id, reference.#lease)
     }
     idOf = (reference) => reference.#id
+    letGo = (reference) => {
+      if (reference.#state !== HELD || reference.#lease !== RECEIVED || reference.#session.closed) {
+        reference.release()
+        return NOTHING
+      }
+      reference.#settle(RELEASED)
+      return reference.#id
+    }
     markSent = (reference) => reference.#settle(SENT)
     markReleased = (reference) => reference.#settle(RELEASED)
     releaseAll = (session, references) => {

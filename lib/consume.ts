@@ -14,9 +14,12 @@ export interface ConsumeOptions {
 /** @internal Hands message after message to `handler`, as long as there are any within a slice of time per turn of the event loop. */
 export async function consume(inbox: Inbox, handler: Handler, signal: AbortSignal | undefined): Promise<void> {
   const slice = new TimeSlice()
+  // Released together with the next take.
+  let done: BufferPtr | undefined
   for (;;) {
-    if (signal?.aborted) return
-    let message = inbox.take()
+    if (signal?.aborted) return done?.release()
+    let message = inbox.takeAfter(done)
+    done = undefined
     if (message === undefined) {
       message = await untilAborted(inbox, signal)
       slice.restart()
@@ -29,8 +32,12 @@ export async function consume(inbox: Inbox, handler: Handler, signal: AbortSigna
       message.nack()
       throw error
     }
-    message.release()
-    if (slice.spent()) await slice.pass()
+    if (slice.spent()) {
+      message.release()
+      await slice.pass()
+    } else {
+      done = message
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { Batch } from './batch.js'
-import { BufferPtr } from './buffer-ptr.js'
+import { BufferPtr, letGo, NOTHING } from './buffer-ptr.js'
 import { BATCH_MAX } from './generated/block.js'
 import { STATUS_CLOSED, STATUS_EMPTY, STATUS_NOT_FOUND, STATUS_OK } from './generated/codes.js'
 import * as native from './native.js'
@@ -29,6 +29,14 @@ export class Inbox {
 
   take(): Taken<BufferPtr> {
     const status = native.receive(this.#session.handle, this.#queue, 1)
+    return status === STATUS_OK ? this.#message(0) : this.nothing(status)
+  }
+
+  /** Releases `done`, if there is one, and takes the next message. */
+  takeAfter(done: BufferPtr | undefined): Taken<BufferPtr> {
+    const id = done === undefined ? NOTHING : letGo(done)
+    if (id === NOTHING) return this.take()
+    const status = native.next(this.#session.handle, this.#queue, id)
     return status === STATUS_OK ? this.#message(0) : this.nothing(status)
   }
 

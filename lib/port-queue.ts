@@ -226,7 +226,10 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   batches(options: BatchOptions = {}): AsyncIterableIterator<Batch, undefined> {
     const max = checkInteger('max', options.max ?? BATCH_MAX, 1, BATCH_MAX)
-    const take = () => this.#inbox.takeBatch(max)
+    const take = (done?: Batch) => {
+      done?.release()
+      return this.#inbox.takeBatch(max)
+    }
     checkTimeout('timeout', options.timeout)
     checkSignal(options.signal)
     return new Turns(take, (limits) => this.#inbox.wait(limits, take), options)
@@ -250,7 +253,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * ```
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<BufferPtr, undefined> {
-    const take = () => this.#inbox.take()
+    const take = (done?: BufferPtr) => this.#inbox.takeAfter(done)
     return new Turns(take, (limits) => this.#inbox.wait(limits, take), {})
   }
 

@@ -2,6 +2,9 @@ import type { Taken } from './inbox.js'
 import type { WaitOptions } from './options.js'
 import { TimeSlice } from './time-slice.js'
 
+/** Lets go of `done`, if there is one, and takes what is next. */
+export type Take<T> = (done: T | undefined) => Taken<T>
+
 /** Waits, under `options`, until `take` finds something or the end. */
 export type WaitFor<T> = (options: WaitOptions, take: () => Taken<T>) => Promise<T | null>
 
@@ -10,14 +13,14 @@ export type WaitFor<T> = (options: WaitOptions, take: () => Taken<T>) => Promise
  * Ends when the queue is closed and drained.
  */
 export class Turns<T extends { release(): void }> implements AsyncIterableIterator<T, undefined> {
-  readonly #take: () => Taken<T>
+  readonly #take: Take<T>
   readonly #wait: WaitFor<T>
   readonly #options: WaitOptions & { signal: AbortSignal }
   readonly #ending = new AbortController()
   readonly #slice = new TimeSlice()
   #current: T | undefined
 
-  constructor(take: () => Taken<T>, wait: WaitFor<T>, options: WaitOptions) {
+  constructor(take: Take<T>, wait: WaitFor<T>, options: WaitOptions) {
     this.#take = take
     this.#wait = wait
     const { signal } = this.#ending
@@ -25,10 +28,18 @@ export class Turns<T extends { release(): void }> implements AsyncIterableIterat
   }
 
   async next(): Promise<IteratorResult<T, undefined>> {
-    this.#release()
-    if (this.#slice.spent()) await this.#slice.pass()
-    if (!this.#ending.signal.aborted) this.#options.signal.throwIfAborted()
-    let taken = this.#ending.signal.aborted ? null : this.#take()
+    if (this.#slice.spent()) {
+      this.#release()
+      await this.#slice.pass()
+    }
+    if (this.#options.signal.aborted) {
+      this.#release()
+      if (!this.#ending.signal.aborted) this.#options.signal.throwIfAborted()
+      return { value: undefined, done: true }
+    }
+    const done = this.#current
+    this.#current = undefined
+    let taken = this.#take(done)
     if (taken === undefined) taken = await this.#park()
     if (taken === null) return { value: undefined, done: true }
     this.#current = taken
@@ -48,7 +59,7 @@ export class Turns<T extends { release(): void }> implements AsyncIterableIterat
 
   async #park(): Promise<T | null> {
     try {
-      return await this.#wait(this.#options, this.#take)
+      return await this.#wait(this.#options, () => this.#take(undefined))
     } catch (error) {
       if (this.#ending.signal.aborted) return null
       throw error

@@ -185,7 +185,7 @@ export interface BindingTopicOptions {
 export declare function commandBlock(): ArrayBuffer
 
 /** The hot operations by name. */
-export declare function hotOperations(): Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>
+export declare function hotOperations(): Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'next' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>
 
 /** What this build is, and what the runtime offers. */
 export declare function runtimeInfo(): BindingRuntimeInfo

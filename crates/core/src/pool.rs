@@ -226,9 +226,8 @@ impl Pool {
     /// Takes them all with one CAS per word. Killed after a CAS: allocated, held by nobody; freed by recount.
     pub(crate) fn claim(&self, from: usize, out: &mut [u32]) -> (usize, usize) {
         let words = self.bitmap.len();
-        let mut taken = 0;
+        let (mut taken, mut at) = (0, if from < words { from } else { from % words });
         for step in 0..words {
-            let at = (from + step) % words;
             let word = &self.bitmap[at];
             let mut seen = word.load(Ordering::Relaxed);
             loop {
@@ -257,6 +256,7 @@ impl Pool {
                 }
                 return (taken, at);
             }
+            at = if at + 1 < words { at + 1 } else { 0 };
         }
         self.high_water();
         (taken, from)

@@ -5,7 +5,7 @@ use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, RECEIVE
 use crate::ends::Leases;
 use crate::session::{Isolate, Parts, Scratch, Session};
 use crate::topics::publish;
-use millrace::{Delivery, ErrorKind, PutOutcome, SendOutcome, Settle, TakeOutcome};
+use millrace::{Buffer, Delivery, ErrorKind, PutOutcome, SendOutcome, Settle, TakeOutcome};
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
@@ -38,12 +38,12 @@ macro_rules! operations {
 
 /// The hot operations by name.
 #[napi(
-    ts_return_type = "Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>"
+    ts_return_type = "Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'next' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>"
 )]
 pub fn hot_operations(env: &Env) -> napi::Result<Object<'_>> {
     let all = Object::new(env)?;
     for (name, call) in operations![
-        allocate, arm, disarm, get, nack, peek, publish, put, ready, receive, release, send, share
+        allocate, arm, disarm, get, nack, next, peek, publish, put, ready, receive, release, send, share
     ] {
         let mut value = ptr::null_mut();
         let (text, bytes) = (name.as_ptr(), name.count_bytes() as isize);
@@ -190,21 +190,43 @@ pub(crate) fn acknowledge(leases: &mut Leases, lease: u32, id: u32) {
 /// Takes up to COUNT messages from QUEUE.
 fn receive() {
     operate(|block, scratch, session| {
-        let Session { manager, ends, leases, .. } = session;
-        let received = &mut scratch.received[..block.count()];
-        block.set(COUNT, 0);
-        let queue = match ends.get(manager, block.get(QUEUE))? {
-            Ok(queue) => queue,
-            Err(status) => return Ok(status),
-        };
-        let (count, outcome) = queue.receive(received)?;
-        for (index, message) in received[..count].iter().enumerate() {
-            let lease = message.lease.map_or(RECEIVED, |lease| leases.keep(queue, lease));
-            block.describe(index, message.buffer.id, message.gap, lease, message.attempt);
-        }
-        block.set(COUNT, count as u32);
-        Ok(taken(outcome))
+        let wanted = block.count();
+        take(block, scratch, session, None, wanted)
     });
+}
+
+/// Gives the reference in descriptor 0 back, then takes one message from QUEUE.
+fn next() {
+    operate(|block, scratch, session| {
+        let done = block.buffer(0);
+        take(block, scratch, session, Some(done), 1)
+    });
+}
+
+fn take(
+    block: &mut Block<'_>,
+    scratch: &mut Scratch,
+    session: &mut Session,
+    done: Option<Buffer>,
+    wanted: usize,
+) -> millrace::Result<Status> {
+    let Session { manager, allocator, ends, leases, .. } = session;
+    block.set(COUNT, 0);
+    let queue = match ends.get(manager, block.get(QUEUE))? {
+        Ok(queue) => queue,
+        Err(status) => {
+            allocator.release_all(done.into_iter()).1?;
+            return Ok(status);
+        }
+    };
+    let received = &mut scratch.received[..wanted];
+    let (count, outcome) = queue.receive_after(done, received)?;
+    for (index, message) in received[..count].iter().enumerate() {
+        let lease = message.lease.map_or(RECEIVED, |lease| leases.keep(queue, lease));
+        block.describe(index, message.buffer.id, message.gap, lease, message.attempt);
+    }
+    block.set(COUNT, count as u32);
+    Ok(taken(outcome))
 }
 
 /// Takes up to COUNT messages from QUEUE and leaves copies on the stage. TooLarge: the next one does not fit there, or it is to be

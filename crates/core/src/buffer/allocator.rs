@@ -72,6 +72,15 @@ pub(crate) fn class_range(bytes: usize) -> std::ops::RangeInclusive<usize> {
     }
 }
 
+fn is_ready(entry: &SegmentEntry) -> bool {
+    // SYNC SEGMENT (acquire), pairs with `grow` (release).
+    entry.state.load(Ordering::Acquire) == SEGMENT_READY
+}
+
+fn is_of_class(entry: &SegmentEntry, class: usize) -> bool {
+    is_ready(entry) && entry.buffer_bytes.load(Ordering::Relaxed) == class as u64
+}
+
 impl SharedBufferAllocator {
     /// A buffer of `bytes` bytes (0 allowed), zeroed or not as its last user left it.
     ///
@@ -224,27 +233,32 @@ impl SharedBufferAllocator {
     fn entries(&self) -> impl Iterator<Item = (usize, &SegmentEntry)> {
         let registry = self.participant.domain.registry();
         let high = registry.segments_high.load(Ordering::Acquire) as usize;
-        let ready = |e: &&SegmentEntry| e.state.load(Ordering::Acquire) == SEGMENT_READY;
-        registry.segments[..high.min(MAX_SEGMENTS)].iter().enumerate().filter(move |(_, e)| ready(e))
+        registry.segments[..high.min(MAX_SEGMENTS)].iter().enumerate().filter(|(_, entry)| is_ready(entry))
     }
 
     /// Takes buffers of exactly `class` bytes from the segments there are, first from the one that had some last time. The caller
     /// has pinned.
+    #[inline]
     fn claim(&self, class: usize, ids: &mut [u32]) -> Result<usize> {
         let last = self.participant.last_segment(class);
-        let fits =
-            |(_, entry): &(usize, &SegmentEntry)| entry.buffer_bytes.load(Ordering::Relaxed) == class as u64;
-        let mut taken = 0;
-        let first = self.entries().filter(|(segment, _)| *segment == last);
-        let others = self.entries().filter(|(segment, _)| *segment != last);
-        for (segment, _) in first.chain(others).filter(fits) {
+        let registry = self.participant.domain.registry();
+        let entry = registry.segments.get(last).filter(|entry| is_of_class(entry, class));
+        let taken = if entry.is_some() { self.claim_in(last, ids)? } else { 0 };
+        if taken == ids.len() { Ok(taken) } else { self.claim_elsewhere(class, last, taken, ids) }
+    }
+
+    /// The same from any segment but `last`, which has given `taken`.
+    #[cold]
+    fn claim_elsewhere(&self, class: usize, last: usize, mut taken: usize, ids: &mut [u32]) -> Result<usize> {
+        let others = self.entries().filter(|(segment, entry)| *segment != last && is_of_class(entry, class));
+        for (segment, _) in others {
             let got = match self.claim_in(segment, &mut ids[taken..]) {
                 // What has been claimed is not lost for the sake of more.
                 Err(_) if taken > 0 => break,
                 got => got?,
             };
             taken += got;
-            if got > 0 && segment != last {
+            if got > 0 {
                 self.participant.set_last_segment(class, segment);
             }
             if taken == ids.len() {
@@ -375,7 +389,12 @@ impl SharedBufferAllocator {
 impl Participant {
     /// Drops references of ours, for a number that comes from outside: rings are not for sale. The caller has pinned.
     #[inline]
-    fn release_data<'a>(&'a self, buffer: Buffer, references: u32, freed: &mut Freed<'a>) -> Result<()> {
+    pub(crate) fn release_data<'a>(
+        &'a self,
+        buffer: Buffer,
+        references: u32,
+        freed: &mut Freed<'a>,
+    ) -> Result<()> {
         let (segment, index) = split_id(buffer.id);
         match self.pool(segment)? {
             Some(pool) if pool.is_data(index) => self.release_from(pool, buffer, references, freed),

@@ -21,8 +21,21 @@ impl PortQueue {
     /// `Role`; `NoSpace` or `Io` when the message's segment cannot be attached (it stays in the queue); `Corrupt` when a slot named
     /// no buffer (it is skipped). Messages taken before an error are returned without it; the next call meets it again.
     pub fn receive(&self, out: &mut [Received]) -> Result<(usize, TakeOutcome)> {
+        self.receive_after(None, out)
+    }
+
+    /// The same after giving `done` back, a reference without a lease: half of what the two cost apart, for loops.
+    ///
+    /// # Errors
+    /// `NotHeld` when this participant has no such reference, and nothing is taken; as [`PortQueue::receive`] otherwise, and `done` has
+    /// been given back.
+    pub fn receive_after(
+        &self,
+        mut done: Option<Buffer>,
+        out: &mut [Received],
+    ) -> Result<(usize, TakeOutcome)> {
         loop {
-            let (count, outcome) = self.receive_once(out)?;
+            let (count, outcome) = self.receive_once(done.take(), out)?;
             let kept = if self.options.max_deliveries > 0 { self.bury(&mut out[..count]) } else { count };
             // All that came was to be buried, each message once: there may be others behind it.
             if kept > 0 || count == 0 {
@@ -47,11 +60,24 @@ impl PortQueue {
         }
     }
 
-    fn receive_once(&self, out: &mut [Received]) -> Result<(usize, TakeOutcome)> {
-        let (count, gap, outcome) = self.take_with(|pin| match self.options.delivery {
+    fn receive_once(&self, done: Option<Buffer>, out: &mut [Received]) -> Result<(usize, TakeOutcome)> {
+        let mut freed = false;
+        let before = || {
+            if let Some(done) = done {
+                let mut last = Freed::default();
+                self.participant.release_data(done, 1, &mut last)?;
+                freed = last.flush();
+            }
+            Ok(())
+        };
+        let taken = self.take_with(before, |pin| match self.options.delivery {
             Delivery::AtMostOnce => self.take(out, pin),
             Delivery::AtLeastOnce => self.lease(out),
-        })?;
+        });
+        if freed {
+            self.participant.wake_pool();
+        }
+        let (count, gap, outcome) = taken?;
         if count > 0 {
             out[0].gap = gap;
         }
@@ -72,11 +98,14 @@ impl PortQueue {
             return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         let mut freed = false;
-        let (count, gap, outcome) = self.take_with(|_| {
-            let (count, any, result) = self.take_copies(out, lengths);
-            freed = any;
-            (count, result)
-        })?;
+        let (count, gap, outcome) = self.take_with(
+            || Ok(()),
+            |_| {
+                let (count, any, result) = self.take_copies(out, lengths);
+                freed = any;
+                (count, result)
+            },
+        )?;
         if freed {
             self.participant.wake_pool();
         }
@@ -84,12 +113,15 @@ impl PortQueue {
         Ok((count, gap, outcome))
     }
 
-    /// Runs `take` with everything that belongs around it; answers how many messages it took, and how many were dropped before.
+    /// Runs `before`, then `take` with everything that belongs around it; answers how many messages it took, and how many were dropped
+    /// before.
     fn take_with(
         &self,
+        before: impl FnOnce() -> Result<()>,
         take: impl FnOnce(&Pin<'_>) -> (usize, Result<()>),
     ) -> Result<(usize, u32, TakeOutcome)> {
         let pin = self.participant.pin()?;
+        before()?;
         let state = self.state();
         if state == RING_DESTROYED {
             return Ok((0, 0, TakeOutcome::Destroyed));
