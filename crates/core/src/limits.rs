@@ -79,8 +79,11 @@ pub const JOIN_TRIES_MAX: u32 = 1 << 20;
 /// Longest codec name in bytes.
 pub const MAX_CODEC_BYTES: usize = 31;
 
-/// Lanes (pin counters) of a participant. Threads share lanes; four keep them mostly apart.
-pub const LANES: usize = 4;
+/// Lanes of a participant, where its threads say that they are inside an operation.
+pub const LANES: usize = 8;
+
+/// Of these, the ones that belong to one thread each, the first ones that came; all others share the rest.
+pub const OWN_LANES: usize = 4;
 
 /// Messages moved under one pin at most: bounds how long a recovery can be held up (about 20 us).
 pub const BATCH_MAX: usize = 256;

@@ -167,8 +167,8 @@ fn participants(domain: &Domain, pools: &[&Pool]) -> Vec<ParticipantSnapshot> {
         pid: p.pid.load(Ordering::Relaxed),
         name: p.name.get(),
         started_at_ms: p.started_ms.load(Ordering::Relaxed),
-        sent: p.counters.sent.load(Ordering::Relaxed),
-        received: p.counters.received.load(Ordering::Relaxed),
+        sent: p.lanes.iter().map(|lane| lane.sent.load(Ordering::Relaxed)).sum(),
+        received: p.lanes.iter().map(|lane| lane.received.load(Ordering::Relaxed)).sum(),
         held: pools.iter().map(|pool| pool.held_by(slot)).sum(),
         stalled: stalled_at(p),
     };

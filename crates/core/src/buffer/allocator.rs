@@ -9,7 +9,7 @@ use crate::limits::{
     MAX_SEGMENT_BYTES, MAX_SEGMENTS, MIN_BUFFER_BYTES, SHM_RESERVE_PERCENT,
 };
 use crate::pool::{Freed, Pool};
-use crate::registry::Participant;
+use crate::registry::{Participant, Pin};
 use crate::segment::{SegmentName, page_bytes, shm_free_bytes};
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl SharedBufferAllocator {
     pub fn allocate_ids(&self, bytes: usize, ids: &mut [u32]) -> Result<usize> {
         let wanted = ids.len().min(BATCH_MAX);
         let ids = &mut ids[..wanted];
-        let adopt = |ids: &[u32]| {
+        let adopt = |ids: &[u32], _: &Pin<'_>| {
             for id in ids {
                 let (segment, index) = split_id(*id);
                 let Some(pool) = self.participant.pool(segment)? else { continue };
@@ -120,7 +120,7 @@ impl SharedBufferAllocator {
         &self,
         bytes: usize,
         ids: &mut [u32],
-        mut hold: impl FnMut(&[u32]) -> Result<T>,
+        mut hold: impl FnMut(&[u32], &Pin<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let class = class_of(bytes)?;
         // Why there will be no more of this class: then a larger buffer serves as well.
@@ -133,7 +133,7 @@ impl SharedBufferAllocator {
             };
             if claimed > 0 || ids.is_empty() {
                 fault::hit(Point::AllocClaimed);
-                return hold(&ids[..claimed]).map(Some);
+                return hold(&ids[..claimed], &pin).map(Some);
             }
             drop(pin);
             if let Some(why) = spent {

@@ -5,7 +5,7 @@
 //! indices, never pointers, `usize`, `bool` or Rust enums.
 //!
 //! ```text
-//! registry   | header 4 KiB | segment table | reports | participants 128 x 896 B | directory 4096 x 128 B |
+//! registry   | header 4 KiB | segment table | reports | participants 128 x 1280 B | directory 4096 x 128 B |
 //! pool n     | header 4 KiB | bitmap | buffer headers 64 B each | ledger rows 128 x count | payloads |
 //! ring       | RingHeader 1 KiB | slots 8 B each |      (the payload of one buffer whose kind is RING)
 //! ```
@@ -70,7 +70,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("ParticipantSlot.lanes", offset_of!(ParticipantSlot, lanes)),
     ("Lane.taking", offset_of!(Lane, taking)),
     ("ParticipantSlot.wake", offset_of!(ParticipantSlot, wake)),
-    ("ParticipantSlot.counters", offset_of!(ParticipantSlot, counters)),
+    ("Lane.sent", offset_of!(Lane, sent)),
     ("DirectoryEntry", size_of::<DirectoryEntry>()),
     ("DirectoryEntry.ring", offset_of!(DirectoryEntry, ring)),
     ("DirectoryEntry.kind", offset_of!(DirectoryEntry, kind)),

@@ -90,8 +90,6 @@ pub(crate) struct ParticipantSlot {
     pub(crate) lanes: [CachePadded<Lane>; LANES],
 
     pub(crate) wake: CachePadded<Wake>,
-
-    pub(crate) counters: CachePadded<Counters>,
 }
 
 /// Where threads of a participant say that they are inside an operation. Written by them only; recovery reads what a crash leaves, and
@@ -99,11 +97,15 @@ pub(crate) struct ParticipantSlot {
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Lane {
-    /// How many of them are.
+    /// How many of them are. A lane of one thread alone is only stored to.
     pub(crate) inside: AtomicU32,
     _reserved: AtomicU32,
     /// 0, or the [`Taking`] that one of them is about to note.
     pub(crate) taking: AtomicU64,
+    /// Messages they have put into queues. Statistics.
+    pub(crate) sent: AtomicU64,
+    /// Messages they have taken out of queues. Statistics.
+    pub(crate) received: AtomicU64,
 }
 
 /// A message of a pack that its taker is about to note in its ledger. One entry of the ledger counts all the messages of a pack, so it
@@ -144,13 +146,6 @@ pub(crate) struct Wake {
     pub(crate) sleepers: AtomicU32,
     /// 1 while an event loop sleeps and wants a byte in its doorbell; the ringer that swaps it to 0 writes the byte.
     pub(crate) bell_armed: AtomicU32,
-}
-
-/// What a participant has done. Written by its own threads only.
-#[repr(C)]
-pub(crate) struct Counters {
-    pub(crate) sent: AtomicU64,
-    pub(crate) received: AtomicU64,
 }
 
 /// A name and where its ring is. Written under the directory lock; `state` last (Release).
@@ -220,7 +215,7 @@ const _: () = {
     assert!(size_of::<SegmentEntry>() == 24);
     assert!(size_of::<ReportRecord>() == 112);
     assert!(size_of::<DirectoryEntry>() == 128);
-    assert!(size_of::<ParticipantSlot>() == 896);
+    assert!(size_of::<ParticipantSlot>() == 1280);
     assert!(offset_of!(ParticipantSlot, lanes) == 128);
     assert!(offset_of!(Registry, header) == 0);
     assert!(offset_of!(Registry, directory) % 128 == 0);

@@ -36,7 +36,7 @@ impl PortQueue {
     ) -> Result<(usize, TakeOutcome)> {
         loop {
             let (count, outcome) = self.receive_once(done.take(), out)?;
-            let kept = if self.options.max_deliveries > 0 { self.bury(&mut out[..count]) } else { count };
+            let kept = if self.buries() { self.bury(&mut out[..count]) } else { count };
             // All that came was to be buried, each message once: there may be others behind it.
             if kept > 0 || count == 0 {
                 self.count_deliveries(&out[..kept]);
@@ -45,18 +45,21 @@ impl PortQueue {
         }
     }
 
-    /// Statistics of what a receiver got.
-    fn count_deliveries(&self, delivered: &[Received]) {
-        self.count_received(delivered.len());
-        if self.options.delivery == Delivery::AtLeastOnce {
-            let again = delivered.iter().filter(|received| received.attempt > 1).count();
-            self.header().redelivered.fetch_add(again as u64, Ordering::Relaxed);
-        }
+    /// Whether messages that were delivered too often are buried: then what was taken is not what is received.
+    fn buries(&self) -> bool {
+        self.options.max_deliveries > 0
     }
 
-    fn count_received(&self, count: usize) {
-        if count > 0 {
-            self.participant.shared().counters.received.fetch_add(count as u64, Ordering::Relaxed);
+    /// Statistics of what a receiver got.
+    fn count_deliveries(&self, delivered: &[Received]) {
+        if self.buries() {
+            self.participant.enter().count_received(delivered.len());
+        }
+        if self.options.delivery == Delivery::AtLeastOnce {
+            let again = delivered.iter().filter(|received| received.attempt > 1).count();
+            if again > 0 {
+                self.header().redelivered.fetch_add(again as u64, Ordering::Relaxed);
+            }
         }
     }
 
@@ -109,7 +112,6 @@ impl PortQueue {
         if freed {
             self.participant.wake_pool();
         }
-        self.count_received(count);
         Ok((count, gap, outcome))
     }
 
@@ -136,6 +138,9 @@ impl PortQueue {
         let gap =
             if count > 0 && gap.load(Ordering::Relaxed) != 0 { gap.swap(0, Ordering::Relaxed) } else { 0 };
         let ended = count == 0 && state == RING_CLOSED && self.is_drained();
+        if !self.buries() {
+            pin.count_received(count);
+        }
         drop(pin);
         if count > 0 {
             self.wake(&self.header().space_waiters, count);

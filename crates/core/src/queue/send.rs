@@ -9,7 +9,7 @@ use crate::fault::{self, Point};
 use crate::layout::{CELLS_MAX, RING_CLOSED, RING_OPEN, cell_capacity, cell_units, split_id};
 use crate::limits::{BATCH_MAX, CELL_UNIT_BYTES, PACK_MIN, PACKED_BYTES_MAX};
 use crate::pool::Pool;
-use crate::registry::Participant;
+use crate::registry::{Participant, Pin};
 use crate::sync::{Ordering, dekker_fence};
 use std::mem::MaybeUninit;
 
@@ -36,7 +36,7 @@ impl PortQueue {
             Err(e) => return (0, Err(e)),
         };
         let participant = &*self.participant;
-        let sent = self.publish(buffers.len(), &mut Held { participant, buffers, pool: None });
+        let sent = self.publish(buffers.len(), &mut Held { participant, buffers, pool: None }, &pin);
         drop(pin);
         self.wake_after(&sent);
         (sent.accepted, sent.result)
@@ -101,10 +101,10 @@ impl PortQueue {
     ) -> Result<Option<(usize, Sent)>> {
         let (count, bytes) = run_of(messages.clone());
         let count = if count > 1 { self.room(count) } else { count };
-        self.allocator.with_claimed(bytes, &mut ids[..count], |ids| {
+        self.allocator.with_claimed(bytes, &mut ids[..count], |ids, pin| {
             let mut cargo =
                 Fresh { participant: &self.participant, ids, messages: messages.clone(), loaded: 0 };
-            let sent = self.publish(ids.len(), &mut cargo);
+            let sent = self.publish(ids.len(), &mut cargo, pin);
             cargo.free_from(sent.accepted + sent.returned);
             Ok((ids.len(), sent))
         })
@@ -116,7 +116,7 @@ impl PortQueue {
         messages: impl Iterator<Item = &'m [u8]> + Clone,
         Pack { count, units }: Pack,
     ) -> Result<Option<(usize, Sent)>> {
-        self.allocator.with_claimed(units * CELL_UNIT_BYTES, &mut [0], |ids| {
+        self.allocator.with_claimed(units * CELL_UNIT_BYTES, &mut [0], |ids, pin| {
             let (segment, index) = split_id(ids[0]);
             let pool = self
                 .participant
@@ -125,7 +125,7 @@ impl PortQueue {
             // All references at once. Killed before the last message is in the queue: too many, which a recount repairs.
             pool.prepare(index, (units * CELL_UNIT_BYTES) as u32, count as u32);
             let mut cargo = Packed { pool, id: ids[0], messages: messages.clone(), unit: 0, given: 0 };
-            let sent = self.publish(count, &mut cargo);
+            let sent = self.publish(count, &mut cargo, pin);
             let spare = count - cargo.given;
             if spare > 0 {
                 self.participant.unref(pool, index, spare as u32);
@@ -149,8 +149,8 @@ impl PortQueue {
         room(self.head_seen.load(Ordering::Relaxed)).min(wanted)
     }
 
-    /// Publishes up to `count` messages of `cargo`. The caller has pinned.
-    fn publish(&self, count: usize, cargo: &mut impl Cargo) -> Sent {
+    /// Publishes up to `count` messages of `cargo`.
+    fn publish(&self, count: usize, cargo: &mut impl Cargo, pin: &Pin<'_>) -> Sent {
         let mut sent =
             Sent { accepted: 0, published: 0, dropped: 0, returned: 0, result: Ok(SendOutcome::Done) };
         let before = self.state();
@@ -221,7 +221,7 @@ impl PortQueue {
         if sent.dropped > 0 {
             self.header().gap.fetch_add(sent.dropped, Ordering::Relaxed);
         }
-        self.participant.shared().counters.sent.fetch_add(sent.published as u64, Ordering::Relaxed);
+        pin.count_sent(sent.published);
         self.note_depth(first, tail, &sent.result);
         sent
     }

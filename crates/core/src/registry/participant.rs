@@ -4,7 +4,7 @@ use super::Domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot, Taking, buffer_id};
-use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, RECOVERY_PATIENCE_NS};
+use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, OWN_LANES, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
 use crate::pool::{Held, Pool};
 use crate::registry::now_ms;
@@ -44,6 +44,8 @@ pub(crate) struct Participant {
 #[derive(Debug)]
 pub(crate) struct Pin<'a> {
     lane: &'a Lane,
+    /// No other thread writes to the lane: where others take a locked instruction, this one stores.
+    alone: bool,
 }
 
 impl Pin<'_> {
@@ -53,6 +55,37 @@ impl Pin<'_> {
         // Release: before the note. Not for another processor, for whoever looks at what a crash left: what comes later in the program
         // is not there without it.
         self.lane.taking.store(taking.bits(), Ordering::Release);
+    }
+
+    /// Counts messages put into queues.
+    #[inline]
+    pub(crate) fn count_sent(&self, count: usize) {
+        self.count(&self.lane.sent, count);
+    }
+
+    /// Counts messages taken out of queues.
+    #[inline]
+    pub(crate) fn count_received(&self, count: usize) {
+        self.count(&self.lane.received, count);
+    }
+
+    fn count(&self, counter: &AtomicU64, count: usize) {
+        // Relaxed: statistics.
+        if self.alone {
+            counter.store(counter.load(Ordering::Relaxed) + count as u64, Ordering::Relaxed);
+        } else {
+            counter.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn leave(&self) {
+        // SYNC PIN (release), pairs with the recoverer's acquire load of the lane: it sees all we did inside.
+        if self.alone {
+            self.lane.inside.store(0, Ordering::Release);
+        } else {
+            self.lane.inside.fetch_sub(1, Ordering::Release);
+        }
     }
 
     /// It is, and its slot is free.
@@ -68,8 +101,7 @@ impl Drop for Pin<'_> {
     fn drop(&mut self) {
         #[cfg(all(debug_assertions, not(loom)))]
         PINNED.set(0);
-        // SYNC PIN (release), pairs with the recoverer's acquire load of the lane: it sees all we did inside.
-        self.lane.inside.fetch_sub(1, Ordering::Release);
+        self.leave();
     }
 }
 
@@ -90,13 +122,12 @@ impl Participant {
         shared.stalled.store(0, Ordering::Relaxed);
         for lane in &shared.lanes {
             lane.inside.store(0, Ordering::Relaxed);
-            lane.taking.store(0, Ordering::Relaxed);
+            for word in [&lane.taking, &lane.sent, &lane.received] {
+                word.store(0, Ordering::Relaxed);
+            }
         }
         for word in [&shared.wake.sleepers, &shared.wake.bell_armed] {
             word.store(0, Ordering::Relaxed);
-        }
-        for counter in [&shared.counters.sent, &shared.counters.received] {
-            counter.store(0, Ordering::Relaxed);
         }
         // SYNC JOIN (release), pairs with `Domain::active` (acquire). The life lock is held already, so nobody takes us for dead.
         shared.state.store(PARTICIPANT_ACTIVE, Ordering::Release);
@@ -189,7 +220,8 @@ impl Participant {
     /// As `pin`, for the last operations of a participant that leaves.
     #[inline]
     pub(crate) fn enter(&self) -> Pin<'_> {
-        let lane = &self.shared().lanes[lane_of_thread()];
+        let number = lane_of_thread();
+        let lane = &self.shared().lanes[number];
         // Whoever waits for the end of a recovery inside another operation has the recoverer wait for it.
         #[cfg(all(debug_assertions, not(loom)))]
         assert_ne!(PINNED.get(), &raw const *lane as usize, "a thread pins once");
@@ -197,14 +229,15 @@ impl Participant {
             // SYNC PIN (seq-cst), pairs with the recoverer's store of `recovering` and its loads of the lanes: in the single
             // order of these four, either the recoverer sees us inside, or we see that it recovers. Acquire: we see its repairs.
             lane.inside.fetch_add(1, Ordering::SeqCst);
+            let pin = Pin { lane, alone: number < OWN_LANES };
             let recovering = self.domain.registry().recovering.load(Ordering::SeqCst);
             if recovering == 0 {
                 #[cfg(all(debug_assertions, not(loom)))]
                 PINNED.set(&raw const *lane as usize);
                 fault::hit(Point::Pinned);
-                return Pin { lane };
+                return pin;
             }
-            lane.inside.fetch_sub(1, Ordering::Release);
+            drop(pin);
             self.await_recovery(recovering);
         }
     }
@@ -289,7 +322,7 @@ impl Participant {
 #[cfg(all(debug_assertions, not(loom)))]
 thread_local!(static PINNED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
 
-/// Threads spread over the lanes in the order in which they first pin.
+/// The first threads that pin have a lane each; those after them spread over the others.
 #[inline]
 fn lane_of_thread() -> usize {
     use std::cell::Cell;
@@ -298,7 +331,9 @@ fn lane_of_thread() -> usize {
     thread_local!(static LANE: Cell<usize> = const { Cell::new(usize::MAX) });
     LANE.with(|lane| {
         if lane.get() == usize::MAX {
-            lane.set(NEXT.fetch_add(1, Ordering::Relaxed) % LANES);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let shared = OWN_LANES + number % (LANES - OWN_LANES);
+            lane.set(if number < OWN_LANES { number } else { shared });
         }
         lane.get()
     })

@@ -193,7 +193,7 @@ impl Topic {
         // One that somebody has no room for is published, too.
         let count = (published.accepted - before + usize::from(!published.blocked.is_empty())) as u64;
         self.ring.view().header().published.fetch_add(count, Ordering::Relaxed);
-        self.participant.shared().counters.sent.fetch_add(count, Ordering::Relaxed);
+        pin.count_sent(count as usize);
         fault::hit(Point::PublishDone);
         outcome
     }
