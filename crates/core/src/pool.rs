@@ -477,7 +477,7 @@ fn prefetch_for_read(address: *const u8) {
 
 /// The same for one that will be written.
 #[inline]
-fn prefetch_for_write(address: *const u8) {
+pub(crate) fn prefetch_for_write(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};

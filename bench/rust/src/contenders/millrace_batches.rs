@@ -1,23 +1,21 @@
-//! The core's batch calls, as a language binding uses them: 64 messages to a call.
+//! The core's batch calls, as a language binding uses them: 64 messages to a call, copied in, and read where they lie.
 
 use super::millrace::Domain;
 use super::{BYTES, Contender, Message};
 use crate::options::Options;
-use millrace::{Buffer, Interest, PortQueue, Received, SegmentView, SharedBufferAllocator, ShmManager};
+use millrace::limits::{INDEX_BITS, MAX_SEGMENTS};
+use millrace::{Interest, PortQueue, Received, SegmentView, SharedBufferAllocator, ShmManager};
 use std::sync::Arc;
 use std::time::Duration;
 
 const BATCH: usize = 64;
-/// Bits of a buffer id that are its index in its segment.
-const INDEX_BITS: u32 = millrace::limits::INDEX_BITS;
 
 pub(crate) struct MillraceBatches {
     allocator: SharedBufferAllocator,
     queue: Arc<PortQueue>,
     views: Vec<Option<SegmentView>>,
-    /// Sending: buffers that are ours, of which the first `filled` hold messages.
-    ids: Vec<u32>,
-    filled: usize,
+    /// Sending: messages that were collected.
+    batch: Vec<[u8; BYTES]>,
     /// Receiving: messages that were taken together, of which the first `seen` have been looked at.
     taken: Vec<Received>,
     count: usize,
@@ -31,9 +29,8 @@ impl MillraceBatches {
         Self {
             allocator: manager.allocator(),
             queue: plan.queue(way, 0),
-            views: Vec::new(),
-            ids: Vec::new(),
-            filled: 0,
+            views: vec![None; MAX_SEGMENTS],
+            batch: Vec::with_capacity(BATCH),
             taken: vec![Received::default(); BATCH],
             count: 0,
             seen: 0,
@@ -42,15 +39,12 @@ impl MillraceBatches {
     }
 
     fn payload(&mut self, id: u32) -> *mut u8 {
-        let (segment, index) = ((id >> INDEX_BITS) as usize, (id & ((1 << INDEX_BITS) - 1)) as usize);
-        if self.views.len() <= segment {
-            self.views.resize(segment + 1, None);
-        }
+        let segment = (id >> INDEX_BITS) as usize & (MAX_SEGMENTS - 1);
         let manager = &self.manager;
         let view = self.views[segment].get_or_insert_with(|| manager.segment(segment).expect("a segment"));
-        assert!(index < view.count, "buffer {id} is not in its segment");
-        // SAFETY: within the mapping, as was just checked.
-        unsafe { view.payload.add(index * view.stride) }
+        let (payload, capacity) = view.content(id).expect("a message");
+        assert!(capacity >= BYTES, "message {id} has room for {capacity} bytes");
+        payload
     }
 }
 
@@ -71,33 +65,18 @@ impl Contender for MillraceBatches {
     }
 
     fn send(&mut self, message: &Message) -> bool {
-        if self.filled == BATCH && !self.flush() {
+        if self.batch.len() == BATCH && !self.flush() {
             return false;
         }
-        if self.ids.is_empty() {
-            self.ids.resize(BATCH, 0);
-            let got = self.allocator.allocate_ids(BYTES, &mut self.ids).expect("buffers");
-            self.ids.truncate(got);
-        }
-        if self.filled == self.ids.len() {
-            // The pool had fewer than a batch.
-            return self.flush() && self.send(message);
-        }
-        let payload = self.payload(self.ids[self.filled]);
-        // SAFETY: the buffer is ours and holds at least this many bytes.
-        unsafe { payload.copy_from_nonoverlapping(message.bytes().as_ptr(), BYTES) };
-        self.filled += 1;
+        self.batch.push(*message.bytes());
         true
     }
 
     fn flush(&mut self) -> bool {
-        let batch: Vec<_> =
-            self.ids[..self.filled].iter().map(|&id| Buffer { id, received: false }).collect();
-        let (sent, outcome) = self.queue.send(&batch);
-        outcome.expect("a send");
-        self.ids.drain(..sent);
-        self.filled -= sent;
-        self.filled == 0
+        let (sent, outcome) = self.queue.put(self.batch.iter().map(|message| &message[..]));
+        outcome.expect("a put");
+        self.batch.drain(..sent);
+        self.batch.is_empty()
     }
 
     fn receive(&mut self) -> Option<Message> {

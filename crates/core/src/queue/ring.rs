@@ -12,6 +12,7 @@ pub(super) mod model;
 
 use crate::layout::{RingHeader, Slot, SlotState};
 use crate::limits::RING_TRIES_MAX;
+use crate::pool::prefetch_for_write;
 use crate::sync::{AtomicU64, Ordering};
 
 /// A ring, wherever it lies.
@@ -48,6 +49,16 @@ impl<'a> Ring<'a> {
 
     fn lap(&self, position: u64) -> u64 {
         position >> self.slots.len().trailing_zeros()
+    }
+
+    /// Asks for the lines of up to `count` slots from `position` on, which are about to be changed. Those of one alone come when they
+    /// are touched as soon as they would by asking.
+    #[inline]
+    pub(crate) fn prefetch(&self, position: u64, count: usize) {
+        const SLOTS_PER_LINE: usize = 64 / size_of::<AtomicU64>();
+        for ahead in (SLOTS_PER_LINE..count).step_by(SLOTS_PER_LINE) {
+            prefetch_for_write(std::ptr::from_ref(self.slot(position + ahead as u64)).cast());
+        }
     }
 
     /// Where to start pushing: pass it to [`Ring::push`], then to [`Ring::help_tail`].

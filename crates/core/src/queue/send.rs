@@ -124,7 +124,16 @@ impl PortQueue {
                 .ok_or_else(|| not_held(Buffer { id: ids[0], received: false }))?;
             // All references at once. Killed before the last message is in the queue: too many, which a recount repairs.
             pool.prepare(index, (units * CELL_UNIT_BYTES) as u32, count as u32);
-            let mut cargo = Packed { pool, id: ids[0], messages: messages.clone(), unit: 0, given: 0 };
+            // Written before the first is published: each publishing instruction waits until all that was written before has arrived
+            // in our cache, one after the other; what is written in one go arrives together.
+            let mut written = [0; BATCH_MAX];
+            let mut unit = 0;
+            for (into, message) in written[..count].iter_mut().zip(messages.clone()) {
+                let units = cell_units(message.len());
+                *into = pool.write_cell(ids[0], 1 + unit, cell_capacity(units), message);
+                unit += units;
+            }
+            let mut cargo = Packed { ids: &written[..count], given: 0 };
             let sent = self.publish(count, &mut cargo, pin);
             let spare = count - cargo.given;
             if spare > 0 {
@@ -165,6 +174,7 @@ impl PortQueue {
         let ring = self.ring();
         let first = ring.tail();
         let mut tail = first;
+        ring.prefetch(tail, count);
         // What went where, for the case that it must come back. Not initialised: 4 KiB would cost more than the rest.
         let mut placed = [MaybeUninit::<Placed>::uninit(); BATCH_MAX];
         for at in 0..count.min(BATCH_MAX) {
@@ -449,26 +459,17 @@ impl<'m, M: Iterator<Item = &'m [u8]>> Cargo for Fresh<'_, M> {
     }
 }
 
-/// Bytes that are copied into cells of one buffer, which nobody holds and which has a reference for each of them.
-struct Packed<'a, M> {
-    pool: &'a Pool,
-    id: u32,
-    messages: M,
-    /// Units of the pack that are written.
-    unit: usize,
+/// Messages in cells of one buffer, which nobody holds and which has a reference for each of them.
+struct Packed<'a> {
+    ids: &'a [u32],
     /// References that are the queue's.
     given: usize,
 }
 
-impl<'m, M: Iterator<Item = &'m [u8]>> Cargo for Packed<'_, M> {
+impl Cargo for Packed<'_> {
     #[inline]
-    fn load(&mut self, _at: usize) -> Result<u32> {
-        let message = self.messages.next().unwrap_or_default();
-        let units = cell_units(message.len());
-        let capacity = cell_capacity(units);
-        let id = self.pool.write_cell(self.id, 1 + self.unit, capacity, message);
-        self.unit += units;
-        Ok(id)
+    fn load(&mut self, at: usize) -> Result<u32> {
+        Ok(self.ids[at])
     }
 
     #[inline]
