@@ -4,7 +4,7 @@ import { inFolder } from './pair.js'
 import type { Sample } from './result.js'
 import type { Contender } from './row.js'
 
-/** Buffers that were filled once and go round between two processes; each way there counts, the ways back do not. */
+/** Buffers that were filled once and go round between two processes; each way counts, there or back. */
 export function handover(name: string, bytes: number, buffers: number, batches: boolean): Contender {
   return {
     name,

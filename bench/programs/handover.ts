@@ -1,4 +1,4 @@
-// Either side of filled buffers that go round: the near one sends them, the far one looks at them and sends them back.
+// Either side of filled buffers that go round: each looks at what comes and sends it on.
 import { type BufferPtr, type PortQueue, ShmManager } from '../../index.js'
 import { jobOf, ownUsage, serve } from '../lib/control.js'
 
@@ -8,12 +8,16 @@ export interface HandoverJob {
   readonly side: 'near' | 'far'
   readonly bytes: number
   readonly buffers: number
-  /** As many to a call as there are; else one. */
+  /** Up to {@link TOGETHER} to a call; else one. */
   readonly batches: boolean
 }
 
+/** Few enough for both sides to have some in hand. */
+const TOGETHER = 64
+
 const { folder, side, bytes, buffers, batches } = jobOf<HandoverJob>()
-const shm = ShmManager.open('handover', { directory: folder, maxBytes: 3 * 2 ** 30 })
+// Waits poll before they sleep: a few buffers that go round would measure how long a wake takes.
+const shm = ShmManager.open('handover', { directory: folder, maxBytes: 3 * 2 ** 30, spin: 200 })
 const there = shm.portQueue('there', { capacity: Math.max(16, buffers) })
 const back = shm.portQueue('back', { capacity: Math.max(16, buffers) })
 let edges = 0
@@ -25,7 +29,7 @@ if (side === 'far') void pass(there, back)
 async function pass(from: PortQueue, to: PortQueue): Promise<void> {
   try {
     if (batches) {
-      for await (const batch of from.batches()) {
+      for await (const batch of from.batches({ max: TOGETHER })) {
         for (const buffer of batch) look(buffer)
         to.sendMany([...batch])
       }
@@ -46,7 +50,7 @@ function look({ bytes: seen }: BufferPtr): void {
 
 let circulating: BufferPtr[] | undefined
 
-/** Sends buffers round for `ms`, and answers how many have been handed over, and at what price. */
+/** Sends buffers round for `ms`, and answers how often one was handed over, there or back, and at what price. */
 async function run(ms: number): Promise<{ handedOver: number; seconds: number; cpuSeconds: number }> {
   circulating ??= Array.from({ length: buffers }, () => filled())
   gc?.()
@@ -56,12 +60,14 @@ async function run(ms: number): Promise<{ handedOver: number; seconds: number; c
   const home: BufferPtr[] = []
   let handedOver = there.sendMany(circulating)
   const arrive = (returned: readonly BufferPtr[]) => {
+    for (const buffer of returned) look(buffer)
+    handedOver += returned.length
     if (performance.now() < deadline) handedOver += there.sendMany(returned)
     else home.push(...returned)
   }
   // What comes home is kept beyond its turn, so it is received by hand.
   while (home.length < buffers) {
-    const returned = batches ? back.receiveMany(256) : single(back.tryReceive())
+    const returned = batches ? back.receiveMany(TOGETHER) : single(back.tryReceive())
     arrive(returned.length > 0 ? returned : [await back.receive()])
   }
   circulating = home

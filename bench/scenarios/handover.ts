@@ -26,7 +26,7 @@ export const handedOver: Scenario = {
     }
     const batches: Row = {
       id: 'handover-batches',
-      title: '256 filled buffers of 1 MiB go round, as many to a call as there are',
+      title: '256 filled buffers of 1 MiB go round, up to 64 to a call',
       unit: 'msg/s',
       better: 'higher',
       contenders: [
