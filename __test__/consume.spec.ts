@@ -1,4 +1,5 @@
 import test from 'ava'
+import type { BufferPtr } from '../index.js'
 import { buffersInUse, openQueue } from './helpers/domain.js'
 import { rejectsCode } from './helpers/errors.js'
 
@@ -83,4 +84,37 @@ test('a backlog does not starve the event loop', async (t) => {
   await queue.put(new Uint8Array(1))
   await queue.consume(() => void queue.tryPut(new Uint8Array(1)), { signal: abort.signal })
   t.is(queue.depth, 1)
+})
+
+test('a message is released before the next one comes, and before a wait', async (t) => {
+  const { shm, queue } = openQueue(t)
+  await queue.putMany(values(3))
+  const kept: BufferPtr[] = []
+  let before: BufferPtr | undefined
+  const done = queue.consume((message) => {
+    t.true(before?.released ?? true)
+    before = message
+    if (message.bytes[0] === 1) kept.push(message.share())
+    if (message.bytes[0] === 2) message.release()
+  })
+  t.is(queue.depth, 0)
+  t.true(before?.released)
+  t.is(buffersInUse(shm), 1)
+  kept[0]!.release()
+  t.is(buffersInUse(shm), 0)
+  await queue.putMany(values(1))
+  queue.close()
+  await done
+  t.is(buffersInUse(shm), 0)
+})
+
+test('the message in hand is released when the queue is destroyed meanwhile', async (t) => {
+  const { shm, queue } = openQueue(t)
+  await queue.putMany(values(3))
+  await rejectsCode(
+    t,
+    queue.consume(() => queue.destroy()),
+    'ERR_MILLRACE_DESTROYED',
+  )
+  t.is(buffersInUse(shm), 0)
 })
