@@ -243,3 +243,41 @@ fn kills_at_random_moments_leak_nothing() {
         isolated.assert_gone();
     }
 }
+
+#[test]
+fn who_dies_with_some_messages_of_a_pack_loses_those_alone() {
+    const NAME: &str = "who_dies_with_some_messages_of_a_pack_loses_those_alone";
+    if let Some((_, isolated)) = role() {
+        let shm = isolated.open();
+        let queue = shm.find_queue("q").unwrap().unwrap();
+        let mut held: Vec<_> = (0..5).map(|_| queue.try_receive().unwrap().0.unwrap()).collect();
+        held.truncate(3);
+        say("ready");
+        std::thread::park();
+        drop(held);
+        return leave(isolated);
+    }
+    let isolated = Isolated::new("pack");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(64, Overflow::Block)).unwrap();
+    let messages: Vec<_> = (0..20).map(message).collect();
+    assert_eq!(queue.put(messages.iter().map(Vec::as_slice)).0, 20);
+    assert_eq!(used(&shm), 1, "they share a buffer");
+    let mut child = started(NAME, "hold", &isolated);
+    assert_eq!(queue.len(), 15);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    await_recoveries(&shm, 1);
+    let reports = shm.reports_since(0);
+    assert_eq!(reports.iter().map(|r| (r.lost, r.freed)).collect::<Vec<_>>(), [(3, 0)]);
+    assert!(shm.fsck().unwrap().is_empty());
+    let (mut out, mut lengths) = ([0; 1 << 12], [0; 14]);
+    assert_eq!(queue.get(&mut out, &mut lengths).unwrap().0, 14);
+    assert_eq!(got(&out, &lengths), (5..19).collect::<Vec<_>>());
+    assert_eq!(used(&shm), 1, "one is left");
+    let last = queue.try_receive().unwrap().0.unwrap();
+    // SAFETY: nobody else has it.
+    assert_eq!(unsafe { last.bytes() }, message(19));
+    drop(last);
+    assert_eq!(used(&shm), 0);
+}

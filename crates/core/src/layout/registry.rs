@@ -220,3 +220,17 @@ const _: () = {
     assert!(offset_of!(Registry, header) == 0);
     assert!(offset_of!(Registry, directory) % 128 == 0);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_taken_is_noted_once_the_ledger_counts_more() {
+        let taking = Taking::from_bits(Taking::new(0x1abc_def1, 7).bits());
+        assert!(!taking.is_noted(0x1abc_def1, 7), "not yet");
+        assert!(taking.is_noted(0x1abc_def1, 8));
+        assert!(!taking.is_noted(0x1abc_def0, 8), "another message");
+        assert!(!Taking::from_bits(0).is_noted(0, 1), "nothing is being taken");
+    }
+}

@@ -10,6 +10,7 @@ mod lifecycle;
 mod offer;
 mod options;
 mod port_queue;
+mod put;
 mod receive;
 mod ring;
 mod send;

@@ -55,7 +55,7 @@ impl<'a> Ring<'a> {
     /// are touched as soon as they would by asking.
     #[inline]
     pub(crate) fn prefetch(&self, position: u64, count: usize) {
-        const SLOTS_PER_LINE: usize = 64 / size_of::<AtomicU64>();
+        const SLOTS_PER_LINE: usize = 8;
         for ahead in (SLOTS_PER_LINE..count).step_by(SLOTS_PER_LINE) {
             prefetch_for_write(std::ptr::from_ref(self.slot(position + ahead as u64)).cast());
         }

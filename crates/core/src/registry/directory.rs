@@ -131,8 +131,9 @@ impl Domain {
     pub(crate) fn list(&self, index: usize) -> Listed {
         let entry = &self.directory()[index];
         let state = entry.state.load(Ordering::Relaxed) & !0xff | u64::from(DIRECTORY_ENTRY_LIVE);
-        // SYNC LIST (release), pairs with `listed` (acquire).
-        entry.state.store(state, Ordering::Release);
+        // SYNC LIST (release), pairs with `listed` (acquire). Swapped, though nobody else changes it: it comes before a look at who waits
+        // for it (SYNC W2).
+        entry.state.swap(state, Ordering::AcqRel);
         Listed { index, ring: entry.ring.load(Ordering::Relaxed), state }
     }
 }

@@ -1,4 +1,5 @@
-//! The only door to shared atomics. Under `--cfg loom` the model checker's atomics stand in. `cargo xtask tidy` keeps it the only one.
+//! The only door to shared atomics. Under `--cfg loom` the model checker's atomics stand in. `cargo test -p xtask` keeps it the only
+//! one.
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
