@@ -3,7 +3,7 @@
 use super::BufferPtr;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry, split_id, whole_id};
+use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry, cell_of, split_id, whole_id};
 use crate::limits::{
     BATCH_MAX, FIRST_SEGMENT_BYTES, MAX_BUFFER_BYTES, MAX_BUFFERS_PER_SEGMENT, MAX_CLASS_BYTES,
     MAX_SEGMENT_BYTES, MAX_SEGMENTS, MIN_BUFFER_BYTES, SHM_RESERVE_PERCENT,
@@ -178,7 +178,7 @@ impl SharedBufferAllocator {
         while let Some(buffer) = buffers.next() {
             // Messages of one pack, as a rule side by side, count as many references to one buffer.
             let mut references = 1;
-            while buffers.next_if(|next| next.is_like(buffer)).is_some() {
+            while cell_of(buffer.id) != 0 && buffers.next_if(|next| next.is_like(buffer)).is_some() {
                 references += 1;
             }
             match self.participant.release_data(buffer, references, &mut freed) {

@@ -286,13 +286,12 @@ impl PortQueue {
         let slot = self.participant.slot;
         let received = self.options.delivery == Delivery::AtMostOnce;
         let mut pool: Option<&Pool> = None;
-        let sound = |pool: &Pool, id| pool.has(id) && pool.can_note(slot, split_id(id).1, received);
         let taken = ring.pop(head, slot as u32, |id| {
+            let attached = self.attach_for(id, &mut pool, result);
             // What is not sound is taken all the same: it must not block the queue.
-            self.attach_for(id, &mut pool, result)
-                && pool.is_none_or(|pool| !sound(pool, id) || admit(pool, id))
+            pool = pool.filter(|pool| pool.has(id) && pool.can_note(slot, split_id(id).1, received));
+            attached && pool.is_none_or(|pool| admit(pool, id))
         })?;
-        let pool = pool.filter(|pool| sound(pool, taken.id()));
         if pool.is_none() {
             ring.recycle(taken);
             *result = Err(Error::new(
