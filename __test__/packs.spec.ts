@@ -134,6 +134,25 @@ test('one of many can be shared, sent on, leased, given back and published', asy
   t.deepEqual(await shm.fsck(), [])
 })
 
+test('one of many as a request is copied, for the envelope is its own', async (t) => {
+  const { shm, queue } = openQueue(t)
+  await queue.putMany(numbered(20))
+  const messages = queue.receiveMany(20)
+  for (const message of messages) message.tag = 5n
+  const service = shm.service('echo')
+  const serving = service.serve((request) => request)
+  const reply = await service.request(messages[3]!)
+  t.deepEqual(reply.copy(), new Uint8Array(10).fill(3))
+  reply.release()
+  t.true(messages[3]!.released)
+  t.deepEqual([messages[2]!.tag, messages[4]!.tag, messages[4]!.length], [5n, 5n, 10])
+  t.is(service.stats().copied, 1)
+  service.close()
+  await serving
+  for (const message of messages) message.release()
+  t.is(buffersInUse(shm), 0)
+})
+
 test('guarded views of messages that share a buffer end each with its own', async (t) => {
   const { shm, queue } = openQueue(t, {}, { guard: true })
   await queue.putMany(numbered(20))

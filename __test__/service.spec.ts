@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type BufferPtr, MillraceError, type ServiceHandler, type ServiceOptions, type ShmManager } from '../index.js'
 import { buffersInUse, testDomain } from './helpers/domain.js'
@@ -25,6 +25,18 @@ function nothingLeft(t: ExecutionContext, watcher: ShmManager, managers: ShmMana
 }
 
 const json = { codec: 'json' } as const
+
+test('a participant may ask itself, and look after its neighbours while it waits', async (t) => {
+  const service = testDomain(t).open().service<number, number>('self', json)
+  const serving = service.serve(async (n) => {
+    // Longer than from one such look to the next.
+    await setTimeout(2500)
+    return n + 1
+  })
+  t.is(await service.request(1), 2)
+  service.close()
+  await serving
+})
 
 test('values go there and back', async (t) => {
   const { server, client, end } = pair<{ a: number; b: number }, number>(t, json)

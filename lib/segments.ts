@@ -110,9 +110,17 @@ export class Segment {
     else this.#cellWords[(this.#cell(id) >>> WORD_BITS) + field] = value
   }
 
-  /** Replaces `expected` in a word of a buffer of its own that other processes change too. Answers what was there: `expected` if it was replaced. */
+  /** Whether message `id` shares its buffer, and so its count of references, with others. */
+  isCell(id: number): boolean {
+    return id >>> CELL_SHIFT !== 0
+  }
+
+  /** Replaces `expected` in a word that other processes change too. Answers what was there: `expected` if it was replaced. */
   exchangeWord(id: number, field: number, expected: number, value: number): number {
-    return Atomics.compareExchange(this.#words, (id & INDEX_MASK) * HEADER_WORDS + field, expected, value)
+    const [words, header] = this.isCell(id)
+      ? [this.#cellWords, this.#cell(id) >>> WORD_BITS]
+      : [this.#words, (id & INDEX_MASK) * HEADER_WORDS]
+    return Atomics.compareExchange(words, header + field, expected, value)
   }
 
   long(id: number, field: number): bigint {

@@ -108,9 +108,9 @@ export function read(segment: Segment, id: number): Envelope {
   }
 }
 
-/** References to the buffer, of everybody together. */
+/** References to the message, of everybody together. Of one that shares its buffer nobody knows: as many as there can be. */
 export function references(segment: Segment, id: number): number {
-  return segment.word(id, HEADER_REFS)
+  return segment.isCell(id) ? Infinity : segment.word(id, HEADER_REFS)
 }
 
 export function stateOf(segment: Segment, id: number): State {

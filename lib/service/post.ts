@@ -130,7 +130,9 @@ export class Post {
     const isThere: IsThere = (slot, epoch) =>
       participants.some((other) => other.slot === slot && (other.epoch === epoch || (other.epoch & 0xffff) === epoch))
     for (const { name, slot, epoch } of foreign) if (!isThere(slot, epoch)) this.#destroyForeign(name)
-    for (const name of this.#peers.keys()) if (!foreign.some((box) => box.name === name)) this.#forget(name)
+    // Who asks and who serves may be one participant, which has one handle of its own mailbox for both.
+    const isKept = (name: string) => this.#own.has(name) || foreign.some((box) => box.name === name)
+    for (const name of this.#peers.keys()) if (!isKept(name)) this.#forget(name)
     for (const watcher of this.#watchers) watcher.check(isThere)
   }
 

@@ -4,7 +4,7 @@ use super::{Hindrance, Sweep, World, sweep, try_lock, with_world_stopped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     KIND_RING, LeaseState, LeaseWord, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, RING_DESTROYED, Slot, SlotState,
-    buffer_id, split_id,
+    buffer_id, cell_of, split_id, whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{Held, Pool};
@@ -157,16 +157,14 @@ impl Check<'_> {
 
     fn hold(&mut self, id: u32, by: &str, queue: Option<&str>) {
         let (segment, index) = split_id(id);
-        match self.holders[segment].get_mut(index) {
-            Some(holders) => *holders += 1,
-            None => self.findings.push(
-                Finding::new(
-                    FindingKind::UnknownBuffer,
-                    format!("{by} names buffer {id}, which does not exist"),
-                )
-                .buffer(id)
-                .queue(queue),
-            ),
+        if let Some(holders) = self.holders[segment].get_mut(index) {
+            *holders += 1;
+        }
+        // A message of a pack counts for its buffer even if the pack is too small for it.
+        if !self.pools.iter().any(|pool| pool.index == segment && pool.has(id)) {
+            let message = format!("{by} names {}, which does not exist", name_of(id));
+            let finding = Finding::new(FindingKind::UnknownBuffer, message);
+            self.findings.push(finding.buffer(whole_id(id)).queue(queue));
         }
     }
 
@@ -288,8 +286,9 @@ impl Check<'_> {
                 }
                 SlotState::Invalid => "is in a state that nobody writes".to_owned(),
             };
-            let message = format!("slot {index} of {place}, with buffer {}, {disorder}", slot.id());
-            self.findings.push(Finding::new(FindingKind::Slot, message).buffer(slot.id()).queue(name));
+            let message = format!("slot {index} of {place}, with {}, {disorder}", name_of(slot.id()));
+            self.findings
+                .push(Finding::new(FindingKind::Slot, message).buffer(whole_id(slot.id())).queue(name));
         }
         for (index, entry) in ring.leases().entries().iter().enumerate() {
             self.lease(
@@ -313,13 +312,13 @@ impl Check<'_> {
                 if row.get(index).is_some_and(|e| Held::from_bits(e.load(Ordering::Relaxed)).own() > 0) {
                     return;
                 }
-                format!("is of participant {owner}, which does not hold buffer {id}")
+                format!("is of participant {owner}, which does not hold {}", name_of(id))
             }
             LeaseState::Reserved => format!("is reserved by participant {owner}, which is inside nothing"),
             LeaseState::Invalid => "is in a state that nobody writes".to_owned(),
         };
         let finding = Finding::new(FindingKind::Lease, format!("{lease} {disorder}")).queue(queue);
-        self.findings.push(finding.buffer(id).participant(owner));
+        self.findings.push(finding.buffer(whole_id(id)).participant(owner));
     }
 
     fn buffers(&mut self) {
@@ -344,6 +343,14 @@ impl Check<'_> {
                 self.findings.push(finding.counts(holders.into(), refs.into()));
             }
         }
+    }
+}
+
+/// A message, as people number it.
+fn name_of(id: u32) -> String {
+    match cell_of(id) {
+        0 => format!("buffer {id}"),
+        cell => format!("cell {cell} of buffer {}", whole_id(id)),
     }
 }
 
