@@ -11,7 +11,7 @@ mod support;
 use millrace::{Delivery, Interest, Observer, OpenOptions, Overflow, QueueOptions, ShmManager};
 use std::fs::{File, read_dir};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE};
@@ -300,8 +300,10 @@ fn main() {
         done += 1;
     }
     println!("{done} cases in {:.1} s, seed {seed}", started.elapsed().as_secs_f64());
-    for image in images {
-        let _ = std::fs::remove_file(image.path);
+    // Those of the last case first: it may have added some.
+    let added = isolated.objects().into_iter().map(|name| Path::new("/dev/shm").join(name));
+    for path in added.chain(images.into_iter().map(|image| image.path)) {
+        let _ = std::fs::remove_file(path);
     }
     let _ = std::fs::remove_file(last);
     println!("test result: ok. 1 passed; 0 failed; 0 ignored");
