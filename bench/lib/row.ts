@@ -1,3 +1,4 @@
+import { root } from './paths.js'
 import { mergeLatencies, medianOf, round as rounded, spreadOf } from './numbers.js'
 import type { ContenderResult, RowResult, Sample, TargetResult, Unit } from './result.js'
 
@@ -122,7 +123,9 @@ export async function measureRow(
         samples.get(contender)!.push(await inTime(contender.measure(settings)))
       } catch (error) {
         // What the others have shown so far is not to be lost.
-        reasons.set(contender, `FAILED in round ${round + 1}: ${(error as Error).message}`)
+        // Results are published: not where the package lies.
+        const why = (error as Error).message.trim().replaceAll(root, '')
+        reasons.set(contender, `FAILED in round ${round + 1}: ${why}`)
       }
     }
   }
