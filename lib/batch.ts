@@ -1,4 +1,4 @@
-import { BufferPtr, markReleased, releaseAll } from './buffer-ptr.js'
+import { BufferPtr, markReleased, messageAt, releaseAll } from './buffer-ptr.js'
 import { invalidArgument } from './errors.js'
 import { RECEIVED } from './generated/block.js'
 import * as native from './native.js'
@@ -24,9 +24,7 @@ export class Batch implements Iterable<BufferPtr>, Disposable {
     this.#gap = native.gapAt(0)
     // Leases are each message's own, and guard mode watches references.
     if (native.leaseAt(0) !== RECEIVED || session.guard !== undefined) {
-      this.#messages = ids.map((id, i) => {
-        return new BufferPtr(session, id, native.gapAt(i), native.leaseAt(i), native.attemptAt(i))
-      })
+      this.#messages = ids.map((_, i) => messageAt(session, i))
     }
   }
 

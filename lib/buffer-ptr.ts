@@ -303,6 +303,11 @@ export class BufferPtr implements Disposable {
   }
 }
 
+/** @internal The message that result `index` of the last native operation describes. */
+export function messageAt(session: Session, index: number): BufferPtr {
+  return new BufferPtr(session, native.idAt(index), native.gapAt(index), native.leaseAt(index), native.attemptAt(index))
+}
+
 function checkLong(what: string, value: unknown): bigint {
   if (typeof value === 'bigint' && BigInt.asUintN(64, value) === value) return value
   throw invalidArgument(what, 'a bigint from 0n to 2n ** 64n - 1n', value)

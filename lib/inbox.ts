@@ -1,5 +1,6 @@
 import { Batch } from './batch.js'
-import { BufferPtr, letGo, NOTHING } from './buffer-ptr.js'
+import type { BufferPtr } from './buffer-ptr.js'
+import { letGo, messageAt, NOTHING } from './buffer-ptr.js'
 import { BATCH_MAX } from './generated/block.js'
 import { STATUS_CLOSED, STATUS_EMPTY, STATUS_NOT_FOUND, STATUS_OK } from './generated/codes.js'
 import * as native from './native.js'
@@ -29,7 +30,7 @@ export class Inbox {
 
   take(): Taken<BufferPtr> {
     const status = native.receive(this.#session.handle, this.#queue, 1)
-    return status === STATUS_OK ? this.#message(0) : this.nothing(status)
+    return status === STATUS_OK ? messageAt(this.#session, 0) : this.nothing(status)
   }
 
   /** Releases `done`, if there is one, and takes the next message. */
@@ -37,7 +38,7 @@ export class Inbox {
     const id = done === undefined ? NOTHING : letGo(done)
     if (id === NOTHING) return this.take()
     const status = native.next(this.#session.handle, this.#queue, id)
-    return status === STATUS_OK ? this.#message(0) : this.nothing(status)
+    return status === STATUS_OK ? messageAt(this.#session, 0) : this.nothing(status)
   }
 
   /** Up to `max` messages, at most {@link BATCH_MAX}. */
@@ -45,7 +46,7 @@ export class Inbox {
     const status = native.receive(this.#session.handle, this.#queue, Math.min(max, BATCH_MAX))
     if (status !== STATUS_OK) return this.nothing(status)
     const messages: BufferPtr[] = []
-    for (let i = 0, n = native.resultCount(); i < n; i++) messages.push(this.#message(i))
+    for (let i = 0, n = native.resultCount(); i < n; i++) messages.push(messageAt(this.#session, i))
     return messages
   }
 
@@ -57,7 +58,7 @@ export class Inbox {
 
   peek(): BufferPtr | null {
     const status = native.peek(this.#session.handle, this.#queue)
-    return status === STATUS_OK ? this.#message(0) : (this.nothing(status) ?? null)
+    return status === STATUS_OK ? messageAt(this.#session, 0) : (this.nothing(status) ?? null)
   }
 
   /** Waits until `attempt`, one of the takes, finds something or the end. */
@@ -68,11 +69,6 @@ export class Inbox {
   /** Blocks until there is a message or the end. */
   takeSync(options: BlockingOptions | undefined): BufferPtr | null {
     return this.#session.waiting.waitSync(this.#data, options, this.#noMessage, () => this.take())
-  }
-
-  #message(index: number): BufferPtr {
-    const gap = native.gapAt(index)
-    return new BufferPtr(this.#session, native.idAt(index), gap, native.leaseAt(index), native.attemptAt(index))
   }
 
   /** What an answer means that brings no message; throws if it is a failure. */

@@ -1,7 +1,7 @@
 import type { SharedBufferAllocator } from './allocator.js'
 import type { BufferPtr } from './buffer-ptr.js'
 import type { NamedCodec } from './codec.js'
-import { codecRecorded } from './codec.js'
+import { codecRecorded, encodeAll } from './codec.js'
 import { invalidArgument } from './errors.js'
 import type { SubscribeOptions, TopicOptions, WaitOptions } from './options.js'
 import { bindQueueOptions, checkObject, checkSubscriptionName } from './options.js'
@@ -104,10 +104,7 @@ export class Topic<T = Uint8Array> {
     if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
     const budget = budgetOf(options)
     const codec = this.#findCodec() ?? (await this.#awaitCodec(budget))
-    return await this.#publisher.putMany(
-      values.map((value) => codec.encode(value)),
-      budget(),
-    )
+    return await this.#publisher.putMany(encodeAll(codec, values), budget())
   }
 
   /**

@@ -1,10 +1,8 @@
 //! What a language binding needs to cut views of its own: addresses, geometry and the offsets of the header fields.
 
 use crate::layout::{BufferHeader, FACTS, LAYOUT_HASH, cell_of, split_id};
-use crate::limits::CELL_UNIT_BYTES;
-use crate::pool::Pool;
+use crate::pool::{Content, Pool};
 use crate::segment::Segment;
-use crate::sync::Ordering;
 use core::mem::offset_of;
 use std::sync::Arc;
 
@@ -80,18 +78,19 @@ impl SegmentView {
     /// First byte of message `id`, and the bytes it has room for. `None`: no such message here, whatever segment `id` names.
     pub fn content(&self, id: u32) -> Option<(*mut u8, usize)> {
         let (_, index) = split_id(id);
-        let bytes = (index < self.count).then_some(self.stride)?;
+        if index >= self.count {
+            return None;
+        }
         // SAFETY: the index was checked, so the payload lies in the mapping.
         let whole = unsafe { self.payload.add(index * self.stride) };
-        let Some(cell) = cell_of(id).checked_sub(1) else { return Some((whole, bytes)) };
-        let at = cell * CELL_UNIT_BYTES;
-        let room = bytes.checked_sub(at + size_of::<BufferHeader>())?;
-        // SAFETY: a header at `at` ends within the payload, as has just been checked.
-        let header = unsafe { whole.add(at) };
-        // SAFETY: a header is as aligned as the units of a pack, it is made of atomics, and any bytes are a valid one.
-        let capacity = unsafe { &*header.cast::<BufferHeader>() }.capacity.load(Ordering::Relaxed) as usize;
-        // SAFETY: likewise. What another process wrote for the capacity is cut to what there is.
-        Some((unsafe { header.add(size_of::<BufferHeader>()) }, capacity.min(room)))
+        match cell_of(id) {
+            0 => Some((whole, self.stride)),
+            cell => {
+                // SAFETY: the segment stays mapped as long as this view.
+                let content = unsafe { Content::of_cell(whole, self.stride, cell) }?.limited();
+                Some((content.payload, content.capacity))
+            }
+        }
     }
 
     /// Bytes of all payloads together.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// A reference to a buffer, by number: what travels between this crate and a binding that does its own bookkeeping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
-    /// Buffer id: index in the lower 14 bits, segment in 6, and in the 8 above the cell of a message that shares its buffer with others.
+    /// Buffer id: index in the lower 14 bits, segment in 6, and in the 9 above the cell of a message that shares its buffer with others.
     pub id: u32,
     /// Whether the reference was received from a queue (else: allocated or shared here).
     pub received: bool,

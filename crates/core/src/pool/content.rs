@@ -15,6 +15,31 @@ pub(crate) struct Content<'a> {
 }
 
 impl Content<'_> {
+    /// Cell `cell`, from 1 on, of a buffer of `bytes` bytes, with all the room that there could be; found without a look at it.
+    ///
+    /// # Safety
+    /// `whole` is the first byte of a buffer that stays mapped as long as the answer is used.
+    #[inline]
+    pub(crate) unsafe fn of_cell(whole: *mut u8, bytes: usize, cell: usize) -> Option<Self> {
+        let at = (cell - 1) * CELL_UNIT_BYTES;
+        let capacity = bytes.checked_sub(at + size_of::<BufferHeader>())?;
+        // SAFETY: header and payload are within the buffer, as has just been checked.
+        let header = unsafe { whole.add(at) };
+        // SAFETY: likewise.
+        let payload = unsafe { header.add(size_of::<BufferHeader>()) };
+        // SAFETY: a header is as aligned as the units of a pack, it is made of atomics, and any bytes are a valid one.
+        let header = unsafe { &*header.cast::<BufferHeader>() };
+        Some(Self { header, payload, capacity })
+    }
+
+    /// A cell, with no more room than its header says.
+    #[inline]
+    pub(crate) fn limited(self) -> Self {
+        // Untrusted: another holder may have written nonsense.
+        let capacity = self.header.capacity.load(Ordering::Relaxed) as usize;
+        Self { capacity: self.capacity.min(capacity), ..self }
+    }
+
     /// Bytes in use, never more than it has.
     #[inline]
     pub(crate) fn length(&self) -> usize {
@@ -81,13 +106,8 @@ impl Pool {
     /// The message `id`, if there can be such a one here.
     #[inline]
     pub(crate) fn content(&self, id: u32) -> Option<Content<'_>> {
-        let mut content = self.place(id)?;
-        if cell_of(id) != 0 {
-            // Untrusted: another holder may have written nonsense.
-            let capacity = content.header.capacity.load(Ordering::Relaxed) as usize;
-            content.capacity = content.capacity.min(capacity);
-        }
-        Some(content)
+        let content = self.place(id)?;
+        Some(if cell_of(id) == 0 { content } else { content.limited() })
     }
 
     /// Whether there can be such a message here.
@@ -113,16 +133,11 @@ impl Pool {
         if index >= self.geometry.count {
             return None;
         }
-        let Some(cell) = cell_of(id).checked_sub(1) else { return Some(self.whole(index)) };
-        let at = cell * CELL_UNIT_BYTES;
-        let capacity = self.geometry.buffer_bytes.checked_sub(at + size_of::<BufferHeader>())?;
-        // SAFETY: header and payload are within the payload of the buffer, as has just been checked.
-        let header = unsafe { self.payload(index).add(at) };
-        // SAFETY: likewise.
-        let payload = unsafe { header.add(size_of::<BufferHeader>()) };
-        // SAFETY: a header is as aligned as the units of a pack, it is made of atomics, and any bytes are a valid one.
-        let header = unsafe { &*header.cast::<BufferHeader>() };
-        Some(Content { header, payload, capacity })
+        match cell_of(id) {
+            0 => Some(self.whole(index)),
+            // SAFETY: the buffer exists, and stays mapped as long as the pool.
+            cell => unsafe { Content::of_cell(self.payload(index), self.geometry.buffer_bytes, cell) },
+        }
     }
 
     /// Asks for the lines of message `id` that its next user touches first.
