@@ -1,10 +1,11 @@
 import { Batch } from './batch.js'
 import type { BufferPtr } from './buffer-ptr.js'
 import { letGo, messageAt, NOTHING } from './buffer-ptr.js'
+import type { Limits } from './ending.js'
 import { BATCH_MAX } from './generated/block.js'
 import { STATUS_CLOSED, STATUS_EMPTY, STATUS_NOT_FOUND, STATUS_OK } from './generated/codes.js'
 import * as native from './native.js'
-import type { BlockingOptions, WaitOptions } from './options.js'
+import type { BlockingOptions } from './options.js'
 import type { Session } from './session.js'
 import type { Target } from './target.js'
 import { dataIn } from './target.js'
@@ -62,7 +63,7 @@ export class Inbox {
   }
 
   /** Waits until `attempt`, one of the takes, finds something or the end. */
-  wait<T>(options: WaitOptions | undefined, attempt: () => Taken<T>): Promise<T | null> {
+  wait<T>(options: Limits | undefined, attempt: () => Taken<T>): Promise<T | null> {
     return this.#session.waiting.wait(this.#data, options, this.#noMessage, attempt)
   }
 

@@ -1,3 +1,4 @@
+import { Ending, type Limits } from './ending.js'
 import type { Taken } from './inbox.js'
 import type { WaitOptions } from './options.js'
 import { TimeSlice } from './time-slice.js'
@@ -5,8 +6,8 @@ import { TimeSlice } from './time-slice.js'
 /** Lets go of `done`, if there is one, and takes what is next. */
 export type Take<T> = (done: T | undefined) => Taken<T>
 
-/** Waits, under `options`, until `take` finds something or the end. */
-export type WaitFor<T> = (options: WaitOptions, take: () => Taken<T>) => Promise<T | null>
+/** Waits, under `limits`, until `take` finds something or the end. */
+export type WaitFor<T> = (limits: Limits, take: () => Taken<T>) => Promise<T | null>
 
 /**
  * Iterates over what arrives, each item released when its turn of the loop ends: by the next one, `break` or a throw.
@@ -15,16 +16,15 @@ export type WaitFor<T> = (options: WaitOptions, take: () => Taken<T>) => Promise
 export class Turns<T extends { release(): void }> implements AsyncIterableIterator<T, undefined> {
   readonly #take: Take<T>
   readonly #wait: WaitFor<T>
-  readonly #options: WaitOptions & { signal: AbortSignal }
-  readonly #ending = new AbortController()
+  readonly #ending = new Ending()
+  readonly #limits: Limits
   readonly #slice = new TimeSlice()
   #current: T | undefined
 
   constructor(take: Take<T>, wait: WaitFor<T>, options: WaitOptions) {
     this.#take = take
     this.#wait = wait
-    const { signal } = this.#ending
-    this.#options = { ...options, signal: options.signal ? AbortSignal.any([options.signal, signal]) : signal }
+    this.#limits = { ...options, ending: this.#ending }
   }
 
   async next(): Promise<IteratorResult<T, undefined>> {
@@ -32,9 +32,9 @@ export class Turns<T extends { release(): void }> implements AsyncIterableIterat
       this.#release()
       await this.#slice.pass()
     }
-    if (this.#options.signal.aborted) {
+    if (this.#ending.ended || this.#limits.signal?.aborted) {
       this.#release()
-      if (!this.#ending.signal.aborted) this.#options.signal.throwIfAborted()
+      if (!this.#ending.ended) this.#limits.signal!.throwIfAborted()
       return { value: undefined, done: true }
     }
     const done = this.#current
@@ -49,7 +49,7 @@ export class Turns<T extends { release(): void }> implements AsyncIterableIterat
   /** Ends the iteration, and the wait that a `next()` may be in: nothing is taken that nobody would get. */
   async return(): Promise<IteratorResult<T, undefined>> {
     this.#release()
-    this.#ending.abort()
+    this.#ending.end()
     return { value: undefined, done: true }
   }
 
@@ -59,9 +59,9 @@ export class Turns<T extends { release(): void }> implements AsyncIterableIterat
 
   async #park(): Promise<T | null> {
     try {
-      return await this.#wait(this.#options, () => this.#take(undefined))
+      return await this.#wait(this.#limits, () => this.#take(undefined))
     } catch (error) {
-      if (this.#ending.signal.aborted) return null
+      if (this.#ending.ended) return null
       throw error
     } finally {
       this.#slice.restart()

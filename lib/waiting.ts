@@ -1,11 +1,12 @@
 import { isMainThread } from 'node:worker_threads'
 import { onAbort } from './abort.js'
 import { Doorbell } from './doorbell.js'
+import type { Limits } from './ending.js'
 import { MillraceError } from './errors.js'
 import { BATCH_MAX, KIND_POOL, QUEUE_POOL } from './generated/block.js'
 import { STATUS_ARMED, STATUS_OK } from './generated/codes.js'
 import * as native from './native.js'
-import type { BlockingOptions, Spin, WaitOptions } from './options.js'
+import type { BlockingOptions, Spin } from './options.js'
 import { checkObject, checkSpin, checkTimeout, checkWait } from './options.js'
 import type { Session } from './session.js'
 import { Spinner } from './spinner.js'
@@ -41,7 +42,7 @@ export class Waiting {
   }
 
   /** Waits until `attempt` succeeds. `what` says in the timeout's message what did not happen. */
-  wait<T>(target: Target, options: WaitOptions | undefined, what: string, attempt: Attempt<T>): Promise<T> {
+  wait<T>(target: Target, options: Limits | undefined, what: string, attempt: Attempt<T>): Promise<T> {
     try {
       checkWait(options)
       const result = this.has(target) ? undefined : this.#try(options, attempt)
@@ -115,7 +116,7 @@ export class Waiting {
     return result === undefined ? this.#spinner.spin(options?.spin ?? this.#session.spin, attempt) : result
   }
 
-  async #park<T>(target: Target, options: WaitOptions | undefined, what: string, attempt: Attempt<T>): Promise<T> {
+  async #park<T>(target: Target, options: Limits | undefined, what: string, attempt: Attempt<T>): Promise<T> {
     this.#doorbell ??= this.#openDoorbell()
     return await new Promise<T>((resolve, reject) => {
       const list = this.#listOf(target)
@@ -183,8 +184,8 @@ export class Waiting {
     if (!this.#session.closed) this.#disarm(target)
   }
 
-  /** Ends the wait when its time is over or its signal aborts. */
-  #limit<T>(list: WaitList, waiter: Waiter<T>, options: WaitOptions | undefined, what: string): void {
+  /** Ends the wait when its time is over, its signal aborts or whoever waits ends. */
+  #limit<T>(list: WaitList, waiter: Waiter<T>, options: Limits | undefined, what: string): void {
     const limit = checkTimeout('timeout', options?.timeout)
     if (limit !== Infinity) {
       const expire = () => {
@@ -194,9 +195,11 @@ export class Waiting {
       const timer = setTimeout(() => this.#leave(list, waiter, expire), limit)
       waiter.onEnd(() => clearTimeout(timer))
     }
+    const end = (reason: unknown) => this.#leave(list, waiter, () => waiter.fail(reason))
+    const ending = options?.ending
+    if (ending !== undefined) waiter.onEnd(ending.onEnd(() => end(undefined)))
     const signal = options?.signal
-    if (signal === undefined) return
-    waiter.onEnd(onAbort(signal, () => this.#leave(list, waiter, () => waiter.fail(signal.reason))))
+    if (signal !== undefined) waiter.onEnd(onAbort(signal, () => end(signal.reason)))
   }
 
   #leave(list: WaitList, waiter: Wait, end: () => void): void {

@@ -45,12 +45,14 @@ impl WaiterMask {
 
     #[cold]
     fn wake_slow(&self, mut count: usize, from: usize, mut ring: impl FnMut(usize)) {
-        for slot in (from..MAX_PARTICIPANTS).chain(0..from.min(MAX_PARTICIPANTS)) {
-            if count == 0 {
-                return;
-            }
-            let (word, bit) = self.bit(slot);
-            if word.load(Ordering::Relaxed) & bit != 0 && self.clear(slot) {
+        let [low, high] = &self.words;
+        let sleepers =
+            u128::from(high.load(Ordering::Relaxed)) << 64 | u128::from(low.load(Ordering::Relaxed));
+        let mut sleepers = sleepers.rotate_right(from as u32);
+        while sleepers != 0 && count > 0 {
+            let slot = (sleepers.trailing_zeros() as usize + from) % MAX_PARTICIPANTS;
+            sleepers &= sleepers - 1;
+            if self.clear(slot) {
                 fault::hit(Point::WakeTaken);
                 ring(slot);
                 count -= 1;
@@ -58,6 +60,8 @@ impl WaiterMask {
         }
     }
 }
+
+const _: () = assert!(MAX_PARTICIPANTS == u128::BITS as usize);
 
 #[cfg(test)]
 mod tests {
