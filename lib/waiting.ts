@@ -22,6 +22,8 @@ const BLOCK_SLICE_MS = 100
 interface WaitList {
   readonly target: Target
   readonly waiters: Wait[]
+  /** Whether a ring has been asked for and has not come. */
+  armed: boolean
 }
 
 /** Who of one participant waits for what; one doorbell wakes exactly those whose target may be ready. */
@@ -69,7 +71,7 @@ export class Waiting {
       for (;;) {
         const result = this.#try(options, attempt)
         if (result !== undefined) return result
-        const status = this.#arm(target)
+        const status = this.#armAt(target)
         if (status === STATUS_OK) continue
         if (status !== STATUS_ARMED) throw this.#session.failure(status, 'the wait')
         const left = deadline - performance.now()
@@ -96,9 +98,13 @@ export class Waiting {
       if (native.ready(this.#session.handle) !== STATUS_OK) return
       found = native.resultCount()
       reports ||= native.hasReports()
-      // Copied first: each pump uses the command block.
-      const lists = Array.from({ length: found }, (_, i) => this.#readyLists(native.readyQueue(i), native.readyKind(i)))
-      for (const list of lists.flat()) this.#pump(list)
+      // Collected first: each pump uses the command block.
+      const lists: WaitList[] = []
+      for (let i = 0; i < found; i++) lists.push(...this.#readyLists(native.readyQueue(i), native.readyKind(i)))
+      for (const list of lists) {
+        list.armed = false
+        this.#pump(list)
+      }
     } while (found === BATCH_MAX)
     this.#hold()
     if (reports) this.#onReports?.()
@@ -116,13 +122,14 @@ export class Waiting {
     return result === undefined ? this.#spinner.spin(options?.spin ?? this.#session.spin, attempt) : result
   }
 
-  async #park<T>(target: Target, options: Limits | undefined, what: string, attempt: Attempt<T>): Promise<T> {
-    this.#doorbell ??= this.#openDoorbell()
-    return await new Promise<T>((resolve, reject) => {
+  #park<T>(target: Target, options: Limits | undefined, what: string, attempt: Attempt<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#doorbell ??= this.#openDoorbell()
       const list = this.#listOf(target)
       const waiter = new Waiter(attempt, resolve, reject)
       list.waiters.push(waiter)
-      if (list.waiters.length === 1) this.#pump(list)
+      // It has just been tried in vain.
+      if (list.waiters.length === 1 && this.#arm(list) !== STATUS_ARMED) this.#pump(list)
       if (!waiter.settled) this.#limit(list, waiter, options, what)
       this.#hold()
     })
@@ -152,7 +159,7 @@ export class Waiting {
   #listOf(target: Target): WaitList {
     let list = this.#lists.get(target.key)
     if (list === undefined) {
-      list = { target, waiters: [] }
+      list = { target, waiters: [], armed: false }
       this.#lists.set(target.key, list)
     }
     return list
@@ -167,11 +174,11 @@ export class Waiting {
 
   /** Lets waiters try in their order until one must go on waiting, and arms for that one. */
   #pump(list: WaitList): void {
-    const { target, waiters } = list
+    const { waiters } = list
     for (;;) {
       while (waiters[0]?.settle()) waiters.shift()
       if (waiters.length === 0) break
-      const status = this.#arm(target)
+      const status = this.#arm(list)
       if (status === STATUS_ARMED) return
       if (status !== STATUS_OK) waiters.shift()!.fail(this.#session.failure(status, 'the wait'))
     }
@@ -179,9 +186,9 @@ export class Waiting {
   }
 
   /** Forgets a list that nobody is in any more. Left armed, it would swallow the ring for somebody else. */
-  #drop({ target }: WaitList): void {
+  #drop({ target, armed }: WaitList): void {
     this.#lists.delete(target.key)
-    if (!this.#session.closed) this.#disarm(target)
+    if (armed && !this.#session.closed) this.#disarm(target)
   }
 
   /** Ends the wait when its time is over, its signal aborts or whoever waits ends. */
@@ -213,7 +220,13 @@ export class Waiting {
     this.#hold()
   }
 
-  #arm({ queue, kind, bytes }: Target): native.Status {
+  #arm(list: WaitList): native.Status {
+    const status = this.#armAt(list.target)
+    list.armed = status === STATUS_ARMED
+    return status
+  }
+
+  #armAt({ queue, kind, bytes }: Target): native.Status {
     return native.arm(this.#session.handle, queue, kind, bytes)
   }
 
