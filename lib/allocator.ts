@@ -5,7 +5,7 @@ import { STATUS_EXHAUSTED, STATUS_OK } from './generated/codes.js'
 import { MAX_BUFFER_BYTES } from './generated/limits.js'
 import * as native from './native.js'
 import type { WaitOptions } from './options.js'
-import { checkInteger } from './options.js'
+import { checkInteger, checkWait } from './options.js'
 import { BufferPool } from './pool.js'
 import type { Session } from './session.js'
 import { snapshotOf } from './stats.js'
@@ -51,8 +51,13 @@ export class SharedBufferAllocator {
    */
   async allocateAsync(bytes: number, options?: WaitOptions): Promise<BufferPtr> {
     checkBytes(bytes)
+    checkWait(options)
+    const { waiting } = this.#session
+    const target = spaceInPool(bytes)
+    const buffer = waiting.has(target) ? undefined : this.#tryAllocate(bytes)
+    if (buffer !== undefined) return buffer
     const what = `no buffer of ${bytes} bytes came back`
-    return this.#session.waiting.wait(spaceInPool(bytes), options, what, () => this.#tryAllocate(bytes))
+    return await waiting.wait(target, options, what, () => this.#tryAllocate(bytes))
   }
 
   /** The size classes that exist now, smallest first. */

@@ -43,10 +43,10 @@ function origin({ command, date, commit, modified, machine, rounds }: Report): s
 }
 
 function rowTable(row: RowResult): string {
-  const body = row.contenders.map(({ name, median, min, max, latency, cpuPerMillion, rssMib, skipped }) =>
+  const body = row.contenders.map(({ name, median, min, max, latency, cpuPerMillion, rssMib, repeated, skipped }) =>
     skipped === undefined
       ? [
-          name,
+          repeated === undefined ? name : `${name} (${repeated} rounds failed and were repeated)`,
           formatFigure(median, row.unit),
           `${formatFigure(min, row.unit)} … ${formatFigure(max, row.unit)}`,
           latency === undefined ? '' : `${number(latency.p99)} us`,

@@ -37,6 +37,8 @@ export interface ContenderResult extends Spread {
   readonly rssMib?: number
   /** Medians of the quantiles, sums of the buckets. */
   readonly latency?: Latency
+  /** Rounds that failed and were measured again. */
+  readonly repeated?: number
   /** Why it was not measured; the numbers are 0 then. */
   readonly skipped?: string
 }

@@ -23,6 +23,7 @@ function line(row: RowResult, subject: ContenderResult, result: ContenderResult)
     result.rssMib === undefined ? ''.padEnd(10) : ` ${result.rssMib} MiB`.padEnd(10),
   ]
   if (result !== subject && subject.skipped === undefined) figures.push(` ${ratio(row, subject, result)}`)
+  if (result.repeated !== undefined) figures.push(`  (${result.repeated} rounds failed and were repeated)`)
   return `${name}${figures.join('')}`.trimEnd()
 }
 
