@@ -1,5 +1,5 @@
 import type { Report, RowResult } from './result.js'
-import { formatFigure, number } from './table.js'
+import { formatFigure, nameOf, number } from './table.js'
 
 const BEGIN = '<!-- bench:begin, written by npm run bench:charts -->'
 const END = '<!-- bench:end -->'
@@ -43,18 +43,19 @@ function origin({ command, date, commit, modified, machine, rounds }: Report): s
 }
 
 function rowTable(row: RowResult): string {
-  const body = row.contenders.map(({ name, median, min, max, latency, cpuPerMillion, rssMib, repeated, skipped }) =>
-    skipped === undefined
+  const body = row.contenders.map((result) => {
+    const { name, median, min, max, latency, cpuPerMillion, rssMib, skipped } = result
+    return skipped === undefined
       ? [
-          repeated === undefined ? name : `${name} (${repeated} rounds failed and were repeated)`,
+          nameOf(result),
           formatFigure(median, row.unit),
           `${formatFigure(min, row.unit)} … ${formatFigure(max, row.unit)}`,
           latency === undefined ? '' : `${number(latency.p99)} us`,
           cpuPerMillion === undefined ? '' : number(cpuPerMillion),
           rssMib === undefined ? '' : String(rssMib),
         ]
-      : [name, 'skipped', skipped.split('\n')[0]!, '', '', ''],
-  )
+      : [name, 'skipped', skipped.split('\n')[0]!, '', '', '']
+  })
   const targets = row.targets.map(({ text, actual, met }) => `- ${mark(met)} ${text}: ${show(actual)}`)
   return [
     `**${row.title}** (\`${row.id}\`)`,

@@ -13,7 +13,7 @@ export function formatRow(row: RowResult): string {
 }
 
 function line(row: RowResult, subject: ContenderResult, result: ContenderResult): string {
-  const name = `  ${result.name}`.padEnd(38)
+  const name = `  ${nameOf(result)}`.padEnd(38)
   if (result.skipped !== undefined) return `${name}skipped: ${result.skipped}`
   const figures = [
     formatFigure(result.median, row.unit).padStart(14),
@@ -23,8 +23,12 @@ function line(row: RowResult, subject: ContenderResult, result: ContenderResult)
     result.rssMib === undefined ? ''.padEnd(10) : ` ${result.rssMib} MiB`.padEnd(10),
   ]
   if (result !== subject && subject.skipped === undefined) figures.push(` ${ratio(row, subject, result)}`)
-  if (result.repeated !== undefined) figures.push(`  (${result.repeated} rounds failed and were repeated)`)
   return `${name}${figures.join('')}`.trimEnd()
+}
+
+/** Who was measured, and whether a round had to be repeated. */
+export function nameOf({ name, repeated }: ContenderResult): string {
+  return repeated === undefined ? name : `${name} (failed rounds repeated: ${repeated})`
 }
 
 /** How many times better the subject is. */
