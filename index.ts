@@ -2,13 +2,13 @@
  * Shared memory messaging: {@link ShmManager} is the entry to everything, but for {@link SageQueue}, which opens by itself.
  * @module millrace
  */
-export { SharedBufferAllocator } from './lib/allocator.js'
-export { Batch } from './lib/batch.js'
-export { BufferPtr, type TimestampKind, type TypedArrayConstructor } from './lib/buffer-ptr.js'
-export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, ValueCodecName } from './lib/codec.js'
-export type { ConsumeOptions, Handler } from './lib/consume.js'
+export { SharedBufferAllocator } from './lib/memory/allocator.js'
+export { Batch } from './lib/queue/batch.js'
+export { BufferPtr, type TimestampKind, type TypedArrayConstructor } from './lib/memory/buffer-ptr.js'
+export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, ValueCodecName } from './lib/codec/codec.js'
+export type { ConsumeOptions, Handler } from './lib/queue/consume.js'
 export { type ErrorCode, MillraceError } from './lib/errors.js'
-export type { Finding, FindingKind, FsckOptions } from './lib/fsck.js'
+export type { Finding, FindingKind, FsckOptions } from './lib/domain/fsck.js'
 export {
   type FileOptions,
   fromFile,
@@ -17,9 +17,9 @@ export {
   readInto,
   type ReadOptions,
   type SocketSource,
-} from './lib/ingest.js'
-export { type ManagerEvents, ShmManager } from './lib/manager.js'
-export { type EvictOptions, type ObserveOptions, type ParticipantId, ShmObserver } from './lib/observer.js'
+} from './lib/ingest/ingest.js'
+export { type ManagerEvents, ShmManager } from './lib/domain/manager.js'
+export { type EvictOptions, type ObserveOptions, type ParticipantId, ShmObserver } from './lib/domain/observer.js'
 export type {
   BlockingOptions,
   Delivery,
@@ -33,10 +33,10 @@ export type {
   TopicOptions,
   WaitOptions,
 } from './lib/options.js'
-export { BufferPool } from './lib/pool.js'
-export { type BatchOptions, PortQueue, type QueueInfo } from './lib/port-queue.js'
-export type { Place, RecoveryReport, StallReport } from './lib/recovery.js'
-export { GlobalRegistry } from './lib/registry.js'
+export { BufferPool } from './lib/memory/buffer-pool.js'
+export { type BatchOptions, PortQueue, type QueueInfo } from './lib/queue/port-queue.js'
+export type { Place, RecoveryReport, StallReport } from './lib/domain/reports.js'
+export { GlobalRegistry } from './lib/domain/registry.js'
 export type { RequestContext } from './lib/service/run.js'
 export type {
   RequestOptions,
@@ -56,12 +56,12 @@ export type {
   Stats,
   SubscriptionStats,
   TopicStats,
-} from './lib/stats.js'
-export { SageQueueManager, type SageQueueEntry } from './lib/sage-manager.js'
-export type { SageQueueOptions } from './lib/sage-open.js'
-export { SageQueue, type SageQueueStats, type SageWaitOptions } from './lib/sage-queue.js'
-export type { SageDomainOptions } from './lib/sage-domain.js'
-export type { Acknowledge } from './lib/sage-hand.js'
-export type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './lib/streams.js'
-export type { Subscription } from './lib/subscription.js'
-export { type BlockedSubscriber, type Published, Topic, type TopicInfo } from './lib/topic.js'
+} from './lib/session/snapshot.js'
+export { SageQueueManager, type SageQueueEntry } from './lib/sage/manager.js'
+export type { SageQueueOptions } from './lib/sage/open.js'
+export { SageQueue, type SageQueueStats, type SageWaitOptions } from './lib/sage/queue.js'
+export type { SageDomainOptions } from './lib/sage/namespace.js'
+export type { Acknowledge } from './lib/sage/unacknowledged.js'
+export type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './lib/queue/streams.js'
+export type { Subscription } from './lib/topic/subscription.js'
+export { type BlockedSubscriber, type Published, Topic, type TopicInfo } from './lib/topic/topic.js'

@@ -1,4 +1,4 @@
-import { ERROR_CODES } from './generated/codes.js'
+import { ERROR_CODES } from './native/generated/codes.js'
 
 /** Every code a {@link MillraceError} can bear. Codes are stable; messages are not. */
 export type ErrorCode = (typeof ERROR_CODES)[number]

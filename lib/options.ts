@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { CodecOption } from './codec.js'
+import type { CodecOption } from './codec/codec.js'
 import { invalidArgument, MillraceError, show } from './errors.js'
 import {
   MAX_MAX_BYTES,
@@ -7,8 +7,8 @@ import {
   MAX_QUEUE_CAPACITY,
   MAX_SUBSCRIPTION_NAME_BYTES,
   MIN_MAX_BYTES,
-} from './generated/limits.js'
-import type { BindingOpenOptions, BindingQueueOptions, BindingTopicOptions } from './native.js'
+} from './native/generated/limits.js'
+import type { BindingOpenOptions, BindingQueueOptions, BindingTopicOptions } from './native/native.js'
 
 /** A number of bytes, or text such as `'512MiB'` (`B`, `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`, `TiB`). */
 export type Size = number | string

@@ -1,6 +1,6 @@
 // Arrow tables from process to process: written once, read where they lie.
 import test from 'ava'
-import { arrowCodec } from '../../lib/arrow.js'
+import { arrowCodec } from '../../arrow.js'
 import type { ArrowArgs, TableSeen } from '../fixtures/arrow-read.js'
 import { ticks } from '../helpers/arrow.js'
 import { buffersInUse, testDomain } from '../helpers/domain.js'

@@ -2,7 +2,7 @@
 import type { Float64, Int32, Table } from 'apache-arrow'
 import { expectTypeOf } from 'expect-type'
 import type { BufferPtr, PortQueue, ShmManager } from '../../index.js'
-import { arrowCodec, tableOf, writeTable } from '../../lib/arrow.js'
+import { arrowCodec, tableOf, writeTable } from '../../arrow.js'
 
 type Ticks = { price: Float64; volume: Int32 }
 declare const shm: ShmManager

@@ -1,4 +1,4 @@
-import type { BufferPtr } from '../buffer-ptr.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
 import type { Envelope } from './envelope.js'
 import { CHUNK, END, ERROR, LOST, VALUE } from './envelope.js'

@@ -11,8 +11,8 @@
 // that a request that its client saw end unstarted is never run:
 //
 //   cancelled (1 bit) | runs begun (7) | participant of the last run + 1 (8) | low half of its epoch (16)
-import { HEADER_REFS, HEADER_SEQUENCE, HEADER_SOURCE, HEADER_TAG } from '../generated/layout.js'
-import type { Segment } from '../segments.js'
+import { HEADER_REFS, HEADER_SEQUENCE, HEADER_SOURCE, HEADER_TAG } from '../native/generated/layout.js'
+import type { Segment } from '../session/segments.js'
 
 export const REQUEST = 1
 export const STREAM = 2

@@ -1,4 +1,4 @@
-import { onAbort } from '../abort.js'
+import { onAbort } from '../session/abort.js'
 import { MillraceError } from '../errors.js'
 import type { WaitOptions } from '../options.js'
 

@@ -1,11 +1,11 @@
-import type { SharedBufferAllocator } from '../allocator.js'
-import { BufferPtr, idOf, nameToSend } from '../buffer-ptr.js'
-import type { Encoded, NamedCodec } from '../codec.js'
-import { bytesCodec } from '../codec.js'
+import type { SharedBufferAllocator } from '../memory/allocator.js'
+import { BufferPtr, idOf, nameToSend } from '../memory/buffer-ptr.js'
+import type { Encoded, NamedCodec } from '../codec/codec.js'
+import { bytesCodec } from '../codec/codec.js'
 import { invalidArgument, MillraceError } from '../errors.js'
 import type { WaitOptions } from '../options.js'
-import type { Session } from '../session.js'
-import { byteLengthOf, store } from '../store.js'
+import type { Session } from '../session/session.js'
+import { byteLengthOf, store } from '../memory/store.js'
 import { references } from './envelope.js'
 
 /** Values to buffers and back. Without a codec the values are buffers. */

@@ -1,10 +1,10 @@
-import type { BufferPtr } from '../buffer-ptr.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
-import type { ShmManager } from '../manager.js'
-import type { PortQueue } from '../port-queue.js'
-import type { Session } from '../session.js'
-import type { Snapshot } from '../stats.js'
-import { snapshotOf } from '../stats.js'
+import type { ShmManager } from '../domain/manager.js'
+import type { PortQueue } from '../queue/port-queue.js'
+import type { Session } from '../session/session.js'
+import type { Snapshot } from '../session/snapshot.js'
+import { snapshotOf } from '../session/snapshot.js'
 import type { Address } from './envelope.js'
 
 /** Marks queues of this module: no other queue may be mistaken for one. */

@@ -1,5 +1,5 @@
-import { onAbort } from '../abort.js'
-import type { BufferPtr } from '../buffer-ptr.js'
+import { onAbort } from '../session/abort.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
 import type { Envelope } from './envelope.js'
 import { timeUntil } from './envelope.js'

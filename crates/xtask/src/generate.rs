@@ -32,10 +32,10 @@ pub(crate) fn write_all(root: &Path) -> io::Result<()> {
 /// Every generated file: path and contents.
 pub(crate) fn files() -> [(&'static str, String); 5] {
     [
-        ("lib/generated/limits.ts", limits_ts()),
-        ("lib/generated/layout.ts", layout_ts()),
-        ("lib/generated/block.ts", block_ts()),
-        ("lib/generated/codes.ts", codes_ts()),
+        ("lib/native/generated/limits.ts", limits_ts()),
+        ("lib/native/generated/layout.ts", layout_ts()),
+        ("lib/native/generated/block.ts", block_ts()),
+        ("lib/native/generated/codes.ts", codes_ts()),
         ("docs/internals/layout.md", layout_md()),
     ]
 }

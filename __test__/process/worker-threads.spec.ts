@@ -1,0 +1,72 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import test from 'ava'
+import { buffersInUse, testDomain } from '../helpers/domain.js'
+import type { WorkerData } from '../helpers/worker.js'
+
+const start = (workerData: WorkerData) => new Worker(new URL('../helpers/worker.js', import.meta.url), { workerData })
+
+for (const job of ['echoSync', 'echo'] as const) {
+  test(`a worker thread is a participant: ${job}`, async (t) => {
+    const domain = testDomain(t)
+    const shm = domain.open()
+    const [to, from] = [shm.portQueue('to-worker', { capacity: 16 }), shm.portQueue('from-worker', { capacity: 16 })]
+    const worker = start({ job, domain: domain.name })
+    const exited = once(worker, 'exit')
+    for (let i = 0; i < 1000; i++) {
+      await to.put(new Uint8Array([i & 255, i >> 8]))
+      t.deepEqual(await from.get(), new Uint8Array([i & 255, i >> 8]))
+    }
+    if (job === 'echoSync') {
+      const told = once(worker, 'message')
+      to.close()
+      t.deepEqual(await told, ['ERR_MILLRACE_CLOSED'])
+    } else {
+      to.close()
+    }
+    t.deepEqual(await exited, [0])
+    t.is(buffersInUse(shm), 0)
+    t.is(shm.registry.snapshot().participants.length, 1)
+  })
+}
+
+test('a worker that blocks can be terminated, and what it held comes back', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  shm.portQueue('to-worker', {})
+  for (let i = 0; i < 3; i++) {
+    const worker = start({ job: 'hang', domain: domain.name })
+    await once(worker, 'message')
+    await worker.terminate()
+    t.is(shm.registry.snapshot().participants.length, 1)
+    t.is(buffersInUse(shm), 0)
+  }
+})
+
+test('a worker that ends without closing leaves the domain', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const worker = start({ job: 'abandon', domain: domain.name })
+  t.deepEqual(await once(worker, 'exit'), [0])
+  t.is(shm.registry.snapshot().participants.length, 1)
+})
+
+test('several workers share one queue, every message goes to one of them', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const [to, from] = [shm.portQueue('to-worker', { capacity: 64 }), shm.portQueue('from-worker', { capacity: 64 })]
+  const workers = [start({ job: 'echoSync', domain: domain.name }), start({ job: 'echo', domain: domain.name })]
+  const exits = workers.map((worker) => once(worker, 'exit'))
+  const count = 5000
+  const put = to.putMany(Array.from({ length: count }, (_, i) => new Uint8Array([i & 255, i >> 8])))
+  const seen = new Uint8Array(count)
+  for (let i = 0; i < count; i++) {
+    const [low, high] = await from.get()
+    seen[low! + high! * 256]!++
+  }
+  await put
+  t.true(seen.every((times) => times === 1))
+  to.close()
+  t.deepEqual(await Promise.all(exits), [[0], [0]])
+  t.is(buffersInUse(shm), 0)
+})

@@ -1,0 +1,211 @@
+// Which calls acknowledge, and which give back.
+import { once } from 'node:events'
+import test from 'ava'
+import type { PortQueue, ShmManager } from '../../index.js'
+import { buffersInUse, openQueue } from '../helpers/domain.js'
+
+const delivery = 'at-least-once'
+const values = (count: number) => Array.from({ length: count }, (_, i) => i)
+
+/** Values that are there, with the attempt they took. */
+function drain(queue: PortQueue<number>) {
+  return queue.receiveMany(1000).map((message) => {
+    const what = [message.json<number>(), message.attempt]
+    message.release()
+    return what
+  })
+}
+
+/** Sends a message that is no JSON. */
+function sendBad(shm: ShmManager, queue: PortQueue<number>) {
+  const buffer = shm.allocate(1)
+  buffer.bytes[0] = 0x7b
+  queue.trySend(buffer)
+}
+
+function fail(): never {
+  throw new RangeError('no')
+}
+
+test('get, tryGet, getMany and readable acknowledge', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+  await queue.putMany(values(600))
+  t.is(await queue.get(), 0)
+  t.is(queue.tryGet(), 1)
+  t.deepEqual(queue.getMany(500), values(600).slice(2, 502))
+  const stream = queue.readable()
+  const rest: number[] = []
+  stream.on('data', (value: number) => rest.push(value))
+  queue.close()
+  await once(stream, 'end')
+  t.deepEqual(rest, values(600).slice(502))
+  t.like(shm.stats().queues['queue'], { depth: 0, leased: 0, redelivered: 0 })
+  t.is(buffersInUse(shm), 0)
+})
+
+test('get and tryGet give back what cannot be decoded', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery, maxDeliveries: 4 })
+  sendBad(shm, queue)
+  await queue.put(1)
+  for (let i = 0; i < 2; i++) {
+    t.throws(() => queue.tryGet(), { instanceOf: SyntaxError })
+    await t.throwsAsync(queue.get(), { instanceOf: SyntaxError })
+  }
+  t.deepEqual(queue.getMany(10), [1])
+  t.like(shm.stats().queues['queue'], { depth: 0, leased: 0, deadLettered: 1 })
+  t.is(shm.portQueue('queue.dead').tryReceive()?.text(), '{')
+})
+
+test('getMany gives back exactly what cannot be decoded, and throws when there is nothing else', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery, maxDeliveries: 2 })
+  await queue.put(1)
+  sendBad(shm, queue)
+  await queue.put(2)
+  sendBad(shm, queue)
+  await queue.put(3)
+  const thrown = () => t.throws(() => queue.getMany(10), { instanceOf: SyntaxError })
+  t.deepEqual(queue.getMany(10), [1, 2, 3])
+  t.like(shm.stats().queues['queue'], { depth: 2, leased: 0, redelivered: 0 })
+  thrown()
+  thrown()
+  await queue.put(4)
+  t.deepEqual(queue.getMany(10), [4])
+  t.like(shm.stats().queues['queue'], { depth: 2, leased: 0, redelivered: 2 })
+  thrown()
+  thrown()
+  t.deepEqual(queue.getMany(10), [])
+  t.like(shm.stats().queues['queue'], { depth: 0, leased: 0, deadLettered: 2 })
+  t.is(shm.portQueue('queue.dead').depth, 2)
+})
+
+test('getMany of an at-most-once queue loses exactly what cannot be decoded', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json' })
+  await queue.put(1)
+  sendBad(shm, queue)
+  await queue.putMany(values(300))
+  t.deepEqual(queue.getMany(1000), [1, ...values(254)])
+  t.throws(() => queue.getMany(10), { instanceOf: SyntaxError })
+  t.deepEqual(queue.getMany(1000), values(300).slice(254))
+  t.is(buffersInUse(shm), 0)
+})
+
+test('a stream that meets what cannot be decoded gives back what it took with it', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+  await queue.put(1)
+  sendBad(shm, queue)
+  await queue.put(2)
+  const stream = queue.readable({ highWaterMark: 2 })
+  stream.on('data', () => t.fail())
+  const [error] = await once(stream, 'error')
+  t.true(error instanceof SyntaxError)
+  t.like(shm.stats().queues['queue'], { depth: 3, pending: 2, leased: 0 })
+  t.is(queue.tryGet(), 1)
+})
+
+test('consume gives back the message whose handler throws or rejects', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+  await queue.putMany(values(3))
+  await t.throwsAsync(queue.consume(fail), { instanceOf: RangeError })
+  t.like(shm.stats().queues['queue'], { depth: 3, pending: 1, leased: 0 })
+  await t.throwsAsync(
+    queue.consume(async (message) => {
+      await new Promise((resolve) => setImmediate(resolve))
+      t.is(message.attempt, 2)
+      fail()
+    }),
+    { instanceOf: RangeError },
+  )
+  queue.close()
+  const seen: number[][] = []
+  await queue.consume((message) => void seen.push([message.json<number>(), message.attempt]))
+  t.deepEqual(seen, [
+    [0, 3],
+    [1, 1],
+    [2, 1],
+  ])
+  t.is(buffersInUse(shm), 0)
+})
+
+test('a handler may decide itself', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+  await queue.putMany(values(2))
+  queue.close()
+  const seen: number[][] = []
+  await queue.consume((message) => {
+    seen.push([message.json<number>(), message.attempt])
+    if (!message.redelivered) message.nack()
+  })
+  t.deepEqual(seen, [
+    [0, 1],
+    [0, 2],
+    [1, 1],
+    [1, 2],
+  ])
+  const other = shm.portQueue<number>('other', { codec: 'json', delivery })
+  await other.put(1)
+  const released = other.consume((message) => {
+    message.release()
+    fail()
+  })
+  await t.throwsAsync(released, { instanceOf: RangeError })
+  t.is(other.depth, 0)
+})
+
+test('a loop acknowledges at the end of each turn, however it ends', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+  await queue.putMany(values(3))
+  for await (const message of queue) {
+    t.is(shm.stats().queues['queue']!.leased, 1)
+    if (message.json<number>() === 1) break
+  }
+  const throwing = async () => {
+    for await (const message of queue) {
+      if (message.json<number>() === 2) fail()
+    }
+  }
+  await t.throwsAsync(throwing(), { instanceOf: RangeError })
+  t.like(shm.stats().queues['queue'], { depth: 0, leased: 0 })
+})
+
+test('a loop that catches can give back', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+  await queue.putMany(values(3))
+  const loop = async () => {
+    for await (const message of queue) {
+      try {
+        if (message.json<number>() === 1) fail()
+      } catch (error) {
+        message.nack()
+        throw error
+      }
+    }
+  }
+  await t.throwsAsync(loop(), { instanceOf: RangeError })
+  t.like(shm.stats().queues['queue'], { depth: 2, pending: 1, leased: 0 })
+  t.deepEqual(drain(queue), [
+    [1, 2],
+    [2, 1],
+  ])
+})
+
+test('one message of a batch can be given back, or all that are left', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+  await queue.putMany(values(5))
+  const batches = queue.batches()
+  const first = (await batches.next()).value!
+  first.at(1)!.nack()
+  first.at(3)!.nack()
+  first.release()
+  t.like(shm.stats().queues['queue'], { depth: 2, pending: 2, leased: 0 })
+  const second = (await batches.next()).value!
+  t.deepEqual(
+    [...second].map((message) => message.json<number>()),
+    [1, 3],
+  )
+  second.at(0)!.release()
+  second.nack()
+  second.release()
+  t.deepEqual(drain(queue), [[3, 3]])
+  await batches.return!()
+  t.is(buffersInUse(shm), 0)
+})

@@ -1,0 +1,199 @@
+import { pipeline } from 'node:stream/promises'
+import { Readable, Writable } from 'node:stream'
+import test from 'ava'
+import { buffersInUse, openQueue } from '../helpers/domain.js'
+import { rejectsCode } from '../helpers/errors.js'
+
+test('readable yields values until the queue ends', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json' })
+  await queue.putMany([1, 2, 3])
+  const stream = queue.readable()
+  const seen: unknown[] = []
+  stream.on('data', (value) => {
+    seen.push(value)
+    if (value === 3) void queue.put(4).then(() => queue.close())
+  })
+  await new Promise((resolve) => stream.on('close', resolve))
+  t.deepEqual(seen, [1, 2, 3, 4])
+  t.is(buffersInUse(shm), 0)
+})
+
+test('writable puts values, waits while the queue is full, and may close it at the end', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json', capacity: 4 })
+  const numbers = Array.from({ length: 1000 }, (_, i) => i)
+  const written = pipeline(Readable.from(numbers), queue.writable({ close: true }))
+  const seen: number[] = []
+  for await (using message of queue) seen.push(message.json<number>())
+  await written
+  t.deepEqual(seen, numbers)
+  t.is(buffersInUse(shm), 0)
+})
+
+test('an end without close leaves the queue open', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json' })
+  await pipeline(Readable.from([1, 2]), queue.writable())
+  t.false(queue.info?.closed)
+  t.deepEqual(queue.getMany(10), [1, 2])
+})
+
+test('from queue to queue', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 8 })
+  const onward = shm.portQueue('onward', { capacity: 8 })
+  const piped = pipeline(queue.readable(), onward.writable({ close: true }))
+  const put = queue.putMany(Array.from({ length: 200 }, (_, i) => new Uint8Array([i])))
+  const closed = put.then(() => queue.close())
+  let count = 0
+  for await (using message of onward) t.is(message.bytes[0], count++)
+  await Promise.all([piped, closed])
+  t.is(count, 200)
+  t.is(buffersInUse(shm), 0)
+})
+
+test('destroying a stream ends its wait', async (t) => {
+  const { queue } = openQueue(t, { capacity: 1 })
+  const readable = queue.readable()
+  readable.read()
+  readable.destroy()
+  await new Promise((resolve) => readable.on('close', resolve))
+  await queue.put(new Uint8Array(1))
+  const writable = queue.writable()
+  writable.on('error', () => {})
+  writable.write(new Uint8Array(1))
+  writable.destroy()
+  await new Promise((resolve) => writable.on('close', resolve))
+  t.is(queue.depth, 1)
+})
+
+test('errors of the queue are errors of the stream', async (t) => {
+  const { queue } = openQueue<unknown>(t, { codec: 'json' })
+  await queue.put(null)
+  const take = async () => {
+    for await (const value of queue.readable()) t.fail(String(value))
+  }
+  await rejectsCode(t, take(), 'ERR_MILLRACE_INVALID_ARGUMENT', 'null')
+  await rejectsCode(t, pipeline(Readable.from([() => 0]), queue.writable()), 'ERR_MILLRACE_INVALID_ARGUMENT', 'json')
+  queue.close()
+  await rejectsCode(t, pipeline(Readable.from([1]), queue.writable()), 'ERR_MILLRACE_CLOSED', 'queue')
+  queue.destroy()
+  await rejectsCode(t, take(), 'ERR_MILLRACE_DESTROYED', 'queue')
+})
+
+test('web streams in both directions', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json', capacity: 8 })
+  const { readable, writable } = queue.toWeb()
+  const writer = writable.getWriter()
+  const reader = readable.getReader()
+  for (let i = 0; i < 20; i++) {
+    const written = writer.write(i)
+    t.deepEqual(await reader.read(), { value: i, done: false })
+    await written
+  }
+  await writer.close()
+  queue.close()
+  t.is((await reader.read()).done, true)
+})
+
+test('toWeb makes only the direction that is asked for', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json' })
+  const writer = queue.toWeb().writable.getWriter()
+  await writer.write(1)
+  await writer.close()
+  t.deepEqual(queue.getMany(10), [1])
+})
+
+test('the streams are plain node streams in object mode', (t) => {
+  const { queue } = openQueue(t)
+  const readable = queue.readable({ highWaterMark: 3 })
+  const writable = queue.writable({ highWaterMark: 5 })
+  t.true(readable instanceof Readable && readable.readableObjectMode)
+  t.true(writable instanceof Writable && writable.writableObjectMode)
+  t.is(readable.readableHighWaterMark, 3)
+  t.is(writable.writableHighWaterMark, 5)
+  readable.destroy()
+  writable.destroy()
+})
+
+test('values end with the queue, with the loop, and with a signal', async (t) => {
+  const { shm, queue } = openQueue<number>(t, { codec: 'json' })
+  await queue.putMany([1, 2, 3])
+  for await (const value of queue.values()) {
+    t.is(value, 1)
+    break
+  }
+  t.is(queue.depth, 2)
+  const aborter = new AbortController()
+  const seen: number[] = []
+  const loop = async () => {
+    for await (const value of queue.values({ signal: aborter.signal })) {
+      seen.push(value)
+      if (value === 3) setTimeout(() => aborter.abort(new RangeError('enough')))
+    }
+  }
+  await t.throwsAsync(loop(), { instanceOf: RangeError })
+  t.deepEqual(seen, [2, 3])
+  const iterator = queue.values()
+  const next = iterator.next()
+  await iterator.return!()
+  t.true((await next).done)
+  await queue.put(4)
+  queue.close()
+  const rest: number[] = []
+  for await (const value of queue.values()) rest.push(value)
+  t.deepEqual(rest, [4])
+  t.is(buffersInUse(shm), 0)
+})
+
+async function* twoNumbers(): AsyncGenerator<number> {
+  yield 4
+  await Promise.resolve()
+  yield 5
+}
+
+async function* broken(): AsyncGenerator<number> {
+  yield 6
+  throw new RangeError('broken')
+}
+
+test('putFrom takes from sources of both kinds, ends with them, and gives their errors on', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json', capacity: 64 })
+  t.is(await queue.putFrom([1, 2, 3]), 3)
+  t.is(await queue.putFrom(twoNumbers()), 2)
+  await t.throwsAsync(queue.putFrom(broken(), { close: true }), { instanceOf: RangeError })
+  t.false(queue.info!.closed)
+  t.is(await queue.putFrom([], { close: true }), 0)
+  t.deepEqual(queue.getMany(10), [1, 2, 3, 4, 5, 6])
+  await rejectsCode(t, queue.putFrom([7]), 'ERR_MILLRACE_CLOSED')
+})
+
+test('bytes: text and buffers in, the same bytes out, whatever the chunks', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 4 })
+  const chunks = ['häuser', Buffer.from([1, 2, 3]), new Uint8Array(100_000).fill(7), '', 'ende']
+  const written = pipeline(Readable.from(chunks, { objectMode: false }), queue.writable({ bytes: true, close: true }))
+  const readable = queue.readable({ bytes: true })
+  t.false(readable.readableObjectMode)
+  const got: Buffer[] = []
+  for await (const chunk of readable) got.push(chunk as Buffer)
+  await written
+  t.true(Buffer.concat(got).equals(Buffer.concat(chunks.map((chunk) => Buffer.from(chunk as Uint8Array)))))
+  t.is(buffersInUse(shm), 0)
+})
+
+test('bytes: an empty message is no end', async (t) => {
+  const { queue } = openQueue(t)
+  await queue.putMany([new Uint8Array(0), new Uint8Array([1]), new Uint8Array(0), new Uint8Array([2])])
+  queue.close()
+  const got: number[] = []
+  for await (const chunk of queue.readable({ bytes: true })) got.push(...(chunk as Buffer))
+  t.deepEqual(got, [1, 2])
+})
+
+test('bytes: web streams', async (t) => {
+  const { queue } = openQueue(t, { capacity: 8 })
+  const { readable, writable } = queue.toWeb({ bytes: true, close: true })
+  const writer = writable.getWriter()
+  const written = writer.write(new Uint8Array([1, 2])).then(() => writer.close())
+  const got: number[] = []
+  for await (const chunk of readable) got.push(...chunk)
+  await written
+  t.deepEqual(got, [1, 2])
+})

@@ -1,0 +1,145 @@
+import test from 'ava'
+import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
+import { rejectsCode, throwsCode } from '../helpers/errors.js'
+
+const bytesOf = (...values: number[]) => new Uint8Array(values)
+
+test('put and get copy: neither side sees later writes', async (t) => {
+  const { shm, queue } = openQueue(t)
+  const value = bytesOf(1, 2, 3)
+  await queue.put(value)
+  value.fill(0)
+  const got = await queue.get()
+  t.deepEqual(got, bytesOf(1, 2, 3))
+  t.true(got.buffer instanceof ArrayBuffer)
+  t.is(buffersInUse(shm), 0)
+})
+
+test('sizes from nothing to many classes keep their order and content', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 1024 })
+  const sizes = [0, 1, 255, 256, 257, 4096, 0, 100_000, 3, 70_000, 512, 512, 513, 1_000_000]
+  const values = Array.from({ length: 600 }, (_, i) => {
+    const size = i < sizes.length ? sizes[i]! : (i * 7919) % 700
+    return new Uint8Array(size).fill(i)
+  })
+  await queue.putMany(values)
+  t.is(queue.depth, 600)
+  t.deepEqual([...queue.getMany(100), ...queue.getMany(1000)], values)
+  t.is(buffersInUse(shm), 0)
+})
+
+test('putMany waits for space as often as it takes', async (t) => {
+  const domain = testDomain(t)
+  const [a, b] = [domain.open(), domain.open()]
+  const queue = a.portQueue('queue', { capacity: 16 })
+  const peer = b.portQueue('queue')
+  const put = queue.putMany(Array.from({ length: 1000 }, (_, i) => bytesOf(i & 255, i >> 8)))
+  const got: number[] = []
+  while (got.length < 1000) {
+    const [low, high] = await peer.get()
+    got.push(low! + high! * 256)
+  }
+  await put
+  t.deepEqual(
+    got,
+    got.map((_, i) => i),
+  )
+})
+
+test('waiting puts and sends keep their order', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 2 })
+  const sent: Promise<void>[] = []
+  for (let i = 0; i < 20; i++) {
+    const buffer = shm.allocate(1)
+    buffer.bytes[0] = i
+    sent.push(i % 2 === 0 ? queue.put(bytesOf(i)) : queue.send(buffer))
+  }
+  const got: number[] = []
+  for (let i = 0; i < 20; i++) got.push((await queue.get())[0]!)
+  await Promise.all(sent)
+  t.deepEqual(
+    got,
+    got.map((_, i) => i),
+  )
+})
+
+test('waiting gets are served first come first served', async (t) => {
+  const { queue } = openQueue(t)
+  const gets = [queue.get(), queue.get(), queue.get()]
+  await queue.putMany([bytesOf(1), bytesOf(2), bytesOf(3)])
+  t.deepEqual(await Promise.all(gets), [bytesOf(1), bytesOf(2), bytesOf(3)])
+})
+
+test('a put that fails gives its buffer back', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 2 })
+  await queue.putMany([bytesOf(1), bytesOf(2)])
+  const full = buffersInUse(shm)
+  t.false(queue.tryPut(bytesOf(3)))
+  await rejectsCode(t, queue.put(bytesOf(3), { timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', 'queue')
+  await rejectsCode(t, queue.putMany([bytesOf(3), bytesOf(4)], { timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', 'queue')
+  t.is(buffersInUse(shm), full)
+  t.is(queue.depth, 2)
+})
+
+test('values of the wrong kind are refused', async (t) => {
+  const { shm, queue } = openQueue(t)
+  for (const value of ['text', [1], new ArrayBuffer(1), null, undefined, 7]) {
+    throwsCode(t, () => queue.tryPut(value as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'Uint8Array')
+    await rejectsCode(t, queue.put(value as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'Uint8Array')
+    await rejectsCode(t, queue.putMany([bytesOf(1), value as never]), 'ERR_MILLRACE_INVALID_ARGUMENT', 'Uint8Array')
+  }
+  await rejectsCode(t, queue.putMany(7 as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'values')
+  t.is(queue.depth, 0)
+  t.is(buffersInUse(shm), 0)
+})
+
+test('an exhausted pool fails a put by default', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 64 }, { maxBytes: '8MiB' })
+  const big = new Uint8Array(2 ** 20)
+  await rejectsCode(t, queue.putMany(Array.from({ length: 20 }, () => big)), 'ERR_MILLRACE_EXHAUSTED', String(2 ** 20))
+  const { depth } = queue
+  t.true(depth > 0, 'what went before has been sent')
+  throwsCode(t, () => queue.tryPut(big), 'ERR_MILLRACE_EXHAUSTED')
+  await rejectsCode(t, queue.put(big), 'ERR_MILLRACE_EXHAUSTED')
+  t.is(queue.depth, depth)
+  t.is(shm.stats().pools.find(({ bufferBytes }) => bufferBytes === 2 ** 20)?.used, depth)
+})
+
+test("with exhausted: 'wait' puts wait for buffers", async (t) => {
+  const domain = testDomain(t)
+  const a = domain.open({ maxBytes: '8MiB', exhausted: 'wait' })
+  const b = domain.open()
+  const queue = a.portQueue('queue', { capacity: 64 })
+  const values = Array.from({ length: 20 }, (_, i) => new Uint8Array(2 ** 20).fill(i))
+  const put = queue.putMany(values)
+  const one = put.then(() => queue.put(bytesOf(99)))
+  const got = []
+  for (let i = 0; i < 21; i++) got.push((await b.portQueue('queue').get())[0])
+  await one
+  t.deepEqual(got, [...values.keys(), 99])
+})
+
+test("with exhausted: 'wait' a put times out and tryPut refuses", async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 64 }, { maxBytes: '8MiB', exhausted: 'wait' })
+  const big = new Uint8Array(2 ** 20)
+  while (queue.tryPut(big));
+  const used = buffersInUse(shm)
+  await rejectsCode(t, queue.put(big, { timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', String(2 ** 20))
+  t.is(buffersInUse(shm), used)
+})
+
+test('putMany without values, getMany on an empty queue', async (t) => {
+  const { queue } = openQueue(t)
+  await queue.putMany([])
+  t.deepEqual(queue.getMany(10), [])
+  t.is(queue.tryGet(), undefined)
+})
+
+test('messages larger than a domain can hold', async (t) => {
+  const queue = openDomain(t).portQueue<number>('queue', {
+    codec: { encode: (byteLength) => ({ byteLength, write: () => 0 }), decode: () => 0 },
+  })
+  await rejectsCode(t, queue.put(2 ** 32), 'ERR_MILLRACE_TOO_LARGE', String(2 ** 32))
+  await rejectsCode(t, queue.putMany([2 ** 32]), 'ERR_MILLRACE_TOO_LARGE', String(2 ** 32))
+  await rejectsCode(t, queue.put(NaN), 'ERR_MILLRACE_INVALID_ARGUMENT', 'NaN')
+})

@@ -1,0 +1,71 @@
+/**
+ * Apache Arrow tables in shared memory, for those who have installed `apache-arrow`.
+ * @module millrace/arrow
+ */
+import { AsyncByteQueue, RecordBatch, RecordBatchStreamWriter, Table, tableFromIPC, type TypeMap } from 'apache-arrow'
+import type { BufferPtr } from './lib/memory/buffer-ptr.js'
+import type { Codec, EncodedWriter } from './lib/codec/codec.js'
+
+/** What {@link writeTable} needs of a `ShmManager`, or of its allocator. */
+export interface BufferSource {
+  /** A buffer of so many bytes. */
+  allocate(bytes: number): BufferPtr
+}
+
+/**
+ * Writes `table` once, in Arrow's streaming format, into a buffer of shared memory, to be sent or released. Its columns are
+ * copied straight from where they lie.
+ * @throws `MillraceError` as `allocate` does
+ */
+export function writeTable<T extends TypeMap>(source: BufferSource, table: Table<T> | RecordBatch<T>): BufferPtr {
+  const encoded = encode(table)
+  const buffer = source.allocate(encoded.byteLength)
+  encoded.write(buffer.bytes)
+  return buffer
+}
+
+/**
+ * The table that `message` holds, without copy: its columns are views of shared memory. Neither it nor anything taken from it
+ * may be used after the message was released.
+ */
+export function tableOf<T extends TypeMap>(message: BufferPtr): Table<T> {
+  return tableFromIPC<T>(message.bytes)
+}
+
+/**
+ * Codec `arrow`: `put` writes a table once, straight into the buffer that is sent. `get` answers a copy, which may be kept;
+ * `tableOf(await queue.receive())` a view.
+ */
+export const arrowCodec: Codec<Table> = {
+  name: 'arrow',
+  encode,
+  decode: (bytes) => tableFromIPC(bytes.slice()),
+}
+
+/** Takes what a writer writes as it is: columns by reference. */
+class Parts extends AsyncByteQueue {
+  readonly list: Uint8Array[] = []
+  bytes = 0
+
+  override write(part: ArrayBufferView): void {
+    if (part.byteLength === 0) return
+    this.list.push(new Uint8Array(part.buffer, part.byteOffset, part.byteLength))
+    this.bytes += part.byteLength
+  }
+}
+
+function encode<T extends TypeMap>(value: Table<T> | RecordBatch<T>): EncodedWriter {
+  const table = value instanceof RecordBatch ? new Table([value]) : value
+  const parts = new Parts()
+  new RecordBatchStreamWriter<T>().reset(parts).writeAll(table)
+  return {
+    byteLength: parts.bytes,
+    write(target) {
+      let offset = 0
+      for (const part of parts.list) {
+        target.set(part, offset)
+        offset += part.length
+      }
+    },
+  }
+}

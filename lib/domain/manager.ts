@@ -1,0 +1,235 @@
+import { channel } from 'node:diagnostics_channel'
+import { EventEmitter } from 'node:events'
+import { basename } from 'node:path'
+import { isMainThread, threadId } from 'node:worker_threads'
+import { SharedBufferAllocator } from '../memory/allocator.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import type { Codec, ValueCodecName } from '../codec/codec.js'
+import { codecOf } from '../codec/codec.js'
+import { callNative } from '../errors.js'
+import { MAX_NAME_BYTES } from '../native/generated/limits.js'
+import { NativeManager } from '../native/native.js'
+import type { OpenOptions, QueueOptions, TopicOptions, WaitOptions } from '../options.js'
+import {
+  bindOpenOptions,
+  bindQueueOptions,
+  bindTopicOptions,
+  checkBoolean,
+  checkExhausted,
+  checkName,
+  checkObject,
+  checkSpin,
+} from '../options.js'
+import { PortQueue } from '../queue/port-queue.js'
+import type { Finding, FsckOptions } from './fsck.js'
+import type { EvictOptions, ParticipantId } from './observer.js'
+import { ShmObserver } from './observer.js'
+import type { RecoveryReport, StallReport } from './reports.js'
+import { participantLost, participantResumed, participantStalled, Stalls, takeReports } from './reports.js'
+import { GlobalRegistry } from './registry.js'
+import type { Service, ServiceOptions } from '../service/service.js'
+import { Services } from '../service/services.js'
+import { Session } from '../session/session.js'
+import type { Stats } from '../session/snapshot.js'
+import { statsOf } from '../session/snapshot.js'
+import { Topic } from '../topic/topic.js'
+
+/** Events of a {@link ShmManager}. */
+export interface ManagerEvents {
+  /** A participant died, and what it held has been put right. */
+  'participant-lost': [report: RecoveryReport]
+  /** A participant stands still; see {@link ShmManager.evict} for what can be done about it. Seen within two seconds. */
+  'participant-stalled': [report: StallReport]
+  /** A participant that stood still goes on. */
+  'participant-resumed': [report: StallReport]
+}
+
+const NEWS = new Set<unknown>(['participant-lost', 'participant-stalled', 'participant-resumed'])
+
+const opened = channel('millrace:open')
+const closed = channel('millrace:close')
+
+/**
+ * A participant's session in a domain, and the entry to everything else. One process, or each of its worker threads, may
+ * open as many as it likes; each is a participant of its own. Close it with `using`, or {@link ShmManager.close}.
+ *
+ * An open manager does not keep the process alive; a wait under way does.
+ */
+export class ShmManager extends EventEmitter<ManagerEvents> implements Disposable {
+  /** Name of the domain. */
+  readonly domain: string
+  /** Slot of this participant in the domain. */
+  readonly participant: number
+  /** Directory that holds the domain. */
+  readonly directory: string
+  /** The shared directory of the domain. */
+  readonly registry: GlobalRegistry
+  /** Where buffers come from. */
+  readonly allocator: SharedBufferAllocator
+  readonly #session: Session
+  readonly #services: Services
+  readonly #stalls: Stalls
+
+  private constructor(session: Session, participant: number, directory: string) {
+    super()
+    this.domain = session.domain
+    this.participant = participant
+    this.directory = directory
+    this.#session = session
+    this.registry = new GlobalRegistry(session)
+    this.allocator = new SharedBufferAllocator(session)
+    this.#services = new Services(this, session)
+    this.#stalls = new Stalls(session)
+    if ([participantLost, participantStalled, participantResumed].some((heard) => heard.hasSubscribers)) this.#listen()
+    EventEmitter.prototype.on.call(this, 'newListener', (event) => {
+      if (NEWS.has(event)) this.#listen()
+    })
+  }
+
+  /**
+   * Creates the domain, or attaches to it: whoever comes first. Start order does not matter.
+   * @param domain 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_NAME`, `_INVALID_ARGUMENT`, `_PERMISSION`, `_VERSION`, `_TRUNCATED`,
+   * `_CORRUPT`, `_NO_SPACE`, `_LIMIT`, `_TIMEOUT`, `_IO`
+   */
+  static open(domain: string, options: OpenOptions = {}): ShmManager {
+    checkName('domain', domain)
+    const { exhausted, spin, guard = false } = checkObject('options', options)
+    const bound = bindOpenOptions(options, ownName())
+    const policy = checkExhausted(exhausted)
+    const polling = checkSpin(spin)
+    checkBoolean('guard', guard)
+    const native = callNative(() => NativeManager.open(domain, bound))
+    const session = new Session(native, domain, policy, polling, guard)
+    const manager = new ShmManager(session, native.participant, native.directory)
+    opened.publish({ domain, participant: manager.participant })
+    return manager
+  }
+
+  /** Whether it has been closed. */
+  get closed(): boolean {
+    return this.#session.closed
+  }
+
+  /**
+   * The queue of that name. With options it is created or attached to; options that differ from what exists throw
+   * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that queue whoever creates it, now or later.
+   * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`, `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`: no
+   * memory for its ring; `_LIMIT`: no more queues; `_CLOSED`
+   */
+  portQueue<T = unknown>(name: string, options: QueueOptions<T> & { codec: ValueCodecName }): PortQueue<T>
+  portQueue<T = Uint8Array>(name: string, options?: QueueOptions<T>): PortQueue<T>
+  portQueue<T>(name: string, options?: QueueOptions<T>): PortQueue<T> {
+    checkName('queue', name)
+    const codec = options && checkObject('options', options).codec
+    const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
+    const bound = options && bindQueueOptions(options, named?.name)
+    const handle = this.#session.call((native) => native.queue(name, bound))
+    return new PortQueue(this.#session, this.allocator, name, handle, named)
+  }
+
+  /**
+   * Requests and replies under that name. All participants must name the same codecs. A manager has a service open once.
+   * @param name 1 to 40 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`: others use other codecs, or another capacity; `_INVALID_ARGUMENT`, also
+   * when this manager has it open already; and as {@link ShmManager.portQueue}
+   */
+  service(
+    name: string,
+    options?: ServiceOptions<BufferPtr, BufferPtr> & { codec?: 'buffer'; replyCodec?: 'buffer' },
+  ): Service
+  service<Req, Res>(name: string, options: ServiceOptions<Req, Res>): Service<Req, Res>
+  service<Req, Res>(name: string, options: ServiceOptions<Req, Res> = {}): Service<Req, Res> {
+    return this.#services.open(name, options)
+  }
+
+  /**
+   * The topic of that name. With options it is created or attached to; options that differ from what exists throw
+   * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that topic whoever creates it, now or later.
+   * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @throws {@link MillraceError} as {@link ShmManager.portQueue}
+   */
+  topic<T = unknown>(name: string, options: TopicOptions<T> & { codec: ValueCodecName }): Topic<T>
+  topic<T = Uint8Array>(name: string, options?: TopicOptions<T>): Topic<T>
+  topic<T>(name: string, options?: TopicOptions<T>): Topic<T> {
+    checkName('topic', name)
+    const codec = options && checkObject('options', options).codec
+    const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
+    const bound = options && bindTopicOptions(options, named?.name)
+    const handle = this.#session.call((native) => native.topic(name, bound))
+    return new Topic(this.#session, this.allocator, name, handle, named)
+  }
+
+  /** The same as {@link SharedBufferAllocator.allocate}. */
+  allocate(bytes: number): BufferPtr {
+    return this.allocator.allocate(bytes)
+  }
+
+  /** The same as {@link SharedBufferAllocator.allocateMany}. */
+  allocateMany(bytes: number, count: number): BufferPtr[] {
+    return this.allocator.allocateMany(bytes, count)
+  }
+
+  /** The same as {@link SharedBufferAllocator.allocateAsync}. */
+  allocateAsync(bytes: number, options?: WaitOptions): Promise<BufferPtr> {
+    return this.allocator.allocateAsync(bytes, options)
+  }
+
+  /** Counters of every queue, topic and pool of the domain, of all participants together. */
+  stats(): Stats {
+    return statsOf(this.#session)
+  }
+
+  /** The same as {@link ShmObserver.fsck}. */
+  async fsck(options?: FsckOptions): Promise<Finding[]> {
+    return await this.#observer().fsck(options)
+  }
+
+  /** The same as {@link ShmObserver.evict}. */
+  async evict(participant: ParticipantId, options?: EvictOptions): Promise<RecoveryReport> {
+    return await this.#observer().evict(participant, options)
+  }
+
+  /**
+   * Leaves the domain: ends every wait of this participant with `ERR_MILLRACE_CLOSED`, gives back whatever it holds, and
+   * removes the domain if it was the last one and `persist` is not set. Idempotent.
+   */
+  close(): void {
+    if (this.closed) return
+    this.#services.close()
+    this.#session.close()
+    closed.publish({ domain: this.domain, participant: this.participant })
+  }
+
+  /** The same as {@link ShmManager.close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #observer(): ShmObserver {
+    return new ShmObserver(this.#session.call((open) => open.observer()))
+  }
+
+  /** From the first listener on, news is heard; what nobody here has heard before it comes first. */
+  #listen(): void {
+    process.nextTick(() => {
+      if (!this.closed) this.#session.waiting.listen(() => this.#emitNews())
+    })
+  }
+
+  #emitNews(): void {
+    const lost = takeReports(this.#session)
+    const { stalled, resumed } = this.#stalls.take()
+    for (const report of lost) this.emit('participant-lost', report)
+    for (const report of stalled) this.emit('participant-stalled', report)
+    for (const report of resumed) this.emit('participant-resumed', report)
+  }
+}
+
+/** Program and process id, and the thread unless it is the main one; cut to what a name may have. */
+function ownName(): string {
+  const suffix = ` ${process.pid}${isMainThread ? '' : `/${threadId}`}`
+  const program = Buffer.from(basename(process.argv0)).subarray(0, MAX_NAME_BYTES - suffix.length)
+  return new TextDecoder().decode(program).replace(/\uFFFD$/, '') + suffix
+}

@@ -1,0 +1,91 @@
+import { channel } from 'node:diagnostics_channel'
+import type { Session } from '../session/session.js'
+import { snapshotOf } from '../session/snapshot.js'
+
+/** What the death of a participant meant: exact numbers. */
+export interface RecoveryReport {
+  /** Number of this recovery in the domain; 1 is the first. */
+  sequence: number
+  /** Slot the dead participant had. */
+  slot: number
+  /** Which tenant of the slot it was. */
+  epoch: number
+  /** Its process id. */
+  pid: number
+  /** Its name, see {@link OpenOptions.name}. */
+  name: string
+  /** Buffers that came back to the pool. */
+  freed: number
+  /** Messages it had taken from at-most-once queues and not released: nobody else will see them. */
+  lost: number
+  /** Messages that will be delivered to somebody else. */
+  redelivered: number
+  /** How long the repair took, in ns. */
+  durationNs: number
+  /** When it was done, in ms since the Unix epoch. */
+  atMs: number
+}
+
+/**
+ * Where a participant stands still: `outside` every operation, so that nobody waits for it; `inside` one, so that no death is
+ * recovered meanwhile and a queue blocks when it comes round to a slot it was taking; `recovering`, so that no death is recovered
+ * and, if it had begun to change something, everybody waits.
+ */
+export type Place = 'outside' | 'inside' | 'recovering'
+
+/** A participant that stands still: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */
+export interface StallReport {
+  /** Slot of the participant. */
+  slot: number
+  /** Which tenant of the slot it is. */
+  epoch: number
+  /** Its process id. */
+  pid: number
+  /** Its name, see {@link OpenOptions.name}. */
+  name: string
+  /** Where it stands still. */
+  place: Place
+}
+
+/** Hears every {@link RecoveryReport}. */
+export const participantLost = channel('millrace:participant-lost')
+/** Hears every {@link StallReport}. */
+export const participantStalled = channel('millrace:participant-stalled')
+/** Hears who goes on after a {@link StallReport}. */
+export const participantResumed = channel('millrace:participant-resumed')
+
+/** @internal Takes the reports this participant has not seen, and publishes them. */
+export function takeReports(session: Session): RecoveryReport[] {
+  const reports = JSON.parse(session.call((open) => open.takeReports())) as RecoveryReport[]
+  for (const report of reports) participantLost.publish({ domain: session.domain, report })
+  return reports
+}
+
+/** @internal Tells who has come to a standstill and who goes on, from one look to the next. */
+export class Stalls {
+  readonly #session: Session
+  #known = new Map<string, StallReport>()
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** Looks, and publishes what is new. Whoever died while it stood still does not go on: its recovery tells. */
+  take(): { stalled: StallReport[]; resumed: StallReport[] } {
+    const now = JSON.parse(this.#session.call((open) => open.takeStalled())) as StallReport[]
+    const before = this.#known
+    this.#known = new Map(now.map((report) => [keyOf(report), report]))
+    const stalled = now.filter((report) => before.get(keyOf(report))?.place !== report.place)
+    const gone = [...before].filter(([key]) => !this.#known.has(key))
+    const alive = gone.length > 0 ? new Set(snapshotOf(this.#session).participants.map(keyOf)) : undefined
+    const resumed = gone.filter(([key]) => alive?.has(key)).map(([, report]) => report)
+    const { domain } = this.#session
+    for (const report of stalled) participantStalled.publish({ domain, report })
+    for (const report of resumed) participantResumed.publish({ domain, report })
+    return { stalled, resumed }
+  }
+}
+
+function keyOf({ slot, epoch }: { slot: number; epoch: number }): string {
+  return `${slot}.${epoch}`
+}

@@ -1,0 +1,314 @@
+import { textOf } from '../codec/codec.js'
+import { invalidArgument, MillraceError } from '../errors.js'
+import { BATCH_MAX, RECEIVED } from '../native/generated/block.js'
+import { STATUS_OK } from '../native/generated/codes.js'
+import {
+  HEADER_SEQUENCE,
+  HEADER_SOURCE,
+  HEADER_TAG,
+  HEADER_TIMESTAMP,
+  HEADER_TIMESTAMP_KIND,
+  HEADER_TYPE_ID,
+} from '../native/generated/layout.js'
+import * as native from '../native/native.js'
+import { checkInteger } from '../options.js'
+import type { Segment } from '../session/segments.js'
+import type { Session } from '../session/session.js'
+import { giveBack, releaseNamed } from './release.js'
+
+/** What a timestamp counts: nothing, ns since the Unix epoch, ns on a clock of this machine, or samples. */
+export type TimestampKind = (typeof TIMESTAMP_KINDS)[number]
+
+const TIMESTAMP_KINDS = ['none', 'absolute', 'relative', 'sample'] as const
+
+/** A constructor of typed arrays, e.g. `Float32Array`. */
+export interface TypedArrayConstructor<V> {
+  /** Size of an element. */
+  readonly BYTES_PER_ELEMENT: number
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): V
+}
+
+// What the rest of the facade may do with a reference; assigned by the class, which alone sees its fields.
+
+/** @internal Names `reference` as argument `index` of the next operation, if `session` may send it now. */
+export let nameToSend: (index: number, reference: BufferPtr, session: Session) => void
+
+/** @internal The id of a reference that is alive. */
+export let idOf: (reference: BufferPtr) => number
+
+/**
+ * @internal Ends `reference`, as a release does, but leaves it to the caller to release in native code what it answers the id of; -1:
+ * there is nothing to release any more.
+ */
+export let letGo: (reference: BufferPtr) => number
+
+/** @internal `reference` has been sent. */
+export let markSent: (reference: BufferPtr) => void
+
+/** @internal `reference` has been released, in native code. */
+export let markReleased: (reference: BufferPtr) => void
+
+/** @internal Releases those of `references` that are still held, {@link BATCH_MAX} at a crossing. */
+export let releaseAll: (session: Session, references: readonly BufferPtr[]) => void
+
+/** @internal What {@link letGo} answers when there is nothing to release. */
+export const NOTHING = -1
+
+const HELD = 0
+const SENT = 1
+const RELEASED = 2
+const RETURNED = 3
+const FATES = ['held', 'sent', 'released', 'given back']
+
+/**
+ * A counted reference to one buffer in shared memory: its bytes and metadata. Release it with `using`, or
+ * {@link BufferPtr.release}; sending it to a queue hands it over. After either, everything but `release` and `nack` throws
+ * `ERR_MILLRACE_RELEASED`, and after the manager was closed `ERR_MILLRACE_CLOSED`.
+ *
+ * A message of an at-least-once queue is leased until then: releasing it, or sending it on, acknowledges it. Until it is
+ * acknowledged it comes back: by {@link BufferPtr.nack}, or when whoever has it closes its manager or dies.
+ */
+export class BufferPtr implements Disposable {
+  /** Messages dropped on the queue just before this one. */
+  readonly gap: number
+  /** Which delivery of the message this is: 1 is the first; 0 for a buffer that was allocated here. */
+  readonly attempt: number
+  readonly #session: Session
+  readonly #id: number
+  readonly #lease: number
+  #state = HELD
+
+  /** @internal */
+  constructor(session: Session, id: number, gap: number, lease: number, attempt: number) {
+    this.gap = gap
+    this.attempt = attempt
+    this.#session = session
+    this.#id = id
+    this.#lease = lease
+    if (session.guard !== undefined) session.guard.watch(this, id)
+  }
+
+  /** The bytes in use, a view of shared memory: no copy. Do not keep it beyond release. */
+  get bytes(): Uint8Array {
+    const segment = this.#segment()
+    const { guard } = this.#session
+    if (guard === undefined) return segment.view(this.#id)
+    return new Uint8Array(guard.view(this, this.#id), 0, segment.length(this.#id))
+  }
+
+  /** Bytes in use; can be set to anything up to {@link BufferPtr.capacity}. */
+  get length(): number {
+    return this.#segment().length(this.#id)
+  }
+
+  set length(bytes: number) {
+    const segment = this.#segment()
+    segment.setLength(this.#id, checkInteger('length', bytes, 0, segment.capacity(this.#id)))
+  }
+
+  /** Bytes the buffer has room for. */
+  get capacity(): number {
+    return this.#segment().capacity(this.#id)
+  }
+
+  /**
+   * When the content came to be, in ns (or samples), as {@link BufferPtr.timestampKind} says. Setting it on a buffer of
+   * kind `none` makes that `relative`, the kind of `process.hrtime.bigint()`.
+   */
+  get timestamp(): bigint {
+    return this.#segment().long(this.#id, HEADER_TIMESTAMP)
+  }
+
+  set timestamp(value: bigint) {
+    this.#segment().setLong(this.#id, HEADER_TIMESTAMP, checkLong('timestamp', value))
+    if (this.timestampKind === 'none') this.timestampKind = 'relative'
+  }
+
+  /** What {@link BufferPtr.timestamp} counts. */
+  get timestampKind(): TimestampKind {
+    return TIMESTAMP_KINDS[this.#segment().word(this.#id, HEADER_TIMESTAMP_KIND)] ?? 'none'
+  }
+
+  set timestampKind(kind: TimestampKind) {
+    const word = TIMESTAMP_KINDS.indexOf(kind)
+    if (word < 0) throw invalidArgument('timestampKind', `one of ${TIMESTAMP_KINDS.join(', ')}`, kind)
+    this.#segment().setWord(this.#id, HEADER_TIMESTAMP_KIND, word)
+  }
+
+  /** A number of yours, 64 bits: the position of this message in its stream. */
+  get sequence(): bigint {
+    return this.#segment().long(this.#id, HEADER_SEQUENCE)
+  }
+
+  set sequence(value: bigint) {
+    this.#segment().setLong(this.#id, HEADER_SEQUENCE, checkLong('sequence', value))
+  }
+
+  /** A number of yours, 64 bits. */
+  get tag(): bigint {
+    return this.#segment().long(this.#id, HEADER_TAG)
+  }
+
+  set tag(value: bigint) {
+    this.#segment().setLong(this.#id, HEADER_TAG, checkLong('tag', value))
+  }
+
+  /** A number of yours, 32 bits: who made the content. */
+  get source(): number {
+    return this.#segment().word(this.#id, HEADER_SOURCE)
+  }
+
+  set source(value: number) {
+    this.#segment().setWord(this.#id, HEADER_SOURCE, checkInteger('source', value, 0, 2 ** 32 - 1))
+  }
+
+  /** A number of yours, 32 bits: what the content is. */
+  get typeId(): number {
+    return this.#segment().word(this.#id, HEADER_TYPE_ID)
+  }
+
+  set typeId(value: number) {
+    this.#segment().setWord(this.#id, HEADER_TYPE_ID, checkInteger('typeId', value, 0, 2 ** 32 - 1))
+  }
+
+  /** True when this message has been delivered before, to somebody who died or gave it back. */
+  get redelivered(): boolean {
+    return this.attempt > 1
+  }
+
+  /** True once this reference has been released, sent or given back. */
+  get released(): boolean {
+    return this.#state !== HELD
+  }
+
+  /**
+   * The bytes as a typed array, without copy.
+   * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` unless their number is a multiple of the element size
+   */
+  as<V>(type: TypedArrayConstructor<V>): V {
+    const { buffer, byteOffset, length } = this.bytes
+    const elements = length / type.BYTES_PER_ELEMENT
+    if (!Number.isInteger(elements)) throw invalidArgument('length', `a multiple of ${type.BYTES_PER_ELEMENT}`, length)
+    return new type(buffer, byteOffset, elements)
+  }
+
+  /** The bytes read as UTF-8. */
+  text(): string {
+    return textOf(this.bytes)
+  }
+
+  /** The bytes read as JSON. */
+  json<V = unknown>(): V {
+    return JSON.parse(this.text()) as V
+  }
+
+  /** A copy of the bytes outside shared memory, which outlives the release. */
+  copy(): Uint8Array<ArrayBuffer> {
+    return this.bytes.slice()
+  }
+
+  /** A further reference to the same buffer, with a release of its own. As long as there are two, nobody should write. */
+  share(): BufferPtr {
+    this.#segment()
+    native.setId(0, this.#id, this.#lease)
+    const status = native.share(this.#session.handle, 1)
+    if (status !== STATUS_OK) throw this.#session.failure(status, `buffer ${this.#id}`)
+    return new BufferPtr(this.#session, this.#id, this.gap, native.leaseAt(0), this.attempt)
+  }
+
+  /**
+   * Lets go of the reference; the last one of a buffer frees it. Acknowledges a message of an at-least-once queue. Does
+   * nothing the second time, or after it was sent or given back.
+   */
+  release(): void {
+    if (this.#state !== HELD) return
+    this.#settle(RELEASED)
+    native.setId(0, this.#id, this.#lease)
+    releaseNamed(this.#session, 1)
+  }
+
+  /**
+   * Gives a message of an at-least-once queue back, unprocessed: it is delivered again, first in line, as the next
+   * {@link BufferPtr.attempt}. Any other reference is just released, and so is a message whose queue was destroyed. Does
+   * nothing after it was released, sent or given back.
+   */
+  nack(): void {
+    if (this.#state !== HELD) return
+    this.#settle(RETURNED)
+    giveBack(this.#session, this.#id, this.#lease)
+  }
+
+  /** The same as {@link BufferPtr.release}, for `using`. */
+  [Symbol.dispose](): void {
+    this.release()
+  }
+
+  /** The segment, if this reference is alive. */
+  #segment(): Segment {
+    const session = this.#session
+    if (this.#state !== HELD || session.closed) throw this.#gone()
+    return session.segments.of(this.#id)
+  }
+
+  #gone(): MillraceError {
+    if (this.#state === HELD) return this.#session.closedFailure()
+    const message = `this reference to buffer ${this.#id} has been ${FATES[this.#state]}`
+    return new MillraceError('ERR_MILLRACE_RELEASED', message)
+  }
+
+  #settle(state: number): void {
+    this.#state = state
+    const { guard, closed } = this.#session
+    if (guard !== undefined && !closed) guard.end(this)
+  }
+
+  static {
+    nameToSend = (index, reference, session) => {
+      if (typeof reference !== 'object' || reference === null || !(#session in reference)) {
+        throw invalidArgument('a buffer to send', 'a BufferPtr', reference)
+      }
+      if (reference.#session !== session) {
+        throw new MillraceError(
+          'ERR_MILLRACE_FOREIGN_BUFFER',
+          `buffer ${reference.#id} belongs to another ShmManager (of domain '${reference.#session.domain}')`,
+        )
+      }
+      if (reference.#state !== HELD || session.closed) throw reference.#gone()
+      native.setId(index, reference.#id, reference.#lease)
+    }
+    idOf = (reference) => reference.#id
+    letGo = (reference) => {
+      if (reference.#state !== HELD || reference.#lease !== RECEIVED || reference.#session.closed) {
+        reference.release()
+        return NOTHING
+      }
+      reference.#settle(RELEASED)
+      return reference.#id
+    }
+    markSent = (reference) => reference.#settle(SENT)
+    markReleased = (reference) => reference.#settle(RELEASED)
+    releaseAll = (session, references) => {
+      let named = 0
+      for (const reference of references) {
+        if (reference.#state !== HELD) continue
+        reference.#settle(RELEASED)
+        native.setId(named++, reference.#id, reference.#lease)
+        if (named === BATCH_MAX) {
+          releaseNamed(session, named)
+          named = 0
+        }
+      }
+      if (named > 0) releaseNamed(session, named)
+    }
+  }
+}
+
+/** @internal The message that result `index` of the last native operation describes. */
+export function messageAt(session: Session, index: number): BufferPtr {
+  return new BufferPtr(session, native.idAt(index), native.gapAt(index), native.leaseAt(index), native.attemptAt(index))
+}
+
+function checkLong(what: string, value: unknown): bigint {
+  if (typeof value === 'bigint' && BigInt.asUintN(64, value) === value) return value
+  throw invalidArgument(what, 'a bigint from 0n to 2n ** 64n - 1n', value)
+}

@@ -1,0 +1,337 @@
+import type { Readable, Writable } from 'node:stream'
+import type { SharedBufferAllocator } from '../memory/allocator.js'
+import type { Batch } from './batch.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import type { NamedCodec } from '../codec/codec.js'
+import { codecRecorded, encodeAll } from '../codec/codec.js'
+import type { ConsumeOptions, Handler } from './consume.js'
+import { consume } from './consume.js'
+import { invalidArgument } from '../errors.js'
+import { BATCH_MAX } from '../native/generated/block.js'
+import { STATUS_CLOSED } from '../native/generated/codes.js'
+import { Getter } from './value-reader.js'
+import { Inbox } from './receiver.js'
+import type { BindingQueueInfo } from '../native/native.js'
+import type { BlockingOptions, QueueOptions, WaitOptions } from '../options.js'
+import { checkInteger, checkSignal, checkTimeout, checkWait } from '../options.js'
+import { Outbox } from './sender.js'
+import { Putter } from './value-writer.js'
+import type { Session } from '../session/session.js'
+import { inWords } from '../session/snapshot.js'
+import type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './streams.js'
+import { putFrom, readableFrom, Values, webStreams, writableTo } from './streams.js'
+import { Turns } from './iterate.js'
+import { budgetOf } from '../session/waiter.js'
+
+/** What a queue is now. */
+export interface QueueInfo extends Required<Omit<QueueOptions<never>, 'codec'>> {
+  /** Its name in the domain. */
+  name: string
+  /** Name of its codec. */
+  codec: string
+  /** Messages in it. */
+  depth: number
+  /** Whether it was closed: no more sends, what is left can be received. */
+  closed: boolean
+}
+
+/** Options of {@link PortQueue.batches}. */
+export interface BatchOptions extends WaitOptions {
+  /** Most messages of a batch, 1 … 256. Default: 256. */
+  max?: number
+}
+
+/**
+ * A bounded queue of buffer references: many producers, many consumers, in any process of this machine. Sending moves a
+ * reference, receiving takes one; payloads stay where they are. `put` and `get` copy values in and out by the queue's codec.
+ *
+ * Every participant may hold the queue before anybody has created it: waiting calls then wait for that too, `try…` calls
+ * answer as on an empty or full queue. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and
+ * `ERR_MILLRACE_CLOSED` once the manager was closed.
+ */
+export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
+  /** Its name in the domain. */
+  readonly name: string
+  readonly #session: Session
+  readonly #handle: number
+  readonly #inbox: Inbox
+  readonly #outbox: Outbox
+  readonly #getter: Getter
+  readonly #putter: Putter
+  #codec: NamedCodec<T> | undefined
+
+  /** @internal */
+  constructor(
+    session: Session,
+    allocator: SharedBufferAllocator,
+    name: string,
+    handle: number,
+    codec: NamedCodec<T> | undefined,
+  ) {
+    const subject = `queue '${name}'`
+    this.name = name
+    this.#session = session
+    this.#handle = handle
+    this.#inbox = new Inbox(session, handle, subject)
+    this.#getter = new Getter(session, this.#inbox, handle)
+    this.#outbox = new Outbox(session, handle, subject)
+    this.#putter = new Putter(session, allocator, this.#outbox, handle)
+    this.#codec = codec
+  }
+
+  /** Its options and state; null while it does not exist. */
+  get info(): QueueInfo | null {
+    const info = this.#nativeInfo()
+    return info && { ...info, ...inWords(info) }
+  }
+
+  /** Messages in it now. */
+  get depth(): number {
+    return this.#nativeInfo()?.depth ?? 0
+  }
+
+  /** Moves `buffer` into the queue. False: it is full or closed, and the buffer still yours. */
+  trySend(buffer: BufferPtr): boolean {
+    return this.#outbox.trySend(buffer)
+  }
+
+  /**
+   * Moves `buffer` into the queue, waiting while that is full. Several waiting sends of one participant keep their order.
+   * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`, `_CLOSED`, `_FULL` (overflow policy `reject` only); the buffer
+   * is still yours then.
+   */
+  send(buffer: BufferPtr, options?: WaitOptions): Promise<void> {
+    return this.#outbox.send(buffer, options)
+  }
+
+  /** Moves a prefix of `buffers` into the queue, 256 at a crossing. Answers its length; the rest is still yours. */
+  sendMany(buffers: readonly BufferPtr[]): number {
+    return this.#outbox.sendMany(buffers)
+  }
+
+  /** As {@link PortQueue.send}, but blocks the thread. For workers: on the main thread it throws `ERR_MILLRACE_WOULD_BLOCK`. */
+  sendSync(buffer: BufferPtr, options?: BlockingOptions): void {
+    this.#outbox.sendSync(buffer, options)
+  }
+
+  /** The next message, or null when there is none now. */
+  tryReceive(): BufferPtr | null {
+    return this.#inbox.take() ?? null
+  }
+
+  /**
+   * The next message, waiting while there is none.
+   * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`; `_CLOSED` when the queue is closed and drained.
+   */
+  async receive(options?: WaitOptions): Promise<BufferPtr> {
+    return (await this.#inbox.wait(options, () => this.#inbox.take())) ?? this.#ended()
+  }
+
+  /** As {@link PortQueue.receive}, but blocks the thread. For workers: on the main thread it throws `ERR_MILLRACE_WOULD_BLOCK`. */
+  receiveSync(options?: BlockingOptions): BufferPtr {
+    return this.#inbox.takeSync(options) ?? this.#ended()
+  }
+
+  /** Up to `max` messages that are there now, 256 at a crossing. */
+  receiveMany(max: number): BufferPtr[] {
+    checkInteger('max', max, 1, 2 ** 20)
+    const messages: BufferPtr[] = []
+    while (messages.length < max) {
+      const more = this.#inbox.takeMany(max - messages.length)
+      if (!more) break
+      messages.push(...more)
+    }
+    return messages
+  }
+
+  /** A further reference to the next message, which stays in the queue; null when there is none. Release it, do not write. */
+  peek(): BufferPtr | null {
+    return this.#inbox.peek()
+  }
+
+  /** Copies `value` in. False: the queue is full or closed (or, if the domain waits when exhausted, the pool is). */
+  tryPut(value: T): boolean {
+    const codec = this.#findCodec()
+    return codec !== undefined && this.#putter.tryPut(codec.encode(value))
+  }
+
+  /**
+   * Copies `value` in, waiting while the queue is full.
+   * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`, `_CLOSED`, `_FULL` (overflow policy `reject` only), `_EXHAUSTED`,
+   * `_TOO_LARGE`
+   */
+  put(value: T, options?: WaitOptions): Promise<void> {
+    try {
+      const codec = this.#findCodec()
+      if (codec !== undefined) return this.#putter.put(codec.encode(value), options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.putMany([value], options)
+  }
+
+  /** Copies `values` in, in order, 256 at a crossing. When it throws, as {@link PortQueue.put} does, a prefix has been sent. */
+  async putMany(values: readonly T[], options?: WaitOptions): Promise<void> {
+    if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
+    checkWait(options)
+    const budget = budgetOf(options)
+    const codec = this.#findCodec() ?? (await this.#outbox.exists(budget(), () => this.#findCodec()))
+    await this.#putter.putMany(encodeAll(codec, values), budget())
+  }
+
+  /**
+   * Takes a message and answers its value; undefined when there is none now. A message that cannot be decoded is given back
+   * to an at-least-once queue, and lost to any other; what the codec threw is thrown.
+   */
+  tryGet(): T | undefined {
+    const codec = this.#findCodec()
+    return codec && this.#getter.tryGet(codec)
+  }
+
+  /**
+   * Takes a message and answers its value, waiting while there is none. Otherwise as {@link PortQueue.tryGet}.
+   * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`; `_CLOSED` when the queue is closed and drained.
+   */
+  async get(options?: WaitOptions): Promise<T> {
+    const { value } = (await this.#getter.get(options, () => this.#findCodec())) ?? this.#ended()
+    return value
+  }
+
+  /**
+   * Takes up to `max` messages that are there now and answers their values, 256 at a crossing. Messages that cannot be
+   * decoded are given back or lost, as with {@link PortQueue.tryGet}, and what the codec threw is thrown by the next call that
+   * has no values to answer: this one if there are none, else the one after it.
+   */
+  getMany(max: number): T[] {
+    checkInteger('max', max, 1, 2 ** 20)
+    const codec = this.#findCodec()
+    return codec === undefined ? [] : this.#getter.getMany(codec, max)
+  }
+
+  /**
+   * Calls `handler` for each message, which is released (acknowledged) when that returns or the promise it returns settles.
+   * Drains what is there within a time slice per turn of the event loop. Resolves when the queue is closed and drained or
+   * `signal` aborts; rejects with what `handler` throws, after the message was given back to an at-least-once queue. A
+   * `using` or `release()` in the handler comes before that, and acknowledges.
+   */
+  async consume(handler: Handler, options?: ConsumeOptions): Promise<void> {
+    if (typeof handler !== 'function') throw invalidArgument('handler', 'a function', handler)
+    await consume(this.#inbox, handler, checkSignal(options?.signal))
+  }
+
+  /**
+   * Iterates over batches of what is there, without a promise per message. Each batch is released at the end of its turn,
+   * however that ends; on an at-least-once queue see {@link PortQueue[Symbol.asyncIterator]}.
+   */
+  batches(options: BatchOptions = {}): AsyncIterableIterator<Batch, undefined> {
+    const max = checkInteger('max', options.max ?? BATCH_MAX, 1, BATCH_MAX)
+    const take = (done?: Batch) => {
+      done?.release()
+      return this.#inbox.takeBatch(max)
+    }
+    checkTimeout('timeout', options.timeout)
+    checkSignal(options.signal)
+    return new Turns(take, (limits) => this.#inbox.wait(limits, take), options)
+  }
+
+  /**
+   * Iterates over messages. Each is released at the end of its turn; `share()` it to keep it longer. Ends when the queue is
+   * closed and drained.
+   *
+   * A loop cannot tell a throw from a `break`: both release, and that acknowledges. On an at-least-once queue say so when a
+   * message has not been processed (without `using`, which would release it first), or use {@link PortQueue.consume}:
+   * ```ts
+   * for await (const message of queue) {
+   *   try {
+   *     await work(message.bytes)
+   *   } catch (error) {
+   *     message.nack()
+   *     throw error
+   *   }
+   * }
+   * ```
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<BufferPtr, undefined> {
+    const take = (done?: BufferPtr) => this.#inbox.takeAfter(done)
+    return new Turns(take, (limits) => this.#inbox.wait(limits, take), {})
+  }
+
+  /**
+   * Values as a stream in object mode, or bytes as one of bytes. Ends when the queue is closed and drained. A message is acknowledged when its value
+   * enters the stream, so what a destroyed stream held ready is lost. One that cannot be decoded ends the stream with what the
+   * codec threw; it and those taken together with it, `highWaterMark` at most, are given back to an at-least-once queue and
+   * lost to any other.
+   */
+  readable(options?: ReadableOptions): Readable {
+    return readableFrom((max, signal) => this.#getSome(max, signal), options)
+  }
+
+  /** A stream in object mode, or of bytes, that puts what is written to it, waiting while the queue is full. */
+  writable(options?: WritableOptions): Writable {
+    return writableTo(this, options)
+  }
+
+  /** Both directions as web streams. */
+  toWeb(options: ReadableOptions & WritableOptions = {}): WebStreams<T> {
+    return webStreams(this, options)
+  }
+
+  /** Iterates over values, each as {@link PortQueue.get} answers it. Ends when the queue is closed and drained. */
+  values(options?: { signal?: AbortSignal }): AsyncIterableIterator<T, undefined> {
+    return new Values((max, signal) => this.#getSome(max, signal), checkSignal(options?.signal))
+  }
+
+  /**
+   * Puts whatever `source` yields, waiting while the queue is full: the source is asked for a value only when the one before
+   * is in. Answers how many there were. Rejects with what the source throws, and as {@link PortQueue.put}.
+   */
+  putFrom(source: Iterable<T> | AsyncIterable<T>, options?: PutFromOptions): Promise<number> {
+    return putFrom(this, source, options)
+  }
+
+  /** No more: sends fail for everybody, consumers drain what is left and end. Idempotent. */
+  close(): void {
+    this.#session.call((open) => open.closeQueue(this.#handle))
+  }
+
+  /** Removes the queue for everybody: frees its messages and ends every wait with `ERR_MILLRACE_DESTROYED`. Idempotent. */
+  destroy(): void {
+    this.#session.call((open) => open.destroyQueue(this.#handle))
+  }
+
+  /** @internal Lets go of the queue without a word to anybody else. Nothing may be done with this object afterwards. */
+  detach(): void {
+    this.#session.call((open) => open.detachQueue(this.#handle))
+  }
+
+  async #getSome(max: number, signal: AbortSignal): Promise<T[] | null> {
+    const batch = await this.#inbox.wait({ signal }, () => this.#findCodec() && this.#inbox.takeBatch(max))
+    if (batch === null) return null
+    try {
+      const values = Array.from(batch, (_, i) => this.#codec!.decode(batch.bytes(i)))
+      batch.release()
+      return values
+    } catch (error) {
+      batch.nack()
+      throw error
+    }
+  }
+
+  /** The codec, once the queue exists or the caller named one. */
+  #findCodec(): NamedCodec<T> | undefined {
+    if (this.#codec !== undefined) return this.#codec
+    const info = this.#nativeInfo()
+    // A queue that was destroyed is not there either, and to wait for it would be in vain: a look at it throws.
+    if (info === null) this.#inbox.peek()?.release()
+    else this.#codec = codecRecorded(info.codec, this.name)
+    return this.#codec
+  }
+
+  #nativeInfo(): BindingQueueInfo | null {
+    return this.#session.call((open) => open.queueInfo(this.#handle))
+  }
+
+  #ended(): never {
+    throw this.#session.failure(STATUS_CLOSED, `queue '${this.name}'`)
+  }
+}

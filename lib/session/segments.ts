@@ -1,0 +1,170 @@
+import {
+  CELL_SHIFT,
+  CELL_UNIT_BITS,
+  HEADER_BYTES,
+  HEADER_CAPACITY,
+  HEADER_LENGTH,
+  HEADER_LONGS,
+  HEADER_WORDS,
+  INDEX_BITS,
+  INDEX_MASK,
+  SEGMENT_MASK,
+} from '../native/generated/layout.js'
+import type { BindingSegment } from '../native/native.js'
+
+/** Views that are kept for the next message at the same place, at most: making one costs more than everything else about a message. */
+const VIEWS = 4096
+/** Bytes are so many bits of a word index, and of one of 64 bits. */
+const WORD_BITS = 2
+const LONG_BITS = 3
+
+/**
+ * One mapped pool segment: buffers of equal size, and their headers. Small messages may share a buffer; the id of such a one names the
+ * cell that it is in, too, where its header comes before its bytes.
+ */
+export class Segment {
+  /** The whole payload; its length is 0 once somebody detached the mapping. */
+  readonly payload: Uint8Array
+  /** Bytes from one buffer to the next. */
+  readonly stride: number
+  readonly #buffer: ArrayBufferLike
+  readonly #words: Uint32Array
+  readonly #longs: BigUint64Array
+  readonly #cellWords: Uint32Array
+  readonly #cellLongs: BigUint64Array
+  readonly #views: (Uint8Array | undefined)[] = new Array<undefined>(VIEWS)
+  // Where and how long they are: to ask a view costs as much as to make one.
+  readonly #offsets = new Int32Array(VIEWS)
+  readonly #lengths = new Int32Array(VIEWS)
+
+  constructor({ payload, headers, stride }: BindingSegment) {
+    this.payload = new Uint8Array(payload)
+    this.stride = stride
+    this.#buffer = payload
+    this.#words = new Uint32Array(headers)
+    this.#longs = new BigUint64Array(headers)
+    this.#cellWords = new Uint32Array(payload)
+    this.#cellLongs = new BigUint64Array(payload)
+  }
+
+  /** Where message `id` begins in the payload. */
+  offset(id: number): number {
+    return id >>> CELL_SHIFT === 0 ? this.#whole(id) : this.#cell(id) + HEADER_BYTES
+  }
+
+  /** Bytes message `id` has room for, never more than there are whatever another process wrote. */
+  capacity(id: number): number {
+    if (id >>> CELL_SHIFT === 0) return this.stride
+    const room = this.#whole(id) + this.stride - this.#cell(id) - HEADER_BYTES
+    return Math.min(this.word(id, HEADER_CAPACITY), room)
+  }
+
+  /** Bytes of message `id` in use, never more than it has room for. */
+  length(id: number): number {
+    return Math.min(this.word(id, HEADER_LENGTH), this.capacity(id))
+  }
+
+  setLength(id: number, length: number): void {
+    this.setWord(id, HEADER_LENGTH, length)
+  }
+
+  /** The bytes of message `id` in use. In one piece, for it is what every message comes to. */
+  view(id: number): Uint8Array {
+    const cell = id >>> CELL_SHIFT
+    let offset = Math.imul(id & INDEX_MASK, this.stride)
+    let room = this.stride
+    let length: number
+    let place = id
+    if (cell === 0) {
+      length = this.#words[(id & INDEX_MASK) * HEADER_WORDS + HEADER_LENGTH]!
+    } else {
+      const skipped = (cell - 1) << CELL_UNIT_BITS
+      const header = (offset + skipped) >>> WORD_BITS
+      offset += skipped + HEADER_BYTES
+      room = Math.min(room - skipped - HEADER_BYTES, this.#cellWords[header + HEADER_CAPACITY]!)
+      length = this.#cellWords[header + HEADER_LENGTH]!
+      place = offset >>> CELL_UNIT_BITS
+    }
+    if (length > room) length = room
+    place &= VIEWS - 1
+    const known = this.#views[place]
+    if (known !== undefined && this.#offsets[place] === offset && this.#lengths[place] === length) return known
+    this.#offsets[place] = offset
+    this.#lengths[place] = length
+    return (this.#views[place] = new Uint8Array(this.#buffer, offset, length))
+  }
+
+  /** A copy of the bytes of message `id` in use, outside shared memory. */
+  copy(id: number): Uint8Array<ArrayBuffer> {
+    const offset = this.offset(id)
+    return this.payload.slice(offset, offset + this.length(id))
+  }
+
+  word(id: number, field: number): number {
+    if (id >>> CELL_SHIFT === 0) return this.#words[(id & INDEX_MASK) * HEADER_WORDS + field]!
+    return this.#cellWords[(this.#cell(id) >>> WORD_BITS) + field]!
+  }
+
+  setWord(id: number, field: number, value: number): void {
+    if (id >>> CELL_SHIFT === 0) this.#words[(id & INDEX_MASK) * HEADER_WORDS + field] = value
+    else this.#cellWords[(this.#cell(id) >>> WORD_BITS) + field] = value
+  }
+
+  /** Whether message `id` shares its buffer, and so its count of references, with others. */
+  isCell(id: number): boolean {
+    return id >>> CELL_SHIFT !== 0
+  }
+
+  /** Replaces `expected` in a word that other processes change too. Answers what was there: `expected` if it was replaced. */
+  exchangeWord(id: number, field: number, expected: number, value: number): number {
+    const [words, header] = this.isCell(id)
+      ? [this.#cellWords, this.#cell(id) >>> WORD_BITS]
+      : [this.#words, (id & INDEX_MASK) * HEADER_WORDS]
+    return Atomics.compareExchange(words, header + field, expected, value)
+  }
+
+  long(id: number, field: number): bigint {
+    if (id >>> CELL_SHIFT === 0) return this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field]!
+    return this.#cellLongs[(this.#cell(id) >>> LONG_BITS) + field]!
+  }
+
+  setLong(id: number, field: number, value: bigint): void {
+    if (id >>> CELL_SHIFT === 0) this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field] = value
+    else this.#cellLongs[(this.#cell(id) >>> LONG_BITS) + field] = value
+  }
+
+  // Segments are smaller than 2 GiB: 32-bit arithmetic does, and is what it compiles to.
+
+  /** Where the buffer that message `id` is in begins in the payload. */
+  #whole(id: number): number {
+    return Math.imul(id & INDEX_MASK, this.stride)
+  }
+
+  /** Where the header of the cell of message `id` begins in the payload. */
+  #cell(id: number): number {
+    return (this.#whole(id) + (((id >>> CELL_SHIFT) - 1) << CELL_UNIT_BITS)) | 0
+  }
+}
+
+/** The segments this participant has mapped, each once. */
+export class Segments {
+  readonly #map: (index: number) => BindingSegment
+  readonly #segments: Segment[] = []
+
+  constructor(map: (index: number) => BindingSegment) {
+    this.#map = map
+  }
+
+  /** The segment of buffer `id`; mapped anew if user code detached the one we had. */
+  of(id: number): Segment {
+    const index = (id >>> INDEX_BITS) & SEGMENT_MASK
+    const segment = this.#segments[index]
+    return segment !== undefined && segment.payload.length !== 0 ? segment : this.#attach(index)
+  }
+
+  #attach(index: number): Segment {
+    const segment = new Segment(this.#map(index))
+    this.#segments[index] = segment
+    return segment
+  }
+}

@@ -1,0 +1,93 @@
+import type { ErrorCode } from '../errors.js'
+import { callNative, MillraceError, show } from '../errors.js'
+import * as codes from '../native/generated/codes.js'
+import { Guard } from './guard.js'
+import type { BindingManager, Status } from '../native/native.js'
+import { NO_MANAGER } from '../native/native.js'
+import type { ExhaustedPolicy, Spin } from '../options.js'
+import { Segments } from './segments.js'
+import { Waiting } from './waiting.js'
+
+/** What the objects of one ShmManager share. */
+export class Session {
+  readonly domain: string
+  readonly segments: Segments
+  readonly waiting: Waiting
+  readonly guard: Guard | undefined
+  readonly exhausted: ExhaustedPolicy
+  /** How long waits poll before they sleep. */
+  readonly spin: Spin
+  readonly #native: BindingManager
+  #handle: number
+  #closed = false
+
+  constructor(native: BindingManager, domain: string, exhausted: ExhaustedPolicy, spin: Spin, guard: boolean) {
+    this.domain = domain
+    this.#handle = native.handle
+    this.exhausted = exhausted
+    this.spin = spin
+    this.#native = native
+    this.segments = new Segments((index) => this.call((open) => open.segment(index)))
+    this.guard = guard ? new Guard(native, domain) : undefined
+    this.waiting = new Waiting(this)
+  }
+
+  /** Names this participant in hot operations. */
+  get handle(): number {
+    return this.#handle
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** A slow native call. @throws {@link MillraceError} */
+  call<T>(operation: (native: BindingManager) => T): T {
+    if (this.#closed) throw this.closedFailure()
+    return callNative(() => operation(this.#native))
+  }
+
+  /** The error that `status` of a hot operation on `subject` means. */
+  failure(status: Status, subject: string): MillraceError {
+    if (status === codes.STATUS_ERROR) {
+      const { code, message } = this.#native.takeError()
+      return new MillraceError(code as ErrorCode, message)
+    }
+    if (status === codes.STATUS_MANAGER_CLOSED) return this.closedFailure()
+    const [code, verb] = FAILURES[status] ?? (['ERR_MILLRACE_CORRUPT', `answered unknown status ${status}`] as const)
+    return new MillraceError(code, `${subject} ${verb}`)
+  }
+
+  closedFailure(): MillraceError {
+    return new MillraceError('ERR_MILLRACE_CLOSED', `the ShmManager of domain ${show(this.domain)} is closed`)
+  }
+
+  /** The error of an allocation that failed. */
+  allocationFailure(status: Status, bytes: number): MillraceError {
+    if (status !== codes.STATUS_EXHAUSTED) return this.failure(status, `a buffer of ${bytes} bytes`)
+    return new MillraceError(
+      'ERR_MILLRACE_EXHAUSTED',
+      this.call((native) => native.explainExhausted(bytes)),
+    )
+  }
+
+  /** Ends every wait, then gives back whatever is held and leaves the domain. Idempotent. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.waiting.close()
+    // Native code gives the handle to the next manager that is opened.
+    this.#handle = NO_MANAGER
+    callNative(() => this.#native.close())
+  }
+}
+
+const FAILURES: Record<Status, readonly [ErrorCode, string]> = {
+  [codes.STATUS_EMPTY]: ['ERR_MILLRACE_EMPTY', 'is empty'],
+  [codes.STATUS_FULL]: ['ERR_MILLRACE_FULL', 'is full'],
+  [codes.STATUS_CLOSED]: ['ERR_MILLRACE_CLOSED', 'is closed'],
+  [codes.STATUS_DESTROYED]: ['ERR_MILLRACE_DESTROYED', 'was destroyed'],
+  [codes.STATUS_NOT_FOUND]: ['ERR_MILLRACE_EMPTY', 'does not exist yet'],
+  [codes.STATUS_NOT_HELD]: ['ERR_MILLRACE_NOT_HELD', 'is not held by this participant'],
+  [codes.STATUS_TOO_LARGE]: ['ERR_MILLRACE_TOO_LARGE', 'is more than a domain can hold'],
+}

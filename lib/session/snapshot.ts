@@ -1,0 +1,208 @@
+import type { Delivery, Overflow } from '../options.js'
+import { DELIVERIES, OVERFLOWS } from '../options.js'
+import type { Place } from '../domain/reports.js'
+import type { Session } from './session.js'
+
+/** A participant of the domain: an opened ShmManager, in any process. */
+export interface ParticipantStats {
+  /** Its place among the participants of the domain. */
+  slot: number
+  /** Raised each time the slot is given to another participant. */
+  epoch: number
+  /** Its process id. */
+  pid: number
+  /** Its name, see {@link OpenOptions.name}. */
+  name: string
+  /** When it joined, in ms since the Unix epoch. */
+  startedAtMs: number
+  /** Messages sent. */
+  sent: number
+  /** Messages received, each delivery counted. */
+  received: number
+  /** Buffer references held now, those to rings of queues it has open included. */
+  held: number
+  /** Where it stands still, if it has been seen to; a stop shows within two seconds. */
+  stalled: Place | null
+}
+
+/** A size class of the domain's pool. */
+export interface PoolStats {
+  /** Bytes that each buffer has room for. */
+  bufferBytes: number
+  /** Buffers that exist. */
+  buffers: number
+  /** Buffers in use, rings of queues included. */
+  used: number
+  /** Of these, rings of queues. */
+  rings: number
+  /** Segments they lie in. */
+  segments: number
+  /** Most buffers in use that anybody has seen. */
+  highWater: number
+}
+
+/** A queue of the domain; the counters are of all participants together. */
+export interface QueueStats {
+  /** Its name in the domain. */
+  name: string
+  /** Messages it holds. */
+  capacity: number
+  /** What a send does when it is full. */
+  overflow: Overflow
+  /** What becomes of the messages of a consumer that dies. */
+  delivery: Delivery
+  /** Deliveries of one message before it goes to the dead-letter queue; 0 is no limit. */
+  maxDeliveries: number
+  /** How many participants may send. */
+  producers: 1 | 'many'
+  /** How many participants may receive. */
+  consumers: 1 | 'many'
+  /** What it carries, see {@link QueueOptions.typeId}. */
+  typeId: number
+  /** Name of its codec. */
+  codec: string
+  /** Whether it was closed: nothing more is sent. */
+  closed: boolean
+  /** Messages in the queue now, those to be delivered again included. */
+  depth: number
+  /** At-least-once: messages that consumers have and have not acknowledged. */
+  leased: number
+  /** At-least-once: messages in the queue that have been delivered before. */
+  pending: number
+  /** At-least-once: deliveries that were not the first. */
+  redelivered: number
+  /** At-least-once: messages moved to the dead-letter queue, `<name>.dead`. */
+  deadLettered: number
+  /** Messages ever accepted. At rest, `sent = received + dropped + depth - pending`. */
+  sent: number
+  /** Messages taken by receivers, each counted once however often it was delivered. */
+  received: number
+  /** Messages lost to the overflow policy. */
+  dropped: number
+  /** How often a sender waited for space. */
+  sendWaits: number
+  /** How often a receiver waited for data. */
+  receiveWaits: number
+  /** Deepest it has been when a sender looked: about every 64 messages, and when it was full. */
+  highWater: number
+  /** Participants that have the queue open. */
+  attached: number
+}
+
+/** A subscription of a topic; `name` is its own, empty if it has none. */
+export interface SubscriptionStats extends QueueStats {
+  /** Slot of the participant that made it. */
+  participant: number
+  /** Which tenant of the slot that was. */
+  epoch: number
+}
+
+/** A topic of the domain; the counters are of all participants together. */
+export interface TopicStats {
+  /** Its name in the domain. */
+  name: string
+  /** False: somebody has subscribed to a topic that nobody has created yet. */
+  exists: boolean
+  /** Messages kept for those who subscribe later. */
+  history: number
+  /** Of these, there now. */
+  kept: number
+  /** What it carries, see {@link TopicOptions.typeId}. */
+  typeId: number
+  /** Name of its codec. */
+  codec: string
+  /** Whether it was closed: nothing more is published. */
+  closed: boolean
+  /** Messages published. */
+  published: number
+  /** Participants that have the topic open to publish. */
+  attached: number
+  /** Its subscriptions. */
+  subscriptions: SubscriptionStats[]
+}
+
+/** The whole domain at a glance: plain data, safe for JSON. */
+export interface Snapshot {
+  /** Name of the domain. */
+  domain: string
+  /** Directory that holds the domain. */
+  directory: string
+  /** When it was created, in ms since the Unix epoch. */
+  createdAtMs: number
+  /** Version of the package that created it. */
+  version: string
+  /** Whether it outlives its last participant. */
+  persist: boolean
+  /** Pool budget in bytes. */
+  maxBytes: number
+  /** Bytes of all segments together. */
+  usedBytes: number
+  /** Who takes part. */
+  participants: ParticipantStats[]
+  /** Its pool, by size of buffers. */
+  pools: PoolStats[]
+  /** Its queues. */
+  queues: QueueStats[]
+  /** Its topics. */
+  topics: TopicStats[]
+  /** Deaths that were repaired since the domain was created. */
+  recoveries: number
+}
+
+/** What {@link ShmManager.stats} tells: queues and topics by name, pools by size. */
+export interface Stats {
+  /** Queues by name. */
+  queues: Record<string, QueueStats>
+  /** Topics by name. */
+  topics: Record<string, TopicStats>
+  /** The pool, by size of buffers. */
+  pools: PoolStats[]
+}
+
+/** A queue's numbers as native code names them. */
+interface NativeWords {
+  overflow: number
+  delivery: number
+  producers: number
+  consumers: number
+}
+
+type InNumbers<Q> = Omit<Q, keyof NativeWords> & NativeWords
+type NativeTopic = Omit<TopicStats, 'subscriptions'> & { subscriptions: InNumbers<SubscriptionStats>[] }
+type NativeSnapshot = Omit<Snapshot, 'queues' | 'topics'> & { queues: InNumbers<QueueStats>[]; topics: NativeTopic[] }
+
+/** @internal The domain of `session` now. */
+export function snapshotOf(session: Session): Snapshot {
+  return snapshotFrom(session.call((open) => open.snapshot()))
+}
+
+/** @internal A snapshot as native code writes it, in the words of the public API. */
+export function snapshotFrom(json: string): Snapshot {
+  const native = JSON.parse(json) as NativeSnapshot
+  const topics = native.topics.map((topic) => ({ ...topic, subscriptions: topic.subscriptions.map(withWords) }))
+  return { ...native, queues: native.queues.map(withWords), topics }
+}
+
+/** @internal Queues and pools of the domain of `session` now. */
+export function statsOf(session: Session): Stats {
+  const { queues, topics, pools } = snapshotOf(session)
+  return { queues: byName(queues), topics: byName(topics), pools }
+}
+
+function byName<N extends { name: string }>(all: N[]): Record<string, N> {
+  return Object.fromEntries(all.map((one) => [one.name, one]))
+}
+
+function withWords<Q extends NativeWords>(queue: Q): Omit<Q, keyof NativeWords> & ReturnType<typeof inWords> {
+  return Object.assign(queue, inWords(queue))
+}
+
+/** The options of a queue as the words of the public API. */
+export function inWords({ overflow, delivery, producers, consumers }: NativeWords) {
+  return {
+    overflow: OVERFLOWS[overflow]!,
+    delivery: DELIVERIES[delivery]!,
+    producers: producers === 1 ? (1 as const) : ('many' as const),
+    consumers: consumers === 1 ? (1 as const) : ('many' as const),
+  }
+}

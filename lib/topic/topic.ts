@@ -1,0 +1,153 @@
+import type { SharedBufferAllocator } from '../memory/allocator.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import type { NamedCodec } from '../codec/codec.js'
+import { codecRecorded, encodeAll } from '../codec/codec.js'
+import { invalidArgument } from '../errors.js'
+import type { SubscribeOptions, TopicOptions, WaitOptions } from '../options.js'
+import { bindQueueOptions, checkObject, checkSubscriptionName } from '../options.js'
+import type { BlockedSubscriber, Published } from './publisher.js'
+import { Publisher } from './publisher.js'
+import type { Session } from '../session/session.js'
+import { SubscriberQueue, type Subscription } from './subscription.js'
+import { budgetOf } from '../session/waiter.js'
+
+export type { BlockedSubscriber, Published }
+
+/** What a topic is now. */
+export interface TopicInfo extends Required<Omit<TopicOptions<never>, 'codec'>> {
+  /** Its name in the domain. */
+  name: string
+  /** Name of its codec. */
+  codec: string
+  /** Whether it was closed: nothing is published any more. */
+  closed: boolean
+}
+
+/**
+ * One to many: what is published goes to every subscriber, through a queue of its own with a policy of its own. It is one buffer
+ * with a reference for each, however many there are. Who is slow, full or dead holds up nobody else.
+ *
+ * Every participant may hold the topic before anybody has created it, and subscribe to it: waiting calls then wait for that,
+ * `try…` calls answer null. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and `ERR_MILLRACE_CLOSED` once the
+ * manager was closed.
+ */
+export class Topic<T = Uint8Array> {
+  /** Its name in the domain. */
+  readonly name: string
+  readonly #session: Session
+  readonly #allocator: SharedBufferAllocator
+  readonly #handle: number
+  readonly #publisher: Publisher
+  #codec: NamedCodec<T> | undefined
+
+  /** @internal */
+  constructor(
+    session: Session,
+    allocator: SharedBufferAllocator,
+    name: string,
+    handle: number,
+    codec: NamedCodec<T> | undefined,
+  ) {
+    this.name = name
+    this.#session = session
+    this.#allocator = allocator
+    this.#handle = handle
+    this.#publisher = new Publisher(session, allocator, handle, name)
+    this.#codec = codec
+  }
+
+  /** Its options and state; null while it does not exist. */
+  get info(): TopicInfo | null {
+    return this.#session.call((open) => open.topicInfo(this.#handle))
+  }
+
+  /**
+   * Publishes `buffer` without waiting: it is not yours any more. Subscribers that let publishers wait and have no room miss it,
+   * which the answer says, and their next message (`gap`). Null: the topic is closed or does not exist yet, and the buffer is
+   * still yours.
+   */
+  tryPublish(buffer: BufferPtr): Published | null {
+    return this.#publisher.tryPublish(buffer)
+  }
+
+  /**
+   * Publishes `buffer`: everybody who has room gets it now. Then waits for those who let publishers wait and have none. Messages
+   * of one participant reach each subscriber in their order.
+   * @throws {@link MillraceError} `ERR_MILLRACE_CLOSED`; `ERR_MILLRACE_TIMEOUT`, whose message says who had no room (as
+   * {@link BlockedSubscriber}s: `cause`): they miss it, everybody else has it. The buffer is still yours then.
+   */
+  publish(buffer: BufferPtr, options?: WaitOptions): Promise<Published> {
+    return this.#publisher.publish(buffer, options)
+  }
+
+  /** Publishes `buffers` in order, 256 at a crossing. When it throws, as {@link Topic.publish} does, a prefix has been published. */
+  publishMany(buffers: readonly BufferPtr[], options?: WaitOptions): Promise<Published> {
+    return this.#publisher.publishMany(buffers, options)
+  }
+
+  /** Copies `value` in and publishes it, as {@link Topic.tryPublish} does. Null also if the domain waits when it is exhausted, and is. */
+  tryPut(value: T): Published | null {
+    const codec = this.#findCodec()
+    return codec === undefined ? null : this.#publisher.tryPut(codec.encode(value))
+  }
+
+  /**
+   * Copies `value` in and publishes it, as {@link Topic.publish} does.
+   * @throws {@link MillraceError} also `ERR_MILLRACE_EXHAUSTED`, `ERR_MILLRACE_TOO_LARGE`
+   */
+  async put(value: T, options?: WaitOptions): Promise<Published> {
+    return await this.putMany([value], options)
+  }
+
+  /** Copies `values` in and publishes them, in order. When it throws, as {@link Topic.put} does, a prefix has been published. */
+  async putMany(values: readonly T[], options?: WaitOptions): Promise<Published> {
+    if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
+    const budget = budgetOf(options)
+    const codec = this.#findCodec() ?? (await this.#awaitCodec(budget))
+    return await this.#publisher.putMany(encodeAll(codec, values), budget())
+  }
+
+  /**
+   * Subscribes, whether the topic exists yet or not. From now on messages are collected, whether they are received or not:
+   * close it, with `using` or {@link Subscription.close}, when it is not needed any more.
+   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH` when a subscription of that name has other options;
+   * `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`, `_LIMIT` as {@link ShmManager.portQueue}
+   */
+  subscribe(options: SubscribeOptions = {}): Subscription<T> {
+    const name = checkSubscriptionName(checkObject('options', options).name)
+    const bound = bindQueueOptions(options, undefined)
+    const handle = this.#session.call((open) => open.subscribe(this.name, name, bound))
+    return new SubscriberQueue(this.#session, this.#allocator, this.name, name, handle, this.#codec)
+  }
+
+  /** Removes the subscription of that name, whoever made it. False: there is none. */
+  unsubscribe(name: string): boolean {
+    checkSubscriptionName(name)
+    return this.#session.call((open) => open.unsubscribe(this.name, name))
+  }
+
+  /** No more: publishing fails for everybody, subscribers drain what they have and end. Idempotent. */
+  close(): void {
+    this.#session.call((open) => open.closeTopic(this.#handle))
+  }
+
+  /** Removes the topic and all its subscriptions for everybody; every wait ends with `ERR_MILLRACE_DESTROYED`. Idempotent. */
+  destroy(): void {
+    this.#session.call((open) => open.destroyTopic(this.#handle))
+  }
+
+  async #awaitCodec(budget: () => WaitOptions | undefined): Promise<NamedCodec<T>> {
+    for (;;) {
+      const codec = this.#findCodec()
+      if (codec !== undefined) return codec
+      await this.#publisher.exists(budget())
+    }
+  }
+
+  /** The codec, once the topic exists or the caller named one. */
+  #findCodec(): NamedCodec<T> | undefined {
+    const info = this.#codec === undefined ? this.info : null
+    if (info !== null) this.#codec = codecRecorded(info.codec, this.name)
+    return this.#codec
+  }
+}
