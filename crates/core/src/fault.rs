@@ -78,19 +78,19 @@ points! {
     CreateAllocated,
     /// The ring is filled in.
     CreateInitialised,
-    /// The directory entry is claimed.
+    /// The name entry is claimed.
     CreateClaimed,
-    /// The directory's reference is counted.
+    /// the name table's reference is counted.
     CreateReffed,
     /// The queue can be found.
     CreateListed,
     /// Closed; nobody told.
     CloseMarked,
-    /// Destroyed, still in the directory.
+    /// Destroyed, still in the name table.
     DestroyMarked,
-    /// Out of the directory; the directory's reference still counted.
+    /// Out of the name table; the name table's reference still counted.
     DestroyUnlisted,
-    /// Out of the directory, messages still in it.
+    /// Out of the name table, messages still in it.
     DestroyUnreffed,
     /// References for everybody are counted; nobody has the message.
     PublishReffed,
@@ -142,8 +142,8 @@ points! {
     RecoverRaised,
     /// Everybody is outside.
     RecoverQuiesced,
-    /// A subscription of the dead is destroyed, and still listed.
-    RecoverUnsubscribed,
+    /// A subscription or mailbox of the dead is destroyed, and still listed.
+    RecoverOrphaned,
     /// A lease of the dead is pending.
     RecoverLease,
     /// A taken slot of the dead is free.

@@ -24,7 +24,7 @@
 //! ```
 //!
 //! Map, from the bottom up: [`limits`], [`error`], `sync` (the door to atomics) → `layout` (what lies where), `wait`, `liveness` →
-//! `segment` (named memory) → `pool` (tables of buffers) → `registry` (participants, directory) → `buffer` (allocate, release) → `queue` →
+//! `segment` (named memory) → `pool` (tables of buffers) → `registry` (participants, names) → `buffer` (allocate, release) → `queue` →
 //! `topic` → `recovery`, `stats` → `observer` → `manager`.
 
 mod buffer;

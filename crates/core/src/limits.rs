@@ -3,7 +3,7 @@
 /// Participants (processes or worker threads) of one domain. Slot numbers travel in 7 bits of a ring slot.
 pub const MAX_PARTICIPANTS: usize = 128;
 
-/// Queues of one domain. The directory is reserved page by page as queues appear.
+/// Names of one domain: queues, topics, subscriptions, mailboxes. The table is reserved page by page as queues appear.
 pub const MAX_QUEUES: usize = 4096;
 
 /// Pool segments of one domain: the upper 6 bits of a buffer id.
@@ -69,7 +69,7 @@ pub const DEFAULT_QUEUE_CAPACITY: usize = 1024;
 /// Longest name in bytes, one less than its field so that a name always ends in a zero.
 pub const MAX_NAME_BYTES: usize = 63;
 
-/// Longest name of a subscription in bytes: what its directory entry has room for.
+/// Longest name of a subscription in bytes: what its name entry has room for.
 pub const MAX_SUBSCRIPTION_NAME_BYTES: usize = 31;
 
 /// Attempts of a subscriber to begin where the topic stands before it gives up: each one fails only because somebody has

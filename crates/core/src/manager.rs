@@ -7,7 +7,9 @@ use crate::layout::PARTICIPANT_ACTIVE;
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS, PATIENCE_NS};
 use crate::observer::{Observer, assist};
 use crate::queue::{Ends, PortQueue, QueueOptions, attach, attach_or_create};
-use crate::recovery::{Finding, RecoveryReport, Sentinel, StallReport, Sweep, reports_since, sweep};
+use crate::recovery::{
+    Finding, RecoveryReport, Sentinel, StallReport, Sweep, end_owned, reports_since, sweep,
+};
 use crate::registry::{Domain, Participant};
 use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
 use crate::stats::Snapshot;
@@ -89,7 +91,7 @@ impl ShmManager {
             }
         };
         drop(lock);
-        domain.ring_sentinels();
+        domain.notify_sentinels();
         let mut manager = Self {
             participant,
             base,
@@ -201,8 +203,8 @@ impl ShmManager {
     }
 
     /// Announces that this participant sleeps until a queue appears; look again before sleeping.
-    pub fn arm_directory(&self) {
-        self.participant.domain.registry().directory_waiters.set(self.participant.slot);
+    pub fn arm_names(&self) {
+        self.participant.domain.registry().name_waiters.set(self.participant.slot);
     }
 
     /// Announces that this participant sleeps until a buffer of `bytes` bytes may be free; `false`: one is, do not sleep.
@@ -323,7 +325,7 @@ impl ShmManager {
             self.participant.wake_pool();
         }
         let registry = self.participant.domain.registry();
-        registry.directory_waiters.clear(self.participant.slot);
+        registry.name_waiters.clear(self.participant.slot);
         registry.pool_waiters.clear(self.participant.slot);
     }
 }
@@ -331,7 +333,7 @@ impl ShmManager {
 impl Drop for ShmManager {
     fn drop(&mut self) {
         self.sentinel = None;
-        topic::leave(&self.participant, &self.subscriptions);
+        end_owned(&self.participant, &self.subscriptions);
         // Roles and waiter bits go with the ends, which may live longer than this.
         let queues = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
         self.participant.retire();
@@ -346,7 +348,7 @@ impl Drop for ShmManager {
             self.participant.leave();
             // What cannot be removed now is removed by the next one who opens and closes the domain.
             let _ = leave_behind_nothing(domain, lock);
-            domain.ring_sentinels();
+            domain.notify_sentinels();
         }
     }
 }

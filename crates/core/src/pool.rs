@@ -1,7 +1,7 @@
 //! Buffers in shared memory: one [`Pool`] per segment, all buffers of one size.
 //!
 //! Ground truth about buffer b is only: *allocated* (its bit), *held* (counts in the participants' ledgers), *queued* (ring slots that
-//! carry it, and the directory for rings). `refs` caches held + queued. Each operation changes them in the order that can
+//! carry it, and the name table for rings). `refs` caches held + queued. Each operation changes them in the order that can
 //! only over-count, so whatever a death leaves behind is repaired by recounting (see [`crate::recovery`]).
 
 mod content;

@@ -5,12 +5,12 @@ mod topics;
 pub use topics::{SubscriptionSnapshot, TopicSnapshot};
 
 use crate::error::Result;
-use crate::layout::{LeaseState, RING_OPEN, SEGMENT_READY};
+use crate::layout::{LeaseState, NameEntry, RING_OPEN, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
 use crate::queue::{Overflow, ResolvedOptions, RingView};
 use crate::recovery::{Place, stalled_at};
-use crate::registry::{Domain, Kind, Listed};
+use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -154,7 +154,7 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
         persist: registry.persist.load(Ordering::Relaxed) != 0,
         recoveries: registry.recoveries.load(Ordering::Acquire),
         participants: participants(domain, &pools),
-        queues: listed(domain, Kind::Queue).filter_map(|index| queue(domain, index)).collect(),
+        queues: of_kind(domain, Kind::Queue).filter_map(|(at, _)| queue(domain, at)).collect(),
         topics: topics::topics(domain),
         pools: size_classes(domain, &pools),
     })
@@ -186,7 +186,7 @@ fn size_classes(domain: &Domain, pools: &[&Pool]) -> Vec<PoolSnapshot> {
         class.segments += 1;
         class.high_water += u64::from(pool.high_water());
     }
-    for listed in (0..domain.directory().len()).filter_map(|index| domain.listed(index)) {
+    for (listed, _) in domain.entries() {
         let pool = pools.iter().find(|p| p.index == crate::layout::split_id(listed.ring).0);
         if let Some(class) = pool.and_then(|p| classes.get_mut(&(p.geometry.buffer_bytes as u64))) {
             class.rings += 1;
@@ -195,23 +195,22 @@ fn size_classes(domain: &Domain, pools: &[&Pool]) -> Vec<PoolSnapshot> {
     classes.into_values().collect()
 }
 
-/// Directory entries of a kind.
-fn listed(domain: &Domain, kind: Kind) -> impl Iterator<Item = usize> {
-    (0..domain.directory().len()).filter(move |index| domain.directory()[*index].is_kind(kind))
+/// What there is of a kind.
+fn of_kind(domain: &Domain, kind: Kind) -> impl Iterator<Item = (EntryRef, &NameEntry)> {
+    domain.entries().filter(move |(_, entry)| entry.is_kind(kind))
 }
 
-/// The ring in directory entry `index`, with its pool and index there.
-fn ring(domain: &Domain, index: usize) -> Option<(Listed, &Pool, usize, RingView, ResolvedOptions)> {
-    let listed = domain.listed(index)?;
-    let (segment, at) = crate::layout::split_id(listed.ring);
+/// The ring of an entry, with its pool and index there.
+fn ring(domain: &Domain, entry: EntryRef) -> Option<(&Pool, usize, RingView, ResolvedOptions)> {
+    let (segment, at) = crate::layout::split_id(entry.ring);
     let pool = domain.pool(segment).ok().flatten()?;
     let (view, options) = RingView::new(pool, at).ok().flatten()?;
-    Some((listed, pool, at, view, options))
+    Some((pool, at, view, options))
 }
 
-/// The queue in directory entry `index`.
-fn queue(domain: &Domain, index: usize) -> Option<QueueSnapshot> {
-    let (listed, pool, at, view, options) = ring(domain, index)?;
+/// The queue behind an entry.
+fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
+    let (pool, at, view, options) = ring(domain, entry)?;
     let header = view.header();
     let (_, tail) = view.ring().positions();
     let depth = view.depth() as u64;
@@ -223,10 +222,10 @@ fn queue(domain: &Domain, index: usize) -> Option<QueueSnapshot> {
         _ => (tail, head.saturating_sub(dropped)),
     };
     let pending = view.leases().count(LeaseState::Pending) as u64;
-    let name = domain.directory()[index].name.get();
+    let name = domain.entry(entry).name.get();
     let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
     // Read while it was still this queue, or not at all.
-    domain.still_listed(listed).then(|| QueueSnapshot {
+    domain.is_current(entry).then(|| QueueSnapshot {
         name,
         capacity: options.capacity,
         overflow: options.overflow as u32,

@@ -78,7 +78,7 @@ impl Session {
             self.manager.arm_pool(bytes)
         } else {
             if self.ends.get(&self.manager, handle)?.is_err() {
-                self.manager.arm_directory();
+                self.manager.arm_names();
             }
             // It may have appeared between the look and the bit.
             match self.ends.get(&self.manager, handle)? {
@@ -165,7 +165,7 @@ impl Session {
             let queue = self.ends.resolved(armed.handle);
             return Ok(queue.is_none_or(|queue| queue.rearm(interest(armed.kind))));
         }
-        self.manager.arm_directory();
+        self.manager.arm_names();
         // Armed for its creation only: whoever waited looks at the queue itself now.
         Ok(self.ends.get(&self.manager, armed.handle)?.err() != Some(Status::NotFound))
     }

@@ -430,7 +430,7 @@ impl Participant {
         Ok(())
     }
 
-    /// Drops references that no ledger lists (a slot's, the directory's); `true`: the buffer is free now.
+    /// Drops references that no ledger lists (a slot's, the name table's); `true`: the buffer is free now.
     pub(crate) fn unref(&self, pool: &Pool, index: usize, references: u32) -> bool {
         let mut freed = Freed::default();
         freed.unref(pool, index, references);
@@ -440,7 +440,7 @@ impl Participant {
     /// Tells everybody who waits for a buffer that some are free: one mask stands for all sizes, so each has to look.
     pub(crate) fn wake_pool(&self) {
         let waiters = &self.domain.registry().pool_waiters;
-        waiters.wake(usize::MAX, self.slot, |slot| self.domain.ring(slot));
+        waiters.wake(usize::MAX, self.slot, |slot| self.domain.notify(slot));
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct PoolHeader {
 
 /// What is known of one buffer, apart from its payload.
 ///
-/// `refs` = sum of all ledger counts + slots of queues that carry the buffer (+ 1 while the directory names it as a ring). It is
+/// `refs` = sum of all ledger counts + slots of queues that carry the buffer (+ 1 while the name table names it as a ring). It is
 /// only a cache of that sum, rebuilt by recovery. The other fields belong to whoever holds the buffer alone. A cell has no `refs`, no
 /// `generation` and no `kind`: those of its pack count.
 #[repr(C, align(64))]

@@ -5,7 +5,7 @@
 //! indices, never pointers, `usize`, `bool` or Rust enums.
 //!
 //! ```text
-//! registry   | header 4 KiB | segment table | reports | participants 128 x 1280 B | directory 4096 x 128 B |
+//! registry   | header 4 KiB | segment table | reports | participants 128 x 1280 B | names 4096 x 128 B |
 //! pool n     | header 4 KiB | bitmap | buffer headers 64 B each | ledger rows 128 x count | payloads |
 //! ring       | RingHeader 1 KiB | slots 8 B each |      (the payload of one buffer whose kind is RING)
 //! ```
@@ -24,10 +24,9 @@ pub(crate) use queue::{
     leases_offset, ring_bytes,
 };
 pub(crate) use registry::{
-    DIRECTORY_ENTRY_CLAIMED, DIRECTORY_ENTRY_FREE, DIRECTORY_ENTRY_LIVE, DIRECTORY_KIND_QUEUE,
-    DIRECTORY_KIND_SUBSCRIPTION, DIRECTORY_KIND_TOPIC, DirectoryEntry, Lane, PARTICIPANT_ACTIVE,
-    PARTICIPANT_FREE, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry,
-    ReportRecord, SEGMENT_READY, SegmentEntry, Taking, WaiterMask,
+    Lane, NAME_CLAIMED, NAME_FREE, NAME_LIVE, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
+    ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry, ReportRecord,
+    SEGMENT_READY, SegmentEntry, Taking, WaiterMask,
 };
 pub(crate) use text::Text;
 
@@ -55,26 +54,26 @@ pub(crate) struct SegmentHeader {
 /// Every size, offset and limit that another process relies on.
 pub(crate) const FACTS: &[(&str, usize)] = &[
     // Raised when the meaning of something changes without any number below changing.
-    ("protocol revision", 1),
+    ("protocol revision", 2),
     ("SegmentHeader", size_of::<SegmentHeader>()),
     ("SegmentHeader.ready", offset_of!(SegmentHeader, ready)),
     ("Registry", REGISTRY_BYTES),
     ("Registry.recovering", offset_of!(Registry, recovering)),
-    ("Registry.directory_waiters", offset_of!(Registry, directory_waiters)),
+    ("Registry.name_waiters", offset_of!(Registry, name_waiters)),
     ("Registry.pool_waiters", offset_of!(Registry, pool_waiters)),
     ("Registry.segments", offset_of!(Registry, segments)),
     ("Registry.reports", offset_of!(Registry, reports)),
     ("Registry.participants", offset_of!(Registry, participants)),
-    ("Registry.directory", offset_of!(Registry, directory)),
+    ("Registry.names", offset_of!(Registry, names)),
     ("ParticipantSlot", size_of::<ParticipantSlot>()),
     ("ParticipantSlot.lanes", offset_of!(ParticipantSlot, lanes)),
     ("Lane.taking", offset_of!(Lane, taking)),
     ("ParticipantSlot.wake", offset_of!(ParticipantSlot, wake)),
     ("Lane.sent", offset_of!(Lane, sent)),
-    ("DirectoryEntry", size_of::<DirectoryEntry>()),
-    ("DirectoryEntry.ring", offset_of!(DirectoryEntry, ring)),
-    ("DirectoryEntry.kind", offset_of!(DirectoryEntry, kind)),
-    ("DirectoryEntry.label", offset_of!(DirectoryEntry, label)),
+    ("NameEntry", size_of::<NameEntry>()),
+    ("NameEntry.ring", offset_of!(NameEntry, ring)),
+    ("NameEntry.kind", offset_of!(NameEntry, kind)),
+    ("NameEntry.label", offset_of!(NameEntry, label)),
     ("SegmentEntry", size_of::<SegmentEntry>()),
     ("ReportRecord", size_of::<ReportRecord>()),
     ("PoolHeader", size_of::<PoolHeader>()),

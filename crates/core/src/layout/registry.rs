@@ -20,19 +20,12 @@ pub(crate) const RECOVERING_FOR_GOOD: u32 = 1 << 31;
 /// Who recovers without being a participant, in place of `slot + 1`.
 pub(crate) const RECOVERER_UNKNOWN: u32 = 0xff;
 
-/// No queue here.
-pub(crate) const DIRECTORY_ENTRY_FREE: u32 = 0;
+/// No name here.
+pub(crate) const NAME_FREE: u32 = 0;
 /// A creator (named by `owner`) is writing it. If it dies recovery sets the entry free.
-pub(crate) const DIRECTORY_ENTRY_CLAIMED: u32 = 1;
-/// A queue that can be found. The directory holds one reference to its ring.
-pub(crate) const DIRECTORY_ENTRY_LIVE: u32 = 2;
-
-/// The entry of a PortQueue.
-pub(crate) const DIRECTORY_KIND_QUEUE: u32 = 0;
-/// The entry of a topic; its ring keeps the topic's history.
-pub(crate) const DIRECTORY_KIND_TOPIC: u32 = 1;
-/// The entry of a subscriber's queue; its name is the topic's, which need not exist yet.
-pub(crate) const DIRECTORY_KIND_SUBSCRIPTION: u32 = 2;
+pub(crate) const NAME_CLAIMED: u32 = 1;
+/// Something that can be found. The name table holds one reference to its ring.
+pub(crate) const NAME_LIVE: u32 = 2;
 
 /// One bit per participant that sleeps until something changes.
 ///
@@ -148,22 +141,22 @@ pub(crate) struct Wake {
     pub(crate) bell_armed: AtomicU32,
 }
 
-/// A name and where its ring is. Written under the directory lock; `state` last (Release).
+/// A name and where its ring is. Written under the lock of the name table; `state` last (Release).
 #[repr(C, align(128))]
-pub(crate) struct DirectoryEntry {
+pub(crate) struct NameEntry {
     /// `generation << 8 | FREE/CLAIMED/LIVE`: one word, so that "still the same queue" is one load.
     pub(crate) state: AtomicU64,
-    /// Buffer id of the ring while LIVE; the directory counts as one holder of that buffer.
+    /// Buffer id of the ring while LIVE; the name table counts as one holder of that buffer.
     pub(crate) ring: AtomicU32,
     /// Slot of the creator.
     pub(crate) owner: AtomicU32,
     pub(crate) name: Text<8>,
-    /// Queue, topic or subscription.
+    /// What it names: `registry::Kind`.
     pub(crate) kind: AtomicU32,
     /// Which tenant of slot `owner` the creator is.
     pub(crate) epoch: AtomicU32,
     _reserved: [AtomicU32; 2],
-    /// Of a subscription: its own name. One without ends with its creator.
+    /// Of a subscription: its own name; one without ends with its creator. Of a mailbox, which always does: the role it has.
     pub(crate) label: Text<4>,
 }
 
@@ -177,8 +170,8 @@ pub(crate) struct Registry {
     pub(crate) persist: AtomicU32,
     /// Participant slots ever used: slots at and above it have never been touched and are not reserved.
     pub(crate) participants_high: AtomicU32,
-    /// Directory entries ever used: the others have never been touched and are not reserved.
-    pub(crate) directory_high: AtomicU32,
+    /// name entries ever used: the others have never been touched and are not reserved.
+    pub(crate) names_high: AtomicU32,
     /// Segments ever made.
     pub(crate) segments_high: AtomicU32,
     pub(crate) created_ms: AtomicU64,
@@ -195,14 +188,14 @@ pub(crate) struct Registry {
     pub(crate) recoveries: CachePadded<AtomicU64>,
 
     /// Who waits for a queue to appear.
-    pub(crate) directory_waiters: WaiterMask,
+    pub(crate) name_waiters: WaiterMask,
     /// Who waits for a buffer.
     pub(crate) pool_waiters: WaiterMask,
 
     pub(crate) segments: [SegmentEntry; MAX_SEGMENTS],
     pub(crate) reports: [ReportRecord; MAX_REPORTS],
     pub(crate) participants: [ParticipantSlot; MAX_PARTICIPANTS],
-    pub(crate) directory: [DirectoryEntry; MAX_QUEUES],
+    pub(crate) names: [NameEntry; MAX_QUEUES],
 }
 
 /// Bytes of the registry segment; most of it stays unreserved until it is used.
@@ -214,11 +207,11 @@ const _: () = {
     assert!(size_of::<WaiterMask>() == 128);
     assert!(size_of::<SegmentEntry>() == 24);
     assert!(size_of::<ReportRecord>() == 112);
-    assert!(size_of::<DirectoryEntry>() == 128);
+    assert!(size_of::<NameEntry>() == 128);
     assert!(size_of::<ParticipantSlot>() == 1280);
     assert!(offset_of!(ParticipantSlot, lanes) == 128);
     assert!(offset_of!(Registry, header) == 0);
-    assert!(offset_of!(Registry, directory) % 128 == 0);
+    assert!(offset_of!(Registry, names) % 128 == 0);
 };
 
 #[cfg(test)]

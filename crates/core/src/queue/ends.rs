@@ -3,14 +3,14 @@
 use super::lifecycle::attach_listed;
 use super::port_queue::PortQueue;
 use crate::error::Result;
-use crate::registry::{Listed, Participant, Pin};
+use crate::registry::{EntryRef, Participant, Pin};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// One end per ring, whether we publish to it, receive from it, or both: a participant has one waiter bit per queue, and an end that
 /// goes gives back every lease the participant has there.
 #[derive(Debug, Default)]
-pub(crate) struct Ends(Mutex<HashMap<Listed, Weak<PortQueue>>>);
+pub(crate) struct Ends(Mutex<HashMap<EntryRef, Weak<PortQueue>>>);
 
 impl Ends {
     /// The end of a listed ring, called `name` in messages; `None` when it has been destroyed meanwhile.
@@ -18,7 +18,7 @@ impl Ends {
         &self,
         participant: &Arc<Participant>,
         name: &str,
-        listed: Listed,
+        listed: EntryRef,
         pin: &Pin<'_>,
     ) -> Result<Option<Arc<PortQueue>>> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ impl Ends {
     }
 }
 
-fn remember(open: &mut HashMap<Listed, Weak<PortQueue>>, queue: PortQueue) -> Arc<PortQueue> {
+fn remember(open: &mut HashMap<EntryRef, Weak<PortQueue>>, queue: PortQueue) -> Arc<PortQueue> {
     let queue = Arc::new(queue);
     open.retain(|_, known| known.strong_count() > 0);
     open.insert(queue.listed, Arc::downgrade(&queue));

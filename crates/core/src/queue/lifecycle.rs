@@ -12,11 +12,10 @@ use crate::layout::{
     leases_offset, ring_bytes, split_id,
 };
 use crate::pool::Pool;
-use crate::registry::{Kind, Listed, Participant, Pin, Title};
+use crate::registry::{EntryKey, EntryRef, Kind, Participant, Pin};
 use crate::segment::{View, validate_name};
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The ring of a queue, mapped and checked.
 pub(crate) struct RingView {
@@ -110,34 +109,18 @@ pub(crate) fn attach_or_create(
     if let Some(queue) = attach(participant, name)? {
         return attached(queue);
     }
-    let _lock = lock_directory(participant, name)?;
+    let _lock = participant.lock_names(name)?;
     if let Some(queue) = attach(participant, name)? {
         return attached(queue);
     }
-    create(participant, Title { kind: Kind::Queue, name, label: "" }, name, resolved, |_| {})
-}
-
-/// The right to create something; waits for others that are at it.
-pub(crate) fn lock_directory(participant: &Participant, name: &str) -> Result<std::fs::File> {
-    let file = participant.domain.dir.lock_file("directory.lock", true)?;
-    let deadline = Instant::now() + Duration::from_nanos(crate::limits::OPEN_TIMEOUT_NS);
-    while file.try_lock().is_err() {
-        if Instant::now() > deadline {
-            return Err(Error::new(
-                ErrorKind::Timeout,
-                format!("cannot create {name:?}: a process that is creating another one does not proceed"),
-            ));
-        }
-        std::thread::sleep(Duration::from_micros(200));
-    }
-    Ok(file)
+    create(participant, EntryKey { kind: Kind::Queue, name, label: "" }, name, resolved, |_| {})
 }
 
 /// Takes a reference to the ring of a listed queue; `None` when it has been destroyed meanwhile.
 pub(super) fn attach_listed(
     participant: &Arc<Participant>,
     name: &str,
-    listed: Listed,
+    listed: EntryRef,
     _pin: &Pin<'_>,
 ) -> Result<Option<PortQueue>> {
     let (segment, index) = split_id(listed.ring);
@@ -146,7 +129,7 @@ pub(super) fn attach_listed(
     };
     let pool = participant.pool(segment)?.filter(|p| p.header(index).is_some()).ok_or_else(corrupt)?;
     if !pool.try_ref(index) {
-        participant.domain.directory()[listed.index].unlist(listed);
+        participant.domain.entry(listed).unlist(listed);
         return Ok(None);
     }
     fault::hit(Point::AttachReffed);
@@ -154,7 +137,7 @@ pub(super) fn attach_listed(
     fault::hit(Point::AttachNoted);
     let buffer = Buffer { id: listed.ring, received: false };
     // We have a reference now, so if the entry is still the same, the buffer was and is this queue's ring.
-    if !participant.domain.still_listed(listed) {
+    if !participant.domain.is_current(listed) {
         if participant.release(buffer)? {
             participant.wake_pool();
         }
@@ -175,22 +158,22 @@ pub(super) fn attach_listed(
     Ok(Some(PortQueue::new(Arc::clone(participant), name, listed, view, options)))
 }
 
-/// Takes the entry out of the directory and drops its reference to the ring, once. The caller has pinned.
-fn unlist(participant: &Participant, pool: &Pool, index: usize, listed: Listed) {
-    if participant.domain.directory()[listed.index].unlist(listed) {
+/// Takes the entry out of the name table and drops its reference to the ring, once. The caller has pinned.
+fn unlist(participant: &Participant, pool: &Pool, index: usize, listed: EntryRef) {
+    if participant.domain.entry(listed).unlist(listed) {
         fault::hit(Point::DestroyUnlisted);
         participant.unref(pool, index, 1);
         fault::hit(Point::DestroyUnreffed);
     }
 }
 
-/// Makes the queue `name`, listed under `title`; `prepare` fills in what only its kind has. The caller holds the directory lock and
+/// Makes the queue `name`, listed under `title`; `prepare` fills in what only its kind has. The caller holds the lock of the name table and
 /// has seen that the title is free.
 ///
 /// Killed on the way, the ring is held by a dead participant or by nobody: freed by recount, with the claimed entry.
 pub(crate) fn create(
     participant: &Arc<Participant>,
-    title: Title<'_>,
+    title: EntryKey<'_>,
     name: &str,
     options: ResolvedOptions,
     prepare: impl FnOnce(&RingHeader),
@@ -221,7 +204,7 @@ pub(crate) fn create(
         let _pin = participant.pin()?;
         let entry = participant.domain.claim_entry(participant.slot, title, buffer.id)?;
         fault::hit(Point::CreateClaimed);
-        pool.try_ref(index); // the directory's reference; ours keeps the buffer from being freed
+        pool.try_ref(index); // the name table's reference; ours keeps the buffer from being freed
         fault::hit(Point::CreateReffed);
         let listed = participant.domain.list(entry);
         fault::hit(Point::CreateListed);
@@ -230,12 +213,18 @@ pub(crate) fn create(
     })();
     match made {
         Ok(queue) => {
-            let waiters = &participant.domain.registry().directory_waiters;
-            waiters.wake(usize::MAX, participant.slot, |slot| participant.domain.ring(slot));
+            let waiters = &participant.domain.registry().name_waiters;
+            waiters.wake(usize::MAX, participant.slot, |slot| participant.domain.notify(slot));
             Ok(queue)
         }
         Err(e) => {
-            allocator.release(buffer)?;
+            // Not through the allocator, which gives back what holds data only: this is a ring already.
+            let pin = participant.pin()?;
+            let freed = participant.release(buffer)?;
+            drop(pin);
+            if freed {
+                participant.wake_pool();
+            }
             Err(e)
         }
     }
@@ -269,7 +258,7 @@ impl PortQueue {
         }
         self.drain();
         self.wake_all();
-        self.participant.domain.ring_everybody();
+        self.participant.domain.notify_all();
     }
 
     /// Whether the queue has been closed or destroyed.

@@ -1,7 +1,7 @@
 //! PortQueue: a bounded queue of buffer references, many producers and many consumers, in any number of processes.
 //!
-//! A queue is a ring in a pool buffer plus a directory entry with its name. Whoever uses the queue holds a reference to the ring's
-//! buffer, and so does the directory; destroying a queue drops the directory's reference, and the memory goes when the last user
+//! A queue is a ring in a pool buffer plus a name entry with its name. Whoever uses the queue holds a reference to the ring's
+//! buffer, and so does the name table; destroying a queue drops the name table's reference, and the memory goes when the last user
 //! lets go. So no operation ever touches memory that has been given to somebody else, and recovery needs no rule of its own.
 
 mod ends;
@@ -21,5 +21,5 @@ pub use options::{Delivery, Overflow, QueueOptions, ResolvedOptions};
 pub use port_queue::{Interest, PortQueue, PutOutcome, Received, SendOutcome, TakeOutcome};
 
 pub(crate) use ends::Ends;
-pub(crate) use lifecycle::{RingView, attach, attach_kind, attach_or_create, create, lock_directory};
+pub(crate) use lifecycle::{RingView, attach, attach_kind, attach_or_create, create};
 pub(crate) use offer::Offer;

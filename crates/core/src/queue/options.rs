@@ -202,7 +202,7 @@ impl ResolvedOptions {
             (&header.type_id, self.type_id),
         ];
         for (field, value) in fields {
-            // Relaxed: the directory entry that makes the queue findable releases them.
+            // Relaxed: the name entry that makes the queue findable releases them.
             field.store(value, Ordering::Relaxed);
         }
         header.codec.set(&self.codec);

@@ -8,7 +8,7 @@ use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LeaseState, RingHeader};
 use crate::limits::BATCH_MAX;
-use crate::registry::{Listed, Participant};
+use crate::registry::{EntryRef, Participant};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -89,7 +89,7 @@ pub struct PortQueue {
     pub(super) participant: Arc<Participant>,
     pub(super) allocator: SharedBufferAllocator,
     pub(super) name: String,
-    pub(crate) listed: Listed,
+    pub(crate) listed: EntryRef,
     view: RingView,
     pub(super) options: ResolvedOptions,
     /// Waits of this end per [`Interest`]: the participant's bit in the mask stays up while there are any.
@@ -113,7 +113,7 @@ impl PortQueue {
     pub(super) fn new(
         participant: Arc<Participant>,
         name: &str,
-        listed: Listed,
+        listed: EntryRef,
         view: RingView,
         options: ResolvedOptions,
     ) -> Self {

@@ -68,7 +68,7 @@ impl PortQueue {
         if waiting.load(Ordering::Acquire) > 0 {
             // Another thread of ours has armed in between, and we may have lowered its bit.
             self.mask(interest).set(self.participant.slot);
-            self.participant.domain.ring(self.participant.slot);
+            self.participant.domain.notify(self.participant.slot);
         }
         rung
     }
@@ -132,6 +132,6 @@ impl PortQueue {
 
     #[inline]
     pub(crate) fn wake(&self, mask: &WaiterMask, count: usize) {
-        mask.wake(count, self.participant.slot + 1, |slot| self.participant.domain.ring(slot));
+        mask.wake(count, self.participant.slot + 1, |slot| self.participant.domain.notify(slot));
     }
 }

@@ -1,15 +1,16 @@
 //! fsck: is every buffer of a live domain free, held, queued or referenced exactly as recorded? Looks only, changes nothing.
 
+use super::ownership::is_orphan;
 use super::{Hindrance, Sweep, World, sweep, try_lock, with_world_stopped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
-    KIND_RING, LeaseState, LeaseWord, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, RING_DESTROYED, Slot, SlotState,
-    buffer_id, cell_of, split_id, whole_id,
+    KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, RING_DESTROYED, Slot,
+    SlotState, buffer_id, cell_of, split_id, whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{Held, Pool};
 use crate::queue::RingView;
-use crate::registry::Domain;
+use crate::registry::{Domain, Kind};
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -131,7 +132,7 @@ fn check(domain: &Domain) -> Vec<Finding> {
         Check { domain, pools: Vec::new(), holders: vec![Vec::new(); MAX_SEGMENTS], findings: Vec::new() };
     check.segments();
     check.participants();
-    let names = check.directory();
+    let names = check.names();
     check.rings(&names);
     check.buffers();
     check.findings
@@ -195,39 +196,42 @@ impl Check<'_> {
         }
     }
 
-    /// Counts the directory's references; answers the names of the rings it lists.
-    fn directory(&mut self) -> HashMap<u32, String> {
+    /// Counts the name table's references; returns the names of the rings it lists.
+    fn names(&mut self) -> HashMap<u32, String> {
         let mut names = HashMap::new();
-        for index in 0..self.domain.directory().len() {
-            if let Some(listed) = self.domain.listed(index) {
-                let name = self.domain.directory()[index].name.get();
-                self.hold(listed.ring, &format!("queue {name:?}"), Some(&name));
-                let (segment, at) = split_id(listed.ring);
-                let pool = self.pools.iter().find(|pool| pool.index == segment);
-                let is_ring =
-                    pool.and_then(|p| p.header(at)).map(|h| h.kind.load(Ordering::Acquire) == KIND_RING);
-                if is_ring == Some(false) {
-                    let message = format!("queue {name:?} is in buffer {}, which is no ring", listed.ring);
-                    self.findings.push(
-                        Finding::new(FindingKind::Queue, message).buffer(listed.ring).queue(Some(&name)),
-                    );
-                }
-                self.subscriber(index, listed.ring, &name);
-                names.insert(listed.ring, name);
+        for (listed, entry) in self.domain.entries() {
+            let name = entry.name.get();
+            self.hold(listed.ring, &format!("queue {name:?}"), Some(&name));
+            let (segment, at) = split_id(listed.ring);
+            let pool = self.pools.iter().find(|pool| pool.index == segment);
+            let is_ring =
+                pool.and_then(|p| p.header(at)).map(|h| h.kind.load(Ordering::Acquire) == KIND_RING);
+            if is_ring == Some(false) {
+                let message = format!("queue {name:?} is in buffer {}, which is no ring", listed.ring);
+                self.findings
+                    .push(Finding::new(FindingKind::Queue, message).buffer(listed.ring).queue(Some(&name)));
             }
+            self.owner(entry, listed.ring, &name);
+            names.insert(listed.ring, name);
         }
         names
     }
 
-    /// A subscription without subscriber would collect for ever.
-    fn subscriber(&mut self, index: usize, ring: u32, name: &str) {
+    /// What ends with its owner, and has lost it, would collect for ever.
+    fn owner(&mut self, entry: &NameEntry, ring: u32, name: &str) {
         let (segment, at) = split_id(ring);
         let pool = self.pools.iter().find(|pool| pool.index == segment);
         let Some((view, _)) = pool.and_then(|pool| RingView::new(pool, at).ok().flatten()) else { return };
-        let entry = &self.domain.directory()[index];
         let lives = |slot, epoch| self.domain.is_tenant(slot, epoch);
-        if crate::topic::is_orphan(entry, view.header(), lives) {
-            let message = format!("a subscription to {name:?} has lost its subscriber");
+        if is_orphan(entry, view.header(), lives) {
+            let ((slot, epoch), label) = (entry.owner(), entry.label.get());
+            let message = if entry.is_kind(Kind::Mailbox) {
+                format!(
+                    "the {label} mailbox of participant {slot} (epoch {epoch}) of service {name:?} has lost its owner"
+                )
+            } else {
+                format!("a subscription to {name:?} has lost its subscriber")
+            };
             self.findings.push(Finding::new(FindingKind::Queue, message).buffer(ring).queue(Some(name)));
         }
     }

@@ -10,6 +10,7 @@
 
 mod evict;
 mod fsck;
+mod ownership;
 mod recount;
 mod report;
 mod sentinel;
@@ -18,6 +19,7 @@ mod stalled;
 pub(crate) use evict::evict;
 pub(crate) use fsck::fsck;
 pub use fsck::{Finding, FindingKind};
+pub(crate) use ownership::end_owned;
 pub use report::RecoveryReport;
 pub(crate) use report::reports_since;
 pub(crate) use sentinel::Sentinel;
@@ -102,7 +104,7 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
     if dead.is_empty() {
         // We hold the lock, so a raised word was left by a recoverer that died after it had freed the slots of its dead.
         if resume(domain) {
-            domain.ring_everybody();
+            domain.notify_all();
         }
         return Ok(Sweep::Nothing);
     }
@@ -113,7 +115,7 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
     }
     fault::hit(Point::RecoverResumed);
     // A ring may have died with the ringer; whoever waits looks again.
-    domain.ring_everybody();
+    domain.notify_all();
     Ok(Sweep::Recovered(dead.len()))
 }
 
@@ -200,7 +202,7 @@ fn resume(domain: &Domain) -> bool {
 
 /// The tenant of `slot`, if it is dead.
 fn find_dead(domain: &Domain, slot: usize) -> Result<Option<Dead>> {
-    let participant = &domain.participants()[slot];
+    let Some(participant) = domain.participants().get(slot) else { return Ok(None) };
     let epoch = participant.epoch.load(Ordering::Acquire);
     let Some(life) = LifeLock::take_if_dead(&domain.dir, slot)? else { return Ok(None) };
     // It may have left, and another may have come, between our look at the slot and the lock.

@@ -1,6 +1,7 @@
 //! The recount. Runs while nobody is inside an operation; idempotent.
 
 use super::Dead;
+use super::ownership::is_orphan;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{
@@ -54,7 +55,7 @@ pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
         uncounted: HashMap::new(),
     };
     recount.ledgers();
-    recount.directory();
+    recount.names();
     recount.rings()?;
     recount.forget_dead();
     recount.free_unheld();
@@ -89,22 +90,23 @@ impl Recount<'_> {
         }
     }
 
-    /// Counts the directory's references to rings; removes entries of dead creators, of queues destroyed half-way, and of subscribers
+    /// Counts the name table's references to rings; removes entries of dead creators, of queues destroyed half-way, and of subscribers
     /// that have gone.
-    fn directory(&mut self) {
-        for (index, entry) in self.domain.directory().iter().enumerate() {
-            if entry.is_claimed() && self.dead_at(entry.owner.load(Ordering::Relaxed) as usize).is_some() {
+    fn names(&mut self) {
+        for entry in self.domain.names() {
+            if entry.is_claimed() && self.dead_at(entry.owner().0).is_some() {
                 entry.unclaim();
             }
-            let Some(listed) = self.domain.listed(index) else { continue };
+        }
+        for (listed, entry) in self.domain.entries() {
             let (segment, at) = split_id(listed.ring);
             let pool = self.pools.iter().find(|p| p.index == segment);
             let ring = pool.and_then(|pool| RingView::new(pool, at).ok().flatten());
             if let Some((ring, _)) = &ring
-                && crate::topic::is_orphan(entry, ring.header(), |slot, epoch| self.lives(slot, epoch))
+                && is_orphan(entry, ring.header(), |slot, epoch| self.lives(slot, epoch))
             {
                 ring.header().state.store(RING_DESTROYED, Ordering::Release);
-                fault::hit(Point::RecoverUnsubscribed);
+                fault::hit(Point::RecoverOrphaned);
             }
             match ring {
                 Some((ring, _)) if ring.header().state.load(Ordering::Acquire) != RING_DESTROYED => {
@@ -297,7 +299,7 @@ impl Recount<'_> {
             }
         }
         for dead in self.dead {
-            self.domain.registry().directory_waiters.clear(dead.slot);
+            self.domain.registry().name_waiters.clear(dead.slot);
             self.domain.registry().pool_waiters.clear(dead.slot);
         }
     }

@@ -68,7 +68,7 @@ fn watch(participant: &Participant, stop: &AtomicBool) {
         if looked.elapsed() > Duration::from_nanos(BACKSTOP_NS) {
             // For the ring that could not be delivered: whoever sleeps here looks again.
             looked = Instant::now();
-            domain.ring(participant.slot);
+            domain.notify(participant.slot);
         }
         let (hindrance, again) = match sweep(domain) {
             // A failed sweep (a full or vanished file system) is tried again like one with nothing to do.
@@ -76,7 +76,7 @@ fn watch(participant: &Participant, stop: &AtomicBool) {
             Ok(Sweep::Later(hindrance)) => {
                 if patience >= Duration::from_nanos(SWEEP_NS) {
                     // Somebody may stay inside for long (stopped): a ring that died with the dead must not wait for that.
-                    domain.ring_everybody();
+                    domain.notify_all();
                 }
                 let again = (patience * 2).clamp(Duration::from_millis(1), Duration::from_millis(50));
                 (Some(hindrance), again)

@@ -97,7 +97,7 @@ fn mark(domain: &Domain, slot: usize, participant: &ParticipantSlot, place: Opti
         // It finds the byte when it goes on, and looks at once.
         Doorbell::new(domain.dir.participant_file("sentinel", slot)).ring();
     }
-    domain.ring_everybody();
+    domain.notify_all();
 }
 
 /// What a sentinel knows of the processes it looks after.

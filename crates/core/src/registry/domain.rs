@@ -3,8 +3,8 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    DirectoryEntry, PARTICIPANT_ACTIVE, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD,
-    REGISTRY_BYTES, Registry, SEGMENT_READY,
+    NameEntry, PARTICIPANT_ACTIVE, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES,
+    Registry, SEGMENT_READY,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_QUEUES, MAX_SEGMENTS};
 use crate::pool::Pool;
@@ -121,9 +121,12 @@ impl Domain {
 
     /// Whether tenant `epoch` of slot `slot` takes part.
     pub(crate) fn is_tenant(&self, slot: usize, epoch: u32) -> bool {
-        self.participants().get(slot).is_some_and(|p| {
-            p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE && p.epoch.load(Ordering::Relaxed) == epoch
-        })
+        self.tenant(slot, epoch).is_some()
+    }
+
+    /// Slot `slot`, while tenant `epoch` of it takes part.
+    pub(crate) fn tenant(&self, slot: usize, epoch: u32) -> Option<&ParticipantSlot> {
+        self.active_at(slot).filter(|p| p.epoch.load(Ordering::Relaxed) == epoch)
     }
 
     /// Slot `index`, if its tenant is active.
@@ -131,11 +134,11 @@ impl Domain {
         self.participants().get(index).filter(|p| p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE)
     }
 
-    /// Directory entries that have ever been used.
-    pub(crate) fn directory(&self) -> &[DirectoryEntry] {
+    /// Entries of the name table that have ever been used.
+    pub(crate) fn names(&self) -> &[NameEntry] {
         // SYNC HIGH (acquire), as above.
-        let high = self.registry().directory_high.load(Ordering::Acquire) as usize;
-        &self.registry().directory[..high.min(MAX_QUEUES)]
+        let high = self.registry().names_high.load(Ordering::Acquire) as usize;
+        &self.registry().names[..high.min(MAX_QUEUES)]
     }
 
     /// Makes participant slots `0 ..= index` usable. The caller holds the domain lock.
@@ -144,10 +147,10 @@ impl Domain {
         self.reserve(&self.registry().participants_high, index, at, size_of::<ParticipantSlot>())
     }
 
-    /// Makes directory entries `0 ..= index` usable. The caller holds the directory lock.
-    pub(crate) fn reserve_directory(&self, index: usize) -> Result<()> {
-        let at = offset_of!(Registry, directory) + index * size_of::<DirectoryEntry>();
-        self.reserve(&self.registry().directory_high, index, at, size_of::<DirectoryEntry>())
+    /// Makes entries `0 ..= index` of the name table usable. The caller holds the lock of the name table.
+    pub(crate) fn reserve_names(&self, index: usize) -> Result<()> {
+        let at = offset_of!(Registry, names) + index * size_of::<NameEntry>();
+        self.reserve(&self.registry().names_high, index, at, size_of::<NameEntry>())
     }
 
     fn reserve(&self, high: &AtomicU32, index: usize, offset: usize, bytes: usize) -> Result<()> {
@@ -192,7 +195,7 @@ impl Domain {
     }
 
     /// Wakes whoever waits for something on behalf of participant `slot`.
-    pub(crate) fn ring(&self, slot: usize) {
+    pub(crate) fn notify(&self, slot: usize) {
         let Some(wake) = self.participants().get(slot).map(|p| &p.wake) else { return };
         // SYNC WAKE (seq-cst), pairs with `Participant::park`: sequence before sleepers here, sleepers before sequence there.
         wake.sequence.fetch_add(1, Ordering::SeqCst);
@@ -206,15 +209,15 @@ impl Domain {
     }
 
     /// Wakes everybody for everything: something has changed that no single bit stands for.
-    pub(crate) fn ring_everybody(&self) {
+    pub(crate) fn notify_all(&self) {
         for (slot, _) in self.active() {
-            self.ring(slot);
+            self.notify(slot);
             self.bells[slot].ring();
         }
     }
 
     /// Tells every sentinel that the set of participants has changed.
-    pub(crate) fn ring_sentinels(&self) {
+    pub(crate) fn notify_sentinels(&self) {
         for (slot, _) in self.active() {
             // Seldom rung: a descriptor for each pair of participants is not worth keeping.
             Doorbell::new(self.dir.participant_file("sentinel", slot)).ring();

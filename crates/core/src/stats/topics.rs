@@ -1,8 +1,8 @@
 //! Topics and subscriptions at one moment.
 
-use super::{QueueSnapshot, listed, queue, ring};
+use super::{QueueSnapshot, of_kind, queue, ring};
 use crate::layout::RING_OPEN;
-use crate::registry::{Domain, Kind};
+use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -48,13 +48,13 @@ pub struct SubscriptionSnapshot {
 
 /// Every topic that exists or is subscribed to, by name.
 pub(super) fn topics(domain: &Domain) -> Vec<TopicSnapshot> {
-    let all = listed(domain, Kind::Topic).filter_map(|index| topic(domain, index));
+    let all = of_kind(domain, Kind::Topic).filter_map(|(at, _)| topic(domain, at));
     let mut topics: BTreeMap<_, _> = all.map(|topic| (topic.name.clone(), topic)).collect();
-    for index in listed(domain, Kind::Subscription) {
-        let entry = &domain.directory()[index];
-        let (participant, epoch) = entry.creator();
+    for (at, entry) in of_kind(domain, Kind::Subscription) {
+        let (participant, epoch) = entry.owner();
         let (topic, label) = (entry.name.get(), entry.label.get());
-        let Some(queue) = queue(domain, index) else { continue };
+        // Looked at last: then what was read before is of the same subscription.
+        let Some(queue) = queue(domain, at) else { continue };
         let queue = QueueSnapshot { name: label, ..queue };
         let topic = topics.entry(topic).or_insert_with_key(|name| yet_to_come(name));
         topic.subscriptions.push(SubscriptionSnapshot { participant, epoch, queue });
@@ -62,12 +62,12 @@ pub(super) fn topics(domain: &Domain) -> Vec<TopicSnapshot> {
     topics.into_values().collect()
 }
 
-fn topic(domain: &Domain, index: usize) -> Option<TopicSnapshot> {
-    let (listed, pool, at, view, options) = ring(domain, index)?;
+fn topic(domain: &Domain, entry: EntryRef) -> Option<TopicSnapshot> {
+    let (pool, at, view, options) = ring(domain, entry)?;
     let header = view.header();
     let history = header.history.load(Ordering::Relaxed);
     let topic = TopicSnapshot {
-        name: domain.directory()[index].name.get(),
+        name: domain.entry(entry).name.get(),
         exists: true,
         history,
         kept: if history == 0 { 0 } else { view.depth() as u64 },
@@ -79,7 +79,7 @@ fn topic(domain: &Domain, index: usize) -> Option<TopicSnapshot> {
         subscriptions: Vec::new(),
     };
     // Read while it was still this topic, or not at all.
-    domain.still_listed(listed).then_some(topic)
+    domain.is_current(entry).then_some(topic)
 }
 
 fn yet_to_come(name: &str) -> TopicSnapshot {

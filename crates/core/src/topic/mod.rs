@@ -1,7 +1,7 @@
 //! Topic: publish once, and every subscriber gets it, through a queue of its own with a policy of its own. One buffer, n references.
 //!
-//! A topic is an entry of the directory whose ring is its *history*. A subscription is an ordinary queue whose entry bears the topic's
-//! name, so it may be there before the topic is. Publishers find subscriptions by scanning the directory, and scan again only when the
+//! A topic is an entry of the name table whose ring is its *history*. A subscription is an ordinary queue whose entry bears the topic's
+//! name, so it may be there before the topic is. Publishers find subscriptions by scanning the name table, and scan again only when the
 //! topic's word `subscriptions` has changed; that one has gone they see by its queue. There is no list to keep intact: a subscription
 //! exists as long as its entry does, and a recovery removes those whose subscriber is dead.
 
@@ -21,9 +21,9 @@ pub(crate) use start::Start;
 pub(crate) use subscribe::{subscribe, unsubscribe};
 
 use crate::error::Result;
-use crate::layout::{DirectoryEntry, RingHeader};
-use crate::queue::{Ends, PortQueue, attach_kind, create, lock_directory};
-use crate::registry::{Kind, Listed, Participant, Title};
+use crate::layout::RingHeader;
+use crate::queue::{Ends, PortQueue, attach_kind, create};
+use crate::registry::{EntryKey, Kind, Participant};
 use crate::segment::validate_name;
 use crate::sync::Ordering;
 use publish::Targets;
@@ -71,11 +71,11 @@ pub(crate) fn attach_or_create(
     if let Some(topic) = attach(participant, ends, name)? {
         return checked(topic);
     }
-    let _lock = lock_directory(participant, name)?;
+    let _lock = participant.lock_names(name)?;
     if let Some(topic) = attach(participant, ends, name)? {
         return checked(topic);
     }
-    let title = Title { kind: Kind::Topic, name, label: "" };
+    let title = EntryKey { kind: Kind::Topic, name, label: "" };
     let keep = |header: &RingHeader| header.history.store(history, Ordering::Relaxed);
     create(participant, title, name, ring, keep).map(|ring| Topic::new(participant, ends, ring))
 }
@@ -131,12 +131,11 @@ impl Topic {
     /// Whose subscription `queue` is.
     pub fn subscriber(&self, queue: &PortQueue) -> Subscriber {
         let domain = &self.participant.domain;
-        let entry = &domain.directory()[queue.listed.index];
-        let (slot, epoch) = entry.creator();
-        let participant = domain.is_tenant(slot, epoch).then(|| {
-            let participant = &domain.participants()[slot];
-            (slot, participant.pid.load(Ordering::Relaxed), participant.name.get())
-        });
+        let entry = domain.entry(queue.listed);
+        let (slot, epoch) = entry.owner();
+        let participant = domain
+            .tenant(slot, epoch)
+            .map(|participant| (slot, participant.pid.load(Ordering::Relaxed), participant.name.get()));
         Subscriber { name: entry.label.get(), participant }
     }
 
@@ -162,38 +161,6 @@ impl Topic {
             if let Ok(Some(queue)) = queue {
                 f(&queue);
             }
-        }
-    }
-}
-
-/// Whether the subscription in `entry` has nobody any more whom it is for. One without a name ends with its subscriber, and so does one
-/// with a name that has not begun. `lives` tells whether a tenant of a slot does.
-pub(crate) fn is_orphan(
-    entry: &DirectoryEntry,
-    header: &RingHeader,
-    lives: impl FnOnce(usize, u32) -> bool,
-) -> bool {
-    let (slot, epoch) = entry.creator();
-    let ends_with_its_creator = || entry.label.is("") || !Start(&header.start).has_begun();
-    entry.is_kind(Kind::Subscription) && ends_with_its_creator() && !lives(slot, epoch)
-}
-
-/// Destroys the subscriptions that end with this participant. Before it retires.
-pub(crate) fn leave(participant: &Arc<Participant>, ends: &Ends) {
-    let me = (participant.slot, participant.shared().epoch.load(Ordering::Relaxed));
-    let domain = &participant.domain;
-    let ours = |listed: &Listed| {
-        let entry = &domain.directory()[listed.index];
-        entry.is_kind(Kind::Subscription) && entry.label.is("") && entry.creator() == me
-    };
-    let all: Vec<_> =
-        (0..domain.directory().len()).filter_map(|index| domain.listed(index)).filter(ours).collect();
-    for listed in all {
-        let Ok(pin) = participant.pin() else { return };
-        let queue = ends.get(participant, "", listed, &pin);
-        drop(pin);
-        if let Ok(Some(queue)) = queue {
-            queue.destroy();
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct Published {
 /// The subscriptions a publisher delivers to.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
-    /// What `subscriptions` was when the directory was scanned; `None`: never.
+    /// What `subscriptions` was when the name table was scanned; `None`: never.
     seen: Option<u64>,
     list: Vec<Target>,
     /// What was in the list until it ended. Letting go of an end is an operation of its own, so it waits for the present one to be over.
@@ -302,7 +302,7 @@ impl Topic {
         }
     }
 
-    /// Scans the directory for subscriptions if somebody has subscribed since the last time.
+    /// Scans the name table for subscriptions if somebody has subscribed since the last time.
     #[inline]
     fn find_subscriptions(&self, targets: &mut Targets, pin: &Pin<'_>) -> Result<()> {
         // SYNC T1 (acquire): a raised word comes after the entry that it stands for.

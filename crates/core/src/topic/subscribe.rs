@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{RingHeader, split_id};
 use crate::limits::{BATCH_MAX, JOIN_TRIES_MAX};
-use crate::queue::{Ends, PortQueue, attach_kind, create, lock_directory};
-use crate::registry::{Kind, Participant, Title};
+use crate::queue::{Ends, PortQueue, attach_kind, create};
+use crate::registry::{EntryKey, Kind, Participant};
 use crate::sync::{Ordering, dekker_fence};
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(crate) fn subscribe(
     if let Some(queue) = find(participant, ends, name, label, &called)?.filter(|queue| has_begun(queue)) {
         return known(queue);
     }
-    let _lock = lock_directory(participant, &called)?;
+    let _lock = participant.lock_names(&called)?;
     if let Some(queue) = find(participant, ends, name, label, &called)? {
         if has_begun(&queue) {
             return known(queue);
@@ -90,10 +90,8 @@ fn find(
         return Ok(None);
     }
     loop {
-        let mut all = domain.find_all(Kind::Subscription, name);
-        let Some(listed) = all.find(|listed| domain.directory()[listed.index].label.is(label)) else {
-            return Ok(None);
-        };
+        let found = domain.find_where(Kind::Subscription, name, |entry| entry.label.is(label)).next();
+        let Some(listed) = found else { return Ok(None) };
         if let Some(queue) = ends.get(participant, called, listed, &participant.pin()?)? {
             return Ok(Some(queue));
         }
@@ -116,7 +114,7 @@ fn make(
     }
     let copies = topic.is_some_and(|topic| History::of(topic.view()).is_some());
     let start = if copies { Start::JOINING } else { Start::AT_ONCE };
-    let title = Title { kind: Kind::Subscription, name, label };
+    let title = EntryKey { kind: Kind::Subscription, name, label };
     let prepare = |header: &RingHeader| header.start.store(start, Ordering::Relaxed);
     create(participant, title, called, asked.resolve(called)?, prepare)
 }

@@ -1,4 +1,4 @@
-//! The waiter mask: who sleeps until a queue, the pool or the directory changes.
+//! The waiter mask: who sleeps until a queue, the pool or the name table changes.
 
 use crate::fault::{self, Point};
 use crate::layout::WaiterMask;

@@ -1,7 +1,7 @@
 //! Each kind of disorder, made on purpose in a live domain, is named exactly. What is put back leaves no trace.
 
 use super::*;
-use crate::layout::{DIRECTORY_ENTRY_LIVE, KIND_DATA};
+use crate::layout::{KIND_DATA, NAME_LIVE};
 use crate::registry::Kind;
 use crate::{Delivery, OpenOptions, PortQueue, QueueOptions, ShmManager};
 use std::path::PathBuf;
@@ -228,8 +228,8 @@ fn a_listed_queue_without_a_ring_is_named() {
             assert!(findings.iter().any(|f| f.kind == FindingKind::Leaked && f.buffer == Some(scene.queued)));
         },
     );
-    let state = scene.domain.directory()[listed.index].state.load(Ordering::Relaxed);
-    assert_eq!(state as u32 & 0xff, DIRECTORY_ENTRY_LIVE);
+    let state = scene.domain.entry(listed).state.load(Ordering::Relaxed);
+    assert_eq!(state as u32 & 0xff, NAME_LIVE);
 }
 
 #[test]
@@ -266,4 +266,27 @@ fn a_segment_that_cannot_be_read_is_named() {
     std::fs::rename(&away, &link).unwrap();
     assert_eq!(findings[0].kind, FindingKind::Segment, "{findings:#?}");
     assert!(findings[0].message.contains("pool.0"), "{}", findings[0].message);
+}
+
+/// The lengths of tables are other processes' words, too: what was found before they fell is used, not indexed again.
+#[test]
+fn a_lowered_count_of_names_or_participants_panics_nobody() {
+    let mut scene = Scene::new("lowered");
+    let queue = scene.queue.take().unwrap();
+    let registry = scene.domain.registry();
+    let (names, participants) = (&registry.names_high, &registry.participants_high);
+    let names_before = names.swap(0, Ordering::Relaxed);
+    assert!(scene.shm.as_ref().unwrap().find_queue("leased").is_ok());
+    assert!(scene.shm.as_ref().unwrap().snapshot().unwrap().queues.is_empty());
+    let refused = scene.shm.as_ref().unwrap().port_queue("new", &QueueOptions::default()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "it would lie on top of another: {refused}");
+    names.store(0, Ordering::Relaxed);
+    let participants_before = participants.swap(0, Ordering::Relaxed);
+    queue.destroy();
+    assert!(queue.is_destroyed());
+    names.store(names_before, Ordering::Relaxed);
+    participants.store(participants_before, Ordering::Relaxed);
+    drop(queue);
+    assert!(scene.shm.as_ref().unwrap().find_queue("queue").unwrap().is_none());
+    assert_eq!(scene.findings(), Vec::new());
 }

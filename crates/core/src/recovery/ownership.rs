@@ -1,0 +1,42 @@
+//! What ends with its owner: mailboxes, and subscriptions without a name. In an orderly leave the owner ends it; after a death
+//! recovery does.
+
+use crate::layout::{NameEntry, RingHeader};
+use crate::queue::Ends;
+use crate::registry::{EntryRef, Kind, Participant};
+use crate::sync::Ordering;
+use crate::topic::Start;
+use std::sync::Arc;
+
+/// Whether nobody is left for whom the ring behind `entry` is. A subscription with a name outlives its maker, once it has begun.
+/// `lives` tells whether a tenant of a slot does.
+pub(super) fn is_orphan(
+    entry: &NameEntry,
+    header: &RingHeader,
+    lives: impl FnOnce(usize, u32) -> bool,
+) -> bool {
+    let is_unfinished = || entry.is_kind(Kind::Subscription) && !Start(&header.start).has_begun();
+    let (slot, epoch) = entry.owner();
+    (ends_with_owner(entry) || is_unfinished()) && !lives(slot, epoch)
+}
+
+fn ends_with_owner(entry: &NameEntry) -> bool {
+    entry.is_kind(Kind::Mailbox) || entry.is_kind(Kind::Subscription) && entry.label.is("")
+}
+
+/// Destroys what ends with this participant. Before it retires.
+pub(crate) fn end_owned(participant: &Arc<Participant>, ends: &Ends) {
+    let me = (participant.slot, participant.shared().epoch.load(Ordering::Relaxed));
+    let is_ours =
+        |(at, entry): (EntryRef, &NameEntry)| (ends_with_owner(entry) && entry.owner() == me).then_some(at);
+    let all: Vec<_> = participant.domain.entries().filter_map(is_ours).collect();
+    for entry in all {
+        let Ok(pin) = participant.pin() else { return };
+        let queue = ends.get(participant, "", entry, &pin);
+        drop(pin);
+        // What cannot be attached now is an orphan from now on.
+        if let Ok(Some(queue)) = queue {
+            queue.destroy();
+        }
+    }
+}
