@@ -39,8 +39,8 @@ export declare class BindingManager {
   guardView(id: number): ArrayBuffer
   /** Detaches a guard view. */
   guardDetach(view: ArrayBuffer): void
-  /** Who holds the buffers, when there are none left for `bytes` bytes. */
-  explainExhausted(bytes: number): string
+  /** Why there is no buffer of `bytes` bytes: who holds them all, or that the machine has no memory left. */
+  explainExhausted(bytes: number): { code: string; message: string }
   /** What the last hot operation with status Error died of. */
   takeError(): { code: string; message: string }
   /** The domain as JSON. */

@@ -65,10 +65,8 @@ export class Session {
   /** The error of an allocation that failed. */
   allocationFailure(status: Status, bytes: number): MillraceError {
     if (status !== codes.STATUS_EXHAUSTED) return this.failure(status, `a buffer of ${bytes} bytes`)
-    return new MillraceError(
-      'ERR_MILLRACE_EXHAUSTED',
-      this.call((native) => native.explainExhausted(bytes)),
-    )
+    const { code, message } = this.call((native) => native.explainExhausted(bytes))
+    return new MillraceError(code as ErrorCode, message)
   }
 
   /** Ends every wait, then gives back whatever is held and leaves the domain. Idempotent. */

@@ -119,7 +119,7 @@ pub const PATIENCE_NS: u64 = 10_000_000_000;
 pub const SWEEP_NS: u64 = 2_000_000_000;
 
 const _: () = {
-    assert!(MAX_PARTICIPANTS <= 256, "an owner has 8 bits in a ring slot");
+    assert!(MAX_PARTICIPANTS <= 128, "an owner has 7 bits in a ring slot");
     assert!(MAX_PARTICIPANTS.is_multiple_of(64), "waiter masks are whole words");
     assert!(SEGMENT_BITS + INDEX_BITS <= 20, "a buffer id has 20 bits in a ring slot");
     assert!(MAX_SEGMENT_BYTES < 1 << 31);

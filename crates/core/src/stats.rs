@@ -169,7 +169,7 @@ fn participants(domain: &Domain, pools: &[&Pool]) -> Vec<ParticipantSnapshot> {
         started_at_ms: p.started_ms.load(Ordering::Relaxed),
         sent: p.lanes.iter().map(|lane| lane.sent.load(Ordering::Relaxed)).sum(),
         received: p.lanes.iter().map(|lane| lane.received.load(Ordering::Relaxed)).sum(),
-        held: pools.iter().map(|pool| pool.held_by(slot)).sum(),
+        held: pools.iter().map(|pool| pool.references_of(slot)).sum(),
         stalled: stalled_at(p),
     };
     domain.active().map(snapshot).collect()

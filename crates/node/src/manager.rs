@@ -179,10 +179,10 @@ impl BindingManager {
         detach_guard(env.raw(), view.raw())
     }
 
-    /// Who holds the buffers, when there are none left for `bytes` bytes.
-    #[napi(catch_unwind)]
-    pub fn explain_exhausted(&self, bytes: u32) -> Result<String> {
-        self.session(|session| Ok(session.allocator.exhausted(bytes as usize).to_string()))
+    /// Why there is no buffer of `bytes` bytes: who holds them all, or that the machine has no memory left.
+    #[napi(catch_unwind, ts_return_type = "{ code: string; message: string }")]
+    pub fn explain_exhausted<'env>(&self, env: &'env Env, bytes: u32) -> Result<Object<'env>> {
+        described(env, &self.session(|session| Ok(session.allocator.exhausted(bytes as usize)))?)
     }
 
     /// What the last hot operation with status Error died of.
@@ -190,13 +190,7 @@ impl BindingManager {
     pub fn take_error<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         let error = Isolate::with(|isolate| isolate.error.take())
             .unwrap_or_else(|| millrace::Error::new(ErrorKind::Corrupt, "no error has been recorded"));
-        let object = (|| {
-            let mut object = Object::new(env)?;
-            object.set_named_property("code", error.kind().code())?;
-            object.set_named_property("message", error.to_string())?;
-            Ok(object)
-        })();
-        object.map_err(|e: napi::Error| from_napi(&e))
+        described(env, &error)
     }
 
     /// The domain as JSON.
@@ -300,4 +294,15 @@ pub fn runtime_info() -> BindingRuntimeInfo {
         shared_array_buffer: has_shared(),
         layout_hash: format!("{:016x}", millrace::layout_facts().1),
     }
+}
+
+/// An error as data, for JavaScript to make its own of.
+fn described<'env>(env: &'env Env, error: &millrace::Error) -> Result<Object<'env>> {
+    let object = (|| {
+        let mut object = Object::new(env)?;
+        object.set_named_property("code", error.kind().code())?;
+        object.set_named_property("message", error.to_string())?;
+        Ok(object)
+    })();
+    object.map_err(|e: napi::Error| from_napi(&e))
 }

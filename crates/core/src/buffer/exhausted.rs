@@ -1,18 +1,56 @@
 //! The error of an allocation that found nothing.
 
+use super::SharedBufferAllocator;
+use super::growth::{Next, Shortage};
+use super::size_class::class_of;
 use crate::error::{Error, ErrorKind};
 use crate::layout::ParticipantSlot;
+use crate::limits::SHM_RESERVE_PERCENT;
 use crate::pool::Pool;
 use crate::registry::Domain;
 use crate::sync::Ordering;
 
-/// Says why an allocation of `bytes` bytes found nothing: the budget, and who holds what of that size.
-pub(super) fn exhausted(domain: &Domain, bytes: usize) -> Error {
+impl SharedBufferAllocator {
+    /// Why an allocation of `bytes` bytes found nothing: `Exhausted`, who holds what, where the budget is used up; `NoSpace` where the
+    /// budget would allow more, but the machine has no memory left for it; `TooLarge`. Costs a look at everything.
+    pub fn exhausted(&self, bytes: usize) -> Error {
+        let class = match class_of(bytes) {
+            Ok(class) => class,
+            Err(too_large) => return too_large,
+        };
+        match self.next_segment(class, 1) {
+            Next::OverBudget => over_budget(&self.participant.domain, bytes),
+            Next::NoSpace(shortage) => no_space(&self.participant.domain, bytes, Some(shortage)),
+            // There is memory again.
+            Next::Segment(..) => no_space(&self.participant.domain, bytes, None),
+        }
+    }
+}
+
+fn no_space(domain: &Domain, bytes: usize, shortage: Option<Shortage>) -> Error {
+    let shm = shortage.map_or_else(
+        || "/dev/shm was full when it was asked for more".to_owned(),
+        |Shortage { free, total, needed }| {
+            format!(
+                "/dev/shm has {free} of {total} bytes free, {needed} are needed (and {SHM_RESERVE_PERCENT} % stay free)"
+            )
+        },
+    );
+    Error::new(
+        ErrorKind::NoSpace,
+        format!(
+            "domain {:?} has no buffer of {bytes} bytes left: {shm}; enlarge it (Docker: --shm-size) or lower maxBytes",
+            domain.name
+        ),
+    )
+}
+
+fn over_budget(domain: &Domain, bytes: usize) -> Error {
     let mut pools = domain.all_pools().unwrap_or_default();
     pools.retain(|pool| pool.geometry.buffer_bytes >= bytes);
     let used: u64 = pools.iter().map(|pool| u64::from(pool.used())).sum();
     let buffers: usize = pools.iter().map(|pool| pool.geometry.count).sum();
-    let held = |slot: usize| pools.iter().map(|pool: &&Pool| pool.held_by(slot)).sum::<u64>();
+    let held = |slot: usize| pools.iter().map(|pool: &&Pool| pool.references_of(slot)).sum::<u64>();
     let mut in_hands = 0;
     let mut parts = Vec::new();
     for (slot, participant) in domain.active() {

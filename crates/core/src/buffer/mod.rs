@@ -2,12 +2,17 @@
 
 mod allocator;
 mod buffer_ptr;
+mod claim;
 mod exhausted;
+mod growth;
+mod release;
+mod size_class;
 
 pub use allocator::{Buffer, SharedBufferAllocator};
 pub use buffer_ptr::BufferPtr;
 
-pub(crate) use allocator::{class_range, not_held};
+pub(crate) use release::not_held;
+pub(crate) use size_class::class_range;
 
 /// Ends leases: implemented by the queue, known here by this only.
 pub trait Settle: Send + Sync {

@@ -49,14 +49,14 @@ impl Heap {
         let (1, _) = self.pool.claim(0, &mut id) else { return None };
         let index = id[0] as usize;
         self.pool.prepare(index, 0, 1);
-        self.pool.note(slot, index, false);
+        self.pool.ledger_add(slot, index, false);
         self.payloads[index].write(slot as u32 + 1);
         Some(index)
     }
 
     /// Drops a reference that participant `slot` has; whether it was the last.
     pub(crate) fn release(&self, slot: usize, index: usize) -> bool {
-        self.pool.strike(slot, index, false);
+        self.pool.ledger_remove(slot, index, false);
         self.drop_reference(index)
     }
 

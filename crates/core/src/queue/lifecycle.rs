@@ -133,7 +133,7 @@ pub(super) fn attach_listed(
         return Ok(None);
     }
     fault::hit(Point::AttachReffed);
-    pool.note(participant.slot, index, false);
+    pool.ledger_add(participant.slot, index, false);
     fault::hit(Point::AttachNoted);
     let buffer = Buffer { id: listed.ring, received: false };
     // We have a reference now, so if the entry is still the same, the buffer was and is this queue's ring.

@@ -4,7 +4,7 @@ use super::options::{Delivery, Overflow};
 use super::port_queue::{PortQueue, PutOutcome, SendOutcome};
 use super::send::{Cargo, Sent};
 use crate::buffer::{Buffer, class_range, not_held};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::layout::{CELLS_MAX, cell_capacity, cell_units, split_id};
 use crate::limits::{BATCH_MAX, CELL_UNIT_BYTES, PACK_MIN, PACKED_BYTES_MAX};
 use crate::registry::Participant;
@@ -17,7 +17,7 @@ impl PortQueue {
     /// A message that is copied in has no other holder on its way, so no ledger is written: this is the fastest way for small ones.
     ///
     /// # Errors
-    /// `Role`, `TooLarge`, `NoSpace`.
+    /// `Role`, `TooLarge`.
     pub fn put<'m>(&self, messages: impl Iterator<Item = &'m [u8]> + Clone) -> (usize, Result<PutOutcome>) {
         // One message needs one id: clearing room for a batch would cost as much as the rest.
         let (mut one, mut many);
@@ -41,10 +41,6 @@ impl PortQueue {
                 Ok(Some(put)) => put,
                 // There is no room for a pack: there may be for what would be in it.
                 Ok(None) if pack.is_some() => {
-                    may_pack = false;
-                    continue;
-                }
-                Err(e) if pack.is_some() && e.kind() == ErrorKind::NoSpace => {
                     may_pack = false;
                     continue;
                 }

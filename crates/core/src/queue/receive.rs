@@ -162,10 +162,13 @@ impl PortQueue {
             fault::hit(Point::PopTaken);
             let (index, shares) = (split_id(taken.id()).1, cell_of(taken.id()) != 0);
             if shares {
-                pin.begin_taking(Taking::new(taken.id(), pool.held(self.participant.slot, index).received()));
+                pin.begin_taking(Taking::new(
+                    taken.id(),
+                    pool.entry(self.participant.slot, index).received(),
+                ));
                 fault::hit(Point::PopBegun);
             }
-            pool.note(self.participant.slot, index, true);
+            pool.ledger_add(self.participant.slot, index, true);
             fault::hit(Point::PopNoted);
             ring.recycle(taken);
             fault::hit(Point::PopRecycled);
@@ -251,7 +254,7 @@ impl PortQueue {
             fault::hit(Point::LeaseTaken);
             leases.grant(entry, me as u32, taken.id(), taken.position);
             fault::hit(Point::LeaseGranted);
-            pool.note(me, split_id(taken.id()).1, false);
+            pool.ledger_add(me, split_id(taken.id()).1, false);
             // Last: killed before, slot and lease both name the message; recovery keeps the lease.
             ring.recycle(taken);
             *into = Received::new(taken.id(), Some(entry as u32));
@@ -269,7 +272,7 @@ impl PortQueue {
         fault::hit(Point::LeaseRetaken);
         // Killed before the note: the lease names us, which is enough for recovery.
         let index = split_id(retaken.id).1;
-        pool.filter(|p| p.has(retaken.id))?.note(me, index, false);
+        pool.filter(|p| p.has(retaken.id))?.ledger_add(me, index, false);
         let received = Received::new(retaken.id, Some(retaken.entry as u32));
         Some(Received { attempt: retaken.deliveries, ..received })
     }
@@ -289,7 +292,7 @@ impl PortQueue {
         let taken = ring.pop(head, slot as u32, |id| {
             let attached = self.attach_for(id, &mut pool, result);
             // What is not sound is taken all the same: it must not block the queue.
-            pool = pool.filter(|pool| pool.has(id) && pool.can_note(slot, split_id(id).1, received));
+            pool = pool.filter(|pool| pool.has(id) && pool.ledger_has_room(slot, split_id(id).1, received));
             attached && pool.is_none_or(|pool| admit(pool, id))
         })?;
         if pool.is_none() {
@@ -334,11 +337,11 @@ impl PortQueue {
             let buffer = Buffer { id, received: false };
             let pool = self.participant.pool(segment)?.filter(|p| p.has(id));
             let pool = pool.ok_or_else(|| not_held(buffer))?;
-            if !pool.can_note(self.participant.slot, index, false) {
+            if !pool.ledger_has_room(self.participant.slot, index, false) {
                 return Err(Error::new(ErrorKind::Limit, format!("buffer {id} has 65535 references here")));
             }
             if pool.try_ref(index) {
-                pool.note(self.participant.slot, index, false);
+                pool.ledger_add(self.participant.slot, index, false);
                 // Our reference came first: if the message is still there, it is to this message.
                 if self.is_still_there(front) {
                     return Ok(Some(buffer));

@@ -264,7 +264,7 @@ impl Cargo for Held<'_> {
         // Slot first: killed in between, the message counts as queued and held, which a recount repairs.
         if let Some(pool) = self.pool {
             let buffer = self.buffers[at];
-            pool.strike(self.participant.slot, split_id(buffer.id).1, buffer.received);
+            pool.ledger_remove(self.participant.slot, split_id(buffer.id).1, buffer.received);
         }
     }
 
@@ -277,7 +277,7 @@ impl Cargo for Held<'_> {
         let (segment, index) = split_id(buffer.id);
         // Ledger first: killed in between, slot and ledger name the message; recovery keeps one of them.
         if let Ok(Some(pool)) = self.participant.pool(segment) {
-            pool.note(self.participant.slot, index, buffer.received);
+            pool.ledger_add(self.participant.slot, index, buffer.received);
         }
         recycle();
     }

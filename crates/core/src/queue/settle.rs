@@ -46,7 +46,7 @@ impl PortQueue {
         }
         fault::hit(Point::LeaseGivenBack);
         // Entry first: killed in between, the message counts as pending and held, which a recount repairs.
-        pool.strike(me, index, false);
+        pool.ledger_remove(me, index, false);
         // SYNC CLOSE: as in `send`, against a destroyer that drained before our message was pending.
         dekker_fence();
         if self.is_destroyed() {

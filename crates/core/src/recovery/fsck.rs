@@ -8,7 +8,7 @@ use crate::layout::{
     SlotState, buffer_id, cell_of, split_id, whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
-use crate::pool::{Held, Pool};
+use crate::pool::{LedgerEntry, Pool};
 use crate::queue::RingView;
 use crate::registry::{Domain, Kind};
 use crate::sync::Ordering;
@@ -173,7 +173,8 @@ impl Check<'_> {
         for (slot, _) in self.domain.active() {
             for pool in &self.pools {
                 for (index, entry) in pool.row(slot).iter().enumerate() {
-                    self.holders[pool.index][index] += Held::from_bits(entry.load(Ordering::Relaxed)).total();
+                    self.holders[pool.index][index] +=
+                        LedgerEntry::from_bits(entry.load(Ordering::Relaxed)).total();
                 }
             }
         }
@@ -186,7 +187,7 @@ impl Check<'_> {
                 let message = format!("participant slot {slot} is in state {state}, which nobody writes");
                 self.findings.push(Finding::new(FindingKind::Participant, message).participant(slot));
             }
-            let held: u64 = self.pools.iter().map(|pool| pool.held_by(slot)).sum();
+            let held: u64 = self.pools.iter().map(|pool| pool.references_of(slot)).sum();
             if held > 0 {
                 let message =
                     format!("nobody has participant slot {slot}, but its ledger lists {held} references");
@@ -313,7 +314,8 @@ impl Check<'_> {
                 let pool = self.pools.iter().find(|p| p.index == segment);
                 // The owner comes out of shared memory: there may be no such row.
                 let row = pool.filter(|_| owner < MAX_PARTICIPANTS).map_or(&[][..], |pool| pool.row(owner));
-                if row.get(index).is_some_and(|e| Held::from_bits(e.load(Ordering::Relaxed)).own() > 0) {
+                if row.get(index).is_some_and(|e| LedgerEntry::from_bits(e.load(Ordering::Relaxed)).own() > 0)
+                {
                     return;
                 }
                 format!("is of participant {owner}, which does not hold {}", name_of(id))

@@ -9,7 +9,7 @@ use crate::layout::{
     whole_id,
 };
 use crate::limits::MAX_SEGMENTS;
-use crate::pool::{Held, Pool};
+use crate::pool::{LedgerEntry, Pool};
 use crate::queue::RingView;
 use crate::registry::Domain;
 use crate::sync::{AtomicU32, Ordering};
@@ -84,7 +84,8 @@ impl Recount<'_> {
         for (slot, _) in self.domain.active().filter(|(slot, _)| self.dead.iter().all(|d| d.slot != *slot)) {
             for pool in &self.pools {
                 for (index, entry) in pool.row(slot).iter().enumerate() {
-                    self.holders[pool.index][index] += Held::from_bits(entry.load(Ordering::Relaxed)).total();
+                    self.holders[pool.index][index] +=
+                        LedgerEntry::from_bits(entry.load(Ordering::Relaxed)).total();
                 }
             }
         }
@@ -261,11 +262,11 @@ impl Recount<'_> {
         self.entry(owner, id).own() > 0
     }
 
-    fn entry(&self, owner: usize, id: u32) -> Held {
+    fn entry(&self, owner: usize, id: u32) -> LedgerEntry {
         let (segment, index) = split_id(id);
         let row = self.pools.iter().find(|pool| pool.index == segment).map(|pool| pool.row(owner));
         let entry = row.and_then(|row| row.get(index));
-        Held::from_bits(entry.map_or(0, |entry| entry.load(Ordering::Relaxed)))
+        LedgerEntry::from_bits(entry.map_or(0, |entry| entry.load(Ordering::Relaxed)))
     }
 
     /// Clears the ledgers and waiter bits of the dead, and counts what they had received as lost.
@@ -282,13 +283,13 @@ impl Recount<'_> {
                 if rows.iter().all(|row| held(row) == 0) {
                     continue;
                 }
-                let in_rows: u32 = rows.iter().map(|row| Held::from_bits(held(row)).total()).sum();
+                let in_rows: u32 = rows.iter().map(|row| LedgerEntry::from_bits(held(row)).total()).sum();
                 let refs = pool.header(index).map_or(0, |header| header.refs.load(Ordering::Relaxed));
                 let elsewhere = self.uncounted.get(&buffer_id(pool.index, index)).copied().unwrap_or(0);
                 let holders = i64::from(self.holders[pool.index][index] + in_rows) + elsewhere;
                 let mut stale = u32::try_from(holders - i64::from(refs)).unwrap_or(0);
                 for (row, counts) in rows.iter().zip(&mut self.counts) {
-                    let received = Held::from_bits(held(row)).received();
+                    let received = LedgerEntry::from_bits(held(row)).received();
                     let handed_on = stale.min(received);
                     stale -= handed_on;
                     counts.lost += received - handed_on;

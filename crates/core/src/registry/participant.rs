@@ -4,19 +4,16 @@ use super::Domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot, Taking, buffer_id};
-use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, OWN_LANES, RECOVERY_PATIENCE_NS};
+use crate::limits::{LANES, MAX_PARTICIPANTS, OWN_LANES, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
-use crate::pool::{Held, Pool};
+use crate::pool::{AllocationHints, LedgerEntry, Pool};
 use crate::registry::now_ms;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 use crate::wait::{futex_wait, open_fifo};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-
-/// Bitmap words between the places where two neighbours start to allocate: two cache lines.
-const WORDS_APART: u32 = 16;
 
 /// A joined participant. Everything a manager and its handles share.
 #[derive(Debug)]
@@ -27,11 +24,8 @@ pub(crate) struct Participant {
     left: AtomicBool,
     /// Bit n: our ledger row in segment n is reserved.
     rows: AtomicU64,
-    /// Per segment: the bitmap word where our last allocation succeeded. Participants start apart, so sub-pools form by
-    /// themselves and freed buffers are reused while they are warm.
-    cursors: [AtomicU32; MAX_SEGMENTS],
-    /// Per size class (by its logarithm): the segment where our last allocation succeeded, so that full ones are not looked at each time.
-    segments: [AtomicU32; usize::BITS as usize],
+    /// Where to look first for a free buffer.
+    pub(crate) hints: AllocationHints,
     /// Read end of our event loop's doorbell.
     pub(crate) bell: OwnedFd,
     /// Read end of our sentinel's doorbell.
@@ -132,14 +126,12 @@ impl Participant {
         // SYNC JOIN (release), pairs with `Domain::active` (acquire). The life lock is held already, so nobody takes us for dead.
         shared.state.store(PARTICIPANT_ACTIVE, Ordering::Release);
         fault::hit(Point::JoinActive);
-        let cursors = core::array::from_fn(|_| AtomicU32::new(slot as u32 * WORDS_APART));
         Ok(Self {
             domain,
             slot,
             left: AtomicBool::new(false),
             rows: AtomicU64::new(0),
-            segments: core::array::from_fn(|_| AtomicU32::new(0)),
-            cursors,
+            hints: AllocationHints::new(slot),
             bell,
             sentinel,
             _life: life,
@@ -264,36 +256,18 @@ impl Participant {
     }
 
     /// References this participant holds, by buffer id.
-    pub(crate) fn held(&self) -> Vec<(u32, Held)> {
+    pub(crate) fn held(&self) -> Vec<(u32, LedgerEntry)> {
         let mut all = Vec::new();
         // What we hold we have attached; nothing here may fail for want of anything.
         for pool in self.domain.attached_pools() {
             for (index, entry) in pool.row(self.slot).iter().enumerate() {
-                let held = Held::from_bits(entry.load(Ordering::Relaxed));
+                let held = LedgerEntry::from_bits(entry.load(Ordering::Relaxed));
                 if held.total() > 0 {
                     all.push((buffer_id(pool.index, index), held));
                 }
             }
         }
         all
-    }
-
-    /// Where to look first for a free buffer of `class` bytes.
-    pub(crate) fn last_segment(&self, class: usize) -> usize {
-        self.segments[class.ilog2() as usize].load(Ordering::Relaxed) as usize
-    }
-
-    pub(crate) fn set_last_segment(&self, class: usize, segment: usize) {
-        self.segments[class.ilog2() as usize].store(segment as u32, Ordering::Relaxed);
-    }
-
-    /// Where to look for a free buffer in segment `segment`.
-    pub(crate) fn cursor(&self, segment: usize) -> usize {
-        self.cursors[segment].load(Ordering::Relaxed) as usize
-    }
-
-    pub(crate) fn set_cursor(&self, segment: usize, word: usize) {
-        self.cursors[segment].store(word as u32, Ordering::Relaxed);
     }
 
     /// The ring count to pass to [`Participant::park`]; read it before arming.

@@ -243,7 +243,7 @@ impl Topic {
             }
         }
         if matches!(outcome, Ok(SendOutcome::Done)) {
-            share.pool.strike(slot, index, buffer.received);
+            share.pool.ledger_remove(slot, index, buffer.received);
             share.spare += 1;
         }
         fault::hit(Point::PublishStruck);

@@ -338,14 +338,14 @@ fn peeking(looks_again: bool, allocate: fn(&Buffers) -> Option<usize>) {
         let (heap, buffers) = (Heap::new(1), Buffers::new(1));
         let index = buffers.allocate(0).expect("it is empty");
         heap.ring().push(&mut 0, index as u32).expect("it is empty");
-        buffers.pool.strike(0, index, false);
+        buffers.pool.ledger_remove(0, index, false);
         let peek = {
             let (heap, buffers) = (Arc::clone(&heap), Arc::clone(&buffers));
             spawn(move || {
                 let Some(front) = heap.ring().front() else { return };
                 let index = front.id() as usize;
                 if buffers.pool.try_ref(index) {
-                    buffers.pool.note(1, index, false);
+                    buffers.pool.ledger_add(1, index, false);
                     if !looks_again || heap.ring().is_still_there(front) {
                         assert_eq!(buffers.payloads[index].read(), 1, "it is the message");
                     }
@@ -354,7 +354,7 @@ fn peeking(looks_again: bool, allocate: fn(&Buffers) -> Option<usize>) {
             })
         };
         let taken = heap.ring().pop(&mut 0, 2, |_| true).expect("one was sent");
-        buffers.pool.note(2, index, false);
+        buffers.pool.ledger_add(2, index, false);
         heap.ring().recycle(taken);
         buffers.release(2, index);
         let anew = allocate(&buffers);
@@ -383,7 +383,7 @@ fn without_release_at_the_first_reference() {
     peeking(true, |buffers| {
         let (1, _) = buffers.pool.claim(0, &mut [0]) else { return None };
         buffers.pool.header(0)?.refs.store(1, Ordering::Relaxed);
-        buffers.pool.note(2, 0, false);
+        buffers.pool.ledger_add(2, 0, false);
         buffers.payloads[0].write(3);
         Some(0)
     });

@@ -5,10 +5,14 @@
 //! only over-count, so whatever a death leaves behind is repaired by recounting (see [`crate::recovery`]).
 
 mod content;
+mod hints;
+mod ledger;
 #[cfg(all(test, loom))]
 pub(crate) mod model;
 
 pub(crate) use content::{Content, prefetch_for_write};
+pub(crate) use hints::AllocationHints;
+pub(crate) use ledger::LedgerEntry;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
@@ -16,39 +20,6 @@ use crate::layout::{BufferHeader, KIND_DATA, PoolGeometry, PoolHeader, buffer_id
 use crate::segment::{Segment, View, page_bytes};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
-
-/// A ledger entry: references a participant made itself (low half) and references it received (high half). Kept apart so that a
-/// recovery can tell how many messages died with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held(u32);
-
-impl Held {
-    /// One reference, received from a queue or made here.
-    pub(crate) const fn one(received: bool) -> u32 {
-        if received { 1 << 16 } else { 1 }
-    }
-
-    pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
-    pub(crate) const fn own(self) -> u32 {
-        self.0 & 0xffff
-    }
-
-    pub(crate) const fn received(self) -> u32 {
-        self.0 >> 16
-    }
-
-    pub(crate) const fn total(self) -> u32 {
-        self.own() + self.received()
-    }
-
-    /// Those received, or those made here.
-    pub(crate) const fn of(self, received: bool) -> u32 {
-        if received { self.received() } else { self.own() }
-    }
-}
 
 /// One pool segment, mapped and checked.
 pub(crate) struct Pool {
@@ -120,30 +91,6 @@ impl Pool {
         assert!(index < self.geometry.count, "callers check the index");
         // SAFETY: the geometry was checked against the mapping, and index < count.
         unsafe { self.segment().start().add(self.geometry.payload + index * self.geometry.buffer_bytes) }
-    }
-
-    /// Reserves participant `slot`'s ledger row.
-    #[cold]
-    pub(crate) fn reserve_row(&self, slot: usize) -> Result<()> {
-        self.segment()
-            .reserve(self.geometry.ledger + slot * self.geometry.row_bytes, self.geometry.row_bytes)?;
-        // SYNC ROW (release), pairs with `row` (acquire): whoever sees the bit may read the row.
-        self.head[0].rows_ready[slot / 64].fetch_or(1 << (slot % 64), Ordering::Release);
-        Ok(())
-    }
-
-    /// Participant `slot`'s ledger row: one entry per buffer. Empty while the row is not reserved.
-    pub(crate) fn row(&self, slot: usize) -> &[AtomicU32] {
-        // SYNC ROW (acquire).
-        let ready = self.head[0].rows_ready[slot / 64].load(Ordering::Acquire) & 1 << (slot % 64) != 0;
-        if ready { self.own_row(slot) } else { &[] }
-    }
-
-    /// As `row`, for the participant itself, which has reserved it.
-    #[inline]
-    fn own_row(&self, slot: usize) -> &[AtomicU32] {
-        let entries = self.geometry.row_bytes / size_of::<AtomicU32>();
-        &self.ledger[slot * entries..][..self.geometry.count]
     }
 
     /// Bits of bitmap word `word` that stand for buffers.
@@ -220,36 +167,6 @@ impl Pool {
         self.bitmap[word].fetch_and(!bits, Ordering::Release);
     }
 
-    /// Whether participant `slot` holds buffer `index` in the given way.
-    #[inline]
-    pub(crate) fn holds(&self, slot: usize, index: usize, received: bool) -> bool {
-        self.held(slot, index).of(received) > 0
-    }
-
-    /// Notes one more reference of participant `slot`. Its row is reserved.
-    #[inline]
-    pub(crate) fn note(&self, slot: usize, index: usize, received: bool) {
-        self.own_row(slot)[index].fetch_add(Held::one(received), Ordering::Relaxed);
-    }
-
-    /// Strikes out one reference of participant `slot`, which it has.
-    #[inline]
-    pub(crate) fn strike(&self, slot: usize, index: usize, received: bool) {
-        self.strike_many(slot, index, received, 1);
-    }
-
-    /// Strikes out `references` of participant `slot`, which it has.
-    #[inline]
-    pub(crate) fn strike_many(&self, slot: usize, index: usize, received: bool, references: u32) {
-        self.own_row(slot)[index].fetch_sub(Held::one(received) * references, Ordering::Relaxed);
-    }
-
-    /// What participant `slot` holds of buffer `index`.
-    #[inline]
-    pub(crate) fn held(&self, slot: usize, index: usize) -> Held {
-        Held(self.own_row(slot).get(index).map_or(0, |entry| entry.load(Ordering::Relaxed)))
-    }
-
     /// Drops `references` from the count; `true`: they were the last, so the caller frees the buffer.
     #[inline]
     pub(crate) fn unref(&self, index: usize, references: u32) -> bool {
@@ -270,16 +187,6 @@ impl Pool {
             }
         }
         false
-    }
-
-    /// References participant `slot` holds here.
-    pub(crate) fn held_by(&self, slot: usize) -> u64 {
-        self.row(slot).iter().map(|entry| u64::from(Held(entry.load(Ordering::Relaxed)).total())).sum()
-    }
-
-    /// Whether `slot`'s entry for `index` can take another reference.
-    pub(crate) fn can_note(&self, slot: usize, index: usize, received: bool) -> bool {
-        self.held(slot, index).of(received) < 0xffff
     }
 }
 
@@ -348,11 +255,5 @@ mod tests {
         assert_eq!(lowest_bits(0b1011_0110, 3), 0b0001_0110);
         assert_eq!(lowest_bits(0b101, 9), 0b101);
         assert_eq!(lowest_bits(u64::MAX, 0), 0);
-    }
-
-    #[test]
-    fn a_ledger_entry_counts_both_ways() {
-        let held = Held(Held::one(true) * 2 + Held::one(false) * 3);
-        assert_eq!((held.own(), held.received(), held.total()), (3, 2, 5));
     }
 }
