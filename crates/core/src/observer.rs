@@ -1,8 +1,8 @@
 //! Observer: looks at a domain without taking part in it. For tools, and for whoever wants to look from another thread.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::recovery::{Finding, RecoveryReport, StallReport, call_off, evict, fsck, stalled, sweep};
-use crate::registry::Domain;
+use crate::recovery::{Finding, RecoveryReport, StallReport, evict, fsck, stalled, sweep};
+use crate::registry::{Domain, call_off};
 use crate::segment::{DomainDir, SegmentName, base_dir, validate_name};
 use crate::stats::{Snapshot, snapshot};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! fsck: is every buffer of a live domain free, held, queued or referenced exactly as recorded? Looks only, changes nothing.
 
 use super::ownership::is_orphan;
-use super::{Hindrance, Sweep, World, sweep, try_lock, with_world_stopped};
+use super::{Sweep, describe, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, RING_DESTROYED, Slot,
@@ -10,7 +10,7 @@ use crate::layout::{
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};
 use crate::queue::RingView;
-use crate::registry::{Domain, Kind};
+use crate::registry::{Domain, Hindrance, Kind, World, lock_recovery, with_world_stopped};
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -102,7 +102,7 @@ pub(crate) fn fsck(domain: &Domain, timeout: Duration) -> Result<Vec<Finding>> {
         // The dead that wait for their recovery are not a finding: let that happen first. If it fails, that may be what we look for.
         let hindrance = match sweep(domain) {
             Ok(Sweep::Later(hindrance)) => hindrance,
-            _ => match try_lock(domain)? {
+            _ => match lock_recovery(domain)? {
                 None => Hindrance::Recovery,
                 Some(_lock) => match with_world_stopped(domain, &mut Vec::new(), |dead| {
                     dead.is_empty().then(|| check(domain))
@@ -119,7 +119,7 @@ pub(crate) fn fsck(domain: &Domain, timeout: Duration) -> Result<Vec<Finding>> {
                 format!(
                     "domain {:?} could not be brought to rest: {}",
                     domain.name,
-                    hindrance.describe(domain)
+                    describe(hindrance, domain)
                 ),
             ));
         }

@@ -1,6 +1,5 @@
 //! The recount. Runs while nobody is inside an operation; idempotent.
 
-use super::Dead;
 use super::ownership::is_orphan;
 use crate::error::Result;
 use crate::fault::{self, Point};
@@ -11,7 +10,7 @@ use crate::layout::{
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::{LedgerEntry, Pool};
 use crate::queue::RingView;
-use crate::registry::Domain;
+use crate::registry::{Dead, Domain};
 use crate::sync::{AtomicU32, Ordering};
 use std::collections::HashMap;
 

@@ -1,9 +1,8 @@
 //! What a recovery came to, as data that every participant can read.
 
-use super::Dead;
 use super::recount::Counts;
 use crate::limits::MAX_REPORTS;
-use crate::registry::{Domain, now_ms};
+use crate::registry::{Dead, Domain, now_ms};
 use crate::sync::{Ordering, fence};
 use serde::Serialize;
 use std::time::Duration;

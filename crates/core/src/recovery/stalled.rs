@@ -4,11 +4,10 @@
 //! it in the table up to the first one that certainly runs, and writes what it sees into their slots, for all to read. One look per
 //! participant and sweep, however many take part. Who goes on wipes its own slot.
 
-use super::Hindrance;
 use crate::layout::ParticipantSlot;
 use crate::limits::{LOOK_AGAIN_NS, SWEEP_NS};
 use crate::liveness::Tenant;
-use crate::registry::{Domain, Participant};
+use crate::registry::{Domain, Hindrance, Participant};
 use crate::sync::Ordering;
 use crate::wait::Doorbell;
 use serde::Serialize;

@@ -5,7 +5,11 @@ mod domain;
 mod model;
 mod names;
 mod participant;
+mod stop;
 
 pub(crate) use domain::{Domain, now_ms};
 pub(crate) use names::{EntryKey, EntryRef, Kind};
 pub(crate) use participant::{Participant, Pin};
+pub(crate) use stop::{
+    Dead, Hindrance, World, call_off, find_dead, lock_recovery, resume, with_world_stopped,
+};

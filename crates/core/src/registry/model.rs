@@ -1,5 +1,5 @@
 //! Models of the pin: see [`crate::sync::model`]. A participant lies in a mapped registry, so this is `Participant::enter`, `Pin::drop`
-//! and `recovery::with_world_stopped` once more, word by word.
+//! and `with_world_stopped` once more, word by word.
 
 use crate::sync::model::{Arc, Plain, check, joined, spawn};
 use crate::sync::{AtomicU32, Ordering, dekker_fence, fence};
