@@ -130,6 +130,10 @@ points! {
     JoinActive,
     /// Everything is released, the slot still active.
     LeaveReleased,
+    /// The slot says that its tenant leaves; nobody knows of it.
+    LeaveBegun,
+    /// The count of departures is raised; nobody is notified.
+    DepartureRaised,
     /// The slot is free.
     LeaveFreed,
     /// A waiter's bit is set.
@@ -156,7 +160,7 @@ points! {
     RecoverReported,
     /// The slot of the dead is free.
     RecoverVacated,
-    /// Everybody is let in; nobody rung.
+    /// Everybody is let in.
     RecoverResumed,
 }
 

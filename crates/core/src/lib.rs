@@ -25,7 +25,7 @@
 //!
 //! Map, from the bottom up: [`limits`], [`error`], `sync` (the door to atomics) → `layout` (what lies where), `wait`, `liveness` →
 //! `segment` (named memory) → `pool` (tables of buffers) → `registry` (participants, names) → `buffer` (allocate, release) → `queue` →
-//! `topic` → `recovery`, `stats` → `observer` → `manager`.
+//! `topic` → [`service`] → `recovery`, `stats` → `observer` → `manager`.
 
 mod buffer;
 mod error;
@@ -42,6 +42,7 @@ mod recovery;
 mod registry;
 mod segment;
 mod segment_view;
+pub mod service;
 mod stats;
 mod sync;
 mod topic;
@@ -57,10 +58,11 @@ pub use queue::{
     Delivery, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received, ResolvedOptions,
     SendOutcome, TakeOutcome,
 };
-pub use recovery::{Finding, FindingKind, Place, RecoveryReport, StallReport};
+pub use recovery::{Finding, FindingKind, Place, RecoveredTotals, RecoveryReport, StallReport};
 pub use segment_view::{SegmentView, header_field, layout_facts};
 pub use stats::{
-    ParticipantSnapshot, PoolSnapshot, QueueSnapshot, Snapshot, SubscriptionSnapshot, TopicSnapshot,
+    MailboxSnapshot, ParticipantSnapshot, PoolSnapshot, QueueSnapshot, ServiceSnapshot, Snapshot,
+    SubscriptionSnapshot, TopicSnapshot,
 };
 pub use topic::{Published, SubscribeOptions, Subscriber, Topic, TopicOptions};
 

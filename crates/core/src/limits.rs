@@ -88,8 +88,8 @@ pub const OWN_LANES: usize = 4;
 /// Messages moved under one pin at most: bounds how long a recovery can be held up (about 20 us).
 pub const BATCH_MAX: usize = 256;
 
-/// Recovery reports a domain remembers for participants that have not looked yet.
-pub const MAX_REPORTS: usize = 64;
+/// Recovery reports a domain remembers for participants that have not looked yet: all others may die at once.
+pub const MAX_REPORTS: usize = MAX_PARTICIPANTS;
 
 /// Tries of one ring operation before it answers full or empty instead: bounds every loop against a
 /// corrupt ring, and is far beyond what contention produces.

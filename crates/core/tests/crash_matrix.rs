@@ -7,6 +7,7 @@
 
 mod support;
 
+use millrace::service::{Claim, Envelope, MessageKind, Role};
 use millrace::{
     Delivery, FaultPoint, Interest, OpenOptions, Overflow, QueueOptions, SendOutcome, ShmManager,
     SubscribeOptions, TakeOutcome, Topic, TopicOptions,
@@ -17,8 +18,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, leave, role, say};
 
-const ROLES: [&str; 8] =
-    ["producer", "consumer", "copier", "allocator", "opener", "publisher", "subscriber", "recoverer"];
+const ROLES: [&str; 9] =
+    ["producer", "consumer", "copier", "allocator", "opener", "publisher", "subscriber", "peer", "recoverer"];
 
 fn amo() -> QueueOptions {
     QueueOptions { capacity: Some(8), overflow: Some(Overflow::DropOldest), ..QueueOptions::default() }
@@ -66,6 +67,40 @@ fn subscribe(shm: &ShmManager, round: u32) {
     }
 }
 
+/// A request to ourselves and its reply, over mailboxes that end in each of the possible ways.
+fn ask(shm: &ShmManager, round: u32) {
+    let me = shm.id();
+    let replies = shm.create_mailbox("service", Role::Client, 4).unwrap();
+    let control = shm.create_mailbox("service", Role::Server, 4).unwrap();
+    let requests = shm.requests("service", &alo()).unwrap();
+    if let Ok(mut request) = shm.allocate(100) {
+        request.set_envelope(&Envelope::request(me, round));
+        let kept = request.share().unwrap();
+        drop(requests.try_send(request).unwrap());
+        if let Some(request) = requests.try_receive().unwrap().0
+            && let Some(asked) = request.envelope()
+            && matches!(request.request().claim(me, 2), Claim::Run(_))
+            && let Ok(mut reply) = shm.allocate(10)
+        {
+            reply.set_envelope(&asked.reply(me, MessageKind::Value, 1));
+            // Of a client that is dead there is none.
+            if let Some(mailbox) = shm.find_mailbox("service", Role::Client, asked.from).unwrap() {
+                drop(mailbox.try_send(reply).unwrap());
+            }
+        }
+        kept.request().cancel();
+    }
+    drop(replies.try_receive().unwrap());
+    match round % 4 {
+        0 => replies.destroy(),
+        1 => {
+            shm.destroy_service("service").unwrap();
+        }
+        2 => drop((replies, control)),
+        _ => control.destroy(),
+    }
+}
+
 fn options(isolated: &Isolated) -> OpenOptions {
     OpenOptions { max_bytes: Some(24 << 20), ..isolated.options() }
 }
@@ -103,6 +138,7 @@ fn work(role: &str, isolated: &Isolated, rounds: u32) {
                 own.destroy();
             }
             "subscriber" => subscribe(&shm, round),
+            "peer" => ask(&shm, round),
             "producer" | "survivor" if role == "producer" || round % 2 == 0 => {
                 for queue in [&fast, &sure] {
                     let Ok(buffer) = shm.allocate(100 << (round % 4)) else { continue };
@@ -217,6 +253,7 @@ fn prey(isolated: &Isolated) {
     for _ in 0..3 {
         let _ = fast.try_send(shm.allocate(10).unwrap()).unwrap();
     }
+    let _mailbox = shm.create_mailbox("service", Role::Server, 4).unwrap();
     let topic = topic(&shm);
     let _subscribed = shm.subscribe("topic", &SubscribeOptions::default()).unwrap();
     for _ in 0..3 {
@@ -308,6 +345,10 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
         if let Some(topic) = shm.find_topic(&topic.name).unwrap() {
             topic.destroy();
         }
+    }
+    for service in shm.snapshot().unwrap().services {
+        assert!(service.mailboxes.is_empty(), "{point:?} {role} {what}, {nth}: {service:#?}");
+        shm.destroy_service(&service.name).unwrap();
     }
     let snapshot = shm.snapshot().unwrap();
     let used: u64 = snapshot.pools.iter().map(|p| p.used - p.rings).sum();

@@ -57,8 +57,8 @@ fn files_fit_on_a_few_screens() {
 fn layers_of_the_core_point_downwards() {
     // From the bottom up: a module knows the ones before it.
     let layers = [
-        "layout", "wait", "segment", "liveness", "pool", "registry", "buffer", "queue", "topic", "recovery",
-        "stats", "observer", "manager",
+        "layout", "wait", "segment", "liveness", "pool", "registry", "buffer", "queue", "topic", "service",
+        "recovery", "stats", "observer", "manager",
     ];
     let core = root().join("crates/core/src");
     for (height, module) in layers.iter().enumerate() {

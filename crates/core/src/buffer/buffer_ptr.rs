@@ -1,8 +1,8 @@
 //! BufferPtr: a counted reference to one buffer, released when dropped.
 
-use super::{Buffer, Settle, not_held};
+use super::{Buffer, Settle, SharedBufferAllocator, not_held};
 use crate::error::Result;
-use crate::layout::split_id;
+use crate::layout::{BufferHeader, split_id};
 use crate::pool::Content;
 use crate::registry::Participant;
 use crate::sync::Ordering;
@@ -143,6 +143,26 @@ impl BufferPtr {
         let Content { payload, capacity, .. } = self.content();
         // SAFETY: the payload is mapped for `capacity` bytes; the caller excludes other holders.
         unsafe { core::slice::from_raw_parts_mut(payload, capacity) }
+    }
+
+    /// The header of the message.
+    pub(crate) fn header(&self) -> &BufferHeader {
+        self.content().header
+    }
+
+    /// Whether the participant has left: then the buffer is somebody else's by now.
+    pub(crate) fn has_left(&self) -> bool {
+        self.participant.has_left()
+    }
+
+    /// A further reference to the same buffer. Whoever shares a buffer must not write to it any more. Of a leased message it is a
+    /// reference of this participant's own, which acknowledges nothing.
+    ///
+    /// # Errors
+    /// `Closed` when the manager has been closed; `Limit` when there are too many references here.
+    pub fn share(&self) -> Result<Self> {
+        let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
+        Self::adopt(Arc::clone(&self.participant), allocator.share(self.buffer)?)
     }
 
     fn content(&self) -> Content<'_> {

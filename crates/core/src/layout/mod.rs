@@ -25,8 +25,8 @@ pub(crate) use queue::{
 };
 pub(crate) use registry::{
     Lane, NAME_CLAIMED, NAME_FREE, NAME_LIVE, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
-    ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry, ReportRecord,
-    SEGMENT_READY, SegmentEntry, Taking, WaiterMask,
+    PARTICIPANT_LEAVING, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry,
+    ReportRecord, SEGMENT_READY, SegmentEntry, Taking, WaiterMask,
 };
 pub(crate) use text::Text;
 
@@ -59,6 +59,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("SegmentHeader.ready", offset_of!(SegmentHeader, ready)),
     ("Registry", REGISTRY_BYTES),
     ("Registry.recovering", offset_of!(Registry, recovering)),
+    ("Registry.departures", offset_of!(Registry, departures)),
     ("Registry.name_waiters", offset_of!(Registry, name_waiters)),
     ("Registry.pool_waiters", offset_of!(Registry, pool_waiters)),
     ("Registry.segments", offset_of!(Registry, segments)),

@@ -10,6 +10,8 @@ use crossbeam::utils::CachePadded;
 pub(crate) const PARTICIPANT_FREE: u32 = 0;
 /// A participant whose lock file tells whether it lives. Stored (Release) after everything else in the slot.
 pub(crate) const PARTICIPANT_ACTIVE: u32 = 1;
+/// Takes part no more, holds nothing, and is telling the others so. If it dies at that a sweep tells them.
+pub(crate) const PARTICIPANT_LEAVING: u32 = 2;
 
 /// The segment is complete and linked. Any other value: no segment here, or one whose creator has not finished (or died); its
 /// object may be thrown away under the grow lock.
@@ -63,6 +65,10 @@ pub(crate) struct ReportRecord {
     pub(crate) duration_ns: AtomicU64,
     pub(crate) at_ms: AtomicU64,
     pub(crate) name: Text<8>,
+    /// Sums over all reports so far, this one included.
+    pub(crate) freed_total: AtomicU64,
+    pub(crate) lost_total: AtomicU64,
+    pub(crate) redelivered_total: AtomicU64,
 }
 
 /// One participant: a process, or one worker thread of a process.
@@ -177,6 +183,8 @@ pub(crate) struct Registry {
     pub(crate) created_ms: AtomicU64,
     /// Raised when any participant's `stalled` has changed: whoever is rung looks. Only ever compared with what it was.
     pub(crate) stalls: AtomicU32,
+    /// Raised after participants have left or have been recovered, before everybody is notified. Only ever compared with what it was.
+    pub(crate) departures: AtomicU32,
     /// Version of the package that made the domain, for people.
     pub(crate) version: Text<4>,
 
@@ -206,7 +214,7 @@ const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<WaiterMask>() == 128);
     assert!(size_of::<SegmentEntry>() == 24);
-    assert!(size_of::<ReportRecord>() == 112);
+    assert!(size_of::<ReportRecord>() == 136);
     assert!(size_of::<NameEntry>() == 128);
     assert!(size_of::<ParticipantSlot>() == 1280);
     assert!(offset_of!(ParticipantSlot, lanes) == 128);

@@ -78,10 +78,10 @@ impl RingView {
     }
 }
 
-/// Attaches to queue `name` if it exists.
-pub(crate) fn attach(participant: &Arc<Participant>, name: &str) -> Result<Option<PortQueue>> {
-    validate_name("queue", name)?;
-    attach_kind(participant, Kind::Queue, name)
+/// Attaches to the queue of that kind and name if it exists.
+pub(crate) fn attach(participant: &Arc<Participant>, kind: Kind, name: &str) -> Result<Option<PortQueue>> {
+    validate_name(kind.noun(), name)?;
+    attach_kind(participant, kind, name)
 }
 
 /// Attaches to what is listed as `kind` and `name`.
@@ -98,22 +98,23 @@ pub(crate) fn attach_kind(
     Ok(None)
 }
 
-/// Attaches to queue `name`, or creates it.
+/// Attaches to the queue of that kind and name, or creates it.
 pub(crate) fn attach_or_create(
     participant: &Arc<Participant>,
+    kind: Kind,
     name: &str,
     options: &QueueOptions,
 ) -> Result<PortQueue> {
     let resolved = options.resolve(name)?;
     let attached = |queue: PortQueue| options.check(name, queue.options()).map(|()| queue);
-    if let Some(queue) = attach(participant, name)? {
+    if let Some(queue) = attach(participant, kind, name)? {
         return attached(queue);
     }
     let _lock = participant.lock_names(name)?;
-    if let Some(queue) = attach(participant, name)? {
+    if let Some(queue) = attach(participant, kind, name)? {
         return attached(queue);
     }
-    create(participant, EntryKey { kind: Kind::Queue, name, label: "" }, name, resolved, |_| {})
+    create(participant, EntryKey { kind, name, label: "" }, name, resolved, |_| {})
 }
 
 /// Takes a reference to the ring of a listed queue; `None` when it has been destroyed meanwhile.

@@ -8,7 +8,7 @@ use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LeaseState, RingHeader};
 use crate::limits::BATCH_MAX;
-use crate::registry::{EntryRef, Participant};
+use crate::registry::{Domain, EntryRef, Participant};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -154,6 +154,11 @@ impl PortQueue {
     /// Whether there is no message now.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The domain it is in.
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.participant.domain
     }
 
     /// The ring as it lies in shared memory.

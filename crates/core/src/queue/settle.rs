@@ -7,7 +7,7 @@ use crate::buffer::{Buffer, Settle, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::split_id;
-use crate::registry::Pin;
+use crate::registry::{Kind, Pin};
 use crate::sync::{Ordering, dekker_fence};
 
 impl Settle for PortQueue {
@@ -109,13 +109,13 @@ impl PortQueue {
         }
         let name = dead_letter_name(&self.name);
         // Whoever made one beforehand knows what they want of it; else it is like this one.
-        let queue = match attach(&self.participant, &name)? {
+        let queue = match attach(&self.participant, Kind::Queue, &name)? {
             Some(queue) => queue,
             None => {
                 let ResolvedOptions { capacity, type_id, codec, .. } = self.options.clone();
                 let (capacity, type_id, codec) = (Some(capacity), Some(type_id), Some(codec));
                 let options = QueueOptions { capacity, type_id, codec, ..QueueOptions::default() };
-                attach_or_create(&self.participant, &name, &options)?
+                attach_or_create(&self.participant, Kind::Queue, &name, &options)?
             }
         };
         Ok(self.dead_letters.get_or_init(|| Box::new(queue)))

@@ -4,8 +4,8 @@ use super::ownership::is_orphan;
 use super::{Sweep, describe, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
-    KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, RING_DESTROYED, Slot,
-    SlotState, buffer_id, cell_of, split_id, whole_id,
+    KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING,
+    RING_DESTROYED, Slot, SlotState, buffer_id, cell_of, split_id, whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};
@@ -183,7 +183,7 @@ impl Check<'_> {
             if state == PARTICIPANT_ACTIVE {
                 continue;
             }
-            if state != PARTICIPANT_FREE {
+            if state != PARTICIPANT_FREE && state != PARTICIPANT_LEAVING {
                 let message = format!("participant slot {slot} is in state {state}, which nobody writes");
                 self.findings.push(Finding::new(FindingKind::Participant, message).participant(slot));
             }

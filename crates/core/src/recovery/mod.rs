@@ -20,15 +20,16 @@ pub(crate) use evict::evict;
 pub(crate) use fsck::fsck;
 pub use fsck::{Finding, FindingKind};
 pub(crate) use ownership::end_owned;
-pub use report::RecoveryReport;
-pub(crate) use report::reports_since;
+pub use report::{RecoveredTotals, RecoveryReport};
+pub(crate) use report::{reports_since, totals};
 pub(crate) use sentinel::Sentinel;
 pub use stalled::{Place, StallReport};
 pub(crate) use stalled::{stalled, stalled_at};
 
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::PARTICIPANT_FREE;
+use crate::layout::{PARTICIPANT_FREE, PARTICIPANT_LEAVING};
+use crate::liveness::LifeLock;
 use crate::registry::{Dead, Domain, Hindrance, World, find_dead, lock_recovery, resume, with_world_stopped};
 use crate::sync::Ordering;
 use std::time::Instant;
@@ -70,6 +71,7 @@ fn describe(hindrance: Hindrance, domain: &Domain) -> String {
 pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
     let Some(_lock) = lock_recovery(domain)? else { return Ok(Sweep::Later(Hindrance::Recovery)) };
     fault::hit(Point::RecoverLocked);
+    finish_leaves(domain)?;
     let mut dead = Vec::new();
     for (slot, _) in domain.active() {
         dead.extend(find_dead(domain, slot)?);
@@ -77,7 +79,7 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
     if dead.is_empty() {
         // We hold the lock, so a raised word was left by a recoverer that died after it had freed the slots of its dead.
         if resume(domain) {
-            domain.notify_all();
+            domain.announce_departures();
         }
         return Ok(Sweep::Nothing);
     }
@@ -87,8 +89,6 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
         World::Moving(hindrance) => return Ok(Sweep::Later(hindrance)),
     }
     fault::hit(Point::RecoverResumed);
-    // A ring may have died with the ringer; whoever waits looks again.
-    domain.notify_all();
     Ok(Sweep::Recovered(dead.len()))
 }
 
@@ -109,6 +109,24 @@ fn recover(domain: &Domain, dead: &[Dead], started: Instant) -> Result<()> {
         // SYNC JOIN (release). Last: a recoverer that dies earlier leaves the slot to the next one.
         participant.state.store(PARTICIPANT_FREE, Ordering::Release);
         fault::hit(Point::RecoverVacated);
+    }
+    // While `recovering` is raised: if we die before the end of this, the next to sweep finds it raised, and announces again.
+    // A notification may have died with the notifier, too: whoever waits looks again.
+    domain.announce_departures();
+    Ok(())
+}
+
+/// Finishes what participants began that died while they left: they held nothing any more, but the others may not know.
+fn finish_leaves(domain: &Domain) -> Result<()> {
+    for (slot, participant) in domain.participants().iter().enumerate() {
+        let is_leaving = || participant.state.load(Ordering::Acquire) == PARTICIPANT_LEAVING;
+        if is_leaving()
+            && let Some(_life) = LifeLock::take_if_dead(&domain.dir, slot)?
+            && is_leaving()
+        {
+            domain.announce_departures();
+            participant.state.store(PARTICIPANT_FREE, Ordering::Release);
+        }
     }
     Ok(())
 }

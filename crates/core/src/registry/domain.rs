@@ -216,6 +216,14 @@ impl Domain {
         }
     }
 
+    /// Tells everybody that participants have gone. Once their slots show it, and before anything forgets that it has to be told.
+    pub(crate) fn announce_departures(&self) {
+        // SYNC DEPARTURE (release), pairs with `ShmManager::departures` (acquire): whoever sees it raised sees that they are gone.
+        self.registry().departures.fetch_add(1, Ordering::AcqRel);
+        fault::hit(Point::DepartureRaised);
+        self.notify_all();
+    }
+
     /// Tells every sentinel that the set of participants has changed.
     pub(crate) fn notify_sentinels(&self) {
         for (slot, _) in self.active() {

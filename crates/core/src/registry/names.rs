@@ -34,6 +34,19 @@ pub(crate) enum Kind {
     Mailbox = 5,
 }
 
+impl Kind {
+    /// What an error calls it.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Topic => "topic",
+            Self::Subscription => "subscription",
+            Self::Work => "SageQueue",
+            Self::Requests | Self::Mailbox => "service",
+        }
+    }
+}
+
 /// What is to be written into an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryKey<'a> {

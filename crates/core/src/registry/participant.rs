@@ -3,7 +3,9 @@
 use super::Domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::{Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, ParticipantSlot, Taking, buffer_id};
+use crate::layout::{
+    Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING, ParticipantSlot, Taking, buffer_id,
+};
 use crate::limits::{LANES, MAX_PARTICIPANTS, OWN_LANES, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
 use crate::pool::{AllocationHints, LedgerEntry, Pool};
@@ -176,6 +178,10 @@ impl Participant {
     /// Gives up the slot: everything held must have been released before. The caller holds the domain lock.
     pub(crate) fn leave(&self) {
         // SYNC JOIN (release). Before the life lock goes: a slot that is active with a free lock would count as dead.
+        self.shared().state.store(PARTICIPANT_LEAVING, Ordering::Release);
+        fault::hit(Point::LeaveBegun);
+        // If we die at this, the next to sweep does it.
+        self.domain.announce_departures();
         self.shared().state.store(PARTICIPANT_FREE, Ordering::Release);
         fault::hit(Point::LeaveFreed);
     }

@@ -1,6 +1,7 @@
 //! Topics and subscriptions at one moment.
 
-use super::{QueueSnapshot, of_kind, queue, ring};
+use super::queues::{QueueSnapshot, queue};
+use super::{of_kind, ring};
 use crate::layout::RING_OPEN;
 use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;

@@ -105,7 +105,7 @@ pub(crate) fn say(word: &str) {
 }
 
 /// Reads lines of a child until one contains `word`.
-fn hear(reader: &mut impl BufRead, word: &str) {
+pub(crate) fn hear(reader: &mut impl BufRead, word: &str) {
     let mut line = String::new();
     while !line.contains(word) {
         line.clear();

@@ -1,15 +1,19 @@
 //! Read-only view of a domain as plain data. Numbers are read without stopping anybody: each is right for some moment.
 
+mod queues;
+mod services;
 mod topics;
 
+pub use queues::QueueSnapshot;
+pub use services::{MailboxSnapshot, ServiceSnapshot};
 pub use topics::{SubscriptionSnapshot, TopicSnapshot};
 
 use crate::error::Result;
-use crate::layout::{LeaseState, NameEntry, RING_OPEN, SEGMENT_READY};
+use crate::layout::{NameEntry, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
-use crate::queue::{Overflow, ResolvedOptions, RingView};
-use crate::recovery::{Place, stalled_at};
+use crate::queue::{ResolvedOptions, RingView};
+use crate::recovery::{Place, RecoveredTotals, stalled_at, totals};
 use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;
 use serde::Serialize;
@@ -39,8 +43,14 @@ pub struct Snapshot {
     pub participants: Vec<ParticipantSnapshot>,
     /// Buffers, by size.
     pub pools: Vec<PoolSnapshot>,
-    /// Queues.
+    /// Sums over all recoveries so far, exact however many reports were missed.
+    pub recovered: RecoveredTotals,
+    /// Port queues.
     pub queues: Vec<QueueSnapshot>,
+    /// Queues of `SageQueue`s.
+    pub work_queues: Vec<QueueSnapshot>,
+    /// Services, with their mailboxes.
+    pub services: Vec<ServiceSnapshot>,
     /// Topics, with their subscriptions.
     pub topics: Vec<TopicSnapshot>,
 }
@@ -65,7 +75,7 @@ pub struct ParticipantSnapshot {
     pub received: u64,
     /// References to buffers it holds (those to rings of queues it uses included).
     pub held: u64,
-    /// Where it stands still, if it has been seen to.
+    /// Where it is stalled, if it has been seen to be.
     pub stalled: Option<Place>,
 }
 
@@ -87,56 +97,6 @@ pub struct PoolSnapshot {
     pub high_water: u64,
 }
 
-/// A queue at one moment.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct QueueSnapshot {
-    /// Name.
-    pub name: String,
-    /// Messages it can hold.
-    pub capacity: u32,
-    /// Overflow policy, as its number.
-    pub overflow: u32,
-    /// Delivery mode, as its number.
-    pub delivery: u32,
-    /// 0 = many, 1 = one.
-    pub producers: u32,
-    /// 0 = many, 1 = one.
-    pub consumers: u32,
-    /// Number of the message type, 0 = none.
-    pub type_id: u32,
-    /// Name of the codec, empty = none.
-    pub codec: String,
-    /// Whether it takes no more messages.
-    pub closed: bool,
-    /// Deliveries of one message before it is given up, 0 = no limit.
-    pub max_deliveries: u32,
-    /// Messages in it, those that wait to be delivered again included.
-    pub depth: u64,
-    /// Of an at-least-once queue: messages that receivers have, or are just taking, and have not acknowledged.
-    pub leased: u64,
-    /// Messages that wait to be delivered again.
-    pub pending: u64,
-    /// Deliveries that were not the first.
-    pub redelivered: u64,
-    /// Messages moved to the dead-letter queue.
-    pub dead_lettered: u64,
-    /// Messages ever accepted. At rest: `sent = received + dropped + depth - pending`.
-    pub sent: u64,
-    /// Messages receivers have taken (for the first time).
-    pub received: u64,
-    /// Messages an overflow policy dropped. A sender killed in the middle of a drop may leave one uncounted.
-    pub dropped: u64,
-    /// Times a receiver had to wait.
-    pub receive_waits: u64,
-    /// Times a sender had to wait.
-    pub send_waits: u64,
-    /// Deepest it has been when a sender looked.
-    pub high_water: u32,
-    /// Ends that are open.
-    pub attached: u32,
-}
-
 /// Reads everything.
 pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
     let registry = domain.registry();
@@ -154,7 +114,10 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
         persist: registry.persist.load(Ordering::Relaxed) != 0,
         recoveries: registry.recoveries.load(Ordering::Acquire),
         participants: participants(domain, &pools),
-        queues: of_kind(domain, Kind::Queue).filter_map(|(at, _)| queue(domain, at)).collect(),
+        recovered: totals(domain),
+        queues: queues::of_kind(domain, Kind::Queue),
+        work_queues: queues::of_kind(domain, Kind::Work),
+        services: services::services(domain),
         topics: topics::topics(domain),
         pools: size_classes(domain, &pools),
     })
@@ -206,48 +169,4 @@ fn ring(domain: &Domain, entry: EntryRef) -> Option<(&Pool, usize, RingView, Res
     let pool = domain.pool(segment).ok().flatten()?;
     let (view, options) = RingView::new(pool, at).ok().flatten()?;
     Some((pool, at, view, options))
-}
-
-/// The queue behind an entry.
-fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
-    let (pool, at, view, options) = ring(domain, entry)?;
-    let header = view.header();
-    let (_, tail) = view.ring().positions();
-    let depth = view.depth() as u64;
-    let head = tail.saturating_sub(depth);
-    let dropped = header.dropped.load(Ordering::Relaxed);
-    // Drop-newest drops what it has not published; the others what they have.
-    let (sent, received) = match options.overflow {
-        Overflow::DropNewest => (tail + dropped, head),
-        _ => (tail, head.saturating_sub(dropped)),
-    };
-    let pending = view.leases().count(LeaseState::Pending) as u64;
-    let name = domain.entry(entry).name.get();
-    let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
-    // Read while it was still this queue, or not at all.
-    domain.is_current(entry).then(|| QueueSnapshot {
-        name,
-        capacity: options.capacity,
-        overflow: options.overflow as u32,
-        delivery: options.delivery as u32,
-        producers: options.producers,
-        consumers: options.consumers,
-        type_id: options.type_id,
-        codec: options.codec,
-        closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
-        max_deliveries: options.max_deliveries,
-        depth: depth + pending,
-        // Who has reserved an entry may have taken the message already.
-        leased: (view.leases().count(LeaseState::Leased) + view.leases().count(LeaseState::Reserved)) as u64,
-        pending,
-        redelivered: header.redelivered.load(Ordering::Relaxed),
-        dead_lettered: header.dead_lettered.load(Ordering::Relaxed),
-        sent,
-        received,
-        dropped,
-        receive_waits: header.data_waiters.waits.load(Ordering::Relaxed),
-        send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
-        high_water: header.high_water.load(Ordering::Relaxed).max(depth as u32),
-        attached,
-    })
 }

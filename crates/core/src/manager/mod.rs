@@ -1,24 +1,28 @@
 //! ShmManager: joins a domain and hands out allocators and queues. The composition root of this crate.
 
+mod names;
+mod open_cache;
+
 use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::PARTICIPANT_ACTIVE;
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS, PATIENCE_NS};
 use crate::observer::{Observer, assist};
-use crate::queue::{Ends, PortQueue, QueueOptions, attach, attach_or_create};
+use crate::queue::{Ends, PortQueue};
 use crate::recovery::{
     Finding, RecoveryReport, Sentinel, StallReport, Sweep, end_owned, reports_since, sweep,
 };
-use crate::registry::{Domain, Participant};
+use crate::registry::{Domain, Kind, Participant};
 use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
+use crate::service::ParticipantId;
 use crate::stats::Snapshot;
 use crate::sync::Ordering;
-use crate::topic::{self, SubscribeOptions, Topic, TopicOptions};
-use std::collections::HashMap;
+use crate::topic::Topic;
+use open_cache::OpenCache;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How to open a domain. `None` means: the default when creating, whatever it is when attaching.
@@ -42,10 +46,11 @@ pub struct ShmManager {
     participant: Arc<Participant>,
     base: PathBuf,
     /// One end per queue, whoever asks: a participant has one waiter bit per queue.
-    queues: Mutex<Queues>,
-    /// The same for topics, and for the queues of their subscribers.
-    topics: Mutex<HashMap<String, Weak<Topic>>>,
-    subscriptions: Arc<Ends>,
+    queues: OpenCache<(Kind, String), PortQueue>,
+    /// The same for topics.
+    topics: OpenCache<String, Topic>,
+    /// The same for queues of which many have one name: those of subscribers, and mailboxes.
+    ends: Arc<Ends>,
     sentinel: Option<Sentinel>,
 }
 
@@ -95,9 +100,9 @@ impl ShmManager {
         let mut manager = Self {
             participant,
             base,
-            queues: Mutex::default(),
-            topics: Mutex::default(),
-            subscriptions: Arc::default(),
+            queues: OpenCache::default(),
+            topics: OpenCache::default(),
+            ends: Arc::default(),
             sentinel: None,
         };
         // Whoever died just before we came (our own last life, often) must not meet us as a ghost. Later: the sentinel sees to it.
@@ -121,6 +126,28 @@ impl ShmManager {
         self.participant.slot
     }
 
+    /// Which tenant of the slot this participant is: raised at each joining, so slot and epoch name one participant for ever.
+    pub fn epoch(&self) -> u32 {
+        self.participant.shared().epoch.load(Ordering::Relaxed)
+    }
+
+    /// Slot and epoch.
+    pub fn id(&self) -> ParticipantId {
+        ParticipantId { slot: self.slot(), epoch: self.epoch() }
+    }
+
+    /// Whether tenant `epoch` of `slot` takes part: it has neither left nor been found dead.
+    pub fn is_alive(&self, slot: usize, epoch: u32) -> bool {
+        self.participant.domain.is_tenant(slot, epoch)
+    }
+
+    /// Changes whenever participants have left or have been recovered; this participant is notified at each change. What
+    /// [`ShmManager::is_alive`] returns afterwards is as new at least.
+    pub fn departures(&self) -> u32 {
+        // SYNC DEPARTURE (acquire), pairs with `Domain::announce_departures`.
+        self.participant.domain.registry().departures.load(Ordering::Acquire)
+    }
+
     /// What allocates and releases buffers.
     pub fn allocator(&self) -> SharedBufferAllocator {
         SharedBufferAllocator { participant: Arc::clone(&self.participant) }
@@ -132,74 +159,6 @@ impl ShmManager {
     /// As [`SharedBufferAllocator::allocate`].
     pub fn allocate(&self, bytes: usize) -> Result<BufferPtr> {
         self.allocator().allocate(bytes)
-    }
-
-    /// Queue `name`, created with `options` if there is none.
-    ///
-    /// # Errors
-    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
-    pub fn port_queue(&self, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = known(&queues, name) {
-            options.check(name, queue.options())?;
-            return Ok(queue);
-        }
-        attach_or_create(&self.participant, name, options).map(|queue| remember(&mut queues, name, queue))
-    }
-
-    /// Queue `name`, if there is one.
-    ///
-    /// # Errors
-    /// `InvalidName`, `Corrupt`.
-    pub fn find_queue(&self, name: &str) -> Result<Option<Arc<PortQueue>>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = known(&queues, name) {
-            return Ok(Some(queue));
-        }
-        Ok(attach(&self.participant, name)?.map(|queue| remember(&mut queues, name, queue)))
-    }
-
-    /// Topic `name`, created with `options` if there is none.
-    ///
-    /// # Errors
-    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
-    pub fn topic(&self, name: &str, options: &TopicOptions) -> Result<Arc<Topic>> {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = known_topic(&topics, name) {
-            return topic.check(options).map(|()| topic);
-        }
-        let topic = topic::attach_or_create(&self.participant, &self.subscriptions, name, options)?;
-        Ok(remember_topic(&mut topics, topic))
-    }
-
-    /// Topic `name`, if there is one.
-    ///
-    /// # Errors
-    /// `InvalidName`, `Corrupt`.
-    pub fn find_topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = known_topic(&topics, name) {
-            return Ok(Some(topic));
-        }
-        let topic = topic::attach(&self.participant, &self.subscriptions, name)?;
-        Ok(topic.map(|topic| remember_topic(&mut topics, topic)))
-    }
-
-    /// Subscribes to topic `name`, which need not exist yet. The queue brings what the topic keeps for late comers, then all that is
-    /// published from now on. Destroying it ends the subscription, and so does the end of this manager unless it has a name.
-    ///
-    /// # Errors
-    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
-    pub fn subscribe(&self, name: &str, options: &SubscribeOptions) -> Result<Arc<PortQueue>> {
-        topic::subscribe(&self.participant, &self.subscriptions, name, options)
-    }
-
-    /// Removes subscription `subscription` of topic `name`, whoever made it; `false`: there is none.
-    ///
-    /// # Errors
-    /// `InvalidName`, `Corrupt`.
-    pub fn unsubscribe(&self, name: &str, subscription: &str) -> Result<bool> {
-        topic::unsubscribe(&self.participant, &self.subscriptions, name, subscription)
     }
 
     /// Announces that this participant sleeps until a queue appears; look again before sleeping.
@@ -333,12 +292,11 @@ impl ShmManager {
 impl Drop for ShmManager {
     fn drop(&mut self) {
         self.sentinel = None;
-        end_owned(&self.participant, &self.subscriptions);
+        end_owned(&self.participant, &self.ends);
         // Roles and waiter bits go with the ends, which may live longer than this.
-        let queues = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
         self.participant.retire();
-        queues.values().filter_map(Weak::upgrade).for_each(|queue| queue.retire());
-        self.subscriptions.retire();
+        self.queues.take().iter().for_each(|queue| queue.retire());
+        self.ends.retire();
         self.release_all();
         let domain = &self.participant.domain;
         // Without the lock the slot stays active, and the sweep of another participant takes it for dead: exact as well.
@@ -351,30 +309,6 @@ impl Drop for ShmManager {
             domain.notify_sentinels();
         }
     }
-}
-
-type Queues = HashMap<String, Weak<PortQueue>>;
-
-fn known(queues: &Queues, name: &str) -> Option<Arc<PortQueue>> {
-    queues.get(name).and_then(Weak::upgrade).filter(|queue| !queue.is_destroyed())
-}
-
-fn remember(queues: &mut Queues, name: &str, queue: PortQueue) -> Arc<PortQueue> {
-    let queue = Arc::new(queue);
-    queues.retain(|_, known| known.strong_count() > 0);
-    queues.insert(name.to_owned(), Arc::downgrade(&queue));
-    queue
-}
-
-fn known_topic(topics: &HashMap<String, Weak<Topic>>, name: &str) -> Option<Arc<Topic>> {
-    topics.get(name).and_then(Weak::upgrade).filter(|topic| !topic.is_destroyed())
-}
-
-fn remember_topic(topics: &mut HashMap<String, Weak<Topic>>, topic: Topic) -> Arc<Topic> {
-    let topic = Arc::new(topic);
-    topics.retain(|_, known| known.strong_count() > 0);
-    topics.insert(topic.name().to_owned(), Arc::downgrade(&topic));
-    topic
 }
 
 /// Attaches to the domain, or makes it. The caller holds the domain lock.

@@ -1,0 +1,146 @@
+//! What a manager finds, and makes, by name.
+
+use super::ShmManager;
+use crate::error::Result;
+use crate::queue::{PortQueue, QueueOptions, attach, attach_or_create};
+use crate::registry::Kind;
+use crate::service::{self, ParticipantId, Role};
+use crate::topic::{self, SubscribeOptions, Topic, TopicOptions};
+use std::sync::Arc;
+
+impl ShmManager {
+    /// Queue `name`, created with `options` if there is none.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
+    pub fn port_queue(&self, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
+        self.open_queue(Kind::Queue, name, options)
+    }
+
+    /// Queue `name`, if there is one.
+    ///
+    /// # Errors
+    /// `InvalidName`, `Corrupt`.
+    pub fn find_queue(&self, name: &str) -> Result<Option<Arc<PortQueue>>> {
+        self.find_open(Kind::Queue, name)
+    }
+
+    /// The queue of `SageQueue` `name`, created with `options` if there is none. Port queues have names of their own.
+    ///
+    /// # Errors
+    /// As [`ShmManager::port_queue`].
+    pub fn work_queue(&self, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
+        self.open_queue(Kind::Work, name, options)
+    }
+
+    /// The queue of `SageQueue` `name`, if there is one.
+    ///
+    /// # Errors
+    /// As [`ShmManager::find_queue`].
+    pub fn find_work_queue(&self, name: &str) -> Result<Option<Arc<PortQueue>>> {
+        self.find_open(Kind::Work, name)
+    }
+
+    /// The queue of requests of service `name`, created with `options` if there is none; see [`service`](crate::service).
+    ///
+    /// # Errors
+    /// As [`ShmManager::port_queue`].
+    pub fn requests(&self, service: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
+        self.open_queue(Kind::Requests, service, options)
+    }
+
+    /// The queue of requests of service `name`, if there is one.
+    ///
+    /// # Errors
+    /// As [`ShmManager::find_queue`].
+    pub fn find_requests(&self, service: &str) -> Result<Option<Arc<PortQueue>>> {
+        self.find_open(Kind::Requests, service)
+    }
+
+    /// The mailbox of this participant in `service`, made for `capacity` messages if there is none. It ends when it is destroyed, and
+    /// with its owner, in whatever way that goes.
+    ///
+    /// # Errors
+    /// As [`ShmManager::port_queue`].
+    pub fn create_mailbox(&self, service: &str, role: Role, capacity: u32) -> Result<Arc<PortQueue>> {
+        service::create_mailbox(&self.participant, &self.ends, service, role, capacity)
+    }
+
+    /// The mailbox of another participant (or of this one) in `service`, if it has one.
+    ///
+    /// # Errors
+    /// `Corrupt`, and when there is no memory or descriptor to attach it.
+    pub fn find_mailbox(
+        &self,
+        service: &str,
+        role: Role,
+        owner: ParticipantId,
+    ) -> Result<Option<Arc<PortQueue>>> {
+        service::find_mailbox(&self.participant, &self.ends, service, role, owner)
+    }
+
+    /// Participants that serve `service` now.
+    pub fn servers(&self, service: &str) -> Vec<ParticipantId> {
+        service::servers(&self.participant.domain, service)
+    }
+
+    /// Removes `service` for everybody: its queue of requests, and the mailboxes of all its clients and servers; `false`: it has
+    /// neither.
+    ///
+    /// # Errors
+    /// `InvalidName`; `Corrupt`, and when there is no memory or descriptor to attach one of them: others stay then, too.
+    pub fn destroy_service(&self, service: &str) -> Result<bool> {
+        let requests = self.find_requests(service)?;
+        // First, so that who comes meanwhile sees that there is nothing to come to.
+        requests.iter().for_each(|queue| queue.destroy());
+        let mailboxes = service::destroy_mailboxes(&self.participant, &self.ends, service)?;
+        Ok(requests.is_some() || mailboxes > 0)
+    }
+
+    /// Topic `name`, created with `options` if there is none.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
+    pub fn topic(&self, name: &str, options: &TopicOptions) -> Result<Arc<Topic>> {
+        let make = || topic::attach_or_create(&self.participant, &self.ends, name, options);
+        let topic = self.topics.get_or_open(name.to_owned(), |topic| !topic.is_destroyed(), make)?;
+        topic.check(options).map(|()| topic)
+    }
+
+    /// Topic `name`, if there is one.
+    ///
+    /// # Errors
+    /// `InvalidName`, `Corrupt`.
+    pub fn find_topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
+        let find = || topic::attach(&self.participant, &self.ends, name);
+        self.topics.get_or_find(name.to_owned(), |topic| !topic.is_destroyed(), find)
+    }
+
+    /// Subscribes to topic `name`, which need not exist yet. The queue brings what the topic keeps for late comers, then all that is
+    /// published from now on. Destroying it ends the subscription, and so does the end of this manager unless it has a name.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
+    pub fn subscribe(&self, name: &str, options: &SubscribeOptions) -> Result<Arc<PortQueue>> {
+        topic::subscribe(&self.participant, &self.ends, name, options)
+    }
+
+    /// Removes subscription `subscription` of topic `name`, whoever made it; `false`: there is none.
+    ///
+    /// # Errors
+    /// `InvalidName`, `Corrupt`.
+    pub fn unsubscribe(&self, name: &str, subscription: &str) -> Result<bool> {
+        topic::unsubscribe(&self.participant, &self.ends, name, subscription)
+    }
+
+    fn open_queue(&self, kind: Kind, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
+        let make = || attach_or_create(&self.participant, kind, name, options);
+        let queue = self.queues.get_or_open((kind, name.to_owned()), |queue| !queue.is_destroyed(), make)?;
+        options.check(name, queue.options()).map(|()| queue)
+    }
+
+    fn find_open(&self, kind: Kind, name: &str) -> Result<Option<Arc<PortQueue>>> {
+        let find = || attach(&self.participant, kind, name);
+        self.queues.get_or_find((kind, name.to_owned()), |queue| !queue.is_destroyed(), find)
+    }
+}

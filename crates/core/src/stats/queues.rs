@@ -1,0 +1,114 @@
+//! Queues at one moment.
+
+use super::{of_kind as entries_of_kind, ring};
+use crate::layout::{LeaseState, RING_OPEN};
+use crate::queue::{Overflow, PortQueue};
+use crate::registry::{Domain, EntryRef, Kind};
+use crate::sync::Ordering;
+use serde::Serialize;
+
+/// A queue at one moment.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueSnapshot {
+    /// Name.
+    pub name: String,
+    /// Messages it can hold.
+    pub capacity: u32,
+    /// Overflow policy, as its number.
+    pub overflow: u32,
+    /// Delivery mode, as its number.
+    pub delivery: u32,
+    /// 0 = many, 1 = one.
+    pub producers: u32,
+    /// 0 = many, 1 = one.
+    pub consumers: u32,
+    /// Number of the message type, 0 = none.
+    pub type_id: u32,
+    /// Name of the codec, empty = none.
+    pub codec: String,
+    /// Whether it takes no more messages.
+    pub closed: bool,
+    /// Deliveries of one message before it is given up, 0 = no limit.
+    pub max_deliveries: u32,
+    /// Messages in it, those that wait to be delivered again included.
+    pub depth: u64,
+    /// Of an at-least-once queue: messages that receivers have, or are just taking, and have not acknowledged.
+    pub leased: u64,
+    /// Messages that wait to be delivered again.
+    pub pending: u64,
+    /// Deliveries that were not the first.
+    pub redelivered: u64,
+    /// Messages moved to the dead-letter queue.
+    pub dead_lettered: u64,
+    /// Messages ever accepted. At rest: `sent = received + dropped + depth - pending`.
+    pub sent: u64,
+    /// Messages receivers have taken (for the first time).
+    pub received: u64,
+    /// Messages an overflow policy dropped. A sender killed in the middle of a drop may leave one uncounted.
+    pub dropped: u64,
+    /// Times a receiver had to wait.
+    pub receive_waits: u64,
+    /// Times a sender had to wait.
+    pub send_waits: u64,
+    /// Deepest it has been when a sender looked.
+    pub high_water: u32,
+    /// Ends that are open.
+    pub attached: u32,
+}
+
+impl PortQueue {
+    /// The queue at one moment; `None` when it has been destroyed. Costs no look at anything else of the domain.
+    pub fn stats(&self) -> Option<QueueSnapshot> {
+        queue(self.domain(), self.listed)
+    }
+}
+
+/// All queues of a kind.
+pub(super) fn of_kind(domain: &Domain, kind: Kind) -> Vec<QueueSnapshot> {
+    entries_of_kind(domain, kind).filter_map(|(at, _)| queue(domain, at)).collect()
+}
+
+/// The queue behind an entry.
+pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
+    let (pool, at, view, options) = ring(domain, entry)?;
+    let header = view.header();
+    let (_, tail) = view.ring().positions();
+    let depth = view.depth() as u64;
+    let head = tail.saturating_sub(depth);
+    let dropped = header.dropped.load(Ordering::Relaxed);
+    // Drop-newest drops what it has not published; the others what they have.
+    let (sent, received) = match options.overflow {
+        Overflow::DropNewest => (tail + dropped, head),
+        _ => (tail, head.saturating_sub(dropped)),
+    };
+    let pending = view.leases().count(LeaseState::Pending) as u64;
+    let name = domain.entry(entry).name.get();
+    let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
+    // Read while it was still this queue, or not at all.
+    domain.is_current(entry).then(|| QueueSnapshot {
+        name,
+        capacity: options.capacity,
+        overflow: options.overflow as u32,
+        delivery: options.delivery as u32,
+        producers: options.producers,
+        consumers: options.consumers,
+        type_id: options.type_id,
+        codec: options.codec,
+        closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
+        max_deliveries: options.max_deliveries,
+        depth: depth + pending,
+        // Who has reserved an entry may have taken the message already.
+        leased: (view.leases().count(LeaseState::Leased) + view.leases().count(LeaseState::Reserved)) as u64,
+        pending,
+        redelivered: header.redelivered.load(Ordering::Relaxed),
+        dead_lettered: header.dead_lettered.load(Ordering::Relaxed),
+        sent,
+        received,
+        dropped,
+        receive_waits: header.data_waiters.waits.load(Ordering::Relaxed),
+        send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
+        high_water: header.high_water.load(Ordering::Relaxed).max(depth as u32),
+        attached,
+    })
+}
