@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import test from 'ava'
 import { MillraceError } from '../../index.js'
 import { openDomain, openQueue, testDomain } from '../helpers/domain.js'
@@ -49,14 +50,19 @@ test('a wait times out, and takes nothing afterwards', async (t) => {
   t.deepEqual(queue.getMany(10), [new Uint8Array([1])])
 })
 
-test('a wait that is served in time leaves no timer behind', async (t) => {
+const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+
+test.serial('a wait that is served in time leaves no timer and no listener behind', async (t) => {
   const { queue } = openQueue(t)
-  const abort = new AbortController()
-  const got = queue.get({ timeout: 1000, signal: abort.signal })
+  const { signal } = new AbortController()
+  const before = timers()
+  const got = queue.get({ timeout: 1000, signal })
+  t.is(timers(), before + 1)
+  t.is(getEventListeners(signal, 'abort').length, 1)
   await queue.put(new Uint8Array([1]))
   t.deepEqual(await got, new Uint8Array([1]))
-  abort.abort()
-  t.false(process.getActiveResourcesInfo().includes('Timeout') && queue.depth > 0)
+  t.is(timers(), before)
+  t.is(getEventListeners(signal, 'abort').length, 0)
 })
 
 test('a wait aborts with the reason of its signal', async (t) => {

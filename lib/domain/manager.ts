@@ -214,7 +214,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   /** From the first listener on, news is heard; what nobody here has heard before it comes first. */
   #listen(): void {
     process.nextTick(() => {
-      if (!this.closed) this.#session.waiting.listen(() => this.#emitNews())
+      if (!this.closed) this.#session.waits.listen(() => this.#emitNews())
     })
   }
 

@@ -33,12 +33,15 @@ export interface TypedArrayConstructor<V> {
 /** @internal Names `reference` as argument `index` of the next operation, if `session` may send it now. */
 export let nameToSend: (index: number, reference: BufferPtr, session: Session) => void
 
+/** @internal @throws unless `session` may send all of `references` now, each of them once. */
+export let checkSendable: (references: readonly BufferPtr[], session: Session) => void
+
 /** @internal The id of a reference that is alive. */
 export let idOf: (reference: BufferPtr) => number
 
 /**
- * @internal Ends `reference`, as a release does, but leaves it to the caller to release in native code what it answers the id of; -1:
- * there is nothing to release any more.
+ * @internal Ends `reference`, as a release does, but leaves it to the caller to release in native code the id it returns;
+ * {@link NO_ID}: there is nothing to release any more.
  */
 export let letGo: (reference: BufferPtr) => number
 
@@ -51,14 +54,17 @@ export let markReleased: (reference: BufferPtr) => void
 /** @internal Releases those of `references` that are still held, {@link BATCH_MAX} at a crossing. */
 export let releaseAll: (session: Session, references: readonly BufferPtr[]) => void
 
-/** @internal What {@link letGo} answers when there is nothing to release. */
-export const NOTHING = -1
+/** @internal What {@link letGo} returns when there is nothing to release. */
+export const NO_ID = -1
 
 const HELD = 0
 const SENT = 1
 const RELEASED = 2
 const RETURNED = 3
 const FATES = ['held', 'sent', 'released', 'given back']
+
+/** Number of the last list of references that was checked. */
+let lists = 0
 
 /**
  * A counted reference to one buffer in shared memory: its bytes and metadata. Release it with `using`, or
@@ -77,6 +83,8 @@ export class BufferPtr implements Disposable {
   readonly #id: number
   readonly #lease: number
   #state = HELD
+  /** The last list it was found in, so that one list cannot have it twice. */
+  #list = 0
 
   /** @internal */
   constructor(session: Session, id: number, gap: number, lease: number, attempt: number) {
@@ -263,7 +271,7 @@ export class BufferPtr implements Disposable {
   }
 
   static {
-    nameToSend = (index, reference, session) => {
+    const check = (reference: BufferPtr, session: Session): void => {
       if (typeof reference !== 'object' || reference === null || !(#session in reference)) {
         throw invalidArgument('a buffer to send', 'a BufferPtr', reference)
       }
@@ -274,13 +282,28 @@ export class BufferPtr implements Disposable {
         )
       }
       if (reference.#state !== HELD || session.closed) throw reference.#gone()
+    }
+    nameToSend = (index, reference, session) => {
+      check(reference, session)
       native.setId(index, reference.#id, reference.#lease)
+    }
+    checkSendable = (references, session) => {
+      if (!Array.isArray(references)) throw invalidArgument('buffers', 'an array of BufferPtr', references)
+      const list = ++lists
+      for (let i = 0; i < references.length; i++) {
+        const reference = references[i]!
+        check(reference, session)
+        if (reference.#list === list) {
+          throw invalidArgument(`buffers[${i}]`, 'a reference that is not in the list already: share() it', reference)
+        }
+        reference.#list = list
+      }
     }
     idOf = (reference) => reference.#id
     letGo = (reference) => {
       if (reference.#state !== HELD || reference.#lease !== RECEIVED || reference.#session.closed) {
         reference.release()
-        return NOTHING
+        return NO_ID
       }
       reference.#settle(RELEASED)
       return reference.#id

@@ -1,10 +1,19 @@
 import { Buffer } from 'node:buffer'
-import { checkBytes } from './allocator.js'
 import type { Encoded } from '../codec/codec.js'
 import { invalidArgument } from '../errors.js'
+import { STATUS_EXHAUSTED, STATUS_OK } from '../native/generated/codes.js'
 import { MIN_BUFFER_BYTES } from '../native/generated/limits.js'
+import * as native from '../native/native.js'
 import { checkInteger } from '../options.js'
+import type { Limits } from '../session/limits.js'
 import type { Session } from '../session/session.js'
+import type { SharedBufferAllocator } from './allocator.js'
+import { checkBytes } from './allocator.js'
+import { type BufferPtr, idOf, NO_ID } from './buffer-ptr.js'
+import { releaseIds } from './release.js'
+
+/** How often a writer may say that its length was a wrong guess. */
+const GUESSES_MAX = 2
 
 /** Bytes that `encoded` needs at most. */
 export function byteLengthOf(encoded: Encoded): number {
@@ -14,25 +23,57 @@ export function byteLengthOf(encoded: Encoded): number {
   throw invalidArgument('what encode returns', 'a Uint8Array, a text, or { byteLength, write }', encoded)
 }
 
-/**
- * Writes `encoded` into buffer `id`, which was allocated with its length, and sets the bytes in use. False: the length was a
- * wrong guess, which has been set right; store it anew.
- */
-export function store(session: Session, id: number, encoded: Encoded): boolean {
-  const segment = session.segments.of(id)
-  const offset = segment.offset(id)
-  if (encoded instanceof Uint8Array) {
-    segment.payload.set(encoded, offset)
-    segment.setLength(id, encoded.length)
-  } else if (typeof encoded === 'string') {
-    segment.setLength(id, Buffer.from(segment.payload.buffer, offset, segment.stride).write(encoded))
-  } else {
-    const { byteLength } = encoded
-    const written = encoded.write(new Uint8Array(segment.payload.buffer, offset, byteLength))
-    if (written === null) return false
-    segment.setLength(id, checkInteger('what write returns', written ?? byteLength, 0, byteLength))
+/** Id of a new buffer that holds `encoded`, which only the caller knows of; {@link NO_ID}: there is no memory now. */
+export function storeEncoded(session: Session, encoded: Encoded): number {
+  return guessing(encoded, () => {
+    const bytes = byteLengthOf(encoded)
+    checkBytes(bytes)
+    const status = native.allocate(session.handle, 1, bytes)
+    if (status === STATUS_EXHAUSTED) return NO_ID
+    if (status !== STATUS_OK) throw session.allocationFailure(status, bytes)
+    const id = native.idAt(0)
+    let stored = false
+    try {
+      stored = store(session, id, encoded)
+    } finally {
+      if (!stored) releaseIds(session, [id])
+    }
+    return stored ? id : undefined
+  })
+}
+
+/** A buffer that holds `encoded`, waiting for memory if the session says so. */
+export async function storeLater(
+  session: Session,
+  allocator: SharedBufferAllocator,
+  encoded: Encoded,
+  limits: Limits,
+): Promise<BufferPtr> {
+  for (let guess = 1; ; guess++) {
+    const bytes = byteLengthOf(encoded)
+    checkBytes(bytes)
+    const buffer =
+      session.exhausted === 'wait' ? await allocator.allocateWithin(bytes, limits) : allocator.allocate(bytes)
+    let stored = false
+    try {
+      stored = store(session, idOf(buffer), encoded)
+    } finally {
+      if (!stored) buffer.release()
+    }
+    if (stored) return buffer
+    if (guess === GUESSES_MAX) throw wrongGuess(encoded)
   }
-  return true
+}
+
+/** What `encoded` is now, in memory that nobody else changes. */
+export function detachEncoded(encoded: Encoded): Uint8Array | string {
+  if (typeof encoded === 'string') return encoded
+  if (encoded instanceof Uint8Array) return new Uint8Array(encoded)
+  return guessing(encoded, () => {
+    const target = new Uint8Array(byteLengthOf(encoded))
+    const written = writtenBy(encoded.write(target), target.length)
+    return written === undefined ? undefined : target.subarray(0, written)
+  })
 }
 
 /** How many items from `from` on fit the same size class, and the bytes that suffice for each. */
@@ -48,4 +89,45 @@ export function runOf(list: readonly Encoded[], from: number, to: number): { len
     if (next > bytes) bytes = next
   }
   return { length: end - from, bytes }
+}
+
+/**
+ * Writes `encoded` into buffer `id`, which was allocated with its length, and sets the bytes in use. False: the length was a
+ * wrong guess, which has been set right; it has to be stored anew.
+ */
+export function store(session: Session, id: number, encoded: Encoded): boolean {
+  const segment = session.segments.of(id)
+  const offset = segment.offset(id)
+  if (encoded instanceof Uint8Array) {
+    segment.payload.set(encoded, offset)
+    segment.setLength(id, encoded.length)
+  } else if (typeof encoded === 'string') {
+    segment.setLength(id, Buffer.from(segment.payload.buffer, offset, segment.stride).write(encoded))
+  } else {
+    const { byteLength } = encoded
+    const written = writtenBy(encoded.write(new Uint8Array(segment.payload.buffer, offset, byteLength)), byteLength)
+    if (written === undefined) return false
+    segment.setLength(id, written)
+  }
+  return true
+}
+
+/** Bytes that a writer says it has written; undefined: its length was a wrong guess. */
+function writtenBy(answer: unknown, byteLength: number): number | undefined {
+  if (answer === null) return undefined
+  return checkInteger('what write returns', answer ?? byteLength, 0, byteLength)
+}
+
+/** Repeats `attempt` while it returns undefined because the length of `encoded` was a wrong guess. */
+function guessing<R>(encoded: Encoded, attempt: () => R | undefined): R {
+  for (let guess = 0; guess < GUESSES_MAX; guess++) {
+    const result = attempt()
+    if (result !== undefined) return result
+  }
+  throw wrongGuess(encoded)
+}
+
+function wrongGuess(encoded: Encoded): Error {
+  const rule = 'a number, or null only until byteLength has been set right'
+  return invalidArgument('what write returns', rule, `null again, with byteLength ${byteLengthOf(encoded)}`)
 }

@@ -1,6 +1,8 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import type { Inbox } from './receiver.js'
+import type { Limits } from '../session/limits.js'
+import { hasEnded } from '../session/limits.js'
 import { TimeSlice } from '../session/time-slice.js'
+import type { Receiver } from './receiver.js'
 
 /** What {@link PortQueue.consume} calls for each message. A promise is awaited before the next message is taken. */
 export type Handler = (message: BufferPtr) => void | Promise<void>
@@ -12,16 +14,16 @@ export interface ConsumeOptions {
 }
 
 /** @internal Hands message after message to `handler`, as long as there are any within a slice of time per turn of the event loop. */
-export async function consume(inbox: Inbox, handler: Handler, signal: AbortSignal | undefined): Promise<void> {
+export async function consume(receiver: Receiver, handler: Handler, limits: Limits): Promise<void> {
   const slice = new TimeSlice()
   // Released together with the next take.
   let done: BufferPtr | undefined
   for (;;) {
-    if (signal?.aborted) return done?.release()
-    let message = inbox.takeAfter(done)
+    if (hasEnded(limits)) return done?.release()
+    let message = receiver.takeAfter(done)
     done = undefined
     if (message === undefined) {
-      message = await untilAborted(inbox, signal)
+      message = await untilEnded(receiver, limits)
       slice.restart()
     }
     if (message === null) return
@@ -32,7 +34,7 @@ export async function consume(inbox: Inbox, handler: Handler, signal: AbortSigna
       message.nack()
       throw error
     }
-    if (slice.spent()) {
+    if (slice.exceeded()) {
       message.release()
       await slice.pass()
     } else {
@@ -45,11 +47,11 @@ function isPromiseLike(value: unknown): value is PromiseLike<void> {
   return typeof value === 'object' && value !== null && 'then' in value
 }
 
-async function untilAborted(inbox: Inbox, signal: AbortSignal | undefined): Promise<BufferPtr | null> {
+async function untilEnded(receiver: Receiver, limits: Limits): Promise<BufferPtr | null> {
   try {
-    return await inbox.wait(signal && { signal }, () => inbox.take())
+    return await receiver.wait(limits, () => receiver.take(), true)
   } catch (error) {
-    if (signal?.aborted) return null
+    if (hasEnded(limits)) return null
     throw error
   }
 }

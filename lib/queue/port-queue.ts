@@ -1,27 +1,28 @@
 import type { Readable, Writable } from 'node:stream'
-import type { SharedBufferAllocator } from '../memory/allocator.js'
-import type { Batch } from './batch.js'
-import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { NamedCodec } from '../codec/codec.js'
 import { codecRecorded, encodeAll } from '../codec/codec.js'
-import type { ConsumeOptions, Handler } from './consume.js'
-import { consume } from './consume.js'
 import { invalidArgument } from '../errors.js'
+import type { SharedBufferAllocator } from '../memory/allocator.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED } from '../native/generated/codes.js'
-import { Getter } from './value-reader.js'
-import { Inbox } from './receiver.js'
 import type { BindingQueueInfo } from '../native/native.js'
 import type { BlockingOptions, QueueOptions, WaitOptions } from '../options.js'
-import { checkInteger, checkSignal, checkTimeout, checkWait } from '../options.js'
-import { Outbox } from './sender.js'
-import { Putter } from './value-writer.js'
+import { checkInteger, checkSignal, checkTimeout } from '../options.js'
+import type { Limits } from '../session/limits.js'
+import { limitsOf } from '../session/limits.js'
+import { PullIterator } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
 import { inWords } from '../session/snapshot.js'
+import type { Batch } from './batch.js'
+import type { ConsumeOptions, Handler } from './consume.js'
+import { consume } from './consume.js'
+import { Receiver } from './receiver.js'
+import { Sender } from './sender.js'
 import type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './streams.js'
-import { putFrom, readableFrom, Values, webStreams, writableTo } from './streams.js'
-import { Turns } from './iterate.js'
-import { budgetOf } from '../session/waiter.js'
+import { putFrom, readableFrom, webStreams, writableTo } from './streams.js'
+import { decode, ValueReader } from './value-reader.js'
+import { ValueWriter } from './value-writer.js'
 
 /** What a queue is now. */
 export interface QueueInfo extends Required<Omit<QueueOptions<never>, 'codec'>> {
@@ -54,10 +55,10 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   readonly name: string
   readonly #session: Session
   readonly #handle: number
-  readonly #inbox: Inbox
-  readonly #outbox: Outbox
-  readonly #getter: Getter
-  readonly #putter: Putter
+  readonly #receiver: Receiver
+  readonly #sender: Sender
+  readonly #reader: ValueReader
+  readonly #writer: ValueWriter
   #codec: NamedCodec<T> | undefined
 
   /** @internal */
@@ -72,10 +73,10 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     this.name = name
     this.#session = session
     this.#handle = handle
-    this.#inbox = new Inbox(session, handle, subject)
-    this.#getter = new Getter(session, this.#inbox, handle)
-    this.#outbox = new Outbox(session, handle, subject)
-    this.#putter = new Putter(session, allocator, this.#outbox, handle)
+    this.#receiver = new Receiver(session, handle, subject)
+    this.#reader = new ValueReader(session, this.#receiver, handle)
+    this.#sender = new Sender(session, handle, subject)
+    this.#writer = new ValueWriter(session, allocator, this.#sender, handle)
     this.#codec = codec
   }
 
@@ -92,7 +93,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /** Moves `buffer` into the queue. False: it is full or closed, and the buffer still yours. */
   trySend(buffer: BufferPtr): boolean {
-    return this.#outbox.trySend(buffer)
+    return this.#sender.trySend(buffer)
   }
 
   /**
@@ -101,22 +102,22 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * is still yours then.
    */
   send(buffer: BufferPtr, options?: WaitOptions): Promise<void> {
-    return this.#outbox.send(buffer, options)
+    return this.#sender.send(buffer, options)
   }
 
   /** Moves a prefix of `buffers` into the queue, 256 at a crossing. Answers its length; the rest is still yours. */
   sendMany(buffers: readonly BufferPtr[]): number {
-    return this.#outbox.sendMany(buffers)
+    return this.#sender.sendMany(buffers)
   }
 
   /** As {@link PortQueue.send}, but blocks the thread. For workers: on the main thread it throws `ERR_MILLRACE_WOULD_BLOCK`. */
   sendSync(buffer: BufferPtr, options?: BlockingOptions): void {
-    this.#outbox.sendSync(buffer, options)
+    this.#sender.sendSync(buffer, options)
   }
 
   /** The next message, or null when there is none now. */
   tryReceive(): BufferPtr | null {
-    return this.#inbox.take() ?? null
+    return this.#receiver.take() ?? null
   }
 
   /**
@@ -124,35 +125,31 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`; `_CLOSED` when the queue is closed and drained.
    */
   async receive(options?: WaitOptions): Promise<BufferPtr> {
-    return (await this.#inbox.wait(options, () => this.#inbox.take())) ?? this.#ended()
+    return (await this.#receiver.wait(limitsOf(options), () => this.#receiver.take())) ?? this.#ended()
   }
 
   /** As {@link PortQueue.receive}, but blocks the thread. For workers: on the main thread it throws `ERR_MILLRACE_WOULD_BLOCK`. */
   receiveSync(options?: BlockingOptions): BufferPtr {
-    return this.#inbox.takeSync(options) ?? this.#ended()
+    return this.#receiver.takeSync(options) ?? this.#ended()
   }
 
-  /** Up to `max` messages that are there now, 256 at a crossing. */
+  /** Up to `max` messages that are there now, 256 at a crossing. A failure behind messages that have come is thrown by the next call. */
   receiveMany(max: number): BufferPtr[] {
     checkInteger('max', max, 1, 2 ** 20)
     const messages: BufferPtr[] = []
-    while (messages.length < max) {
-      const more = this.#inbox.takeMany(max - messages.length)
-      if (!more) break
-      messages.push(...more)
-    }
+    this.#receiver.takeMany(max, messages)
     return messages
   }
 
   /** A further reference to the next message, which stays in the queue; null when there is none. Release it, do not write. */
   peek(): BufferPtr | null {
-    return this.#inbox.peek()
+    return this.#receiver.peek()
   }
 
   /** Copies `value` in. False: the queue is full or closed (or, if the domain waits when exhausted, the pool is). */
   tryPut(value: T): boolean {
     const codec = this.#findCodec()
-    return codec !== undefined && this.#putter.tryPut(codec.encode(value))
+    return codec !== undefined && this.#writer.tryPut(codec.encode(value))
   }
 
   /**
@@ -163,7 +160,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   put(value: T, options?: WaitOptions): Promise<void> {
     try {
       const codec = this.#findCodec()
-      if (codec !== undefined) return this.#putter.put(codec.encode(value), options)
+      if (codec !== undefined) return this.#writer.put(codec.encode(value), limitsOf(options))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -173,10 +170,12 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   /** Copies `values` in, in order, 256 at a crossing. When it throws, as {@link PortQueue.put} does, a prefix has been sent. */
   async putMany(values: readonly T[], options?: WaitOptions): Promise<void> {
     if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
-    checkWait(options)
-    const budget = budgetOf(options)
-    const codec = this.#findCodec() ?? (await this.#outbox.exists(budget(), () => this.#findCodec()))
-    await this.#putter.putMany(encodeAll(codec, values), budget())
+    const limits = limitsOf(options)
+    const known = this.#findCodec()
+    // Without a codec values cannot be encoded yet: what is waited for is the queue.
+    const copies = known === undefined ? [...values] : values
+    const codec = known ?? (await this.#sender.exists(limits, () => this.#findCodec()))
+    await this.#writer.putMany(encodeAll(codec, copies), limits)
   }
 
   /**
@@ -185,7 +184,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   tryGet(): T | undefined {
     const codec = this.#findCodec()
-    return codec && this.#getter.tryGet(codec)
+    return codec && this.#reader.tryGet(codec)
   }
 
   /**
@@ -193,8 +192,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`; `_CLOSED` when the queue is closed and drained.
    */
   async get(options?: WaitOptions): Promise<T> {
-    const { value } = (await this.#getter.get(options, () => this.#findCodec())) ?? this.#ended()
-    return value
+    const raw = (await this.#reader.wait(limitsOf(options), () => this.#findCodec())) ?? this.#ended()
+    return decode(this.#codec!, raw)
   }
 
   /**
@@ -205,7 +204,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   getMany(max: number): T[] {
     checkInteger('max', max, 1, 2 ** 20)
     const codec = this.#findCodec()
-    return codec === undefined ? [] : this.#getter.getMany(codec, max)
+    return codec === undefined ? [] : this.#reader.getMany(codec, max)
   }
 
   /**
@@ -216,7 +215,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   async consume(handler: Handler, options?: ConsumeOptions): Promise<void> {
     if (typeof handler !== 'function') throw invalidArgument('handler', 'a function', handler)
-    await consume(this.#inbox, handler, checkSignal(options?.signal))
+    if (checkSignal(options?.signal)?.aborted) return
+    await consume(this.#receiver, handler, limitsOf(options))
   }
 
   /**
@@ -225,13 +225,13 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   batches(options: BatchOptions = {}): AsyncIterableIterator<Batch, undefined> {
     const max = checkInteger('max', options.max ?? BATCH_MAX, 1, BATCH_MAX)
-    const take = (done?: Batch) => {
-      done?.release()
-      return this.#inbox.takeBatch(max)
-    }
     checkTimeout('timeout', options.timeout)
     checkSignal(options.signal)
-    return new Turns(take, (limits) => this.#inbox.wait(limits, take), options)
+    const take = (done?: Batch) => {
+      done?.release()
+      return this.#receiver.takeBatch(max)
+    }
+    return new PullIterator({ take, wait: (limits) => this.#receiver.wait(limits, take, true), release }, options)
   }
 
   /**
@@ -252,8 +252,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * ```
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<BufferPtr, undefined> {
-    const take = (done?: BufferPtr) => this.#inbox.takeAfter(done)
-    return new Turns(take, (limits) => this.#inbox.wait(limits, take), {})
+    const take = (done?: BufferPtr) => this.#receiver.takeAfter(done)
+    return new PullIterator({ take, wait: (limits) => this.#receiver.wait(limits, take, true), release })
   }
 
   /**
@@ -263,7 +263,9 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * lost to any other.
    */
   readable(options?: ReadableOptions): Readable {
-    return readableFrom((max, signal) => this.#getSome(max, signal), options)
+    const wait = (max: number, limits: Limits) =>
+      this.#receiver.wait(limits, () => this.#findCodec() && this.#receiver.takeBatch(max))
+    return readableFrom({ wait, decode: (bytes) => this.#codec!.decode(bytes) }, options)
   }
 
   /** A stream in object mode, or of bytes, that puts what is written to it, waiting while the queue is full. */
@@ -278,7 +280,11 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /** Iterates over values, each as {@link PortQueue.get} answers it. Ends when the queue is closed and drained. */
   values(options?: { signal?: AbortSignal }): AsyncIterableIterator<T, undefined> {
-    return new Values((max, signal) => this.#getSome(max, signal), checkSignal(options?.signal))
+    checkSignal(options?.signal)
+    const take = () => this.#findCodec() && this.#reader.take()
+    const wait = (limits: Limits) => this.#reader.wait(limits, () => this.#findCodec())
+    // Decoding lets go of a message.
+    return new PullIterator({ take, wait, value: (raw) => decode(this.#codec!, raw), release: () => {} }, options)
   }
 
   /**
@@ -304,25 +310,12 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     this.#session.call((open) => open.detachQueue(this.#handle))
   }
 
-  async #getSome(max: number, signal: AbortSignal): Promise<T[] | null> {
-    const batch = await this.#inbox.wait({ signal }, () => this.#findCodec() && this.#inbox.takeBatch(max))
-    if (batch === null) return null
-    try {
-      const values = Array.from(batch, (_, i) => this.#codec!.decode(batch.bytes(i)))
-      batch.release()
-      return values
-    } catch (error) {
-      batch.nack()
-      throw error
-    }
-  }
-
   /** The codec, once the queue exists or the caller named one. */
   #findCodec(): NamedCodec<T> | undefined {
     if (this.#codec !== undefined) return this.#codec
     const info = this.#nativeInfo()
     // A queue that was destroyed is not there either, and to wait for it would be in vain: a look at it throws.
-    if (info === null) this.#inbox.peek()?.release()
+    if (info === null) this.#receiver.peek()?.release()
     else this.#codec = codecRecorded(info.codec, this.name)
     return this.#codec
   }
@@ -334,4 +327,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   #ended(): never {
     throw this.#session.failure(STATUS_CLOSED, `queue '${this.name}'`)
   }
+}
+
+function release(done: { release(): void }): void {
+  done.release()
 }

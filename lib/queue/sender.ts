@@ -1,24 +1,29 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { markSent, nameToSend } from '../memory/buffer-ptr.js'
+import { checkSendable, markSent, nameToSend } from '../memory/buffer-ptr.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED, STATUS_FULL, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { BlockingOptions, WaitOptions } from '../options.js'
-import { checkWait, OVERFLOWS } from '../options.js'
+import { OVERFLOWS } from '../options.js'
+import type { Limits } from '../session/limits.js'
+import { limitsOf } from '../session/limits.js'
+import { Semaphore } from '../session/semaphore.js'
 import type { Session } from '../session/session.js'
-import type { Target } from '../session/wait-key.js'
+import type { WaitKey } from '../session/wait-key.js'
 import { spaceIn } from '../session/wait-key.js'
 
 const DONE = Promise.resolve()
 const REJECT = OVERFLOWS.indexOf('reject')
 
 /** The sending side of a queue. */
-export class Outbox {
+export class Sender {
   readonly #session: Session
   readonly #queue: number
   readonly #subject: string
-  readonly #space: Target
+  readonly #space: WaitKey
   readonly #noSpace: string
+  /** Who sends, or puts, in the order in which they came. */
+  readonly #turn: Semaphore
 
   constructor(session: Session, queue: number, subject: string) {
     this.#session = session
@@ -26,6 +31,7 @@ export class Outbox {
     this.#subject = subject
     this.#space = spaceIn(queue)
     this.#noSpace = `no space came free on ${subject}`
+    this.#turn = new Semaphore(1, this.#noSpace)
   }
 
   trySend(buffer: BufferPtr): boolean {
@@ -35,9 +41,10 @@ export class Outbox {
     return true
   }
 
-  /** Sends a prefix of `buffers`; answers its length. */
+  /** Sends a prefix of `buffers`; returns its length. */
   sendMany(buffers: readonly BufferPtr[]): number {
     const session = this.#session
+    checkSendable(buffers, session)
     let sent = 0
     while (sent < buffers.length) {
       const count = Math.min(buffers.length - sent, BATCH_MAX)
@@ -55,31 +62,68 @@ export class Outbox {
 
   send(buffer: BufferPtr, options: WaitOptions | undefined): Promise<void> {
     try {
-      checkWait(options)
+      const limits = limitsOf(options)
       if (!this.crowded && this.trySend(buffer)) return DONE
+      return this.sendLater(buffer, limits)
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#sendLater(buffer, options)
+  }
+
+  /** Sends `buffer` after those who wait already. `owned`: it is released if it cannot be sent. */
+  async sendLater(buffer: BufferPtr, limits: Limits, owned = false): Promise<void> {
+    try {
+      await this.inTurn(limits, () => this.wait(limits, () => this.#attempt(buffer)))
+    } finally {
+      if (owned) buffer.release()
+    }
+  }
+
+  /** Sends `buffer`, of which nobody else knows, for a caller that has its turn. */
+  async sendInTurn(buffer: BufferPtr, limits: Limits): Promise<void> {
+    try {
+      await this.wait(limits, () => this.#attempt(buffer))
+    } finally {
+      buffer.release()
+    }
   }
 
   sendSync(buffer: BufferPtr, options: BlockingOptions | undefined): void {
-    this.#session.waiting.waitSync(this.#space, options, this.#noSpace, () => this.#attempt(buffer))
+    this.#session.waits.waitSync(this.#space, options, this.#noSpace, () => this.#attempt(buffer))
   }
 
-  /** Whether others wait for room: then newcomers queue up behind. */
+  /** Whether others wait to send: then newcomers queue up behind, so that order is kept. */
   get crowded(): boolean {
-    return this.#session.waiting.has(this.#space)
+    return this.#turn.busy
+  }
+
+  /** Runs `work` when everybody who came earlier is through: at once if nobody is there. */
+  inTurn<R>(limits: Limits, work: () => Promise<R>): Promise<R> {
+    return this.tryEnter() ? this.#run(work) : this.enter(limits).then(() => this.#run(work))
+  }
+
+  /** Takes a turn if nobody has it, until {@link Sender.leave}. */
+  tryEnter(): boolean {
+    return this.#turn.tryEnter()
+  }
+
+  /** Waits for a turn, until {@link Sender.leave}. */
+  enter(limits: Limits): Promise<void> {
+    return this.#turn.enter(limits)
+  }
+
+  leave(): void {
+    this.#turn.leave()
   }
 
   /** Waits for room, until `attempt` succeeds. */
-  wait<T>(options: WaitOptions | undefined, attempt: () => T | undefined): Promise<T> {
-    return this.#session.waiting.wait(this.#space, options, this.#noSpace, attempt)
+  wait<T>(limits: Limits, attempt: () => T | undefined, tried = false): Promise<T> {
+    return this.#session.waits.wait(this.#space, limits, this.#noSpace, attempt, tried)
   }
 
   /** Waits for the queue to exist, until `attempt` succeeds. */
-  exists<T>(options: WaitOptions | undefined, attempt: () => T | undefined): Promise<T> {
-    return this.#session.waiting.wait(this.#space, options, `${this.#subject} was not created`, attempt)
+  exists<T>(limits: Limits, attempt: () => T | undefined): Promise<T> {
+    return this.#session.waits.wait(this.#space, limits, `${this.#subject} was not created`, attempt)
   }
 
   /** Offers the buffer that has been named to the queue. False: full, closed, or not there yet. */
@@ -88,10 +132,25 @@ export class Outbox {
     return status === STATUS_OK || this.refuse(status)
   }
 
-  /** False if that is an answer, throws if it is a failure. */
+  /** False if the queue takes nothing now, throws if it is a failure. */
   refuse(status: native.Status): false {
     if (status === STATUS_FULL || status === STATUS_NOT_FOUND || status === STATUS_CLOSED) return false
     throw this.#session.failure(status, this.#subject)
+  }
+
+  /** Returns if waiting can help, throws if it cannot. */
+  mustWait(status: native.Status): undefined {
+    if (status === STATUS_NOT_FOUND) return undefined
+    if (status === STATUS_FULL && !this.#rejects()) return undefined
+    throw this.#session.failure(status, this.#subject)
+  }
+
+  async #run<R>(work: () => Promise<R>): Promise<R> {
+    try {
+      return await work()
+    } finally {
+      this.leave()
+    }
   }
 
   #attempt(buffer: BufferPtr): true | undefined {
@@ -102,18 +161,7 @@ export class Outbox {
     return true
   }
 
-  /** Returns if waiting can help, throws if it cannot. */
-  mustWait(status: native.Status): undefined {
-    if (status === STATUS_NOT_FOUND) return undefined
-    if (status === STATUS_FULL && !this.#rejects()) return undefined
-    throw this.#session.failure(status, this.#subject)
-  }
-
   #rejects(): boolean {
     return this.#session.call((open) => open.queueInfo(this.#queue))?.overflow === REJECT
-  }
-
-  async #sendLater(buffer: BufferPtr, options: WaitOptions | undefined): Promise<void> {
-    await this.wait(options, () => this.#attempt(buffer))
   }
 }

@@ -1,6 +1,12 @@
 import { Readable, Writable } from 'node:stream'
 import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { invalidArgument } from '../errors.js'
+import { checkInteger, checkObject, checkSignal } from '../options.js'
+import { Cancel, onAbort } from '../session/cancel.js'
+import type { Limits } from '../session/limits.js'
+import { limitsOf } from '../session/limits.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import type { Batch } from './batch.js'
 import type { PortQueue } from './port-queue.js'
 
 /** Options of {@link PortQueue.readable}. */
@@ -17,21 +23,22 @@ export interface WritableOptions {
   highWaterMark?: number
   /** A stream of bytes or text (sent as UTF-8), each chunk a message: for queues of bytes. Default: false. */
   bytes?: boolean
-  /** Close the queue for everybody when the stream ends. Default: false. */
+  /** Close the queue for everybody when the stream ends, or is destroyed: those who read from it see the end. Default: false. */
   close?: boolean
 }
 
 /** Options of {@link PortQueue.putFrom}. */
 export interface PutFromOptions {
-  /** Ends it with the signal's reason. */
+  /** Ends it with the signal's reason, also while the source is waited for; the source is told. */
   signal?: AbortSignal
-  /** Close the queue for everybody at the end of the source. Default: false. */
+  /** Close the queue for everybody at the end of the source, or when it fails. Default: false. */
   close?: boolean
 }
 
-/** Values that a stream holds ready, or takes ahead. */
-const VALUES_AHEAD = 16
-const BYTES_AHEAD = 64 * 1024
+/** Values that a stream holds ready, or takes before it asks its source to pause. */
+const VALUES_READY = 16
+const BYTES_READY = 64 * 1024
+const HIGH_WATER_MARK_MAX = 2 ** 30
 
 /** A web stream in each direction; each comes to be when it is first asked for. */
 export interface WebStreams<T> {
@@ -41,34 +48,85 @@ export interface WebStreams<T> {
   readonly writable: WritableStream<T>
 }
 
-/** Some values, up to `max`; null when there will be none. */
-export type Source<T> = (max: number, signal: AbortSignal) => Promise<T[] | null>
+/** Where a stream's messages come from. */
+export interface StreamSource<T> {
+  /** Up to `max` messages, waiting for the first; null: there will be none. */
+  wait(max: number, limits: Limits): Promise<Batch | null>
+  decode(bytes: Uint8Array): T
+}
 
-/** A stream of what `source` yields. */
-export function readableFrom<T>(source: Source<T>, options: ReadableOptions = {}): Readable {
-  const { bytes = false, highWaterMark = bytes ? BYTES_AHEAD : VALUES_AHEAD } = options
-  const ending = new AbortController()
-  /** What one message adds to what is held ready; of bytes, as many as the last ones had. */
+/** A message whose value is in a stream. */
+interface Pushed {
+  readonly message: BufferPtr
+  /** What it adds to what the stream holds ready. */
+  readonly size: number
+}
+
+/**
+ * A stream of what `source` yields. A message is let go of, and so acknowledged, when its value has left the stream; what a destroyed
+ * stream still held goes back to an at-least-once queue.
+ */
+export function readableFrom<T>(source: StreamSource<T>, options: ReadableOptions = {}): Readable {
+  const { bytes, highWaterMark } = checkStream(options)
+  const cancel = new Cancel()
+  const pushed: Pushed[] = []
+  let held = 0
+  /** Bytes of the last message, by which is guessed how many more there is room for. */
   let size = 1
+  /** Lets go of the messages whose values have left the stream, which holds `ready` of their sum. */
+  const settle = (ready: number) => {
+    while (pushed.length > 0 && held - pushed[0]!.size >= ready) {
+      const first = pushed.shift()!
+      held -= first.size
+      first.message.release()
+    }
+  }
+  const push = (stream: Readable, batch: Batch) => {
+    let message: BufferPtr | undefined
+    try {
+      for (message of batch) {
+        const value = source.decode(message.bytes)
+        // Null would end the stream.
+        if (value === null) throw invalidArgument('a value of a stream', 'anything but its end mark', null)
+        size = bytes ? Math.max(1, (value as Uint8Array).byteLength) : 1
+        held += size
+        pushed.push({ message, size })
+        stream.push(value)
+      }
+    } catch (error) {
+      // Messages that were pushed are no more the batch's to give back.
+      const given = new Set(pushed.map((one) => one.message))
+      for (const rest of batch) if (!given.has(rest)) rest.nack()
+      stream.destroy(error as Error)
+    }
+  }
   return new Readable({
     objectMode: !bytes,
     highWaterMark,
     read() {
+      settle(this.readableLength)
       const room = Math.max(1, Math.floor((highWaterMark - this.readableLength) / size))
-      void pull(this, source(Math.min(room, VALUES_AHEAD), ending.signal), (value) => {
-        if (bytes) size = Math.max(1, (value as Uint8Array).byteLength)
-      })
+      const max = Math.min(room, VALUES_READY)
+      const arrive = (batch: Batch | null) => {
+        if (batch === null) this.push(null)
+        else if (this.destroyed) batch.nack()
+        else push(this, batch)
+      }
+      const fail = (error: unknown) => this.destroy(error as Error)
+      source.wait(max, limitsOf(undefined, cancel)).then(arrive).catch(fail)
     },
     destroy(error, callback) {
-      ending.abort()
+      cancel.cancel()
+      settle(this.readableLength)
+      for (const { message } of pushed.splice(0)) message.nack()
       callback(error)
     },
-  })
+  }).on('end', () => settle(0))
 }
 
 /** A stream that puts what is written to it. */
 export function writableTo<T>(queue: PortQueue<T>, options: WritableOptions = {}): Writable {
-  const { bytes = false, highWaterMark = bytes ? BYTES_AHEAD : VALUES_AHEAD, close = false } = options
+  const { bytes, highWaterMark, close } = checkStream(options)
   const ending = new AbortController()
   const { signal } = ending
   return new Writable({
@@ -82,12 +140,11 @@ export function writableTo<T>(queue: PortQueue<T>, options: WritableOptions = {}
       void report(queue.putMany(values, { signal }), callback)
     },
     final(callback) {
-      if (close) queue.close()
-      callback()
+      finish(queue, close, callback)
     },
     destroy(error, callback) {
       ending.abort()
-      callback(error)
+      finish(queue, close, (failure) => callback(error ?? failure ?? null))
     },
   })
 }
@@ -108,66 +165,76 @@ export function webStreams<T>(queue: PortQueue<T>, options: ReadableOptions & Wr
   }
 }
 
-/** The values of `source`, one by one. Ending the iteration ends the wait it may be in. */
-export class Values<T> implements AsyncIterableIterator<T, undefined> {
-  readonly #source: Source<T>
-  readonly #ending = new AbortController()
-  readonly #signal: AbortSignal
-
-  constructor(source: Source<T>, signal: AbortSignal | undefined) {
-    const own = this.#ending.signal
-    this.#source = source
-    this.#signal = signal === undefined ? own : AbortSignal.any([signal, own])
-  }
-
-  async next(): Promise<IteratorResult<T, undefined>> {
-    try {
-      const values = this.#ending.signal.aborted ? null : await this.#source(1, this.#signal)
-      if (values !== null) return { value: values[0]!, done: false }
-    } catch (error) {
-      if (!this.#ending.signal.aborted) throw error
-    }
-    return { value: undefined, done: true }
-  }
-
-  async return(): Promise<IteratorResult<T, undefined>> {
-    this.#ending.abort()
-    return { value: undefined, done: true }
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-}
-
-/** Puts what `source` yields; asks it for the next value when there was room for the last. Answers how many there were. */
+/** Puts what `source` yields; asks it for the next value when there was room for the last. Returns how many there were. */
 export async function putFrom<T>(
   queue: PortQueue<T>,
   source: Iterable<T> | AsyncIterable<T>,
-  { signal, close = false }: PutFromOptions = {},
+  options: PutFromOptions = {},
 ): Promise<number> {
+  const { signal, close = false } = checkObject('options', options)
+  checkSignal(signal)?.throwIfAborted()
+  const iterator = iteratorOf(source)
   let count = 0
-  for await (const value of source) {
-    await queue.put(value, signal && { signal })
-    count++
+  let ended = false
+  try {
+    for (;;) {
+      signal?.throwIfAborted()
+      const { value, done } = await unlessAborted(iterator.next(), signal)
+      if (done === true) {
+        ended = true
+        return count
+      }
+      await queue.put(value, signal && { signal })
+      count++
+    }
+  } finally {
+    // Not awaited: a source that is waited for in vain may not end either.
+    if (!ended) Promise.resolve(iterator.return?.()).catch(() => {})
+    if (close) queue.close()
   }
-  if (close) queue.close()
-  return count
 }
 
-async function pull<T>(stream: Readable, values: Promise<T[] | null>, measure: (value: T) => void): Promise<void> {
+interface AnyIterator<T> {
+  next(): IteratorResult<T> | Promise<IteratorResult<T>>
+  return?(): unknown
+}
+
+function iteratorOf<T>(source: Iterable<T> | AsyncIterable<T>): AnyIterator<T> {
+  const from = Object(source) as Partial<Iterable<T> & AsyncIterable<T>>
+  const iterator = from[Symbol.asyncIterator]?.() ?? from[Symbol.iterator]?.()
+  if (iterator !== undefined) return iterator
+  throw invalidArgument('source', 'an iterable or an async iterable', source)
+}
+
+/** What `step` comes to, or the reason of `signal` as soon as that aborts. */
+async function unlessAborted<R>(step: R | Promise<R>, signal: AbortSignal | undefined): Promise<R> {
+  if (signal === undefined || !(step instanceof Promise)) return await step
+  return await new Promise<R>((resolve, reject) => {
+    const off = onAbort(signal, () => reject(signal.reason as Error))
+    void step.finally(off).then(resolve, reject)
+  })
+}
+
+function checkStream(options: ReadableOptions & WritableOptions): {
+  bytes: boolean
+  highWaterMark: number
+  close: boolean
+} {
+  const {
+    bytes = false,
+    highWaterMark = bytes ? BYTES_READY : VALUES_READY,
+    close = false,
+  } = checkObject('options', options)
+  return { bytes, highWaterMark: checkInteger('highWaterMark', highWaterMark, 0, HIGH_WATER_MARK_MAX), close }
+}
+
+function finish<T>(queue: PortQueue<T>, close: boolean, callback: (error?: Error | null) => void): void {
   try {
-    const arrived = await values
-    if (arrived === null) stream.push(null)
-    else if (arrived.includes(null as T))
-      throw invalidArgument('a value of a stream', 'anything but its end mark', null)
-    else {
-      measure(arrived.at(-1)!)
-      for (const value of arrived) stream.push(value)
-    }
+    if (close) queue.close()
   } catch (error) {
-    stream.destroy(error as Error)
+    return callback(error as Error)
   }
+  callback()
 }
 
 async function report(put: Promise<void>, callback: (error?: Error | null) => void): Promise<void> {

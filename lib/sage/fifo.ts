@@ -1,4 +1,4 @@
-import { onAbort } from '../session/abort.js'
+import { onAbort } from '../session/cancel.js'
 
 /** First come, first served. */
 export class Line {

@@ -1,18 +1,18 @@
-import { onAbort } from '../session/abort.js'
+import { onAbort } from '../session/cancel.js'
+import type { Limits } from '../session/limits.js'
+import { limitsOf } from '../session/limits.js'
+import { Semaphore } from '../session/semaphore.js'
 import { BufferPtr, idOf } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
 import type { ShmManager } from '../domain/manager.js'
 import type { WaitOptions } from '../options.js'
-import { checkTimeout, checkWait } from '../options.js'
 import type { PortQueue } from '../queue/port-queue.js'
 import type { Session } from '../session/session.js'
 import { TimeSlice } from '../session/time-slice.js'
-import { budgetOf } from '../session/waiter.js'
 import type { Call, StreamHost } from './call.js'
 import { serverLost, Single, StreamCall } from './call.js'
 import type { Address, Envelope, State } from './envelope.js'
 import * as envelopes from './envelope.js'
-import { Gate } from './gate.js'
 import type { Payload } from './payload.js'
 import { isExhausted } from './payload.js'
 import type { IsThere, Post, Watcher } from './post.js'
@@ -20,9 +20,6 @@ import type { IsThere, Post, Watcher } from './post.js'
 const BATCH = 64
 /** When to look for replies that crossed with the end of their call, in ms. */
 const TIDY_MS = 1000
-
-/** What is left of the time of a request. */
-type Budget = () => WaitOptions | undefined
 
 /** What both sides of a service share. */
 export interface Core<Req, Res> {
@@ -42,7 +39,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
   timedOut = 0
   aborted = 0
   readonly #core: Core<Req, Res>
-  readonly #gate: Gate
+  readonly #gate: Semaphore
   readonly #calls = new Map<number, Call<Res>>()
   readonly #starts = new WeakMap<StreamCall<Res>, () => Promise<void> | undefined>()
   #servers: Address[] = []
@@ -55,7 +52,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
 
   constructor(core: Core<Req, Res>, inFlight: number) {
     this.#core = core
-    this.#gate = new Gate(inFlight, `requests to service '${core.name}' already in flight did not end`)
+    this.#gate = new Semaphore(inFlight, `requests to service '${core.name}' already in flight did not end`)
     this.#keepSignal()
     core.post.watch(this)
   }
@@ -127,17 +124,15 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
 
   /** Sends the request of `call`, at once if it can: what the caller does next must find its buffer sent. */
   #begin(call: Call<Res>, value: unknown, options: WaitOptions | undefined): Promise<void> | undefined {
-    checkWait(options)
-    const limit = checkTimeout('timeout', options?.timeout)
-    const deadline = limit === Infinity ? undefined : envelopes.deadlineIn(limit)
-    const budget = budgetOf(options)
-    const launch = (buffer: BufferPtr) => this.#launch(call, buffer, deadline, limit, budget)
-    if (this.#gate.tryEnter()) return this.#prepare(value, budget, launch)
-    return this.#takeTurn(value, budget()).then((taken) => this.#prepare(taken, budget, launch))
+    const limits = limitsOf(options)
+    const deadline = limits.timeout === Infinity ? undefined : envelopes.deadlineIn(limits.timeout)
+    const launch = (buffer: BufferPtr) => this.#launch(call, buffer, deadline, limits)
+    if (this.#gate.tryEnter()) return this.#prepare(value, limits, launch)
+    return this.#takeTurn(value, limits).then((taken) => this.#prepare(taken, limits, launch))
   }
 
   /** Packs `value` and goes on with `launch`. */
-  #prepare(value: unknown, budget: Budget, launch: (buffer: BufferPtr) => void): Promise<void> | undefined {
+  #prepare(value: unknown, limits: Limits, launch: (buffer: BufferPtr) => void): Promise<void> | undefined {
     const giveUp = (error: unknown) => {
       this.#gate.leave()
       if (value instanceof BufferPtr) value.release()
@@ -145,7 +140,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     }
     let packed: BufferPtr | Promise<BufferPtr>
     try {
-      packed = this.#pack(value, budget)
+      packed = this.#pack(value, limits)
     } catch (error) {
       return giveUp(error)
     }
@@ -155,7 +150,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
   }
 
   /** Sends the request. From then on the call ends by itself. */
-  #launch(call: Call<Res>, buffer: BufferPtr, deadline: number | undefined, limit: number, budget: Budget): void {
+  #launch(call: Call<Res>, buffer: BufferPtr, deadline: number | undefined, limits: Limits): void {
     try {
       if (this.#closed) throw closedHere(this.#core.name)
       this.#inbox ??= this.#openInbox()
@@ -172,17 +167,17 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
       buffer.release()
       return
     }
-    this.#register(call, limit, budget())
+    this.#register(call, limits)
     this.#send(call, buffer)
     void this.#pump()
   }
 
   /** Waits for a turn. A buffer is taken over at once: its owner may let go of it meanwhile. */
-  async #takeTurn(value: unknown, options: WaitOptions | undefined): Promise<unknown> {
+  async #takeTurn(value: unknown, limits: Limits): Promise<unknown> {
     const taken = value instanceof BufferPtr ? value.share() : value
     if (value instanceof BufferPtr) value.release()
     try {
-      await this.#gate.enter(options)
+      await this.#gate.enter(limits)
     } catch (error) {
       if (taken instanceof BufferPtr) taken.release()
       throw error
@@ -195,14 +190,14 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     return this.#core.post.create(this.#core.name, 'client', capacity)
   }
 
-  #pack(value: unknown, budget: Budget): BufferPtr | Promise<BufferPtr> {
+  #pack(value: unknown, limits: Limits): BufferPtr | Promise<BufferPtr> {
     const { requests, session } = this.#core
     try {
       return requests.pack(value)
     } catch (error) {
       if (session.exhausted === 'reject' || !isExhausted(error)) throw error
     }
-    return requests.packLater(value, undefined, budget())
+    return requests.packLater(value, undefined, limits)
   }
 
   /** Writes the envelope. Answers a reference to keep. */
@@ -220,7 +215,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
     return buffer.share()
   }
 
-  #register(call: Call<Res>, limit: number, options: WaitOptions | undefined): void {
+  #register(call: Call<Res>, { timeout, deadline, signal }: Limits): void {
     this.#calls.set(call.id, call)
     this.requested++
     this.#core.post.touch()
@@ -230,11 +225,10 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
       // Nobody waits any more: neither does the pump, which would keep the process alive.
       if (this.#calls.size === 0 && this.#pumping) queueMicrotask(() => this.#unpark())
     })
-    if (options?.timeout !== undefined && options.timeout !== Infinity) {
-      const timer = setTimeout(() => this.#expire(call, limit), options.timeout)
+    if (timeout !== Infinity) {
+      const timer = setTimeout(() => this.#expire(call, timeout), Math.max(0, deadline - performance.now()))
       call.onEnd(() => clearTimeout(timer))
     }
-    const signal = options?.signal
     if (signal !== undefined) call.onEnd(onAbort(signal, () => this.#abort(call, signal)))
   }
 
@@ -330,7 +324,7 @@ export class Client<Req, Res> implements Watcher, StreamHost<Res> {
         const { signal } = this.#parked
         this.#accept(await inbox.receive({ signal }))
         slice.restart()
-        while (this.#drainSome(inbox)) if (slice.spent()) await slice.pass()
+        while (this.#drainSome(inbox)) if (slice.exceeded()) await slice.pass()
       }
     } catch (error) {
       this.#stop(error)

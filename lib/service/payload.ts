@@ -3,7 +3,7 @@ import { BufferPtr, idOf, nameToSend } from '../memory/buffer-ptr.js'
 import type { Encoded, NamedCodec } from '../codec/codec.js'
 import { bytesCodec } from '../codec/codec.js'
 import { invalidArgument, MillraceError } from '../errors.js'
-import type { WaitOptions } from '../options.js'
+import type { Limits } from '../session/limits.js'
 import type { Session } from '../session/session.js'
 import { byteLengthOf, store } from '../memory/store.js'
 import { references } from './envelope.js'
@@ -35,14 +35,10 @@ export class Payload<T> {
   }
 
   /** The same, waiting while the pool is exhausted. */
-  async packLater(
-    value: unknown,
-    request: BufferPtr | undefined,
-    options: WaitOptions | undefined,
-  ): Promise<BufferPtr> {
+  async packLater(value: unknown, request: BufferPtr | undefined, limits: Limits): Promise<BufferPtr> {
     const encoded = this.#encode(value, request)
     if (encoded instanceof BufferPtr) return encoded
-    return this.#fill(await this.#allocator.allocateAsync(byteLengthOf(encoded), options), encoded, value, request)
+    return this.#fill(await this.#allocator.allocateWithin(byteLengthOf(encoded), limits), encoded, value, request)
   }
 
   /** The value in `message`, which is released unless it is the value. */

@@ -1,4 +1,4 @@
-import { onAbort } from '../session/abort.js'
+import { onAbort } from '../session/cancel.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
 import type { Envelope } from './envelope.js'

@@ -1,4 +1,5 @@
-import { onAbort } from '../session/abort.js'
+import { onAbort } from '../session/cancel.js'
+import { limitsOf } from '../session/limits.js'
 import { BufferPtr } from '../memory/buffer-ptr.js'
 import { idOf } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
@@ -115,7 +116,7 @@ export class Server<Req, Res> implements Watcher {
           slice.restart()
         }
         this.#begin(message)
-        if (slice.spent()) await slice.pass()
+        if (slice.exceeded()) await slice.pass()
       }
     } catch (error) {
       if (!signal.aborted && !session.closed) throw error
@@ -229,8 +230,7 @@ export class Server<Req, Res> implements Watcher {
       if (!isExhausted(error)) throw error
     }
     // The client waits for this, and whoever has the buffers will give some back.
-    const options = { signal: run.signal }
-    return payload.packLater(value, request, options).then(
+    return payload.packLater(value, request, limitsOf({ signal: run.signal })).then(
       (buffer) => this.#post(run, kind, position, buffer),
       (error: unknown) => {
         if (!run.unwanted) throw error

@@ -6,13 +6,20 @@ import type { BindingManager, Status } from '../native/native.js'
 import { NO_MANAGER } from '../native/native.js'
 import type { ExhaustedPolicy, Spin } from '../options.js'
 import { Segments } from './segments.js'
-import { Waiting } from './waiting.js'
+import { Waits } from './wait.js'
+
+const openSessions = new Set<Session>()
+
+/** A process that ends without closing its managers still leaves in order: not every runtime runs native clean-up hooks. */
+function closeAll(): void {
+  for (const session of openSessions) session.close()
+}
 
 /** What the objects of one ShmManager share. */
 export class Session {
   readonly domain: string
   readonly segments: Segments
-  readonly waiting: Waiting
+  readonly waits: Waits
   readonly guard: Guard | undefined
   readonly exhausted: ExhaustedPolicy
   /** How long waits poll before they sleep. */
@@ -29,7 +36,9 @@ export class Session {
     this.#native = native
     this.segments = new Segments((index) => this.call((open) => open.segment(index)))
     this.guard = guard ? new Guard(native, domain) : undefined
-    this.waiting = new Waiting(this)
+    this.waits = new Waits(this)
+    if (openSessions.size === 0) process.on('exit', closeAll)
+    openSessions.add(this)
   }
 
   /** Names this participant in hot operations. */
@@ -73,7 +82,9 @@ export class Session {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.waiting.close()
+    openSessions.delete(this)
+    if (openSessions.size === 0) process.off('exit', closeAll)
+    this.waits.close()
     // Native code gives the handle to the next manager that is opened.
     this.#handle = NO_MANAGER
     callNative(() => this.#native.close())

@@ -1,5 +1,5 @@
 import type { Spin } from '../options.js'
-import type { Attempt } from './waiter.js'
+import type { Attempt } from './wait-list.js'
 
 const TRIES_PER_LOOK = 8
 /** What `auto` polls at most, in µs: longer than it takes to wake the other side, or two who both sleep would never get going. */

@@ -11,7 +11,7 @@ export class TimeSlice {
   #left = STEPS_MAX
 
   /** Counts one step of work. True: the slice is over, await {@link TimeSlice.pass} before the next step. */
-  spent(): boolean {
+  exceeded(): boolean {
     if (--this.#left > 0) return false
     const elapsed = performance.now() - this.#since
     // Looking at the clock costs as much as a small message; look seldom when steps are short, at every step when they are long.

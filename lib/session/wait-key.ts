@@ -1,29 +1,33 @@
 import { KIND_DATA, KIND_POOL, KIND_SPACE, QUEUE_POOL } from '../native/generated/block.js'
 
 /** What can be waited for: data or space in a queue, or `bytes` of pool. */
-export interface Target {
+export interface WaitKey {
   readonly queue: number
   readonly kind: number
   readonly bytes: number
-  readonly key: number
+  /** Tells one from another: the same for the same thing. */
+  readonly id: number
 }
 
+/** Kinds of waits at one queue, at most. */
+const KINDS = 4
+
 /** The next message of `queue`; also its creation and its end. */
-export function dataIn(queue: number): Target {
-  return { queue, kind: KIND_DATA, bytes: 0, key: queueKey(queue, KIND_DATA) }
+export function dataIn(queue: number): WaitKey {
+  return { queue, kind: KIND_DATA, bytes: 0, id: waitId(queue, KIND_DATA) }
 }
 
 /** Room for a message in `queue`; also its creation and its end. */
-export function spaceIn(queue: number): Target {
-  return { queue, kind: KIND_SPACE, bytes: 0, key: queueKey(queue, KIND_SPACE) }
+export function spaceIn(queue: number): WaitKey {
+  return { queue, kind: KIND_SPACE, bytes: 0, id: waitId(queue, KIND_SPACE) }
 }
 
 /** A free buffer of `bytes`. */
-export function spaceInPool(bytes: number): Target {
-  return { queue: QUEUE_POOL, kind: KIND_POOL, bytes, key: -1 - bytes }
+export function spaceInPool(bytes: number): WaitKey {
+  return { queue: QUEUE_POOL, kind: KIND_POOL, bytes, id: -1 - bytes }
 }
 
-/** Finds waits for a queue by what a ring says of it. */
-export function queueKey(queue: number, kind: number): number {
-  return queue * 2 + kind
+/** Finds waits at a queue by what native code reports of it. */
+export function waitId(queue: number, kind: number): number {
+  return queue * KINDS + kind
 }

@@ -1,19 +1,18 @@
-import type { SharedBufferAllocator } from '../memory/allocator.js'
-import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { idOf, markSent, nameToSend } from '../memory/buffer-ptr.js'
 import type { Encoded } from '../codec/codec.js'
 import { MillraceError } from '../errors.js'
+import type { SharedBufferAllocator } from '../memory/allocator.js'
+import { BufferPtr, checkSendable, markSent, nameToSend, NO_ID } from '../memory/buffer-ptr.js'
+import { byteLengthOf, detachEncoded, storeEncoded, storeLater } from '../memory/store.js'
 import { BATCH_MAX } from '../native/generated/block.js'
-import { STATUS_CLOSED, STATUS_FULL, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
+import { STATUS_CLOSED, STATUS_EXHAUSTED, STATUS_FULL, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { WaitOptions } from '../options.js'
-import { checkWait } from '../options.js'
-import { Outbox } from '../queue/sender.js'
+import { Sender } from '../queue/sender.js'
+import type { Limits } from '../session/limits.js'
+import { limitsOf } from '../session/limits.js'
 import type { Session } from '../session/session.js'
-import { byteLengthOf, store } from '../memory/store.js'
-import type { Target } from '../session/wait-key.js'
+import type { WaitKey } from '../session/wait-key.js'
 import { spaceIn } from '../session/wait-key.js'
-import { budgetOf } from '../session/waiter.js'
 
 /** A subscriber that lets publishers wait and has no room. */
 export interface BlockedSubscriber {
@@ -51,7 +50,7 @@ export class Publisher {
   readonly #allocator: SharedBufferAllocator
   readonly #topic: number
   readonly #subject: string
-  readonly #creation: Target
+  readonly #creation: WaitKey
 
   constructor(session: Session, allocator: SharedBufferAllocator, topic: number, name: string) {
     this.#session = session
@@ -77,9 +76,8 @@ export class Publisher {
     return { ...published, blocked: blocked.map(withoutHandle) }
   }
 
-  publish(buffer: BufferPtr, options: WaitOptions | undefined): Promise<Published> {
+  publish(buffer: BufferPtr, limits: Limits): Promise<Published> {
     try {
-      checkWait(options)
       nameToSend(0, buffer, this.#session)
       const status = native.publish(this.#session.handle, this.#topic, 1)
       if (status === STATUS_OK) {
@@ -87,21 +85,26 @@ export class Publisher {
         markSent(buffer)
         return Promise.resolve(published)
       }
-      return this.#goOn([buffer], status, options)
+      return this.#goOn([buffer], status, limits)
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
   async publishMany(buffers: readonly BufferPtr[], options: WaitOptions | undefined): Promise<Published> {
-    checkWait(options)
+    const limits = limitsOf(options)
+    checkSendable(buffers, this.#session)
     if (buffers.length === 0) return NOTHING
-    return await this.#goOn(buffers, this.#publishSome(buffers, 0), options)
+    return await this.#goOn([...buffers], this.#publishSome(buffers, 0), limits)
   }
 
   tryPut(encoded: Encoded): Published | null {
-    const buffer = this.#tryStore(encoded)
-    if (buffer === null) return null
+    const id = storeEncoded(this.#session, encoded)
+    if (id === NO_ID) {
+      if (this.#session.exhausted === 'wait') return null
+      throw this.#session.allocationFailure(STATUS_EXHAUSTED, byteLengthOf(encoded))
+    }
+    const buffer = new BufferPtr(this.#session, id, 0, 0, 0)
     try {
       return this.tryPublish(buffer)
     } finally {
@@ -109,14 +112,19 @@ export class Publisher {
     }
   }
 
-  async putMany(list: readonly Encoded[], options: WaitOptions | undefined): Promise<Published> {
-    checkWait(options)
-    const budget = budgetOf(options)
+  /** Puts all of `list`, which is the caller's to change: what has to wait is copied first. */
+  async putMany(list: Encoded[], limits: Limits): Promise<Published> {
     let all = NOTHING
-    for (const encoded of list) {
-      const buffer = this.#tryStore(encoded) ?? (await this.#storeLater(encoded, budget()))
+    for (let i = 0; i < list.length; i++) {
+      const id = storeEncoded(this.#session, list[i]!)
+      // Whoever awaits this may change what it has put meanwhile.
+      if (i === 0) for (let j = id === NO_ID ? 0 : 1; j < list.length; j++) list[j] = detachEncoded(list[j]!)
+      const buffer =
+        id === NO_ID
+          ? await storeLater(this.#session, this.#allocator, list[i]!, limits)
+          : new BufferPtr(this.#session, id, 0, 0, 0)
       try {
-        all = sum(all, await this.publish(buffer, budget()))
+        all = sum(all, await this.publish(buffer, limits))
       } finally {
         buffer.release()
       }
@@ -125,9 +133,9 @@ export class Publisher {
   }
 
   /** Waits for the topic to exist. */
-  async exists(options: WaitOptions | undefined): Promise<void> {
+  async exists(limits: Limits): Promise<void> {
     const attempt = () => this.#exists() || undefined
-    await this.#session.waiting.wait(this.#creation, options, `${this.#subject} was not created`, attempt)
+    await this.#session.waits.wait(this.#creation, limits, `${this.#subject} was not created`, attempt)
   }
 
   #exists(): boolean {
@@ -145,22 +153,17 @@ export class Publisher {
   }
 
   /** Goes on after a crossing for `buffers` from the first on, which ended with `status`, until all are published. */
-  async #goOn(
-    buffers: readonly BufferPtr[],
-    status: native.Status,
-    options: WaitOptions | undefined,
-  ): Promise<Published> {
-    const budget = budgetOf(options)
+  async #goOn(buffers: readonly BufferPtr[], status: native.Status, limits: Limits): Promise<Published> {
     let all = NOTHING
     for (let done = 0; ; status = this.#publishSome(buffers, done)) {
       all = sum(all, tally())
       for (const end = done + native.resultCount(); done < end; done++) markSent(buffers[done]!)
       if (status === STATUS_FULL) {
-        const blocked = await this.#deliver(buffers[done]!, budget())
+        const blocked = await this.#deliver(buffers[done]!, limits)
         all = sum(all, { delivered: blocked.length, dropped: 0, blocked })
         buffers[done++]!.release()
       } else if (status === STATUS_NOT_FOUND) {
-        await this.exists(budget())
+        await this.exists(limits)
       } else if (status !== STATUS_OK) {
         throw this.#session.failure(status, this.#subject)
       }
@@ -169,16 +172,15 @@ export class Publisher {
   }
 
   /** Gives `buffer` to those who had no room, each as soon as it has some. Who ends meanwhile needs it no more. */
-  async #deliver(buffer: BufferPtr, options: WaitOptions | undefined): Promise<readonly BlockedSubscriber[]> {
+  async #deliver(buffer: BufferPtr, limits: Limits): Promise<readonly BlockedSubscriber[]> {
     const blocked = this.#takeBlocked()
     const missed: Blocked[] = []
     let failure: unknown
     await Promise.all(
       blocked.map(async (subscriber) => {
-        const outbox = new Outbox(this.#session, subscriber.queue, this.#subject)
         const share = buffer.share()
         try {
-          await outbox.send(share, options)
+          await new Sender(this.#session, subscriber.queue, this.#subject).sendLater(share, limits)
         } catch (error) {
           if (hasEnded(error) && !this.#session.closed) return
           failure = error
@@ -204,38 +206,6 @@ export class Publisher {
 
   #passOver({ queue }: Blocked): void {
     this.#session.call((open) => open.passOver(this.#topic, queue))
-  }
-
-  #tryStore(encoded: Encoded): BufferPtr | null {
-    try {
-      for (;;) {
-        const buffer = this.#allocator.allocate(byteLengthOf(encoded))
-        if (this.#fill(buffer, encoded)) return buffer
-      }
-    } catch (error) {
-      const exhausted = error instanceof MillraceError && error.code === 'ERR_MILLRACE_EXHAUSTED'
-      if (exhausted && this.#session.exhausted === 'wait') return null
-      throw error
-    }
-  }
-
-  async #storeLater(encoded: Encoded, options: WaitOptions | undefined): Promise<BufferPtr> {
-    const budget = budgetOf(options)
-    for (;;) {
-      const buffer = await this.#allocator.allocateAsync(byteLengthOf(encoded), budget())
-      if (this.#fill(buffer, encoded)) return buffer
-    }
-  }
-
-  /** False: the length was a guess, which has been set right; the buffer is released. */
-  #fill(buffer: BufferPtr, encoded: Encoded): boolean {
-    let stored = false
-    try {
-      stored = store(this.#session, idOf(buffer), encoded)
-    } finally {
-      if (!stored) buffer.release()
-    }
-    return stored
   }
 }
 

@@ -55,7 +55,7 @@ export class SubscriberQueue<T> extends PortQueue<T> implements Subscription<T> 
     this.subscription = subscription
     this.#end = () => {
       session.call((open) => open.endSubscription(handle, subscription === undefined))
-      session.waiting.dispatch()
+      session.waits.dispatch()
     }
   }
 

@@ -9,7 +9,8 @@ import type { BlockedSubscriber, Published } from './publisher.js'
 import { Publisher } from './publisher.js'
 import type { Session } from '../session/session.js'
 import { SubscriberQueue, type Subscription } from './subscription.js'
-import { budgetOf } from '../session/waiter.js'
+import type { Limits } from '../session/limits.js'
+import { limitsOf } from '../session/limits.js'
 
 export type { BlockedSubscriber, Published }
 
@@ -77,7 +78,11 @@ export class Topic<T = Uint8Array> {
    * {@link BlockedSubscriber}s: `cause`): they miss it, everybody else has it. The buffer is still yours then.
    */
   publish(buffer: BufferPtr, options?: WaitOptions): Promise<Published> {
-    return this.#publisher.publish(buffer, options)
+    try {
+      return this.#publisher.publish(buffer, limitsOf(options))
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** Publishes `buffers` in order, 256 at a crossing. When it throws, as {@link Topic.publish} does, a prefix has been published. */
@@ -102,9 +107,12 @@ export class Topic<T = Uint8Array> {
   /** Copies `values` in and publishes them, in order. When it throws, as {@link Topic.put} does, a prefix has been published. */
   async putMany(values: readonly T[], options?: WaitOptions): Promise<Published> {
     if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
-    const budget = budgetOf(options)
-    const codec = this.#findCodec() ?? (await this.#awaitCodec(budget))
-    return await this.#publisher.putMany(encodeAll(codec, values), budget())
+    const limits = limitsOf(options)
+    const known = this.#findCodec()
+    // Without a codec values cannot be encoded yet: what is waited for is the topic.
+    const copies = known === undefined ? [...values] : values
+    const codec = known ?? (await this.#awaitCodec(limits))
+    return await this.#publisher.putMany(encodeAll(codec, copies), limits)
   }
 
   /**
@@ -136,11 +144,11 @@ export class Topic<T = Uint8Array> {
     this.#session.call((open) => open.destroyTopic(this.#handle))
   }
 
-  async #awaitCodec(budget: () => WaitOptions | undefined): Promise<NamedCodec<T>> {
+  async #awaitCodec(limits: Limits): Promise<NamedCodec<T>> {
     for (;;) {
       const codec = this.#findCodec()
       if (codec !== undefined) return codec
-      await this.#publisher.exists(budget())
+      await this.#publisher.exists(limits)
     }
   }
 

@@ -1,0 +1,228 @@
+import { isMainThread } from 'node:worker_threads'
+import { MillraceError } from '../errors.js'
+import { BATCH_MAX, KIND_POOL, QUEUE_POOL } from '../native/generated/block.js'
+import { STATUS_ARMED, STATUS_OK } from '../native/generated/codes.js'
+import * as native from '../native/native.js'
+import type { BlockingOptions, Spin } from '../options.js'
+import { checkObject, checkSpin, checkTimeout } from '../options.js'
+import { Doorbell } from './doorbell.js'
+import type { Limits } from './limits.js'
+import type { Session } from './session.js'
+import { Spinner } from './spinner.js'
+import type { WaitKey } from './wait-key.js'
+import { waitId } from './wait-key.js'
+import { type Attempt, HoldCount, timeoutError, WaitList } from './wait-list.js'
+
+/** How long a blocked thread stays in native code, in ms: `worker.terminate()` takes effect in between. */
+const BLOCK_SLICE_MS = 100
+
+/** Everybody here who waits for one thing. */
+interface Place {
+  readonly key: WaitKey
+  readonly list: WaitList
+  /** Whether native code has been asked to notify, and has not. */
+  armed: boolean
+}
+
+/** Every wait of one participant. One doorbell wakes exactly those whose attempt may succeed. */
+export class Waits {
+  readonly #session: Session
+  readonly #places = new Map<number, Place>()
+  readonly #spinner = new Spinner()
+  readonly #holds = new HoldCount()
+  #doorbell: Doorbell | undefined
+  #onReports: (() => void) | undefined
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** Whether somebody waits for `key`: then newcomers queue up behind, so that order is kept. */
+  has(key: WaitKey): boolean {
+    return this.#places.size !== 0 && this.#places.has(key.id)
+  }
+
+  /**
+   * Waits until `attempt` succeeds. `what` says in the message of a timeout what did not happen.
+   * @param tried whether it has just been tried in vain
+   */
+  wait<T>(key: WaitKey, limits: Limits, what: string, attempt: Attempt<T>, tried = false): Promise<T> {
+    try {
+      const result = this.has(key) ? undefined : this.#try(limits.spin, attempt, tried)
+      return result === undefined ? this.#park(key, limits, what, attempt) : Promise.resolve(result)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Blocks this thread until `attempt` succeeds. */
+  waitSync<T>(key: WaitKey, options: BlockingOptions | undefined, what: string, attempt: Attempt<T>): T {
+    const { timeout, allowBlocking = false, spin } = checkObject('options', options ?? {})
+    const limit = checkTimeout('timeout', timeout)
+    if (spin !== undefined) checkSpin(spin)
+    if (isMainThread && !allowBlocking) {
+      throw new MillraceError(
+        'ERR_MILLRACE_WOULD_BLOCK',
+        'a synchronous wait stops the event loop of the main thread: use the asynchronous form, or { allowBlocking: true }',
+      )
+    }
+    const deadline = performance.now() + limit
+    try {
+      for (;;) {
+        const result = this.#try(spin, attempt, false)
+        if (result !== undefined) return result
+        const status = this.#armAt(key)
+        if (status === STATUS_OK) continue
+        if (status !== STATUS_ARMED) throw this.#session.failure(status, 'the wait')
+        const left = deadline - performance.now()
+        if (left <= 0) throw timeoutError(what, limit)
+        if (this.#session.call((open) => open.waitSync(Math.ceil(Math.min(left, BLOCK_SLICE_MS))))) this.dispatch()
+      }
+    } finally {
+      if (!this.has(key) && !this.#session.closed) this.#disarm(key)
+    }
+  }
+
+  /** From now on the doorbell is heard even while nobody waits, and `onReports` is told of recovery reports. */
+  listen(onReports: () => void): void {
+    this.#onReports = onReports
+    this.#doorbell ??= this.#openDoorbell()
+    this.dispatch()
+  }
+
+  /** Keeps the process alive until {@link Waits.unref}, as a wait does. */
+  ref(): void {
+    this.#holds.count++
+    this.#hold()
+  }
+
+  unref(): void {
+    this.#holds.count--
+    this.#hold()
+  }
+
+  /** Wakes those whose attempt may succeed. */
+  dispatch(): void {
+    let found: number
+    let reports = false
+    do {
+      if (native.ready(this.#session.handle) !== STATUS_OK) return
+      found = native.resultCount()
+      reports ||= native.hasReports()
+      // Collected first: each pump uses the command block.
+      const places: Place[] = []
+      for (let i = 0; i < found; i++) this.#collect(native.readyQueue(i), native.readyKind(i), places)
+      for (const place of places) {
+        place.armed = false
+        this.#pump(place)
+      }
+    } while (found === BATCH_MAX)
+    this.#hold()
+    if (reports) this.#onReports?.()
+  }
+
+  /** Ends every wait with `ERR_MILLRACE_CLOSED`. */
+  close(): void {
+    this.#failAll(this.#session.closedFailure())
+    this.#doorbell?.close()
+  }
+
+  /** Tries at once, then for as long as the caller or the session say to poll. */
+  #try<T>(spin: Spin | undefined, attempt: Attempt<T>, tried: boolean): T | undefined {
+    const result = tried ? undefined : attempt()
+    return result === undefined ? this.#spinner.spin(spin ?? this.#session.spin, attempt) : result
+  }
+
+  #park<T>(key: WaitKey, limits: Limits, what: string, attempt: Attempt<T>): Promise<T> {
+    this.#doorbell ??= this.#openDoorbell()
+    const place = this.#placeOf(key)
+    const promise = place.list.add(attempt, limits, what)
+    // The first one has just tried in vain.
+    if (place.list.size === 1 && this.#arm(place) !== STATUS_ARMED) this.#pump(place)
+    this.#hold()
+    return promise
+  }
+
+  #openDoorbell(): Doorbell {
+    const fd = this.#session.call((open) => open.doorbell())
+    return new Doorbell(
+      fd,
+      () => this.dispatch(),
+      (cause) => {
+        const message = `the doorbell of domain '${this.#session.domain}' failed: ${cause.message}`
+        this.#doorbell = undefined
+        this.#failAll(new MillraceError('ERR_MILLRACE_IO', message, { cause }))
+      },
+    )
+  }
+
+  #failAll(error: MillraceError): void {
+    for (const place of this.#places.values()) {
+      place.list.failAll(error)
+      this.#drop(place)
+    }
+    this.#hold()
+  }
+
+  #placeOf(key: WaitKey): Place {
+    const known = this.#places.get(key.id)
+    if (known !== undefined) return known
+    const onLeave = () => {
+      if (place.list.size === 0) this.#drop(place)
+      else this.#pump(place)
+      this.#hold()
+    }
+    const place: Place = { key, list: new WaitList(onLeave, this.#holds), armed: false }
+    this.#places.set(key.id, place)
+    return place
+  }
+
+  /** Appends to `places` those a ready pair means: one notification stands for all sizes of the pool. */
+  #collect(queue: number, kind: number, places: Place[]): void {
+    if (queue === QUEUE_POOL) {
+      for (const place of this.#places.values()) if (place.key.kind === KIND_POOL) places.push(place)
+    } else {
+      const place = this.#places.get(waitId(queue, kind))
+      if (place !== undefined) places.push(place)
+    }
+  }
+
+  /** Lets waiters try in their order until one must go on waiting, and arms for that one. */
+  #pump(place: Place): void {
+    const { list } = place
+    for (;;) {
+      list.pump()
+      if (list.size === 0) break
+      const status = this.#arm(place)
+      if (status === STATUS_ARMED) return
+      if (status !== STATUS_OK) list.failFirst(this.#session.failure(status, 'the wait'))
+    }
+    this.#drop(place)
+  }
+
+  /** Forgets a place that nobody is at any more. Left armed, it would take the notification for somebody else. */
+  #drop({ key, armed }: Place): void {
+    this.#places.delete(key.id)
+    if (armed && !this.#session.closed) this.#disarm(key)
+  }
+
+  #arm(place: Place): native.Status {
+    const status = this.#armAt(place.key)
+    place.armed = status === STATUS_ARMED
+    return status
+  }
+
+  #armAt({ queue, kind, bytes }: WaitKey): native.Status {
+    return native.arm(this.#session.handle, queue, kind, bytes)
+  }
+
+  #disarm({ queue, kind }: WaitKey): void {
+    if (kind === KIND_POOL) for (const { key } of this.#places.values()) if (key.kind === KIND_POOL) return
+    native.disarm(this.#session.handle, queue, kind)
+  }
+
+  /** The process stays alive exactly as long as somebody waits. */
+  #hold(): void {
+    this.#doorbell?.hold(this.#holds.count > 0)
+  }
+}
