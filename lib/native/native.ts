@@ -17,9 +17,11 @@ import {
   LEASE,
   LENGTHS,
   MANAGER,
+  NEWS,
+  NEWS_DEPARTURES,
+  NEWS_REPORTS,
   QUEUE,
   RECEIVED,
-  REPORTS,
   STAGE_BYTES,
   STATUS,
   WORDS,
@@ -194,7 +196,12 @@ export function resultCount(): number {
 
 /** Whether recovery reports or news of stalls wait to be taken, as of the last {@link ready}. */
 export function hasReports(): boolean {
-  return block[REPORTS] !== 0
+  return (block[NEWS]! & NEWS_REPORTS) !== 0
+}
+
+/** Whether participants have left or died since the {@link ready} before the last. */
+export function hasDepartures(): boolean {
+  return (block[NEWS]! & NEWS_DEPARTURES) !== 0
 }
 
 /** Bytes of message `index` on the {@link stage}. */

@@ -4,17 +4,22 @@
 
 #![expect(missing_docs, reason = "the words are described where they are used, in the table below")]
 
-/// Word offsets. In: MANAGER, QUEUE, COUNT, BYTES, KIND. Out: STATUS, COUNT, REPORTS (1: `takeReports` or `takeStalled` has news); of
-/// `publish` also DELIVERED and DROPPED.
+/// Word offsets. In: MANAGER, QUEUE, COUNT, BYTES, KIND. Out: STATUS, COUNT, NEWS (bits, see NEWS_REPORTS and NEWS_DEPARTURES);
+/// of `publish` also DELIVERED and DROPPED.
 pub const STATUS: usize = 0;
 pub const MANAGER: usize = 1;
 pub const QUEUE: usize = 2;
 pub const COUNT: usize = 3;
 pub const BYTES: usize = 4;
 pub const KIND: usize = 5;
-pub const REPORTS: usize = 6;
+pub const NEWS: usize = 6;
 pub const DELIVERED: usize = BYTES;
 pub const DROPPED: usize = KIND;
+
+/// Bit of NEWS: `takeReports` or `takeStalled` has something new. Stays up until it is taken.
+pub const NEWS_REPORTS: u32 = 1;
+/// Bit of NEWS: participants have left or died since the last `ready`.
+pub const NEWS_DEPARTURES: u32 = 2;
 
 /// Descriptors, four words each: buffer id, gap before it, lease (0 = own reference, 1 = received, more = to be acknowledged), delivery
 /// attempt.
@@ -34,6 +39,17 @@ pub const WORDS: usize = LENGTHS + BATCH_MAX;
 
 /// Bytes of the stage: a whole batch of messages of the smallest size class.
 pub const STAGE_BYTES: usize = BATCH_MAX * millrace::limits::MIN_BUFFER_BYTES;
+
+/// How a `claim` ended, in KIND: a run has begun, or why none will.
+pub const CLAIM_RUN: u32 = 0;
+pub const CLAIM_CANCELLED: u32 = 1;
+pub const CLAIM_EXHAUSTED: u32 = 2;
+/// What `claim`, `cancel` and `inspect` leave in the words of descriptor 0: runs begun, whether the request is cancelled, slot + 1 of
+/// whoever began the last run (0 = nobody), low half of its epoch.
+pub const RUNS: usize = 0;
+pub const CANCELLED: usize = 1;
+pub const RUNNER: usize = 2;
+pub const RUNNER_EPOCH: usize = 3;
 
 /// What is waited for.
 pub const KIND_DATA: u32 = 0;

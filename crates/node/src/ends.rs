@@ -39,8 +39,14 @@ struct End {
 
 /// What a handle is for; `name` is the topic's unless it is a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+pub(crate) enum What {
     Queue,
+    /// The queue of a SageQueue.
+    Work,
+    /// The queue of requests of a service.
+    Requests,
+    /// A mailbox of a service, ours or somebody else's. It does not come back.
+    Mailbox,
     /// To receive from; one for each who subscribes.
     Subscription,
     /// A subscription to send to, because it had no room.
@@ -60,28 +66,33 @@ impl End {
 }
 
 impl Ends {
-    /// A handle for queue `name`, created with `options` if they are given.
+    /// A handle for the queue that is `what` and `name`, created with `options` if they are given.
     pub(crate) fn add(
         &mut self,
         manager: &ShmManager,
+        what: What,
         name: &str,
         options: Option<&QueueOptions>,
     ) -> millrace::Result<u32> {
         self.drop_destroyed();
         let queue = match options {
-            Some(options) => Some(manager.port_queue(name, options)?),
-            None => manager.find_queue(name)?,
+            Some(options) => Some(match what {
+                What::Work => manager.work_queue(name, options),
+                What::Requests => manager.requests(name, options),
+                _ => manager.port_queue(name, options),
+            }?),
+            None => find(manager, what, name)?,
         };
         let same = |end: &End| match (&end.queue, &queue) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (None, _) => end.what == What::Queue && end.name == name,
+            (Some(a), Some(b)) => end.what == what && Arc::ptr_eq(a, b),
+            (None, _) => end.what == what && end.name == name,
             (Some(_), None) => false,
         };
         if let Some((handle, end)) = self.find(same) {
             end.queue = end.queue.take().or(queue);
             return Ok(handle);
         }
-        Ok(self.push(End { queue, ..End::new(What::Queue, name) }))
+        Ok(self.push(End { queue, ..End::new(what, name) }))
     }
 
     fn find(&mut self, is_it: impl Fn(&End) -> bool) -> Option<(u32, &mut End)> {
@@ -128,6 +139,11 @@ impl Ends {
         if place.tenant < TENANTS_MAX {
             self.free.push_back(at as u32);
         }
+    }
+
+    /// A handle of its own for a mailbox of `service`.
+    pub(crate) fn add_mailbox(&mut self, service: &str, mailbox: Arc<PortQueue>) -> u32 {
+        self.push(End { queue: Some(mailbox), ..End::new(What::Mailbox, service) })
     }
 
     /// A handle to receive from a subscription to `topic`.
@@ -212,7 +228,7 @@ impl Ends {
             return Ok(Err(if end.topic.is_some() { Status::Ok } else { Status::NotFound }));
         }
         if end.queue.is_none() {
-            end.queue = manager.find_queue(&end.name)?;
+            end.queue = find(manager, end.what, &end.name)?;
         }
         Ok(end.queue.as_ref().ok_or(Status::NotFound))
     }
@@ -239,6 +255,15 @@ impl Ends {
                 topic.forget_ended();
             }
         }
+    }
+}
+
+/// The queue that is `what` and `name`, if there is one.
+fn find(manager: &ShmManager, what: What, name: &str) -> millrace::Result<Option<Arc<PortQueue>>> {
+    match what {
+        What::Work => manager.find_work_queue(name),
+        What::Requests => manager.find_requests(name),
+        _ => manager.find_queue(name),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Hot operations: no arguments, no results, everything in the command block. They are raw Node-API callbacks, because the glue that
 //! napi-rs generates around a function costs as much as the operation itself (25 to 60 ns a call).
 
-use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, QUEUE, RECEIVED, REPORTS, STATUS, Status};
+use crate::block::{BATCH_MAX, BYTES, Block, COUNT, KIND, MANAGER, NEWS, QUEUE, RECEIVED, STATUS, Status};
 use crate::ends::Leases;
+use crate::services::{cancel, claim, inspect};
 use crate::session::{Isolate, Parts, Scratch, Session};
 use crate::topics::publish;
 use millrace::{Buffer, Delivery, ErrorKind, PutOutcome, SendOutcome, Settle, TakeOutcome};
@@ -38,12 +39,13 @@ macro_rules! operations {
 
 /// The hot operations by name.
 #[napi(
-    ts_return_type = "Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'next' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>"
+    ts_return_type = "Record<'allocate' | 'arm' | 'cancel' | 'claim' | 'disarm' | 'get' | 'inspect' | 'nack' | 'next' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>"
 )]
 pub fn hot_operations(env: &Env) -> napi::Result<Object<'_>> {
     let all = Object::new(env)?;
     for (name, call) in operations![
-        allocate, arm, disarm, get, nack, next, peek, publish, put, ready, receive, release, send, share
+        allocate, arm, cancel, claim, disarm, get, inspect, nack, next, peek, publish, put, ready, receive,
+        release, send, share
     ] {
         let mut value = ptr::null_mut();
         let (text, bytes) = (name.as_ptr(), name.count_bytes() as isize);
@@ -341,7 +343,8 @@ fn disarm() {
 fn ready() {
     operate(|block, _, session| {
         block.set(COUNT, 0);
-        block.set(REPORTS, u32::from(session.has_news()));
+        let news = session.news();
+        block.set(NEWS, news);
         let ready = session.ready(BATCH_MAX)?;
         for (index, (queue, kind)) in ready.iter().enumerate() {
             block.describe(index, *queue, *kind, 0, 0);

@@ -11,6 +11,7 @@ pub mod hot;
 pub mod manager;
 pub mod observer;
 mod options;
+pub mod services;
 mod session;
 pub mod topics;
 

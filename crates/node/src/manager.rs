@@ -2,12 +2,13 @@
 
 use crate::array_buffer::{Mapping, detach_guard, has_shared};
 use crate::block::Memory;
+use crate::ends::What;
 use crate::error::{Result, closed, from_core, from_napi};
 use crate::observer::BindingObserver;
 use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions};
 use crate::session::{Isolate, Session};
 use crate::to_json;
-use millrace::{ErrorKind, PortQueue, QueueOptions, ShmManager};
+use millrace::{ErrorKind, PortQueue, ShmManager};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
@@ -43,7 +44,7 @@ impl BindingManager {
         Isolate::with(|isolate| isolate.session(self.handle).ok_or_else(closed).and_then(f))
     }
 
-    fn with_queue<T>(&self, queue: u32, f: impl FnOnce(&PortQueue) -> T) -> Result<Option<T>> {
+    pub(crate) fn with_queue<T>(&self, queue: u32, f: impl FnOnce(&PortQueue) -> T) -> Result<Option<T>> {
         self.session(|session| {
             let end = session.ends.get(&session.manager, queue).map_err(from_core)?;
             Ok(end.ok().map(|queue| f(queue)))
@@ -71,8 +72,14 @@ impl BindingManager {
     /// A handle for queue `name`. With options it is created or attached to, without it may not exist yet.
     #[napi(catch_unwind)]
     pub fn queue(&self, name: String, options: Option<BindingQueueOptions>) -> Result<u32> {
-        let options: Option<QueueOptions> = options.map(BindingQueueOptions::into_core).transpose()?;
-        self.session(|session| session.ends.add(&session.manager, &name, options.as_ref()).map_err(from_core))
+        self.named(What::Queue, &name, options)
+    }
+
+    pub(crate) fn named(&self, what: What, name: &str, options: Option<BindingQueueOptions>) -> Result<u32> {
+        let options = options.map(BindingQueueOptions::into_core).transpose()?;
+        self.session(|session| {
+            session.ends.add(&session.manager, what, name, options.as_ref()).map_err(from_core)
+        })
     }
 
     /// The queue as it is; null while it does not exist or when it has been destroyed.

@@ -1,7 +1,9 @@
 //! What the binding keeps per isolate and per manager. One isolate runs on one thread, so this is thread-local state.
 
 use crate::array_buffer::Mapping;
-use crate::block::{BATCH_MAX, Block, KIND_DATA, KIND_POOL, KIND_SPACE, Memory, Status};
+use crate::block::{
+    BATCH_MAX, Block, KIND_DATA, KIND_POOL, KIND_SPACE, Memory, NEWS_DEPARTURES, NEWS_REPORTS, Status,
+};
 use crate::ends::{Ends, Leases};
 use millrace::{Buffer, Interest, PortQueue, Received, SharedBufferAllocator, ShmManager};
 use napi::sys;
@@ -28,6 +30,7 @@ pub(crate) struct Session {
     /// Recoveries at, and time of, the last look at everything that is armed.
     looked: (u64, Instant),
     pub(crate) stalls_seen: u32,
+    departures_seen: u32,
     pub(crate) mappings: HashMap<usize, Mapping>,
 }
 
@@ -51,6 +54,7 @@ impl Session {
             looked: (manager.recoveries(), Instant::now()),
             // Who stands still already is news to us.
             stalls_seen: manager.stalls().wrapping_sub(1),
+            departures_seen: manager.departures(),
             allocator: manager.allocator(),
             manager,
             ends: Ends::default(),
@@ -61,9 +65,17 @@ impl Session {
         }
     }
 
-    /// Whether somebody has died, or stands still or goes on, and nobody has taken the news.
-    pub(crate) fn has_news(&self) -> bool {
-        self.manager.recoveries() != self.reports_seen || self.manager.stalls() != self.stalls_seen
+    /// What is new, as the bits of NEWS. Departures are told once.
+    pub(crate) fn news(&mut self) -> u32 {
+        let (manager, mut news) = (&self.manager, 0);
+        if manager.recoveries() != self.reports_seen || manager.stalls() != self.stalls_seen {
+            news |= NEWS_REPORTS;
+        }
+        let departures = manager.departures();
+        if std::mem::replace(&mut self.departures_seen, departures) != departures {
+            news |= NEWS_DEPARTURES;
+        }
+        news
     }
 
     /// Starts to wait (for a buffer of `bytes` bytes, if KIND is the pool's); `false`: no need to.

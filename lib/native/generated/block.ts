@@ -6,7 +6,7 @@ export const QUEUE = 2
 export const COUNT = 3
 export const BYTES = 4
 export const KIND = 5
-export const REPORTS = 6
+export const NEWS = 6
 export const DELIVERED = 4
 export const DROPPED = 5
 
@@ -17,6 +17,17 @@ export const GAP = 1
 export const LEASE = 2
 export const RECEIVED = 1
 export const ATTEMPT = 3
+
+export const NEWS_REPORTS = 1
+export const NEWS_DEPARTURES = 2
+
+export const CLAIM_RUN = 0
+export const CLAIM_CANCELLED = 1
+export const CLAIM_EXHAUSTED = 2
+export const RUNS = 0
+export const CANCELLED = 1
+export const RUNNER = 2
+export const RUNNER_EPOCH = 3
 
 export const LENGTHS = 1032
 export const WORDS = 1288

@@ -1,0 +1,175 @@
+//! Services: what [`BindingManager`] finds by name, and the hot operations that decide about a request.
+
+use crate::block::{
+    BYTES, Block, CANCELLED, CLAIM_CANCELLED, CLAIM_EXHAUSTED, CLAIM_RUN, DESCRIPTORS, KIND, RUNNER,
+    RUNNER_EPOCH, RUNS, Status,
+};
+use crate::ends::What;
+use crate::error::{Result, from_core};
+use crate::hot::operate;
+use crate::manager::BindingManager;
+use crate::options::BindingQueueOptions;
+use crate::to_json;
+use millrace::ErrorKind;
+use millrace::service::{Claim, ParticipantId, RequestState, Role};
+use napi_derive::napi;
+
+/// One participant of the domain, for ever.
+#[napi(object, object_from_js = false)]
+#[derive(Debug)]
+pub struct BindingParticipantId {
+    /// Its slot.
+    pub slot: u32,
+    /// Which tenant of the slot it is.
+    pub epoch: u32,
+}
+
+fn role_of(role: &str) -> Result<Role> {
+    match role {
+        "client" => Ok(Role::Client),
+        "server" => Ok(Role::Server),
+        other => Err(napi::Error::new(
+            ErrorKind::InvalidArgument.code(),
+            format!("the role of a mailbox is {other:?}, must be \"client\" or \"server\""),
+        )),
+    }
+}
+
+#[napi]
+impl BindingManager {
+    /// Which tenant of its slot this participant is.
+    #[napi(getter, catch_unwind)]
+    pub fn epoch(&self) -> Result<u32> {
+        self.session(|session| Ok(session.manager.epoch()))
+    }
+
+    /// Whether tenant `epoch` of `slot` takes part.
+    #[napi(catch_unwind)]
+    pub fn is_alive(&self, slot: u32, epoch: u32) -> Result<bool> {
+        self.session(|session| Ok(session.manager.is_alive(slot as usize, epoch)))
+    }
+
+    /// A handle for the queue of SageQueue `name`, as `queue`.
+    #[napi(catch_unwind)]
+    pub fn work_queue(&self, name: String, options: Option<BindingQueueOptions>) -> Result<u32> {
+        self.named(What::Work, &name, options)
+    }
+
+    /// A handle for the queue of requests of `service`, as `queue`.
+    #[napi(catch_unwind)]
+    pub fn requests(&self, service: String, options: Option<BindingQueueOptions>) -> Result<u32> {
+        self.named(What::Requests, &service, options)
+    }
+
+    /// A handle for the mailbox of this participant in `service`, made for `capacity` messages if there is none.
+    #[napi(catch_unwind)]
+    pub fn create_mailbox(
+        &self,
+        service: String,
+        #[napi(ts_arg_type = "'client' | 'server'")] role: String,
+        capacity: u32,
+    ) -> Result<u32> {
+        let role = role_of(&role)?;
+        self.session(|session| {
+            session.ends.drop_destroyed();
+            let mailbox = session.manager.create_mailbox(&service, role, capacity).map_err(from_core)?;
+            Ok(session.ends.add_mailbox(&service, mailbox))
+        })
+    }
+
+    /// A handle of its own for the mailbox of tenant `epoch` of `slot` in `service`; null: it has none.
+    #[napi(catch_unwind)]
+    pub fn find_mailbox(
+        &self,
+        service: String,
+        #[napi(ts_arg_type = "'client' | 'server'")] role: String,
+        slot: u32,
+        epoch: u32,
+    ) -> Result<Option<u32>> {
+        let (role, owner) = (role_of(&role)?, ParticipantId { slot: slot as usize, epoch });
+        self.session(|session| {
+            session.ends.drop_destroyed();
+            let mailbox = session.manager.find_mailbox(&service, role, owner).map_err(from_core)?;
+            Ok(mailbox.map(|mailbox| session.ends.add_mailbox(&service, mailbox)))
+        })
+    }
+
+    /// Participants that serve `service` now.
+    #[napi(catch_unwind)]
+    pub fn servers(&self, service: String) -> Result<Vec<BindingParticipantId>> {
+        let plain = |ParticipantId { slot, epoch }| BindingParticipantId { slot: slot as u32, epoch };
+        self.session(|session| Ok(session.manager.servers(&service).into_iter().map(plain).collect()))
+    }
+
+    /// Removes the service for everybody: its queue of requests and all mailboxes; false: it has neither.
+    #[napi(catch_unwind)]
+    pub fn destroy_service(&self, service: String) -> Result<bool> {
+        self.session(|session| {
+            let done = session.manager.destroy_service(&service).map_err(from_core);
+            session.ends.drop_destroyed();
+            done
+        })
+    }
+
+    /// The numbers of one queue, as JSON; null while it does not exist or when it has been destroyed.
+    #[napi(catch_unwind)]
+    pub fn queue_stats(&self, queue: u32) -> Result<Option<String>> {
+        self.with_queue(queue, |queue| queue.stats().map(|stats| to_json(&stats))).map(Option::flatten)
+    }
+
+    /// Messages in the queue now, those to be delivered again included; 0 while it does not exist or when it has been destroyed.
+    #[napi(catch_unwind)]
+    pub fn depth(&self, queue: u32) -> Result<u32> {
+        let depth =
+            self.with_queue(queue, |queue| if queue.is_destroyed() { 0 } else { queue.len() as u32 })?;
+        Ok(depth.unwrap_or(0))
+    }
+}
+
+/// Begins a run, by this participant, of the request in descriptor 0, which may be run BYTES times.
+pub(crate) fn claim() {
+    operate(|block, _, session| {
+        let request = session.allocator.request(block.buffer(0))?;
+        let claim = request.claim(session.manager.id(), block.get(BYTES));
+        block.set(
+            KIND,
+            match claim {
+                Claim::Run(_) => CLAIM_RUN,
+                Claim::Cancelled => CLAIM_CANCELLED,
+                Claim::Exhausted => CLAIM_EXHAUSTED,
+            },
+        );
+        describe(block, request.state());
+        Ok(Status::Ok)
+    });
+}
+
+/// Says that nobody wants the request in descriptor 0 any more; leaves the state it was in.
+pub(crate) fn cancel() {
+    operate(|block, _, session| {
+        let state = session.allocator.request(block.buffer(0))?.cancel();
+        describe(block, state);
+        Ok(Status::Ok)
+    });
+}
+
+/// Leaves the state of the request in descriptor 0.
+pub(crate) fn inspect() {
+    operate(|block, _, session| {
+        let state = session.allocator.request(block.buffer(0))?.state();
+        describe(block, state);
+        Ok(Status::Ok)
+    });
+}
+
+fn describe(block: &mut Block<'_>, state: RequestState) {
+    let (runner, epoch) = state.last_run.map_or((0, 0), |by| (by.slot as u32 + 1, by.epoch_low));
+    for (word, value) in [
+        (RUNS, state.runs),
+        (CANCELLED, state.cancelled.into()),
+        (RUNNER, runner),
+        (RUNNER_EPOCH, epoch.into()),
+    ] {
+        block.set(DESCRIPTORS + word, value);
+    }
+}
