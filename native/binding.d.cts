@@ -34,7 +34,7 @@ export declare class BindingManager {
   /** Blocks until this participant is rung (true) or the time is over. Arm first. */
   waitSync(timeoutMs: number): boolean
   /** The ArrayBuffers over pool segment `index`, with its number of buffers and their size in bytes. */
-  segment(index: number): { payload: ArrayBufferLike; headers: ArrayBufferLike; count: number; stride: number }
+  segment(index: number): { payload: ArrayBuffer; headers: ArrayBuffer; count: number; stride: number }
   /** An ArrayBuffer of its own over the payload of buffer `id`. */
   guardView(id: number): ArrayBuffer
   /** Detaches a guard view. */
@@ -49,10 +49,33 @@ export declare class BindingManager {
   takeReports(): string
   /** Who stands still now, as JSON. Those who did before and do not any more are not in it. */
   takeStalled(): string
-  /** The domain, for what takes its time. */
+  /**
+   * The domain, for what takes its time: mapped once more, because our mappings are replaced by zeros when this manager closes, and
+   * what runs aside would take those for the truth.
+   */
   observer(): BindingObserver
-  /** Leaves the domain and cuts off every view. Idempotent. */
+  /** Leaves the domain; from now on every view reads zeros. Idempotent. */
   close(): void
+  /** Which tenant of its slot this participant is. */
+  get epoch(): number
+  /** Whether tenant `epoch` of `slot` takes part. */
+  isAlive(slot: number, epoch: number): boolean
+  /** A handle for the queue of SageQueue `name`, as `queue`. */
+  workQueue(name: string, options?: BindingQueueOptions | undefined | null): number
+  /** A handle for the queue of requests of `service`, as `queue`. */
+  requests(service: string, options?: BindingQueueOptions | undefined | null): number
+  /** A handle for the mailbox of this participant in `service`, made for `capacity` messages if there is none. */
+  createMailbox(service: string, role: 'client' | 'server', capacity: number): number
+  /** A handle of its own for the mailbox of tenant `epoch` of `slot` in `service`; null: it has none. */
+  findMailbox(service: string, role: 'client' | 'server', slot: number, epoch: number): number | null
+  /** Participants that serve `service` now. */
+  servers(service: string): Array<BindingParticipantId>
+  /** Removes the service for everybody: its queue of requests and all mailboxes; false: it has neither. */
+  destroyService(service: string): boolean
+  /** The numbers of one queue, as JSON; null while it does not exist or when it has been destroyed. */
+  queueStats(queue: number): string | null
+  /** Messages in the queue now, those to be delivered again included; 0 while it does not exist or when it has been destroyed. */
+  depth(queue: number): number
   /** A handle for topic `name`. With options it is created or attached to, without it may not exist yet. */
   topic(name: string, options?: BindingTopicOptions | undefined | null): number
   /** The topic as it is; null while it does not exist or when it has been destroyed. */
@@ -99,6 +122,14 @@ export interface BindingOpenOptions {
   directory?: string
   /** How long to wait for others who open or close the domain, in ms. */
   openTimeoutMs?: number
+}
+
+/** One participant of the domain, for ever. */
+export interface BindingParticipantId {
+  /** Its slot. */
+  slot: number
+  /** Which tenant of the slot it is. */
+  epoch: number
 }
 
 /** A queue as it is. */
@@ -151,8 +182,6 @@ export interface BindingQueueOptions {
 export interface BindingRuntimeInfo {
   /** Version of the package. */
   version: string
-  /** Whether segments are SharedArrayBuffers. */
-  sharedArrayBuffer: boolean
   /** Hash of the shared layout. */
   layoutHash: string
 }
@@ -185,7 +214,7 @@ export interface BindingTopicOptions {
 export declare function commandBlock(): ArrayBuffer
 
 /** The hot operations by name. */
-export declare function hotOperations(): Record<'allocate' | 'arm' | 'disarm' | 'get' | 'nack' | 'next' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>
+export declare function hotOperations(): Record<'allocate' | 'arm' | 'cancel' | 'claim' | 'disarm' | 'get' | 'inspect' | 'nack' | 'next' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>
 
 /** What this build is, and what the runtime offers. */
 export declare function runtimeInfo(): BindingRuntimeInfo

@@ -25,7 +25,7 @@ const TIMESTAMP_KINDS = ['none', 'absolute', 'relative', 'sample'] as const
 export interface TypedArrayConstructor<V> {
   /** Size of an element. */
   readonly BYTES_PER_ELEMENT: number
-  new (buffer: ArrayBufferLike, byteOffset: number, length: number): V
+  new (buffer: ArrayBuffer, byteOffset: number, length: number): V
 }
 
 // What the rest of the facade may do with a reference; assigned by the class, which alone sees its fields.
@@ -97,7 +97,7 @@ export class BufferPtr implements Disposable {
   }
 
   /** The bytes in use, a view of shared memory: no copy. Do not keep it beyond release. */
-  get bytes(): Uint8Array {
+  get bytes(): Uint8Array<ArrayBuffer> {
     const segment = this.#segment()
     const { guard } = this.#session
     if (guard === undefined) return segment.view(this.#id)

@@ -24,15 +24,15 @@ const LONG_BITS = 3
  */
 export class Segment {
   /** The whole payload; its length is 0 once somebody detached the mapping. */
-  readonly payload: Uint8Array
+  readonly payload: Uint8Array<ArrayBuffer>
   /** Bytes from one buffer to the next. */
   readonly stride: number
-  readonly #buffer: ArrayBufferLike
+  readonly #buffer: ArrayBuffer
   readonly #words: Uint32Array
   readonly #longs: BigUint64Array
   readonly #cellWords: Uint32Array
   readonly #cellLongs: BigUint64Array
-  readonly #views: (Uint8Array | undefined)[] = new Array<undefined>(VIEWS)
+  readonly #views: (Uint8Array<ArrayBuffer> | undefined)[] = new Array<undefined>(VIEWS)
   // Where and how long they are: to ask a view costs as much as to make one.
   readonly #offsets = new Int32Array(VIEWS)
   readonly #lengths = new Int32Array(VIEWS)
@@ -69,7 +69,7 @@ export class Segment {
   }
 
   /** The bytes of message `id` in use. In one piece, for it is what every message comes to. */
-  view(id: number): Uint8Array {
+  view(id: number): Uint8Array<ArrayBuffer> {
     const cell = id >>> CELL_SHIFT
     let offset = Math.imul(id & INDEX_MASK, this.stride)
     let room = this.stride
@@ -160,6 +160,11 @@ export class Segments {
     const index = (id >>> INDEX_BITS) & SEGMENT_MASK
     const segment = this.#segments[index]
     return segment !== undefined && segment.payload.length !== 0 ? segment : this.#attach(index)
+  }
+
+  /** The manager has been closed: views keep their addresses, nothing here does. */
+  close(): void {
+    this.#segments.length = 0
   }
 
   #attach(index: number): Segment {

@@ -88,6 +88,7 @@ export class Session {
     // Native code gives the handle to the next manager that is opened.
     this.#handle = NO_MANAGER
     callNative(() => this.#native.close())
+    this.segments.close()
   }
 }
 

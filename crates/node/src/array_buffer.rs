@@ -2,231 +2,157 @@
 //!
 //! # Lifetime
 //!
-//! JavaScript can keep a view as long as it likes, so memory behind a view must stay mapped until nothing can reach it. Each segment
-//! therefore has a [`Mapping`] that is shared by its ArrayBuffers' finalizers. When the manager closes, the ArrayBuffers it made are
-//! detached, which cuts off every view of them, and the memory is unmapped at once. What cannot be cut off (a SharedArrayBuffer, or
-//! an ArrayBuffer that user code took over with `transfer()`) keeps the address range, but not the shared memory: the range is replaced by
-//! private zero pages until the finalizer runs. So a late access reads zeros; it never faults and never touches anybody's data.
+//! JavaScript can keep a view as long as it likes, and while a request is under way the system, or a thread of the runtime, reads and
+//! writes through its address. So memory behind a view must stay mapped until nothing can reach it any more:
+//!
+//! - When a manager closes, [`retire`] replaces its mappings by private zero pages, in one step of the kernel. The shared memory is let
+//!   go at once, the address range stays. A late access reads zeros, or writes what nobody else sees; it never faults and never meets
+//!   memory that has become somebody else's.
+//! - The range itself is kept by the ArrayBuffers over it. Each holds the segment twice: the *object* until it has been collected, and
+//!   its *memory* until the runtime has let go of it. The last holder unmaps the range.
+//!
+//! Why that is enough:
+//!
+//! - A pending request (`fs`, zlib, crypto, a socket's write, the `onread` buffer of a socket, asynchronous work of other addons) has
+//!   the address, and keeps the JavaScript object reachable until it is done. It does not keep the object's memory: who detaches an
+//!   ArrayBuffer (guard mode does, at each release) under a pending request frees the memory, but not the object.
+//! - `transfer()` and `structuredClone(…, { transfer })` move the memory into another object and detach the first. The memory is held
+//!   until that other object has been collected.
+//! - The end of an environment (of a worker, or of the process) first waits for its pending requests, then runs finalizers although
+//!   the objects exist: no JavaScript of it runs any more. But memory that `transfer()` took over may have gone to another isolate and
+//!   be in use there, and nothing tells us by then: where the runtime has `transfer()`, the range of an environment that ends stays
+//!   reserved, without any memory behind it.
+//! - Transfer lists cannot take these ArrayBuffers: the runtime marks external ones as untransferable.
+//! - Each participant maps a segment for itself, so nothing here concerns the mappings of others, in this process or elsewhere.
+//! - At the exit of the process nothing is unmapped: see `Isolate`.
 
 use crate::error::{Result, from_napi};
 use millrace::{ErrorKind, SegmentView};
 use napi::{check_status, sys};
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::rc::Rc;
 
-/// What keeps a segment mapped.
-type Shared = Arc<Mutex<Option<SegmentView>>>;
-
-/// What a finalizer drops: its share in the segment, and for a guard view the sign that there is one.
-type Hint = (Shared, Option<Arc<()>>);
-
-/// The ArrayBuffers over one segment.
+/// What keeps a range mapped for one ArrayBuffer: its object and its memory have a share each, as a raw `Rc`.
 #[derive(Debug)]
-pub(crate) struct Mapping {
-    shared: Shared,
-    /// One more holder per guard view that exists.
-    guards: Arc<()>,
-    payload: Handle,
-    headers: Handle,
+struct Holder {
+    _range: SegmentView,
+    /// Whether `ArrayBuffer.prototype.transfer` exists: then the memory may outlive the environment.
+    movable: bool,
 }
 
-/// A strong reference to an ArrayBuffer, and how to cut it off.
-#[derive(Debug)]
-struct Handle {
-    reference: sys::napi_ref,
-    detachable: bool,
-}
-
-// SAFETY (of every finalizer below): `hint` is the `Box<Hint>` leaked by `create`, and a finalizer runs once.
-unsafe extern "C" fn finalize(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
-    // SAFETY: see above.
-    drop(unsafe { Box::from_raw(hint.cast::<Hint>()) });
-}
-
-unsafe extern "C" fn finalize_anywhere(_data: *mut c_void, hint: *mut c_void) {
-    // SAFETY: see above; a `Hint` may be dropped on any thread.
-    drop(unsafe { Box::from_raw(hint.cast::<Hint>()) });
-}
-
-type CreateShared = unsafe extern "C" fn(
-    sys::napi_env,
-    *mut c_void,
-    usize,
-    unsafe extern "C" fn(*mut c_void, *mut c_void),
-    *mut c_void,
-    *mut sys::napi_value,
-) -> sys::napi_status;
-
-/// `node_api_create_external_sharedarraybuffer`, where the runtime has it.
-fn create_shared() -> Option<CreateShared> {
-    unsafe extern "C" {
-        fn dlsym(handle: *mut c_void, name: *const std::ffi::c_char) -> *mut c_void;
+/// The memory of an ArrayBuffer has been let go: nobody can reach the range through it.
+unsafe extern "C" fn memory_freed(env: sys::napi_env, _: *mut c_void, holder: *mut c_void) {
+    // SAFETY: the share that `cover` gave to this callback, which runs once, on the thread of the environment.
+    let holder = unsafe { Rc::from_raw(holder.cast::<Holder>().cast_const()) };
+    if holder.movable && is_ending(env) {
+        std::mem::forget(holder);
     }
-    #[cfg(target_vendor = "apple")]
-    const DEFAULT: isize = -2;
-    #[cfg(not(target_vendor = "apple"))]
-    const DEFAULT: isize = 0;
-    static FOUND: OnceLock<Option<CreateShared>> = OnceLock::new();
-    *FOUND.get_or_init(|| {
-        let name = c"node_api_create_external_sharedarraybuffer";
-        // SAFETY: the default handle and a terminated name.
-        let symbol = unsafe { dlsym(DEFAULT as *mut c_void, name.as_ptr()) };
-        // SAFETY: null is None; else it is the function of that name, whose signature Node documents as above.
-        unsafe { std::mem::transmute::<*mut c_void, Option<CreateShared>>(symbol) }
-    })
 }
 
-/// Whether segments are SharedArrayBuffers here.
-pub(crate) fn has_shared() -> bool {
-    create_shared().is_some()
+/// The object has been collected: no pending request has the address.
+unsafe extern "C" fn object_collected(_: sys::napi_env, holder: *mut c_void, _: *mut c_void) {
+    // SAFETY: as in `memory_freed`.
+    drop(unsafe { Rc::from_raw(holder.cast::<Holder>().cast_const()) });
 }
 
-/// An ArrayBuffer over `bytes` bytes at `start`, which lie in the mapping behind `hint`.
-fn create(env: sys::napi_env, hint: Hint, start: *mut u8, bytes: usize) -> napi::Result<sys::napi_value> {
-    let hint = Box::into_raw(Box::new(hint)).cast();
-    let mut value = ptr::null_mut();
-    // SAFETY: env is that of the current call, the range stays mapped until `finalize` has dropped the hint.
+/// Whether the environment runs no JavaScript any more.
+fn is_ending(env: sys::napi_env) -> bool {
+    let (mut global, mut found) = (ptr::null_mut(), false);
+    // SAFETY: a finalizer runs in a handle scope; out-parameters of the right types.
+    let known = unsafe { sys::napi_get_global(env, &raw mut global) } == sys::Status::napi_ok;
+    // SAFETY: as above. What looks up a property could run JavaScript, and fails when none may run.
+    !known
+        || unsafe { sys::napi_has_named_property(env, global, c"Object".as_ptr(), &raw mut found) }
+            != sys::Status::napi_ok
+}
+
+/// An ArrayBuffer over `bytes` bytes at `start`, which lie in the segment of `view`.
+fn cover(
+    env: sys::napi_env,
+    view: &SegmentView,
+    start: *mut u8,
+    bytes: usize,
+) -> napi::Result<sys::napi_value> {
+    let (mut movable, mut data) = (true, ptr::null_mut());
+    let (mut any, mut value) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: env is that of the current call, out-parameters of the right types.
+    check_status!(unsafe { sys::napi_create_arraybuffer(env, 0, &raw mut data, &raw mut any) })?;
+    // SAFETY: as above, and a terminated name.
+    check_status!(unsafe { sys::napi_has_named_property(env, any, c"transfer".as_ptr(), &raw mut movable) })?;
+    let holder = Rc::new(Holder { _range: view.clone(), movable });
+    let share = || Rc::into_raw(Rc::clone(&holder)).cast_mut().cast::<c_void>();
+    // SAFETY: takes a share back that no callback will ever get.
+    let take_back = |share: *mut c_void| drop(unsafe { Rc::from_raw(share.cast::<Holder>().cast_const()) });
+    let of_memory = share();
+    // SAFETY: the range stays mapped until `memory_freed` has dropped its share.
     let status = unsafe {
-        sys::napi_create_external_arraybuffer(env, start.cast(), bytes, Some(finalize), hint, &raw mut value)
+        sys::napi_create_external_arraybuffer(
+            env,
+            start.cast(),
+            bytes,
+            Some(memory_freed),
+            of_memory,
+            &raw mut value,
+        )
     };
     if status != sys::Status::napi_ok {
-        // SAFETY: the runtime refused, so it will not run the finalizer.
-        drop(unsafe { Box::from_raw(hint.cast::<Hint>()) });
+        take_back(of_memory);
     }
     check_status!(status, "this runtime does not allow external ArrayBuffers")?;
+    let of_object = share();
+    // SAFETY: the value is the object just made; its share is dropped by the callback.
+    let status = unsafe {
+        sys::napi_add_finalizer(
+            env,
+            value,
+            of_object,
+            Some(object_collected),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    };
+    if status != sys::Status::napi_ok {
+        take_back(of_object);
+    }
+    check_status!(status)?;
     Ok(value)
 }
 
-impl Handle {
-    /// The segment-wide buffer: a SharedArrayBuffer where there are external ones.
-    fn new(env: sys::napi_env, shared: &Shared, start: *mut u8, bytes: usize) -> napi::Result<Self> {
-        let Some(create_shared) = create_shared() else {
-            return Self::keep(env, create(env, (Arc::clone(shared), None), start, bytes)?, true);
-        };
-        let hint = Box::into_raw(Box::new((Arc::clone(shared), None::<Arc<()>>))).cast();
-        let mut value = ptr::null_mut();
-        // SAFETY: as in `create`.
-        let status =
-            unsafe { create_shared(env, start.cast(), bytes, finalize_anywhere, hint, &raw mut value) };
-        if status != sys::Status::napi_ok {
-            // SAFETY: refused, so the finalizer will not run.
-            drop(unsafe { Box::from_raw(hint.cast::<Hint>()) });
-        }
-        check_status!(status, "this runtime does not allow external SharedArrayBuffers")?;
-        Self::keep(env, value, false)
-    }
+/// ArrayBuffers over all payloads and over all headers of a segment.
+pub(crate) fn of_segment(
+    env: sys::napi_env,
+    view: &SegmentView,
+) -> Result<(sys::napi_value, sys::napi_value)> {
+    let headers = view.count * millrace::header_field::BYTES;
+    let both = cover(env, view, view.payload, view.payload_bytes())
+        .and_then(|payload| Ok((payload, cover(env, view, view.headers, headers)?)));
+    both.map_err(|e| from_napi(&e))
+}
 
-    fn keep(env: sys::napi_env, value: sys::napi_value, detachable: bool) -> napi::Result<Self> {
-        let mut reference = ptr::null_mut();
-        // SAFETY: value is an object of the current scope.
-        check_status!(unsafe { sys::napi_create_reference(env, value, 1, &raw mut reference) })?;
-        Ok(Self { reference, detachable })
-    }
+/// An ArrayBuffer of its own over the payload of message `id`.
+pub(crate) fn of_message(env: sys::napi_env, view: &SegmentView, id: u32) -> Result<sys::napi_value> {
+    let Some((start, bytes)) = view.content(id) else {
+        let message = format!("there is no buffer {id} in its segment, which has {}", view.count);
+        return Err(napi::Error::new(ErrorKind::InvalidArgument.code(), message));
+    };
+    cover(env, view, start, bytes).map_err(|e| from_napi(&e))
+}
 
-    fn value(&self, env: sys::napi_env) -> napi::Result<sys::napi_value> {
-        let mut value = ptr::null_mut();
-        // SAFETY: the reference is strong and ours.
-        check_status!(unsafe { sys::napi_get_reference_value(env, self.reference, &raw mut value) })?;
-        Ok(value)
-    }
-
-    fn is_detached(&self, env: sys::napi_env) -> napi::Result<bool> {
-        let mut detached = false;
-        let value = self.value(env)?;
-        if self.detachable {
-            // SAFETY: value is an ArrayBuffer.
-            check_status!(unsafe { sys::napi_is_detached_arraybuffer(env, value, &raw mut detached) })?;
-        }
-        Ok(detached)
-    }
-
-    /// Cuts off every view; `false`: somebody else has the memory.
-    fn cut(self, env: sys::napi_env) -> bool {
-        let ours = self.detachable && !self.is_detached(env).unwrap_or(true);
-        let done = ours && self.value(env).is_ok_and(|value| detach(env, value).is_ok());
-        // SAFETY: the reference is ours and not used after this.
-        unsafe { sys::napi_delete_reference(env, self.reference) };
-        done
+/// Empties every view of an ArrayBuffer made by [`of_message`].
+pub(crate) fn detach(env: sys::napi_env, value: sys::napi_value) -> Result<()> {
+    // SAFETY: the runtime checks that the value is an ArrayBuffer.
+    match unsafe { sys::napi_detach_arraybuffer(env, value) } {
+        sys::Status::napi_ok => Ok(()),
+        status => Err(from_napi(&napi::Error::from_status(status.into()))),
     }
 }
 
-fn detach(env: sys::napi_env, value: sys::napi_value) -> napi::Result<()> {
-    // SAFETY: value is an ArrayBuffer.
-    check_status!(unsafe { sys::napi_detach_arraybuffer(env, value) })
-}
-
-impl Mapping {
-    pub(crate) fn new(env: sys::napi_env, view: SegmentView) -> Result<Self> {
-        let (payload, headers) = (view.payload, view.headers);
-        let (payload_bytes, headers_bytes) =
-            (view.payload_bytes(), view.count * millrace::header_field::BYTES);
-        let shared = Arc::new(Mutex::new(Some(view)));
-        let make = |start, bytes| Handle::new(env, &shared, start, bytes).map_err(|e| from_napi(&e));
-        let guards = Arc::new(());
-        Ok(Self {
-            payload: make(payload, payload_bytes)?,
-            headers: make(headers, headers_bytes)?,
-            guards,
-            shared,
-        })
+/// Ends the access of JavaScript to segments whose participant has left its domain: whoever has an address of them reads zeros from
+/// now on.
+pub(crate) fn retire<'a>(views: impl IntoIterator<Item = &'a SegmentView>) {
+    for view in views {
+        // SAFETY: the participant has left and its ends are gone, so only ArrayBuffers refer to the segment, byte by byte.
+        unsafe { view.retire() };
     }
-
-    /// The payload and header buffers; made again if user code has detached one.
-    pub(crate) fn values(&mut self, env: sys::napi_env) -> Result<(sys::napi_value, sys::napi_value)> {
-        let view = self.view()?;
-        let renew = |handle: &mut Handle, start, bytes| {
-            if handle.is_detached(env)? {
-                let old = std::mem::replace(handle, Handle::new(env, &self.shared, start, bytes)?);
-                old.cut(env);
-            }
-            handle.value(env)
-        };
-        let payload =
-            renew(&mut self.payload, view.payload, view.payload_bytes()).map_err(|e| from_napi(&e))?;
-        let headers = renew(&mut self.headers, view.headers, view.count * millrace::header_field::BYTES);
-        Ok((payload, headers.map_err(|e| from_napi(&e))?))
-    }
-
-    /// The segment.
-    pub(crate) fn view(&self) -> Result<SegmentView> {
-        let view = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        view.clone().ok_or_else(crate::error::closed)
-    }
-
-    /// An ArrayBuffer of its own over the payload of message `id`.
-    pub(crate) fn guard(&self, env: sys::napi_env, id: u32) -> Result<sys::napi_value> {
-        let Some((start, bytes)) = self.view()?.content(id) else {
-            let message = format!("there is no buffer {id}");
-            return Err(napi::Error::new(ErrorKind::InvalidArgument.code(), message));
-        };
-        create(env, (Arc::clone(&self.shared), Some(Arc::clone(&self.guards))), start, bytes)
-            .map_err(|e| from_napi(&e))
-    }
-
-    /// Ends the access of JavaScript to the segment. The participant has left its domain.
-    pub(crate) fn close(self, env: sys::napi_env) {
-        let cut = self.payload.cut(env) & self.headers.cut(env);
-        let mut view = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        // The two buffers are cut off, and there is no guard view: nothing can reach the memory.
-        if cut && Arc::strong_count(&self.guards) == 1 {
-            *view = None;
-        } else if let Some(view) = view.as_ref() {
-            // SAFETY: the participant has left, so only JavaScript views refer to the segment, byte by byte.
-            unsafe { view.retire() };
-        }
-    }
-
-    /// Ends the access of JavaScript to the segment, whoever still has a buffer of it. The participant has left its domain.
-    pub(crate) fn retire(&self) {
-        if let Some(view) = self.shared.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            // SAFETY: as in `close`.
-            unsafe { view.retire() };
-        }
-    }
-}
-
-/// Detaches a guard view.
-pub(crate) fn detach_guard(env: sys::napi_env, value: sys::napi_value) -> Result<()> {
-    detach(env, value).map_err(|e| from_napi(&e))
 }

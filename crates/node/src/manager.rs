@@ -1,6 +1,6 @@
 //! BindingManager: the slow operations of one open domain.
 
-use crate::array_buffer::{Mapping, detach_guard, has_shared};
+use crate::array_buffer::{detach, of_message, of_segment};
 use crate::block::Memory;
 use crate::ends::What;
 use crate::error::{Result, closed, from_core, from_napi};
@@ -8,11 +8,12 @@ use crate::observer::BindingObserver;
 use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions};
 use crate::session::{Isolate, Session};
 use crate::to_json;
-use millrace::{ErrorKind, PortQueue, ShmManager};
+use millrace::{ErrorKind, PortQueue, SegmentView, ShmManager};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
 use std::os::fd::IntoRawFd;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -132,12 +133,12 @@ impl BindingManager {
     /// The ArrayBuffers over pool segment `index`, with its number of buffers and their size in bytes.
     #[napi(
         catch_unwind,
-        ts_return_type = "{ payload: ArrayBufferLike; headers: ArrayBufferLike; count: number; stride: number }"
+        ts_return_type = "{ payload: ArrayBuffer; headers: ArrayBuffer; count: number; stride: number }"
     )]
     pub fn segment<'env>(&self, env: &'env Env, index: u32) -> Result<Object<'env>> {
         let raw = env.raw();
-        let (values, view) =
-            self.with_mapping(raw, index as usize, |mapping| Ok((mapping.values(raw)?, mapping.view()?)))?;
+        let view = self.segment_view(index as usize)?;
+        let values = of_segment(raw, &view)?;
         let object = (|| {
             let mut object = Object::new(env)?;
             for (name, value) in [("payload", values.0), ("headers", values.1)] {
@@ -151,18 +152,14 @@ impl BindingManager {
         object.map_err(|e: napi::Error| from_napi(&e))
     }
 
-    fn with_mapping<T>(
-        &self,
-        env: sys::napi_env,
-        index: usize,
-        f: impl FnOnce(&mut Mapping) -> Result<T>,
-    ) -> Result<T> {
+    fn segment_view(&self, index: usize) -> Result<SegmentView> {
         self.session(|session| {
-            if !session.mappings.contains_key(&index) {
-                let view = session.manager.segment(index).map_err(from_core)?;
-                session.mappings.insert(index, Mapping::new(env, view)?);
+            if let Some(view) = session.segments.get(&index) {
+                return Ok(view.clone());
             }
-            session.mappings.get_mut(&index).map_or_else(|| Err(closed()), f)
+            let view = session.manager.segment(index).map_err(from_core)?;
+            session.segments.insert(index, view.clone());
+            Ok(view)
         })
     }
 
@@ -171,7 +168,7 @@ impl BindingManager {
     pub fn guard_view<'env>(&self, env: &'env Env, id: u32) -> Result<Unknown<'env>> {
         let segment = (id >> millrace::limits::INDEX_BITS) as usize & (millrace::limits::MAX_SEGMENTS - 1);
         let raw = env.raw();
-        let value = self.with_mapping(raw, segment, |mapping| mapping.guard(raw, id))?;
+        let value = of_message(raw, &self.segment_view(segment)?, id)?;
         // SAFETY: the value belongs to this env and this scope.
         Ok(unsafe { Unknown::from_raw_unchecked(raw, value) })
     }
@@ -183,7 +180,7 @@ impl BindingManager {
         env: &Env,
         #[napi(ts_arg_type = "ArrayBuffer")] view: Unknown<'_>,
     ) -> Result<()> {
-        detach_guard(env.raw(), view.raw())
+        detach(env.raw(), view.raw())
     }
 
     /// Why there is no buffer of `bytes` bytes: who holds them all, or that the machine has no memory left.
@@ -229,23 +226,26 @@ impl BindingManager {
         })
     }
 
-    /// The domain, for what takes its time.
+    /// The domain, for what takes its time: mapped once more, because our mappings are replaced by zeros when this manager closes, and
+    /// what runs aside would take those for the truth.
     #[napi(catch_unwind)]
     pub fn observer(&self) -> Result<BindingObserver> {
-        self.session(|session| Ok(BindingObserver::new(session.manager.observer())))
+        self.session(|session| {
+            let name = session.manager.domain();
+            BindingObserver::open(name, Path::new(&self.directory).parent())
+        })
     }
 
-    /// Leaves the domain and cuts off every view. Idempotent.
+    /// Leaves the domain; from now on every view reads zeros. Idempotent.
     #[napi(catch_unwind)]
-    pub fn close(&mut self, env: &Env) {
+    pub fn close(&mut self) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
         let session =
             Isolate::with(|isolate| isolate.sessions.get_mut(self.handle as usize).and_then(Option::take));
-        if let Some(Session { manager, mappings, .. }) = session {
-            drop(manager);
-            mappings.into_values().for_each(|mapping| mapping.close(env.raw()));
+        if let Some(session) = session {
+            session.leave();
         }
     }
 }
@@ -287,8 +287,6 @@ pub fn command_block(env: &Env) -> Result<Unknown<'_>> {
 pub struct BindingRuntimeInfo {
     /// Version of the package.
     pub version: String,
-    /// Whether segments are SharedArrayBuffers.
-    pub shared_array_buffer: bool,
     /// Hash of the shared layout.
     pub layout_hash: String,
 }
@@ -298,7 +296,6 @@ pub struct BindingRuntimeInfo {
 pub fn runtime_info() -> BindingRuntimeInfo {
     BindingRuntimeInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        shared_array_buffer: has_shared(),
         layout_hash: format!("{:016x}", millrace::layout_facts().1),
     }
 }

@@ -17,8 +17,9 @@ pub struct BindingObserver {
 }
 
 impl BindingObserver {
-    pub(crate) fn new(observer: Observer) -> Self {
-        Self { observer }
+    pub(crate) fn open(domain: &str, directory: Option<&Path>) -> Result<Self> {
+        let observer = Observer::open(domain, directory).map_err(from_core)?;
+        Ok(Self { observer })
     }
 
     fn later<T: serde::Serialize + 'static>(
@@ -33,9 +34,9 @@ impl BindingObserver {
 #[napi]
 impl BindingObserver {
     /// Opens a domain that exists.
-    #[napi(factory, catch_unwind)]
-    pub fn open(domain: String, directory: Option<String>) -> Result<Self> {
-        Observer::open(&domain, directory.as_deref().map(Path::new)).map(Self::new).map_err(from_core)
+    #[napi(factory, catch_unwind, js_name = "open")]
+    pub fn of_domain(domain: String, directory: Option<String>) -> Result<Self> {
+        Self::open(&domain, directory.as_deref().map(Path::new))
     }
 
     /// The domain as JSON.

@@ -1,11 +1,11 @@
 //! What the binding keeps per isolate and per manager. One isolate runs on one thread, so this is thread-local state.
 
-use crate::array_buffer::Mapping;
+use crate::array_buffer::retire;
 use crate::block::{
     BATCH_MAX, Block, KIND_DATA, KIND_POOL, KIND_SPACE, Memory, NEWS_DEPARTURES, NEWS_REPORTS, Status,
 };
 use crate::ends::{Ends, Leases};
-use millrace::{Buffer, Interest, PortQueue, Received, SharedBufferAllocator, ShmManager};
+use millrace::{Buffer, Interest, PortQueue, Received, SegmentView, SharedBufferAllocator, ShmManager};
 use napi::sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -31,7 +31,8 @@ pub(crate) struct Session {
     looked: (u64, Instant),
     pub(crate) stalls_seen: u32,
     departures_seen: u32,
-    pub(crate) mappings: HashMap<usize, Mapping>,
+    /// Segments that JavaScript has views of.
+    pub(crate) segments: HashMap<usize, SegmentView>,
 }
 
 /// A wait under way.
@@ -61,8 +62,16 @@ impl Session {
             leases: Leases::default(),
             blocked: Vec::new(),
             armed: Vec::new(),
-            mappings: HashMap::new(),
+            segments: HashMap::new(),
         }
+    }
+
+    /// Leaves the domain, then ends what JavaScript sees of it. Answers what has views.
+    pub(crate) fn leave(mut self) -> HashMap<usize, SegmentView> {
+        let segments = std::mem::take(&mut self.segments);
+        drop(self);
+        retire(segments.values());
+        segments
     }
 
     /// What is new, as the bits of NEWS. Departures are told once.
@@ -273,14 +282,21 @@ impl Isolate {
         self.sessions.get_mut(handle as usize).and_then(Option::as_mut)
     }
 
-    /// The end of the isolate: managers leave their domains. Its ArrayBuffers are finalized by the runtime.
+    /// The end of the environment: managers leave their domains. Its ArrayBuffers are finalized by the runtime. Idempotent.
     pub(crate) fn end(&mut self) {
         for session in self.sessions.drain(..).flatten() {
-            let Session { manager, mappings, .. } = session;
-            drop(manager);
-            // A SharedArrayBuffer may live on in another isolate: it must not see what others do with the memory.
-            mappings.values().for_each(Mapping::retire);
+            session.leave();
         }
         self.block = None;
+    }
+}
+
+impl Drop for Isolate {
+    /// The thread ends. If its environment has not (`process.exit()` runs no cleanup hooks), it is the process that exits, and threads of
+    /// the runtime may be reading what a request named: nothing is unmapped any more.
+    fn drop(&mut self) {
+        for session in self.sessions.drain(..).flatten() {
+            std::mem::forget(session.leave());
+        }
     }
 }
