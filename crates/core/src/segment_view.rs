@@ -105,16 +105,6 @@ impl SegmentView {
     /// No reference into this segment is in use or will be used for anything but plain reads and writes of bytes; the participant has
     /// left its domain.
     pub unsafe fn retire(&self) {
-        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
-        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
-        // SAFETY: the range is exactly our mapping, which stays reserved until `Segment` is dropped; the caller vouches for the rest.
-        let _ = unsafe {
-            mmap_anonymous(
-                self.segment.start().cast(),
-                self.segment.bytes(),
-                ProtFlags::READ | ProtFlags::WRITE,
-                flags,
-            )
-        };
+        self.segment.retire();
     }
 }

@@ -166,8 +166,8 @@ impl BufferPtr {
     }
 
     fn content(&self) -> Content<'_> {
-        let pool = self.participant.domain.pool(split_id(self.buffer.id).0);
-        let pool = pool.ok().flatten().expect("attached by `adopt`, and segments stay attached");
+        let pool = self.participant.held_pool(split_id(self.buffer.id).0);
+        let pool = pool.expect("attached by `adopt`, and stays as long as the buffer is held");
         pool.content(self.buffer.id).expect("checked by `adopt`")
     }
 }

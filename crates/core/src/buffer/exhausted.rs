@@ -6,7 +6,6 @@ use super::size_class::class_of;
 use crate::error::{Error, ErrorKind};
 use crate::layout::ParticipantSlot;
 use crate::limits::SHM_RESERVE_PERCENT;
-use crate::pool::Pool;
 use crate::registry::Domain;
 use crate::sync::Ordering;
 
@@ -50,7 +49,7 @@ fn over_budget(domain: &Domain, bytes: usize) -> Error {
     pools.retain(|pool| pool.geometry.buffer_bytes >= bytes);
     let used: u64 = pools.iter().map(|pool| u64::from(pool.used())).sum();
     let buffers: usize = pools.iter().map(|pool| pool.geometry.count).sum();
-    let held = |slot: usize| pools.iter().map(|pool: &&Pool| pool.references_of(slot)).sum::<u64>();
+    let held = |slot: usize| pools.iter().map(|pool| pool.references_of(slot)).sum::<u64>();
     let mut in_hands = 0;
     let mut parts = Vec::new();
     for (slot, participant) in domain.active() {

@@ -26,7 +26,7 @@ pub(crate) use queue::{
 pub(crate) use registry::{
     Lane, NAME_CLAIMED, NAME_FREE, NAME_LIVE, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
     PARTICIPANT_LEAVING, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry,
-    ReportRecord, SEGMENT_READY, SegmentEntry, Taking, WaiterMask,
+    ReportRecord, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_RETIRED, SegmentEntry, Taking, WaiterMask,
 };
 pub(crate) use text::Text;
 
@@ -58,6 +58,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("SegmentHeader", size_of::<SegmentHeader>()),
     ("SegmentHeader.ready", offset_of!(SegmentHeader, ready)),
     ("Registry", REGISTRY_BYTES),
+    ("Registry.remaps", offset_of!(Registry, remaps)),
     ("Registry.recovering", offset_of!(Registry, recovering)),
     ("Registry.departures", offset_of!(Registry, departures)),
     ("Registry.name_waiters", offset_of!(Registry, name_waiters)),
@@ -67,6 +68,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("Registry.participants", offset_of!(Registry, participants)),
     ("Registry.names", offset_of!(Registry, names)),
     ("ParticipantSlot", size_of::<ParticipantSlot>()),
+    ("ParticipantSlot.attached", offset_of!(ParticipantSlot, attached)),
     ("ParticipantSlot.lanes", offset_of!(ParticipantSlot, lanes)),
     ("Lane.taking", offset_of!(Lane, taking)),
     ("ParticipantSlot.wake", offset_of!(ParticipantSlot, wake)),
@@ -76,6 +78,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("NameEntry.kind", offset_of!(NameEntry, kind)),
     ("NameEntry.label", offset_of!(NameEntry, label)),
     ("SegmentEntry", size_of::<SegmentEntry>()),
+    ("SegmentEntry.generation", offset_of!(SegmentEntry, generation)),
     ("ReportRecord", size_of::<ReportRecord>()),
     ("PoolHeader", size_of::<PoolHeader>()),
     ("PoolHeader.rows_ready", offset_of!(PoolHeader, rows_ready)),

@@ -13,9 +13,12 @@ pub(crate) const PARTICIPANT_ACTIVE: u32 = 1;
 /// Takes part no more, holds nothing, and is telling the others so. If it dies at that a sweep tells them.
 pub(crate) const PARTICIPANT_LEAVING: u32 = 2;
 
-/// The segment is complete and linked. Any other value: no segment here, or one whose creator has not finished (or died); its
-/// object may be thrown away under the grow lock.
+/// No segment here, or one whose creator has not finished (or died); its object may be thrown away under the grow lock.
+pub(crate) const SEGMENT_EMPTY: u32 = 0;
+/// The segment is complete and linked.
 pub(crate) const SEGMENT_READY: u32 = 1;
+/// The segment has been taken out, as EMPTY, but its object has not been removed yet: whoever has the grow lock next removes it.
+pub(crate) const SEGMENT_RETIRED: u32 = 2;
 
 /// `recovering` names a recoverer that has found everybody outside and changes things: it cannot be called off any more.
 pub(crate) const RECOVERING_FOR_GOOD: u32 = 1 << 31;
@@ -40,7 +43,8 @@ pub(crate) struct WaiterMask {
     pub(crate) waits: AtomicU64,
 }
 
-/// What is known of one pool segment. Written under the grow lock, `state` last (Release).
+/// What is known of one pool segment. Written under the grow lock, `state` last (Release); READY becomes RETIRED while the world is
+/// stopped, too. A crash leaves a segment that is not READY, and so counts for nothing.
 #[repr(C)]
 pub(crate) struct SegmentEntry {
     pub(crate) state: AtomicU32,
@@ -50,6 +54,9 @@ pub(crate) struct SegmentEntry {
     pub(crate) buffer_bytes: AtomicU64,
     /// Bytes of the whole segment, counted against the budget.
     pub(crate) bytes: AtomicU64,
+    /// Raised by each growth at this place: tells one segment from the next.
+    pub(crate) generation: AtomicU32,
+    _reserved: AtomicU32,
 }
 
 /// One recovery, as data. Written by the recoverer under the recovery lock, `sequence` last (Release).
@@ -85,6 +92,9 @@ pub(crate) struct ParticipantSlot {
     pub(crate) stalled: AtomicU32,
     pub(crate) started_ms: AtomicU64,
     pub(crate) name: Text<8>,
+    /// Bit n: it has mapped the segment that is at place n now, and has a row in its ledger. Set by itself within a pin; cleared by
+    /// whoever takes the segment out, and as a whole by joiners. A bit that a crash leaves cleared is set again at the next use.
+    pub(crate) attached: AtomicU64,
 
     pub(crate) lanes: [CachePadded<Lane>; LANES],
 
@@ -185,6 +195,9 @@ pub(crate) struct Registry {
     pub(crate) stalls: AtomicU32,
     /// Raised after participants have left or have been recovered, before everybody is notified. Only ever compared with what it was.
     pub(crate) departures: AtomicU32,
+    /// Raised when a segment is taken out, so that whoever caches views of segments looks whether they still are there. Written while
+    /// the world is stopped; only ever compared with what it was.
+    pub(crate) remaps: AtomicU32,
     /// Version of the package that made the domain, for people.
     pub(crate) version: Text<4>,
 
@@ -213,7 +226,7 @@ pub(crate) const REGISTRY_BYTES: usize = size_of::<Registry>().next_multiple_of(
 const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<WaiterMask>() == 128);
-    assert!(size_of::<SegmentEntry>() == 24);
+    assert!(size_of::<SegmentEntry>() == 32);
     assert!(size_of::<ReportRecord>() == 136);
     assert!(size_of::<NameEntry>() == 128);
     assert!(size_of::<ParticipantSlot>() == 1280);

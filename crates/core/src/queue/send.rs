@@ -184,7 +184,7 @@ impl PortQueue {
     pub(crate) fn forget(&self, id: u32) {
         let (segment, index) = split_id(id);
         // Without a ledger row of ours: this must not fail for want of memory.
-        if let Ok(Some(pool)) = self.participant.domain.pool(segment)
+        if let Ok(Some(pool)) = self.participant.pool_without_row(segment)
             && pool.header(index).is_some()
         {
             self.participant.unref(pool, index, 1);

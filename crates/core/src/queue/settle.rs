@@ -40,7 +40,7 @@ impl PortQueue {
     pub(super) fn give_back(&self, _pin: &Pin<'_>, lease: u32, id: u32) -> bool {
         let (segment, index) = split_id(id);
         let me = self.participant.slot;
-        let Ok(Some(pool)) = self.participant.domain.pool(segment) else { return false };
+        let Ok(Some(pool)) = self.participant.pool(segment) else { return false };
         if !pool.holds(me, index, false) || !self.leases().give_back(lease as usize, me as u32, id) {
             return false;
         }

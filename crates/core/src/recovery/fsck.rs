@@ -5,7 +5,8 @@ use super::{Sweep, describe, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING,
-    RING_DESTROYED, Slot, SlotState, buffer_id, cell_of, split_id, whole_id,
+    RING_DESTROYED, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_RETIRED, Slot, SlotState, buffer_id, cell_of,
+    split_id, whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};
@@ -14,6 +15,7 @@ use crate::registry::{Domain, Hindrance, Kind, World, lock_recovery, with_world_
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What kind of disorder a [`Finding`] is.
@@ -128,9 +130,13 @@ pub(crate) fn fsck(domain: &Domain, timeout: Duration) -> Result<Vec<Finding>> {
 }
 
 fn check(domain: &Domain) -> Vec<Finding> {
-    let mut check =
-        Check { domain, pools: Vec::new(), holders: vec![Vec::new(); MAX_SEGMENTS], findings: Vec::new() };
-    check.segments();
+    let (pools, findings) = segments(domain);
+    let pools: Vec<_> = pools.iter().map(AsRef::as_ref).collect();
+    let mut holders = vec![Vec::new(); MAX_SEGMENTS];
+    for pool in &pools {
+        holders[pool.index] = vec![0; pool.geometry.count];
+    }
+    let mut check = Check { domain, pools, holders, findings };
     check.participants();
     let names = check.names();
     check.rings(&names);
@@ -138,24 +144,24 @@ fn check(domain: &Domain) -> Vec<Finding> {
     check.findings
 }
 
-impl Check<'_> {
-    fn segments(&mut self) {
-        let high = self.domain.registry().segments_high.load(Ordering::Acquire) as usize;
-        for index in 0..high.min(MAX_SEGMENTS) {
-            match self.domain.pool(index) {
-                Ok(None) => {}
-                Ok(Some(pool)) => {
-                    self.holders[index] = vec![0; pool.geometry.count];
-                    self.pools.push(pool);
-                }
-                Err(e) => {
-                    let message = format!("segment {index} cannot be read, so it was not checked: {e}");
-                    self.findings.push(Finding::new(FindingKind::Segment, message));
-                }
-            }
+/// The segments there are, and what is wrong with them and with the table of them.
+fn segments(domain: &Domain) -> (Vec<Arc<Pool>>, Vec<Finding>) {
+    let (mut pools, mut findings) = (Vec::new(), Vec::new());
+    let mut find = |message: String| findings.push(Finding::new(FindingKind::Segment, message));
+    for (index, entry) in domain.registry().segments.iter().enumerate() {
+        match domain.pool(index) {
+            Ok(pool) => pools.extend(pool),
+            Err(e) => find(format!("segment {index} cannot be read, so it was not checked: {e}")),
+        }
+        let state = entry.state.load(Ordering::Relaxed);
+        if ![SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_RETIRED].contains(&state) {
+            find(format!("segment {index} is in state {state}, which nobody writes"));
         }
     }
+    (pools, findings)
+}
 
+impl Check<'_> {
     fn hold(&mut self, id: u32, by: &str, queue: Option<&str>) {
         let (segment, index) = split_id(id);
         if let Some(holders) = self.holders[segment].get_mut(index) {

@@ -41,6 +41,7 @@ struct Recount<'a> {
 /// and removes every other trace of the dead. Answers what each of them left.
 pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
     let pools = domain.all_pools()?;
+    let pools: Vec<_> = pools.iter().map(AsRef::as_ref).collect();
     let mut holders = vec![Vec::new(); MAX_SEGMENTS];
     for pool in &pools {
         holders[pool.index] = vec![0; pool.geometry.count];

@@ -1,18 +1,18 @@
 //! One domain, mapped: the registry segment, the pool segments attached so far, everybody's doorbells.
 
+use super::pools::Pools;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
     NameEntry, PARTICIPANT_ACTIVE, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES,
-    Registry, SEGMENT_READY,
+    Registry,
 };
-use crate::limits::{MAX_PARTICIPANTS, MAX_QUEUES, MAX_SEGMENTS};
-use crate::pool::Pool;
+use crate::limits::{MAX_PARTICIPANTS, MAX_QUEUES};
 use crate::segment::{DomainDir, SegmentName, View};
 use crate::sync::{AtomicU32, Ordering};
 use crate::wait::{Doorbell, futex_wake_all};
 use core::mem::{offset_of, size_of};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A mapped domain. Knows nothing of who is looking: see [`Participant`](super::Participant) for that.
@@ -20,7 +20,7 @@ pub(crate) struct Domain {
     pub(crate) name: String,
     pub(crate) dir: DomainDir,
     registry: View<Registry>,
-    pools: [OnceLock<Pool>; MAX_SEGMENTS],
+    pub(super) pools: Pools,
     /// Doorbells of the participants' event loops.
     bells: [Doorbell; MAX_PARTICIPANTS],
     /// What this process writes into `recovering`: who it is. Unknown until it has joined.
@@ -76,7 +76,7 @@ impl Domain {
 
     fn new(name: &str, dir: DomainDir, registry: View<Registry>, assist: fn(&Self, u32)) -> Self {
         let bells = core::array::from_fn(|slot| Doorbell::new(dir.participant_file("bell", slot)));
-        let pools = [const { OnceLock::new() }; MAX_SEGMENTS];
+        let pools = Pools::new();
         let token = AtomicU32::new(RECOVERER_UNKNOWN);
         Self { name: name.to_owned(), dir, registry, pools, bells, token, assist }
     }
@@ -160,38 +160,6 @@ impl Domain {
             high.store(index as u32 + 1, Ordering::Release);
         }
         Ok(())
-    }
-
-    /// Pool segment `index`, attached at first use; `None` when there is no such segment (yet).
-    #[inline]
-    pub(crate) fn pool(&self, index: usize) -> Result<Option<&Pool>> {
-        match self.pools.get(index).and_then(OnceLock::get) {
-            Some(pool) => Ok(Some(pool)),
-            None => self.attach_pool(index),
-        }
-    }
-
-    #[cold]
-    fn attach_pool(&self, index: usize) -> Result<Option<&Pool>> {
-        let Some(entry) = self.registry().segments.get(index) else { return Ok(None) };
-        // SYNC SEGMENT (acquire), pairs with the end of growth (release).
-        if entry.state.load(Ordering::Acquire) != SEGMENT_READY {
-            return Ok(None);
-        }
-        let segment = self.dir.open_segment(SegmentName::Pool(index))?;
-        let pool = Pool::attach(Arc::new(segment), index)?;
-        Ok(Some(self.pools[index].get_or_init(|| pool)))
-    }
-
-    /// The pool segments this process has attached so far.
-    pub(crate) fn attached_pools(&self) -> impl Iterator<Item = &Pool> {
-        self.pools.iter().filter_map(OnceLock::get)
-    }
-
-    /// Every pool segment there is.
-    pub(crate) fn all_pools(&self) -> Result<Vec<&Pool>> {
-        let high = self.registry().segments_high.load(Ordering::Acquire) as usize;
-        (0..high.min(MAX_SEGMENTS)).filter_map(|index| self.pool(index).transpose()).collect()
     }
 
     /// Wakes whoever waits for something on behalf of participant `slot`.

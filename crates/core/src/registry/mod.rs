@@ -5,6 +5,7 @@ mod domain;
 mod model;
 mod names;
 mod participant;
+mod pools;
 mod stop;
 
 pub(crate) use domain::{Domain, now_ms};

@@ -6,7 +6,7 @@ use crate::fault::{self, Point};
 use crate::layout::{
     Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING, ParticipantSlot, Taking, buffer_id,
 };
-use crate::limits::{LANES, MAX_PARTICIPANTS, OWN_LANES, RECOVERY_PATIENCE_NS};
+use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, OWN_LANES, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
 use crate::pool::{AllocationHints, LedgerEntry, Pool};
 use crate::registry::now_ms;
@@ -24,8 +24,6 @@ pub(crate) struct Participant {
     pub(crate) slot: usize,
     /// Set when we leave: what still exists of us (buffers, queue ends) must not touch a slot that is somebody else's by then.
     left: AtomicBool,
-    /// Bit n: our ledger row in segment n is reserved.
-    rows: AtomicU64,
     /// Where to look first for a free buffer.
     pub(crate) hints: AllocationHints,
     /// Read end of our event loop's doorbell.
@@ -116,6 +114,7 @@ impl Participant {
         shared.started_ms.store(now_ms(), Ordering::Relaxed);
         shared.name.set(name);
         shared.stalled.store(0, Ordering::Relaxed);
+        shared.attached.store(0, Ordering::Relaxed);
         for lane in &shared.lanes {
             lane.inside.store(0, Ordering::Relaxed);
             for word in [&lane.taking, &lane.sent, &lane.received] {
@@ -132,7 +131,6 @@ impl Participant {
             domain,
             slot,
             left: AtomicBool::new(false),
-            rows: AtomicU64::new(0),
             hints: AllocationHints::new(slot),
             bell,
             sentinel,
@@ -166,6 +164,7 @@ impl Participant {
     /// Ends every operation of this participant but the ones that [`Participant::enter`] starts; waits for those under way.
     pub(crate) fn retire(&self) {
         self.left.store(true, Ordering::SeqCst);
+        self.domain.keep_mappings();
         // Bounded: another process may have damaged the lanes, and no operation of ours takes as long.
         let deadline = Instant::now() + Duration::from_secs(1);
         while self.shared().lanes.iter().any(|lane| lane.inside.load(Ordering::SeqCst) != 0)
@@ -250,22 +249,65 @@ impl Participant {
         }
     }
 
-    /// Pool segment `index` with our ledger row reserved.
+    /// Pool segment `index`, with a ledger row of ours. The caller has pinned, or holds a buffer of it.
     #[inline]
     pub(crate) fn pool(&self, index: usize) -> Result<Option<&Pool>> {
-        let Some(pool) = self.domain.pool(index)? else { return Ok(None) };
-        if self.rows.load(Ordering::Relaxed) & 1 << index == 0 {
-            pool.reserve_row(self.slot)?;
-            self.rows.fetch_or(1 << index, Ordering::Relaxed);
+        if self.has_attached(index)
+            && let Some(pool) = self.domain.attached_pool(index)
+        {
+            return Ok(Some(pool));
         }
-        Ok(Some(pool))
+        self.attach(index)
+    }
+
+    #[inline]
+    fn has_attached(&self, index: usize) -> bool {
+        // SYNC ATTACH (acquire), pairs with `attach` (release): whoever sees the bit finds the mapping, and may use the row.
+        self.shared().attached.load(Ordering::Acquire) & 1 << (index % MAX_SEGMENTS) != 0
+    }
+
+    #[cold]
+    fn attach(&self, index: usize) -> Result<Option<&Pool>> {
+        let Some(pool) = self.domain.pool(index)? else { return Ok(None) };
+        pool.reserve_row(self.slot)?;
+        self.assert_stays(&pool);
+        // SYNC ATTACH (release).
+        self.shared().attached.fetch_or(1 << (index % MAX_SEGMENTS), Ordering::Release);
+        Ok(self.domain.attached_pool(index))
+    }
+
+    /// Pool segment `index`, for a use that must not fail for want of memory: without a ledger row of ours, if there is none yet. The
+    /// caller has pinned, or holds a buffer of it.
+    pub(crate) fn pool_without_row(&self, index: usize) -> Result<Option<&Pool>> {
+        if !self.has_attached(index) {
+            let Some(pool) = self.domain.pool(index)? else { return Ok(None) };
+            self.assert_stays(&pool);
+        }
+        Ok(self.domain.attached_pool(index))
+    }
+
+    /// Pool segment `index`, of which the caller holds a buffer, or held one when this participant left.
+    pub(crate) fn held_pool(&self, index: usize) -> Option<&Pool> {
+        self.domain.attached_pool(index)
+    }
+
+    /// The conditions of `pool`: else its segment may be taken out, and the mapping be gone, while it is used.
+    fn assert_stays(&self, pool: &Pool) {
+        #[cfg(all(debug_assertions, not(loom)))]
+        {
+            let lane = &raw const self.shared().lanes[lane_of_thread()] as usize;
+            let stays = PINNED.get() == lane || pool.references_of(self.slot) > 0 || self.has_left();
+            assert!(stays, "segment {} is looked at without a pin", pool.index);
+        }
+        #[cfg(not(all(debug_assertions, not(loom))))]
+        let _ = pool;
     }
 
     /// References this participant holds, by buffer id.
     pub(crate) fn held(&self) -> Vec<(u32, LedgerEntry)> {
         let mut all = Vec::new();
         // What we hold we have attached; nothing here may fail for want of anything.
-        for pool in self.domain.attached_pools() {
+        for pool in self.domain.mapped_pools() {
             for (index, entry) in pool.row(self.slot).iter().enumerate() {
                 let held = LedgerEntry::from_bits(entry.load(Ordering::Relaxed));
                 if held.total() > 0 {

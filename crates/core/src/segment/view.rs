@@ -131,6 +131,17 @@ impl Segment {
         super::domain::populate(&self.name, start, first, last - first)
     }
 
+    /// Replaces the mapping by private zero pages: whoever still has an address of it reads zeros from now on, and the shared memory
+    /// is let go. For memory that is nobody's any more, whose addresses some language may have kept.
+    pub(crate) fn retire(&self) {
+        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: the range is exactly our mapping, which stays reserved until `self` is dropped. Whoever has a reference into it (made
+        // of atomics) finds zeros, as if another process had written them. Best effort: where it fails the shared memory stays.
+        let _ = unsafe { mmap_anonymous(self.start().cast(), self.bytes(), access, flags) };
+    }
+
     /// The `T` at `offset`.
     pub(crate) fn at<T>(&self, offset: usize) -> Result<&T> {
         self.check(offset, size_of::<T>(), align_of::<T>())?;

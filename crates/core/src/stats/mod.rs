@@ -18,6 +18,7 @@ use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A domain at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -123,7 +124,7 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
     })
 }
 
-fn participants(domain: &Domain, pools: &[&Pool]) -> Vec<ParticipantSnapshot> {
+fn participants(domain: &Domain, pools: &[Arc<Pool>]) -> Vec<ParticipantSnapshot> {
     let snapshot = |(slot, p): (usize, &crate::layout::ParticipantSlot)| ParticipantSnapshot {
         slot,
         epoch: p.epoch.load(Ordering::Relaxed),
@@ -138,7 +139,7 @@ fn participants(domain: &Domain, pools: &[&Pool]) -> Vec<ParticipantSnapshot> {
     domain.active().map(snapshot).collect()
 }
 
-fn size_classes(domain: &Domain, pools: &[&Pool]) -> Vec<PoolSnapshot> {
+fn size_classes(domain: &Domain, pools: &[Arc<Pool>]) -> Vec<PoolSnapshot> {
     let mut classes = BTreeMap::<u64, PoolSnapshot>::new();
     for pool in pools {
         let bytes = pool.geometry.buffer_bytes as u64;
@@ -164,9 +165,9 @@ fn of_kind(domain: &Domain, kind: Kind) -> impl Iterator<Item = (EntryRef, &Name
 }
 
 /// The ring of an entry, with its pool and index there.
-fn ring(domain: &Domain, entry: EntryRef) -> Option<(&Pool, usize, RingView, ResolvedOptions)> {
+fn ring(domain: &Domain, entry: EntryRef) -> Option<(Arc<Pool>, usize, RingView, ResolvedOptions)> {
     let (segment, at) = crate::layout::split_id(entry.ring);
     let pool = domain.pool(segment).ok().flatten()?;
-    let (view, options) = RingView::new(pool, at).ok().flatten()?;
+    let (view, options) = RingView::new(&pool, at).ok().flatten()?;
     Some((pool, at, view, options))
 }

@@ -201,7 +201,7 @@ fn copy_some(
             At::Gone => return Ok(Copied::Overtaken),
         };
         let (segment, index) = split_id(id);
-        let pool = participant.domain.pool(segment)?.filter(|pool| pool.header(index).is_some());
+        let pool = participant.pool_without_row(segment)?.filter(|pool| pool.header(index).is_some());
         // Counted first, and looked at again: if it still is in the history, the reference is to this message.
         if let Some(pool) = pool.filter(|pool| pool.try_ref(index)) {
             fault::hit(Point::SubscribeReffed);

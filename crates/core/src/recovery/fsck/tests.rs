@@ -45,17 +45,17 @@ impl Scene {
         Self { base, shm: Some(shm), domain, queue: Some(plain), held: id, queued, leased }
     }
 
-    fn pool(&self) -> &Pool {
+    fn pool(&self) -> Arc<Pool> {
         self.pool_of(self.held)
     }
 
-    fn pool_of(&self, id: u32) -> &Pool {
+    fn pool_of(&self, id: u32) -> Arc<Pool> {
         self.domain.pool(split_id(id).0).unwrap().unwrap()
     }
 
     fn ring(&self, name: &str) -> RingView {
         let (segment, index) = split_id(self.domain.find(Kind::Queue, name).unwrap().ring);
-        RingView::new(self.domain.pool(segment).unwrap().unwrap(), index).unwrap().unwrap().0
+        RingView::new(&self.domain.pool(segment).unwrap().unwrap(), index).unwrap().unwrap().0
     }
 
     fn findings(&self) -> Vec<Finding> {
@@ -128,7 +128,8 @@ fn a_bit_that_is_missing_is_held_while_free() {
 #[test]
 fn a_wrong_count_is_named_with_both_numbers() {
     let scene = Scene::new("count");
-    let refs = &scene.pool().header(split_id(scene.queued).1).unwrap().refs;
+    let pool = scene.pool();
+    let refs = &pool.header(split_id(scene.queued).1).unwrap().refs;
     with(
         |value| refs.swap(value, Ordering::Relaxed),
         7,
@@ -212,7 +213,8 @@ fn leases_of_nobody_are_named() {
 fn a_listed_queue_without_a_ring_is_named() {
     let scene = Scene::new("ring");
     let listed = scene.domain.find(Kind::Queue, "queue").unwrap();
-    let header = scene.pool_of(listed.ring).header(split_id(listed.ring).1).unwrap();
+    let pool = scene.pool_of(listed.ring);
+    let header = pool.header(split_id(listed.ring).1).unwrap();
     with(
         |value| header.kind.swap(value, Ordering::Relaxed),
         KIND_DATA,
