@@ -13,7 +13,7 @@
 //! // SAFETY: nobody else has this buffer yet.
 //! let bytes = unsafe { frame.bytes_mut() };
 //! bytes[0] = 42;
-//! frames.try_send(frame)?.expect("the queue is empty");
+//! frames.try_send(frame).expect("the queue is empty");
 //!
 //! let frame = frames.try_receive()?.0.expect("one was sent");
 //! // SAFETY: it was moved, not shared: nobody else has it.
@@ -56,7 +56,7 @@ pub use manager::{OpenOptions, ShmManager};
 pub use observer::Observer;
 pub use queue::{
     Delivery, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received, ResolvedOptions,
-    SendOutcome, TakeOutcome,
+    SendOutcome, TakeOutcome, TrySendError,
 };
 pub use recovery::{Finding, FindingKind, Place, RecoveredTotals, RecoveryReport, StallReport};
 pub use segment_view::{SegmentView, header_field, layout_facts};
@@ -64,7 +64,7 @@ pub use stats::{
     MailboxSnapshot, ParticipantSnapshot, PoolSnapshot, QueueSnapshot, ServiceSnapshot, Snapshot,
     SubscriptionSnapshot, TopicSnapshot,
 };
-pub use topic::{Published, SubscribeOptions, Subscriber, Topic, TopicOptions};
+pub use topic::{Published, SubscribeOptions, Subscriber, Topic, TopicOptions, TryPublishError};
 
 #[cfg(not(unix))]
 compile_error!("millrace needs Unix file locks and FIFOs; a Windows port is not done yet");

@@ -3,7 +3,7 @@
 
 mod support;
 
-use millrace::{Buffer, ErrorKind, Overflow, QueueOptions, SendOutcome, TakeOutcome};
+use millrace::{Buffer, ErrorKind, Overflow, QueueOptions, TakeOutcome, TrySendError};
 use support::Isolated;
 
 fn capacity(capacity: u32) -> QueueOptions {
@@ -25,7 +25,7 @@ fn a_message_goes_through_and_nothing_is_left() {
     let bytes = unsafe { buffer.bytes_mut() };
     bytes[..4].copy_from_slice(b"mill");
     buffer.set_len(4);
-    queue.try_send(buffer).unwrap().unwrap();
+    queue.try_send(buffer).unwrap();
     assert_eq!(queue.len(), 1);
     let (buffer, outcome) = queue.try_receive().unwrap();
     assert_eq!(outcome, TakeOutcome::Done);
@@ -46,13 +46,12 @@ fn full_closed_and_destroyed_are_answers() {
     let shm = isolated.open();
     let queue = shm.port_queue("q", &capacity(2)).unwrap();
     for _ in 0..2 {
-        queue.try_send(shm.allocate(1).unwrap()).unwrap().unwrap();
+        queue.try_send(shm.allocate(1).unwrap()).unwrap();
     }
-    let (outcome, back) = queue.try_send(shm.allocate(1).unwrap()).unwrap().unwrap_err();
-    assert_eq!(outcome, SendOutcome::Full);
+    let full = queue.try_send(shm.allocate(1).unwrap()).unwrap_err();
+    assert!(full.is_full());
     queue.close();
-    let (outcome, _) = queue.try_send(back).unwrap().unwrap_err();
-    assert_eq!(outcome, SendOutcome::Closed);
+    assert!(matches!(queue.try_send(full.into_inner()), Err(TrySendError::Closed(_))));
     assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Done, "what is in it can be taken");
     assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Done);
     assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Closed);
@@ -73,7 +72,7 @@ fn destroying_a_queue_frees_its_messages() {
     let shm = isolated.open();
     let queue = shm.port_queue("q", &capacity(64)).unwrap();
     for _ in 0..50 {
-        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        queue.try_send(shm.allocate(100).unwrap()).unwrap();
     }
     assert_eq!(used(&shm), 50);
     queue.destroy();
@@ -95,7 +94,7 @@ fn overflow_policies_drop_what_they_say_and_count_it() {
         for i in 0..10 {
             let mut buffer = shm.allocate(1).unwrap();
             buffer.set_sequence(i);
-            queue.try_send(buffer).unwrap().unwrap();
+            queue.try_send(buffer).unwrap();
         }
         let mut got = Vec::new();
         while let (Some(buffer), _) = queue.try_receive().unwrap() {
@@ -152,11 +151,12 @@ fn one_producer_means_one() {
     let (a, b) = (isolated.open(), isolated.open());
     let options = QueueOptions { producers: Some(1), ..capacity(4) };
     let (qa, qb) = (a.port_queue("q", &options).unwrap(), b.port_queue("q", &options).unwrap());
-    qa.try_send(a.allocate(1).unwrap()).unwrap().unwrap();
+    qa.try_send(a.allocate(1).unwrap()).unwrap();
     let held = b.allocate(1).unwrap();
-    assert_eq!(qb.try_send(held).unwrap_err().kind(), ErrorKind::Role);
+    let Err(TrySendError::Failed(_, error)) = qb.try_send(held) else { panic!("there is a producer") };
+    assert_eq!(error.kind(), ErrorKind::Role);
     drop((qa, a));
-    qb.try_send(b.allocate(1).unwrap()).unwrap().unwrap();
+    qb.try_send(b.allocate(1).unwrap()).unwrap();
     assert_eq!(qb.len(), 2);
 }
 
@@ -193,7 +193,7 @@ fn peek_leaves_the_message_and_holds_the_buffer() {
     let shm = isolated.open();
     let queue = shm.port_queue("q", &capacity(4)).unwrap();
     assert_eq!(queue.peek().unwrap(), None);
-    queue.try_send(shm.allocate(10).unwrap()).unwrap().unwrap();
+    queue.try_send(shm.allocate(10).unwrap()).unwrap();
     let peeked = queue.peek().unwrap().unwrap();
     drop(queue.try_receive().unwrap());
     assert_eq!(used(&shm), 1, "still held by the peek");

@@ -12,7 +12,7 @@ mod support;
 
 use millrace::{
     Delivery, Interest, OpenOptions, Overflow, PortQueue, PutOutcome, QueueOptions, SendOutcome, ShmManager,
-    TakeOutcome,
+    TakeOutcome, TrySendError,
 };
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -60,16 +60,22 @@ fn open(isolated: &Isolated, name: &str) -> ShmManager {
 fn send(queue: &PortQueue, buffer: millrace::BufferPtr) -> bool {
     let mut pending = Some(buffer);
     while let Some(buffer) = pending.take() {
-        match queue.try_send(buffer).unwrap() {
+        match queue.try_send(buffer) {
             Ok(()) => {}
-            Err((SendOutcome::Full, back)) => {
+            Err(TrySendError::Full(back)) => {
                 queue.wait(Interest::Space, Duration::from_millis(100));
                 pending = Some(back);
             }
+            Err(TrySendError::Failed(_, error)) => panic!("{error}"),
             Err(_) => return false,
         }
     }
     true
+}
+
+/// Sends unless there is no room.
+fn send_if_room(queue: &PortQueue, buffer: millrace::BufferPtr) {
+    assert!(!matches!(queue.try_send(buffer), Err(TrySendError::Failed(..))));
 }
 
 /// Copies messages in, waiting as long as it takes; false: the queue has ended.
@@ -182,7 +188,7 @@ fn churn(shm: &ShmManager, birth: u64) {
             hoard.push(buffer);
         }
         for buffer in hoard {
-            let _ = queue.try_send(buffer).unwrap();
+            send_if_room(&queue, buffer);
         }
         queue.destroy();
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use millrace::{Interest, Overflow, QueueOptions, SendOutcome, ShmManager, TakeOutcome};
+use millrace::{Interest, Overflow, QueueOptions, ShmManager, TakeOutcome, TrySendError};
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, await_recoveries, leave, role, say, started};
 
@@ -26,12 +26,13 @@ fn produce(shm: &ShmManager, overflow: Overflow) {
         buffer.set_sequence(i);
         let mut pending = Some(buffer);
         while let Some(buffer) = pending.take() {
-            match queue.try_send(buffer).unwrap() {
+            match queue.try_send(buffer) {
                 Ok(()) => {}
-                Err((SendOutcome::Full, back)) => {
+                Err(TrySendError::Full(back)) => {
                     queue.wait(Interest::Space, Duration::from_millis(50));
                     pending = Some(back);
                 }
+                Err(TrySendError::Failed(_, error)) => panic!("{error}"),
                 Err(_) => return,
             }
         }
@@ -136,7 +137,7 @@ fn a_death_is_reported_with_exact_numbers() {
     let shm = isolated.open();
     let queue = shm.port_queue("q", &options(8, Overflow::Block)).unwrap();
     for _ in 0..4 {
-        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        queue.try_send(shm.allocate(100).unwrap()).unwrap();
     }
     let mut child = started(NAME, "hold", &isolated);
     let pid = child.id();
@@ -158,7 +159,7 @@ fn a_domain_whose_last_participant_was_killed_is_found_repaired() {
     if let Some((_, isolated)) = role() {
         let shm = isolated.open();
         let queue = shm.port_queue("q", &options(8, Overflow::Block)).unwrap();
-        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        queue.try_send(shm.allocate(100).unwrap()).unwrap();
         let _held = shm.allocate(100).unwrap();
         say("ready");
         std::thread::park();
@@ -188,7 +189,7 @@ fn a_parked_waiter_is_woken_by_another_process_and_its_death_harms_nobody() {
         say("ready");
         while queue.wait(Interest::Data, PATIENCE) {
             if let (Some(buffer), _) = queue.try_receive().unwrap() {
-                back.try_send(buffer).unwrap().unwrap();
+                back.try_send(buffer).unwrap();
             }
         }
         return leave(isolated);
@@ -202,7 +203,7 @@ fn a_parked_waiter_is_woken_by_another_process_and_its_death_harms_nobody() {
         for i in 0..count {
             let mut buffer = shm.allocate(8).unwrap();
             buffer.set_sequence(i);
-            queue.try_send(buffer).unwrap().unwrap();
+            queue.try_send(buffer).unwrap();
             assert!(back.wait(Interest::Data, PATIENCE), "message {i} did not come back");
             assert_eq!(back.try_receive().unwrap().0.unwrap().sequence(), i);
         }

@@ -9,8 +9,8 @@ mod support;
 
 use millrace::service::{Claim, Envelope, MessageKind, Role};
 use millrace::{
-    Delivery, FaultPoint, Interest, OpenOptions, Overflow, QueueOptions, SendOutcome, ShmManager,
-    SubscribeOptions, TakeOutcome, Topic, TopicOptions,
+    BufferPtr, Delivery, FaultPoint, Interest, OpenOptions, Overflow, PortQueue, QueueOptions, ShmManager,
+    SubscribeOptions, TakeOutcome, Topic, TopicOptions, TrySendError,
 };
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -33,10 +33,21 @@ fn topic(shm: &ShmManager) -> std::sync::Arc<Topic> {
     shm.topic("topic", &TopicOptions { history: Some(4), ..TopicOptions::default() }).unwrap()
 }
 
+/// Sends if there is room, and says whether there was.
+fn send(queue: &PortQueue, buffer: BufferPtr) -> bool {
+    match queue.try_send(buffer) {
+        Ok(()) => true,
+        Err(TrySendError::Failed(_, error)) => panic!("{error}"),
+        Err(refused) => !refused.is_full(),
+    }
+}
+
 /// One message to everybody; who is full misses it.
 fn publish(shm: &ShmManager, topic: &Topic) {
     let Ok(buffer) = shm.allocate(100) else { return };
-    drop(topic.try_publish(buffer).unwrap());
+    if let Err(refused) = topic.try_publish(buffer) {
+        refused.published.outcome.unwrap();
+    }
 }
 
 /// A subscription of each kind for a few messages, then its end, in each of the possible ways.
@@ -142,7 +153,7 @@ fn work(role: &str, isolated: &Isolated, rounds: u32) {
             "producer" | "survivor" if role == "producer" || round % 2 == 0 => {
                 for queue in [&fast, &sure] {
                     let Ok(buffer) = shm.allocate(100 << (round % 4)) else { continue };
-                    if let Err((SendOutcome::Full, _)) = queue.try_send(buffer).unwrap() {
+                    if !send(queue, buffer) {
                         queue.wait(Interest::Space, Duration::from_millis(1));
                     }
                 }
@@ -212,7 +223,7 @@ fn work_opener(isolated: &Isolated, rounds: u32) {
         let queue = shm.port_queue(&format!("own-{}", std::process::id()), &alo()).unwrap();
         let _ = shm.port_queue("fast", &amo()).unwrap();
         for _ in 0..3 {
-            let _ = queue.try_send(shm.allocate(10).unwrap()).unwrap();
+            send(&queue, shm.allocate(10).unwrap());
         }
         let held = queue.try_receive().unwrap();
         std::thread::scope(|scope| {
@@ -246,12 +257,12 @@ fn prey(isolated: &Isolated) {
     let sure = shm.port_queue("prey", &alo()).unwrap();
     let _own: Vec<_> = (0..3).map(|_| shm.allocate(10)).collect();
     for _ in 0..4 {
-        let _ = sure.try_send(shm.allocate(10).unwrap()).unwrap();
+        send(&sure, shm.allocate(10).unwrap());
     }
     let _leased: Vec<_> = (0..2).map(|_| sure.try_receive().unwrap()).collect();
     let fast = shm.port_queue("fast", &amo()).unwrap();
     for _ in 0..3 {
-        let _ = fast.try_send(shm.allocate(10).unwrap()).unwrap();
+        send(&fast, shm.allocate(10).unwrap());
     }
     let _mailbox = shm.create_mailbox("service", Role::Server, 4).unwrap();
     let topic = topic(&shm);
@@ -380,7 +391,7 @@ impl Keeper {
     fn work(&self) {
         let queue = |name| self.shm.find_queue(name).unwrap().unwrap();
         if let Ok(buffer) = self.shm.allocate(64) {
-            let _ = queue("fast").try_send(buffer).unwrap();
+            send(&queue("fast"), buffer);
         }
         drop(queue("sure").try_receive().unwrap());
         publish(&self.shm, &topic(&self.shm));

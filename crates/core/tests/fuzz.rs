@@ -144,7 +144,7 @@ fn images(isolated: &Isolated) -> (Vec<Image>, Links) {
         for sequence in 0..6 {
             let mut buffer = shm.allocate(100 << sequence).unwrap();
             buffer.set_sequence(sequence);
-            queue.try_send(buffer).unwrap().unwrap();
+            queue.try_send(buffer).unwrap();
         }
         held.extend(queue.try_receive().unwrap().0);
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use millrace::{Buffer, Delivery, Interest, OpenOptions, QueueOptions, ShmManager};
+use millrace::{Buffer, Delivery, Interest, OpenOptions, QueueOptions, ShmManager, TrySendError};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -19,7 +19,9 @@ fn live(isolated: &Isolated, seed: u64) -> millrace::Result<()> {
     for round in 0..300_u64 {
         let mut buffer = shm.allocate(100 << (round % 6))?;
         buffer.set_sequence(round);
-        let _ = queue.try_send(buffer)?;
+        if let Err(TrySendError::Failed(_, error)) = queue.try_send(buffer) {
+            return Err(error);
+        }
         if let (Some(message), _) = queue.try_receive()? {
             // SAFETY: bytes are only read; what they are does not matter here.
             let sum: u64 = unsafe { message.bytes() }.iter().map(|b| u64::from(*b)).sum();

@@ -3,7 +3,9 @@
 
 mod support;
 
-use millrace::{Delivery, Interest, PortQueue, QueueOptions, SendOutcome, ShmManager, TakeOutcome};
+use millrace::{
+    Buffer, Delivery, ErrorKind, Interest, PortQueue, QueueOptions, ShmManager, TakeOutcome, TrySendError,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +27,7 @@ fn used(shm: &ShmManager) -> u64 {
 fn put(shm: &ShmManager, queue: &PortQueue, sequence: u64) {
     let mut buffer = shm.allocate(8).unwrap();
     buffer.set_sequence(sequence);
-    queue.try_send(buffer).unwrap().unwrap();
+    queue.try_send(buffer).unwrap();
 }
 
 fn take(queue: &Arc<PortQueue>) -> Option<millrace::BufferPtr> {
@@ -171,10 +173,10 @@ fn killed_consumers_lose_nothing() {
                 // The message itself moves on, which acknowledges it.
                 let mut pending = Some(message);
                 while let Some(message) = pending.take() {
-                    if let Err((outcome, back)) = done.try_send(message).unwrap() {
-                        assert_eq!(outcome, SendOutcome::Full);
+                    if let Err(refused) = done.try_send(message) {
+                        assert!(refused.is_full(), "{refused}");
                         done.wait(Interest::Space, PATIENCE);
-                        pending = Some(back);
+                        pending = Some(refused.into_inner());
                     }
                 }
             }
@@ -198,7 +200,7 @@ fn killed_consumers_lose_nothing() {
         while next < total as u64 {
             let mut buffer = shm.allocate(8).unwrap();
             buffer.set_sequence(next);
-            if work.try_send(buffer).unwrap().is_err() {
+            if work.try_send(buffer).is_err() {
                 break;
             }
             next += 1;
@@ -236,4 +238,56 @@ fn killed_consumers_lose_nothing() {
     assert_eq!(used(&shm), 0);
     drop((work, done, shm));
     isolated.assert_gone();
+}
+
+/// A send that fails gives a leased message back with its lease, whatever the reason.
+#[test]
+fn a_leased_message_that_cannot_be_sent_is_not_lost() {
+    let isolated = Isolated::new("unsent");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let work = shm.port_queue("work", &options(4, 0)).unwrap();
+    put(&shm, &work, 7);
+    let one = QueueOptions { capacity: Some(1), producers: Some(1), ..QueueOptions::default() };
+    let sink = shm.port_queue("sink", &one).unwrap();
+    let theirs = other.port_queue("sink", &one).unwrap();
+    put(&other, &theirs, 0);
+    let Err(TrySendError::Failed(message, error)) = sink.try_send(take(&work).unwrap()) else {
+        panic!("another is the producer")
+    };
+    assert_eq!(error.kind(), ErrorKind::Role);
+    // As many references of our own as one participant can have: no further one can be sent in its place.
+    let buffer = Buffer { id: message.id(), received: false };
+    let allocator = shm.allocator();
+    while allocator.share(buffer).is_ok() {}
+    let Err(TrySendError::Failed(message, error)) = sink.try_send(message) else {
+        panic!("there is no room for another reference")
+    };
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert_eq!(allocator.release_all((1..65_535).map(|_| buffer)).0, 65_534);
+    message.nack().unwrap();
+    let again = take(&work).unwrap();
+    assert_eq!((again.sequence(), again.attempt()), (7, 2));
+}
+
+/// The end of the dead-letter queue that a receiver has is the one that the application gets: what it leased there stays leased when
+/// the receiver's queue goes.
+#[test]
+fn dead_letters_are_received_at_the_one_end_there_is() {
+    let isolated = Isolated::new("one-end");
+    let shm = isolated.open();
+    let dead = shm.port_queue("q.dead", &options(8, 0)).unwrap();
+    let queue = shm.port_queue("q", &options(8, 1)).unwrap();
+    put(&shm, &queue, 7);
+    take(&queue).unwrap().nack().unwrap();
+    assert!(take(&queue).is_none());
+    let held = take(&dead).unwrap();
+    drop(queue);
+    assert_eq!((dead.len(), held.sequence()), (0, 7), "still leased");
+    dead.destroy();
+    // Another takes its place when it is needed.
+    let queue = shm.port_queue("q", &options(8, 1)).unwrap();
+    put(&shm, &queue, 8);
+    take(&queue).unwrap().nack().unwrap();
+    assert!(take(&queue).is_none());
+    assert_eq!(take(&shm.find_queue("q.dead").unwrap().unwrap()).unwrap().sequence(), 8);
 }

@@ -65,7 +65,7 @@ fn a_death_in_another_pid_namespace_is_noticed_by_its_lock() {
     let isolated = Isolated::new("namespace");
     let shm = isolated.open();
     let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
-    queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+    queue.try_send(shm.allocate(100).unwrap()).unwrap();
     let Some(mut child) = inside(NAME, &isolated) else {
         println!("skipped: `unshare --pid` is not permitted here");
         return;

@@ -39,7 +39,7 @@ fn every_kind_has_names_of_its_own() {
     for (sent, queue) in all.iter().enumerate() {
         let mut buffer = shm.allocate(1).unwrap();
         buffer.set_sequence(sent as u64);
-        queue.try_send(buffer).unwrap().unwrap();
+        queue.try_send(buffer).unwrap();
     }
     for (sent, queue) in all.iter().enumerate() {
         let message = queue.try_receive().unwrap().0.unwrap();
@@ -77,7 +77,7 @@ fn mailboxes_end_with_an_orderly_leave_and_others_hear_of_it() {
     assert!(std::sync::Arc::ptr_eq(&mailbox, &again), "one end, whoever asks");
     let client = other.create_mailbox("echo", Role::Client, 4).unwrap();
     let end = shm.find_mailbox("echo", Role::Server, id).unwrap().unwrap();
-    end.try_send(shm.allocate(10).unwrap()).unwrap().unwrap();
+    end.try_send(shm.allocate(10).unwrap()).unwrap();
     assert!(shm.find_mailbox("echo", Role::Server, shm.id()).unwrap().is_none());
     assert_eq!((shm.servers("echo"), mailboxes(&shm)), (vec![id], 2));
     assert!(shm.is_alive(id.slot, id.epoch) && !shm.is_alive(id.slot, id.epoch + 1));
@@ -103,7 +103,7 @@ fn mailboxes_end_with_a_death_and_others_hear_of_it() {
         let shm = isolated.open();
         let mailbox = shm.create_mailbox("echo", Role::Server, 4).unwrap();
         let _client = shm.create_mailbox("echo", Role::Client, 4).unwrap();
-        mailbox.try_send(shm.allocate(10).unwrap()).unwrap().unwrap();
+        mailbox.try_send(shm.allocate(10).unwrap()).unwrap();
         say("ready");
         std::thread::park();
     }

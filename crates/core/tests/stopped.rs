@@ -26,7 +26,7 @@ fn work(role: &str, isolated: &Isolated) {
         "send" => {
             let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
             for _ in 0..2 {
-                queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+                queue.try_send(shm.allocate(100).unwrap()).unwrap();
             }
             say("ready");
         }
@@ -99,7 +99,7 @@ fn scene(label: &str) -> (Isolated, ShmManager) {
     let shm = isolated.open();
     let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
     for _ in 0..3 {
-        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        queue.try_send(shm.allocate(100).unwrap()).unwrap();
     }
     (isolated, shm)
 }
@@ -197,7 +197,7 @@ test_with_children!(stopped_inside_an_operation_it_holds_up_recoveries_only, |na
     assert_eq!((stalled[0].pid, stalled[0].place), (inside.id(), Place::Inside));
     let queue = shm.find_queue("q").unwrap().unwrap();
     for _ in 0..500 {
-        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        queue.try_send(shm.allocate(100).unwrap()).unwrap();
         drop(queue.try_receive().unwrap().0.unwrap());
     }
     assert_eq!(shm.recoveries(), 0);
@@ -250,7 +250,7 @@ test_with_children!(a_recoverer_stopped_while_it_waits_for_others_is_not_waited_
     let (recoverer, shm) = stopped_recoverer(name, &isolated, shm, "RecoverRaised");
     let queue = shm.find_queue("q").unwrap().unwrap();
     for _ in 0..100 {
-        queue.try_send(shm.allocate(100).unwrap()).unwrap().unwrap();
+        queue.try_send(shm.allocate(100).unwrap()).unwrap();
         drop(queue.try_receive().unwrap().0.unwrap());
     }
     let stalled = await_stalled(&shm, 1);
@@ -369,7 +369,7 @@ fn a_subscription_whose_maker_stopped_before_it_told_publishers_gets_what_is_pub
     let isolated = Isolated::new("untold");
     let shm = isolated.open();
     let topic = shm.topic("t", &TopicOptions::default()).unwrap();
-    let publish = || topic.try_publish(shm.allocate(100).unwrap()).unwrap().0.delivered;
+    let publish = || topic.try_publish(shm.allocate(100).unwrap()).unwrap().delivered;
     assert_eq!(publish(), 0, "it has looked who there is");
     let maker = stopped_at("CreateListed", NAME, "subscribe", &isolated);
     let name = Some("n".to_owned());

@@ -4,8 +4,8 @@
 mod support;
 
 use millrace::{
-    BufferPtr, Delivery, ErrorKind, Interest, Overflow, PortQueue, SendOutcome, ShmManager, SubscribeOptions,
-    TakeOutcome, Topic, TopicOptions,
+    BufferPtr, Delivery, ErrorKind, Interest, Overflow, PortQueue, QueueOptions, SendOutcome, ShmManager,
+    SubscribeOptions, TakeOutcome, Topic, TopicOptions, TryPublishError,
 };
 use std::sync::Arc;
 use support::{Isolated, PATIENCE};
@@ -30,16 +30,16 @@ fn message(shm: &ShmManager, sequence: u64) -> BufferPtr {
 
 /// A message that nobody takes comes back.
 fn refused(shm: &ShmManager, topic: &Topic) -> SendOutcome {
-    let (published, back) = topic.try_publish(message(shm, 0)).unwrap();
-    assert_eq!((published.accepted, published.delivered, back.is_some()), (0, 0, true));
+    let TryPublishError { published, .. } = topic.try_publish(message(shm, 0)).unwrap_err();
+    assert_eq!((published.accepted, published.delivered), (0, 0));
     published.outcome.unwrap()
 }
 
 fn publish(shm: &ShmManager, topic: &Topic, sequences: std::ops::Range<u64>) -> (usize, usize) {
     let (mut delivered, mut dropped) = (0, 0);
     for sequence in sequences {
-        let (published, back) = topic.try_publish(message(shm, sequence)).unwrap();
-        assert!(back.is_none() && matches!(published.outcome, Ok(SendOutcome::Done)), "{published:?}");
+        let published = topic.try_publish(message(shm, sequence)).unwrap();
+        assert!(matches!(published.outcome, Ok(SendOutcome::Done)), "{published:?}");
         delivered += published.delivered;
         dropped += published.dropped;
     }
@@ -151,12 +151,12 @@ fn a_full_subscriber_is_treated_by_its_own_policy() {
     }
     let blocking = shm.subscribe("t", &subscription(2, Overflow::Block)).unwrap();
     publish(&shm, &topic, 10..12);
-    let (published, back) = topic.try_publish(message(&shm, 12)).unwrap();
+    let TryPublishError { published, buffer } = topic.try_publish(message(&shm, 12)).unwrap_err();
     assert!(matches!(published.outcome, Ok(SendOutcome::Full)));
     assert_eq!((published.accepted, published.delivered, published.blocked.len()), (0, 4, 1));
     assert!(Arc::ptr_eq(&published.blocked[0], &blocking));
     assert_eq!(drain(&blocking), [10, 11]);
-    published.blocked[0].try_send(back.unwrap()).unwrap().unwrap();
+    published.blocked[0].try_send(buffer).unwrap();
     assert_eq!(drain(&blocking), [12]);
     queues.iter().for_each(|queue| drop(drain(queue)));
     assert_eq!(used(&shm), 0);
@@ -278,8 +278,7 @@ fn who_joins_under_load_misses_nothing_from_then_on() {
                         let shm = isolated.open();
                         let topic = shm.topic("t", &TopicOptions::default()).unwrap();
                         for sequence in 0..MESSAGES {
-                            let (_, back) = topic.try_publish(message(&shm, me << 32 | sequence)).unwrap();
-                            assert!(back.is_none());
+                            topic.try_publish(message(&shm, me << 32 | sequence)).unwrap();
                         }
                     })
                 })
@@ -342,4 +341,46 @@ fn a_publisher_lets_go_of_subscriptions_that_have_ended_outside_its_operation() 
         assert_eq!(publish(&shm, &topic, 2..4), (0, 0), "round {round}");
     }
     assert_sound(&shm);
+}
+
+/// Dead letters of subscription `s` of topic `t` go to `t.s.dead`, whether the receiver came to the subscription's queue by its name or,
+/// as a publisher, by its topic.
+#[test]
+fn a_subscription_is_called_the_same_whoever_opened_it_first() {
+    let isolated = Isolated::new("called");
+    let (other, shm) = (isolated.open(), isolated.open());
+    let options = SubscribeOptions {
+        name: Some("s".into()),
+        delivery: Some(Delivery::AtLeastOnce),
+        max_deliveries: Some(1),
+        ..SubscribeOptions::default()
+    };
+    let theirs = other.subscribe("t", &options).unwrap();
+    let topic = shm.topic("t", &TopicOptions::default()).unwrap();
+    publish(&shm, &topic, 5..6);
+    let queue = shm.subscribe("t", &options).unwrap();
+    assert_eq!((queue.name(), theirs.name()), ("t.s", "t.s"));
+    queue.try_receive().unwrap().0.unwrap().nack().unwrap();
+    assert!(queue.try_receive().unwrap().0.is_none());
+    let dead = shm.find_queue("t.s.dead").unwrap().expect("it was made for the dead letter");
+    assert_eq!(drain(&dead), [5]);
+    assert!(shm.find_queue("t.dead").unwrap().is_none());
+}
+
+/// A message that is leased and cannot be shared once more comes back with its lease.
+#[test]
+fn what_cannot_be_published_comes_back() {
+    let isolated = Isolated::new("back");
+    let shm = isolated.open();
+    let options = QueueOptions { delivery: Some(Delivery::AtLeastOnce), ..QueueOptions::default() };
+    let queue = shm.port_queue("q", &options).unwrap();
+    queue.try_send(message(&shm, 3)).unwrap();
+    let leased = queue.try_receive().unwrap().0.unwrap();
+    let topic = shm.topic("t", &TopicOptions::default()).unwrap();
+    topic.close();
+    let refused = topic.try_publish(leased).unwrap_err();
+    assert!(matches!(refused.published.outcome, Ok(SendOutcome::Closed)));
+    refused.buffer.nack().unwrap();
+    assert_eq!(drain(&queue), [3]);
+    assert_eq!(used(&shm), 0);
 }

@@ -54,8 +54,15 @@ impl BufferPtr {
         self.lease.is_some()
     }
 
+    /// It was sent: the reference is the queue's or, of a leased one, a further reference is, so this acknowledges and releases.
+    pub(crate) fn sent(self) {
+        if !self.is_leased() {
+            self.moved();
+        }
+    }
+
     /// The reference now belongs to a queue.
-    pub(crate) fn moved(self) {
+    fn moved(self) {
         debug_assert!(self.lease.is_none(), "a lease stays with its reference");
         let mut this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never used again and not dropped, so its parts are dropped exactly once, here.

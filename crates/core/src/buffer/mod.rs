@@ -6,6 +6,7 @@ mod claim;
 mod exhausted;
 mod growth;
 mod release;
+mod share;
 mod size_class;
 
 pub use allocator::{Buffer, SharedBufferAllocator};

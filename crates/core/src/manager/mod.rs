@@ -9,11 +9,11 @@ use crate::fault::{self, Point};
 use crate::layout::PARTICIPANT_ACTIVE;
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS, PATIENCE_NS};
 use crate::observer::{Observer, assist};
-use crate::queue::{Ends, PortQueue};
+use crate::queue::QueueCache;
 use crate::recovery::{
     Finding, RecoveryReport, Sentinel, StallReport, Sweep, end_owned, reports_since, sweep,
 };
-use crate::registry::{Domain, Kind, Participant};
+use crate::registry::{Domain, Participant};
 use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
 use crate::service::ParticipantId;
 use crate::stats::Snapshot;
@@ -45,12 +45,9 @@ pub struct OpenOptions {
 pub struct ShmManager {
     participant: Arc<Participant>,
     base: PathBuf,
-    /// One end per queue, whoever asks: a participant has one waiter bit per queue.
-    queues: OpenCache<(Kind, String), PortQueue>,
-    /// The same for topics.
+    /// Ends of queues, of subscriptions and of mailboxes.
+    queues: Arc<QueueCache>,
     topics: OpenCache<String, Topic>,
-    /// The same for queues of which many have one name: those of subscribers, and mailboxes.
-    ends: Arc<Ends>,
     sentinel: Option<Sentinel>,
 }
 
@@ -97,14 +94,8 @@ impl ShmManager {
         };
         drop(lock);
         domain.notify_sentinels();
-        let mut manager = Self {
-            participant,
-            base,
-            queues: OpenCache::default(),
-            topics: OpenCache::default(),
-            ends: Arc::default(),
-            sentinel: None,
-        };
+        let queues = QueueCache::new(Arc::clone(&participant));
+        let mut manager = Self { participant, base, queues, topics: OpenCache::default(), sentinel: None };
         // Whoever died just before we came (our own last life, often) must not meet us as a ghost. Later: the sentinel sees to it.
         let _ = sweep(&domain)?;
         manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.participant))?);
@@ -292,11 +283,10 @@ impl ShmManager {
 impl Drop for ShmManager {
     fn drop(&mut self) {
         self.sentinel = None;
-        end_owned(&self.participant, &self.ends);
-        // Roles and waiter bits go with the ends, which may live longer than this.
+        end_owned(&self.queues);
         self.participant.retire();
-        self.queues.take().iter().for_each(|queue| queue.retire());
-        self.ends.retire();
+        // Roles and waiter bits go with the ends, which may live longer than this.
+        self.queues.retire();
         self.release_all();
         let domain = &self.participant.domain;
         // Without the lock the slot stays active, and the sweep of another participant takes it for dead: exact as well.

@@ -14,7 +14,7 @@ impl ShmManager {
     /// # Errors
     /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
     pub fn port_queue(&self, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
-        self.open_queue(Kind::Queue, name, options)
+        attach_or_create(&self.queues, Kind::Queue, name, options)
     }
 
     /// Queue `name`, if there is one.
@@ -22,7 +22,7 @@ impl ShmManager {
     /// # Errors
     /// `InvalidName`, `Corrupt`.
     pub fn find_queue(&self, name: &str) -> Result<Option<Arc<PortQueue>>> {
-        self.find_open(Kind::Queue, name)
+        attach(&self.queues, Kind::Queue, name)
     }
 
     /// The queue of `SageQueue` `name`, created with `options` if there is none. Port queues have names of their own.
@@ -30,7 +30,7 @@ impl ShmManager {
     /// # Errors
     /// As [`ShmManager::port_queue`].
     pub fn work_queue(&self, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
-        self.open_queue(Kind::Work, name, options)
+        attach_or_create(&self.queues, Kind::Work, name, options)
     }
 
     /// The queue of `SageQueue` `name`, if there is one.
@@ -38,7 +38,7 @@ impl ShmManager {
     /// # Errors
     /// As [`ShmManager::find_queue`].
     pub fn find_work_queue(&self, name: &str) -> Result<Option<Arc<PortQueue>>> {
-        self.find_open(Kind::Work, name)
+        attach(&self.queues, Kind::Work, name)
     }
 
     /// The queue of requests of service `name`, created with `options` if there is none; see [`service`](crate::service).
@@ -46,7 +46,7 @@ impl ShmManager {
     /// # Errors
     /// As [`ShmManager::port_queue`].
     pub fn requests(&self, service: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
-        self.open_queue(Kind::Requests, service, options)
+        attach_or_create(&self.queues, Kind::Requests, service, options)
     }
 
     /// The queue of requests of service `name`, if there is one.
@@ -54,7 +54,7 @@ impl ShmManager {
     /// # Errors
     /// As [`ShmManager::find_queue`].
     pub fn find_requests(&self, service: &str) -> Result<Option<Arc<PortQueue>>> {
-        self.find_open(Kind::Requests, service)
+        attach(&self.queues, Kind::Requests, service)
     }
 
     /// The mailbox of this participant in `service`, made for `capacity` messages if there is none. It ends when it is destroyed, and
@@ -63,7 +63,7 @@ impl ShmManager {
     /// # Errors
     /// As [`ShmManager::port_queue`].
     pub fn create_mailbox(&self, service: &str, role: Role, capacity: u32) -> Result<Arc<PortQueue>> {
-        service::create_mailbox(&self.participant, &self.ends, service, role, capacity)
+        service::create_mailbox(&self.queues, service, role, capacity)
     }
 
     /// The mailbox of another participant (or of this one) in `service`, if it has one.
@@ -76,7 +76,7 @@ impl ShmManager {
         role: Role,
         owner: ParticipantId,
     ) -> Result<Option<Arc<PortQueue>>> {
-        service::find_mailbox(&self.participant, &self.ends, service, role, owner)
+        service::find_mailbox(&self.queues, service, role, owner)
     }
 
     /// Participants that serve `service` now.
@@ -93,7 +93,7 @@ impl ShmManager {
         let requests = self.find_requests(service)?;
         // First, so that who comes meanwhile sees that there is nothing to come to.
         requests.iter().for_each(|queue| queue.destroy());
-        let mailboxes = service::destroy_mailboxes(&self.participant, &self.ends, service)?;
+        let mailboxes = service::destroy_mailboxes(&self.queues, service)?;
         Ok(requests.is_some() || mailboxes > 0)
     }
 
@@ -102,7 +102,7 @@ impl ShmManager {
     /// # Errors
     /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
     pub fn topic(&self, name: &str, options: &TopicOptions) -> Result<Arc<Topic>> {
-        let make = || topic::attach_or_create(&self.participant, &self.ends, name, options);
+        let make = || topic::attach_or_create(&self.queues, name, options);
         let topic = self.topics.get_or_open(name.to_owned(), |topic| !topic.is_destroyed(), make)?;
         topic.check(options).map(|()| topic)
     }
@@ -112,7 +112,7 @@ impl ShmManager {
     /// # Errors
     /// `InvalidName`, `Corrupt`.
     pub fn find_topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
-        let find = || topic::attach(&self.participant, &self.ends, name);
+        let find = || topic::attach(&self.queues, name);
         self.topics.get_or_find(name.to_owned(), |topic| !topic.is_destroyed(), find)
     }
 
@@ -122,7 +122,7 @@ impl ShmManager {
     /// # Errors
     /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
     pub fn subscribe(&self, name: &str, options: &SubscribeOptions) -> Result<Arc<PortQueue>> {
-        topic::subscribe(&self.participant, &self.ends, name, options)
+        topic::subscribe(&self.queues, name, options)
     }
 
     /// Removes subscription `subscription` of topic `name`, whoever made it; `false`: there is none.
@@ -130,17 +130,6 @@ impl ShmManager {
     /// # Errors
     /// `InvalidName`, `Corrupt`.
     pub fn unsubscribe(&self, name: &str, subscription: &str) -> Result<bool> {
-        topic::unsubscribe(&self.participant, &self.ends, name, subscription)
-    }
-
-    fn open_queue(&self, kind: Kind, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
-        let make = || attach_or_create(&self.participant, kind, name, options);
-        let queue = self.queues.get_or_open((kind, name.to_owned()), |queue| !queue.is_destroyed(), make)?;
-        options.check(name, queue.options()).map(|()| queue)
-    }
-
-    fn find_open(&self, kind: Kind, name: &str) -> Result<Option<Arc<PortQueue>>> {
-        let find = || attach(&self.participant, kind, name);
-        self.queues.get_or_find((kind, name.to_owned()), |queue| !queue.is_destroyed(), find)
+        topic::unsubscribe(&self.queues, name, subscription)
     }
 }

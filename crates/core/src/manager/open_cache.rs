@@ -47,10 +47,4 @@ impl<K: Hash + Eq, T> OpenCache<K, T> {
             Err(Some(error)) => Err(error),
         }
     }
-
-    /// Forgets everything, and returns what is open.
-    pub(super) fn take(&self) -> Vec<Arc<T>> {
-        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        all.values().filter_map(Weak::upgrade).collect()
-    }
 }

@@ -1,129 +1,54 @@
 //! Finding, creating, closing and destroying queues.
 
-use super::lease::Leases;
 use super::port_queue::PortQueue;
-use super::ring::Ring;
-use super::{QueueOptions, ResolvedOptions};
+use super::view::RingView;
+use super::{QueueCache, QueueOptions, ResolvedOptions};
 use crate::buffer::{Buffer, SharedBufferAllocator, not_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    KIND_RING, LeaseEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState,
-    leases_offset, ring_bytes, split_id,
+    KIND_RING, NameEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, ring_bytes, split_id,
 };
 use crate::pool::Pool;
 use crate::registry::{EntryKey, EntryRef, Kind, Participant, Pin};
 use crate::segment::{View, validate_name};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
 use std::sync::Arc;
 
-/// The ring of a queue, mapped and checked.
-pub(crate) struct RingView {
-    header: View<RingHeader>,
-    slots: View<AtomicU64>,
-    leases: View<LeaseEntry>,
-}
-
-impl RingView {
-    /// The ring in buffer `index` of `pool`; `None` when what is there is no ring.
-    pub(crate) fn new(pool: &Pool, index: usize) -> Result<Option<(Self, ResolvedOptions)>> {
-        let is_ring = pool.header(index).is_some_and(|h| h.kind.load(Ordering::Acquire) == KIND_RING);
-        if !is_ring {
-            return Ok(None);
-        }
-        let offset = pool.geometry.payload + index * pool.geometry.buffer_bytes;
-        let header = View::<RingHeader>::new(pool.segment(), offset, 1)?;
-        let options = ResolvedOptions::load(&header[0]);
-        let Some(options) =
-            options.filter(|o| ring_bytes(o.capacity as usize, o.leases()) <= pool.geometry.buffer_bytes)
-        else {
-            return Ok(None);
-        };
-        let slots = View::new(pool.segment(), offset + size_of::<RingHeader>(), options.capacity as usize)?;
-        let leases =
-            View::new(pool.segment(), offset + leases_offset(options.capacity as usize), options.leases())?;
-        Ok(Some((Self { header, slots, leases }, options)))
-    }
-
-    #[inline]
-    pub(crate) fn header(&self) -> &RingHeader {
-        &self.header[0]
-    }
-
-    #[inline]
-    pub(crate) fn ring(&self) -> Ring<'_> {
-        Ring::new(self.header(), &self.slots)
-    }
-
-    #[inline]
-    pub(crate) fn leases(&self) -> Leases<'_> {
-        Leases::new(self.header(), &self.leases)
-    }
-
-    /// Messages in the ring now.
-    pub(crate) fn depth(&self) -> usize {
-        if self.leases.is_empty() {
-            let (head, tail) = self.ring().positions();
-            return ((tail - head) as usize).min(self.slots.len());
-        }
-        // Recovery may have put a message back behind others that are gone: positions do not tell, slots do.
-        self.slots
-            .iter()
-            .filter(|word| Slot(word.load(Ordering::Relaxed)).state() == SlotState::Ready)
-            .count()
-    }
-
-    pub(crate) fn slots(&self) -> &[AtomicU64] {
-        &self.slots
-    }
-}
-
 /// Attaches to the queue of that kind and name if it exists.
-pub(crate) fn attach(participant: &Arc<Participant>, kind: Kind, name: &str) -> Result<Option<PortQueue>> {
+pub(crate) fn attach(cache: &Arc<QueueCache>, kind: Kind, name: &str) -> Result<Option<Arc<PortQueue>>> {
     validate_name(kind.noun(), name)?;
-    attach_kind(participant, kind, name)
-}
-
-/// Attaches to what is listed as `kind` and `name`.
-pub(crate) fn attach_kind(
-    participant: &Arc<Participant>,
-    kind: Kind,
-    name: &str,
-) -> Result<Option<PortQueue>> {
-    while let Some(listed) = participant.domain.find(kind, name) {
-        if let Some(queue) = attach_listed(participant, name, listed, &participant.pin()?)? {
-            return Ok(Some(queue));
-        }
-    }
-    Ok(None)
+    cache.find(kind, name)
 }
 
 /// Attaches to the queue of that kind and name, or creates it.
 pub(crate) fn attach_or_create(
-    participant: &Arc<Participant>,
+    cache: &Arc<QueueCache>,
     kind: Kind,
     name: &str,
     options: &QueueOptions,
-) -> Result<PortQueue> {
+) -> Result<Arc<PortQueue>> {
     let resolved = options.resolve(name)?;
-    let attached = |queue: PortQueue| options.check(name, queue.options()).map(|()| queue);
-    if let Some(queue) = attach(participant, kind, name)? {
+    let attached = |queue: Arc<PortQueue>| options.check(name, queue.options()).map(|()| queue);
+    if let Some(queue) = attach(cache, kind, name)? {
         return attached(queue);
     }
-    let _lock = participant.lock_names(name)?;
-    if let Some(queue) = attach(participant, kind, name)? {
+    let _lock = cache.participant.lock_names(name)?;
+    if let Some(queue) = attach(cache, kind, name)? {
         return attached(queue);
     }
-    create(participant, EntryKey { kind, name, label: "" }, name, resolved, |_| {})
+    create(cache, EntryKey { kind, name, label: "" }, resolved, |_| {})
 }
 
 /// Takes a reference to the ring of a listed queue; `None` when it has been destroyed meanwhile.
 pub(super) fn attach_listed(
-    participant: &Arc<Participant>,
-    name: &str,
+    cache: &Arc<QueueCache>,
     listed: EntryRef,
     _pin: &Pin<'_>,
 ) -> Result<Option<PortQueue>> {
+    let participant = &cache.participant;
+    // Belongs to the entry as long as that is the same, which is looked at below.
+    let name = full_name(participant.domain.entry(listed));
     let (segment, index) = split_id(listed.ring);
     let corrupt = || {
         Error::new(ErrorKind::Corrupt, format!("queue {name:?}: its ring, buffer {}, is none", listed.ring))
@@ -156,7 +81,18 @@ pub(super) fn attach_listed(
         }
         return Ok(None);
     }
-    Ok(Some(PortQueue::new(Arc::clone(participant), name, listed, view, options)))
+    Ok(Some(PortQueue::new(Arc::clone(cache), name, listed, view, options)))
+}
+
+/// What the queue of an entry is called. It depends on nothing but the entry, so that everybody calls a queue the same: a dead-letter
+/// queue is called after it.
+fn full_name(entry: &NameEntry) -> String {
+    let (name, label) = (entry.name.get(), entry.label.get());
+    if entry.is_kind(Kind::Mailbox) {
+        let (slot, epoch) = entry.owner();
+        return format!("{name}, {label} mailbox of participant {slot} (epoch {epoch})");
+    }
+    if label.is_empty() { name } else { format!("{name}.{label}") }
 }
 
 /// Takes the entry out of the name table and drops its reference to the ring, once. The caller has pinned.
@@ -168,17 +104,17 @@ fn unlist(participant: &Participant, pool: &Pool, index: usize, listed: EntryRef
     }
 }
 
-/// Makes the queue `name`, listed under `title`; `prepare` fills in what only its kind has. The caller holds the lock of the name table and
-/// has seen that the title is free.
+/// Makes a queue, listed under `key`; `prepare` fills in what only its kind has. The caller holds the lock of the name table and
+/// has seen that the key is free.
 ///
 /// Killed on the way, the ring is held by a dead participant or by nobody: freed by recount, with the claimed entry.
 pub(crate) fn create(
-    participant: &Arc<Participant>,
-    title: EntryKey<'_>,
-    name: &str,
+    cache: &Arc<QueueCache>,
+    key: EntryKey<'_>,
     options: ResolvedOptions,
     prepare: impl FnOnce(&RingHeader),
-) -> Result<PortQueue> {
+) -> Result<Arc<PortQueue>> {
+    let participant = &cache.participant;
     let allocator = SharedBufferAllocator { participant: Arc::clone(participant) };
     let bytes = ring_bytes(options.capacity as usize, options.leases());
     let mut ids = [0];
@@ -203,14 +139,15 @@ pub(crate) fn create(
         }
         fault::hit(Point::CreateInitialised);
         let _pin = participant.pin()?;
-        let entry = participant.domain.claim_entry(participant.slot, title, buffer.id)?;
+        let entry = participant.domain.claim_entry(participant.slot, key, buffer.id)?;
         fault::hit(Point::CreateClaimed);
         pool.try_ref(index); // the name table's reference; ours keeps the buffer from being freed
         fault::hit(Point::CreateReffed);
         let listed = participant.domain.list(entry);
+        let name = full_name(participant.domain.entry(listed));
         fault::hit(Point::CreateListed);
         let (view, options) = RingView::new(pool, index)?.ok_or_else(|| not_held(buffer))?;
-        Ok(PortQueue::new(Arc::clone(participant), name, listed, view, options))
+        Ok(cache.add(PortQueue::new(Arc::clone(cache), name, listed, view, options)))
     })();
     match made {
         Ok(queue) => {

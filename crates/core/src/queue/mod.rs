@@ -4,7 +4,7 @@
 //! buffer, and so does the name table; destroying a queue drops the name table's reference, and the memory goes when the last user
 //! lets go. So no operation ever touches memory that has been given to somebody else, and recovery needs no rule of its own.
 
-mod ends;
+mod cache;
 mod lease;
 mod lifecycle;
 mod offer;
@@ -15,11 +15,15 @@ mod receive;
 mod ring;
 mod send;
 mod settle;
+mod try_send;
+mod view;
 mod waiting;
 
 pub use options::{Delivery, Overflow, QueueOptions, ResolvedOptions};
 pub use port_queue::{Interest, PortQueue, PutOutcome, Received, SendOutcome, TakeOutcome};
+pub use try_send::TrySendError;
 
-pub(crate) use ends::Ends;
-pub(crate) use lifecycle::{RingView, attach, attach_kind, attach_or_create, create};
+pub(crate) use cache::QueueCache;
+pub(crate) use lifecycle::{attach, attach_or_create, create};
 pub(crate) use offer::Offer;
+pub(crate) use view::RingView;

@@ -75,10 +75,9 @@ impl PortQueue {
     /// counted. The caller has pinned.
     pub(crate) fn fill(&self, id: u32) -> bool {
         let ring = self.ring();
-        let mut tail = ring.tail();
-        let done = ring.push(&mut tail, id).is_some()
-            || (self.drop_front(&ring) && ring.push(&mut tail, id).is_some());
+        let (mut tail, mut dropped) = (ring.tail(), 0);
+        let at = ring.push(&mut tail, id).or_else(|| self.push_over(&ring, &mut tail, id, &mut dropped));
         ring.help_tail(tail);
-        done
+        at.is_some()
     }
 }

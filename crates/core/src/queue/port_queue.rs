@@ -1,16 +1,16 @@
 //! Sending, receiving and waiting.
 
-use super::ResolvedOptions;
 use super::lease::Leases;
-use super::lifecycle::RingView;
 use super::ring::Ring;
+use super::view::RingView;
+use super::{QueueCache, ResolvedOptions};
 use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LeaseState, RingHeader};
 use crate::limits::BATCH_MAX;
 use crate::registry::{Domain, EntryRef, Participant};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 /// What a participant can wait for at a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +84,9 @@ impl Default for Received {
     }
 }
 
-/// This participant's end of a queue. Any number of ends may exist; each may send and receive, within the queue's roles.
+/// This participant's end of a queue. Any number of participants may have one; each may send and receive, within the queue's roles.
 pub struct PortQueue {
+    pub(super) cache: Arc<QueueCache>,
     pub(super) participant: Arc<Participant>,
     pub(super) allocator: SharedBufferAllocator,
     pub(super) name: String,
@@ -99,7 +100,7 @@ pub struct PortQueue {
     /// Where the head was when a sender last had to look.
     pub(super) head_seen: AtomicU64,
     /// The dead-letter queue, once it was needed.
-    pub(super) dead_letters: OnceLock<Box<PortQueue>>,
+    pub(super) dead_letters: Mutex<Option<Arc<PortQueue>>>,
 }
 
 impl std::fmt::Debug for PortQueue {
@@ -111,18 +112,20 @@ impl std::fmt::Debug for PortQueue {
 impl PortQueue {
     /// Wraps a ring to which the participant has a reference of its own.
     pub(super) fn new(
-        participant: Arc<Participant>,
-        name: &str,
+        cache: Arc<QueueCache>,
+        name: String,
         listed: EntryRef,
         view: RingView,
         options: ResolvedOptions,
     ) -> Self {
         let waiting = [AtomicU32::new(0), AtomicU32::new(0)];
+        let participant = Arc::clone(&cache.participant);
         let lease_cursor = AtomicU32::new(participant.slot as u32);
-        let (name, dead_letters) = (name.to_owned(), OnceLock::new());
+        let dead_letters = Mutex::default();
         let allocator = SharedBufferAllocator { participant: Arc::clone(&participant) };
         let head_seen = AtomicU64::new(0);
         Self {
+            cache,
             participant,
             allocator,
             name,
@@ -182,32 +185,6 @@ impl PortQueue {
         self.view.ring()
     }
 
-    /// Moves `buffer` into the queue without waiting; it comes back when the queue does not take it.
-    ///
-    /// # Errors
-    /// `Role` when another participant is the one producer.
-    pub fn try_send(&self, buffer: BufferPtr) -> Result<Result<(), (SendOutcome, BufferPtr)>> {
-        if !buffer.is_leased() {
-            let (accepted, outcome) = self.send(&[buffer.buffer()]);
-            if accepted == 1 {
-                buffer.moved();
-                return Ok(Ok(()));
-            }
-            return outcome.map(|outcome| Err((outcome, buffer)));
-        }
-        // A lease must not outlive the reference it stands for, or a death would redeliver a buffer that is somebody else's by
-        // then: what is sent is a further reference, and dropping ours acknowledges, then releases.
-        let allocator = &self.allocator;
-        let share = allocator.share(buffer.buffer())?;
-        let (accepted, outcome) = self.send(&[share]);
-        if accepted == 1 {
-            drop(buffer);
-            return Ok(Ok(()));
-        }
-        allocator.release(share)?;
-        outcome.map(|outcome| Err((outcome, buffer)))
-    }
-
     /// Takes the next message without waiting.
     ///
     /// # Errors
@@ -251,7 +228,7 @@ impl PortQueue {
         let mut freed = 0;
         while let Ok(_pin) = self.participant.pin() {
             let dropped = self.leases().drop_pending().map(|id| self.forget(id)).is_some()
-                || self.drop_front(&self.ring());
+                || self.drop_before(&self.ring(), u64::MAX, 1) > 0;
             if !dropped || freed > BATCH_MAX * 4096 {
                 break;
             }
@@ -292,7 +269,7 @@ impl Drop for PortQueue {
         if self.participant.has_left() {
             return;
         }
-        self.retire();
+        self.cache.unless_open(self.listed, || self.retire());
         let Ok(pin) = self.participant.pin() else { return };
         let freed = self.participant.release(Buffer { id: self.listed.ring, received: false });
         drop(pin);

@@ -166,6 +166,16 @@ impl<'a> Ring<'a> {
         None
     }
 
+    /// Takes the message that [`Ring::front`] found, unless somebody else has.
+    pub(crate) fn take_front(&self, front: Taken, owner: u32) -> Option<Taken> {
+        let word = self.slot(front.position);
+        let taken = front.slot.taken(owner);
+        // As in `pop`.
+        word.compare_exchange(front.slot.0, taken.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+            .then_some(front)
+    }
+
     /// Whether `front` is still the message to take.
     pub(crate) fn is_still_there(&self, front: Taken) -> bool {
         self.slot(front.position).load(Ordering::Acquire) == front.slot.0

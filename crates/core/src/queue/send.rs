@@ -7,7 +7,7 @@ use crate::buffer::{Buffer, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_OPEN, split_id};
-use crate::limits::BATCH_MAX;
+use crate::limits::{BATCH_MAX, RING_TRIES_MAX};
 use crate::pool::Pool;
 use crate::registry::{Participant, Pin};
 use crate::sync::{Ordering, dekker_fence};
@@ -135,39 +135,53 @@ impl PortQueue {
     pub(super) fn push(&self, ring: &Ring<'_>, tail: &mut u64, id: u32, dropped: &mut u32) -> Option<u64> {
         let at = ring.push(tail, id);
         match self.options.overflow {
-            Overflow::DropOldest if at.is_none() => {
-                // Others may take the room we make; each round somebody's message is dropped or taken.
-                for _ in 0..BATCH_MAX {
-                    *dropped += u32::from(self.drop_front(ring));
-                    if let Some(at) = ring.push(tail, id) {
-                        return Some(at);
-                    }
-                }
-                None
-            }
+            Overflow::DropOldest if at.is_none() => self.push_over(ring, tail, id, dropped),
             Overflow::Latest => {
-                let at = at.or_else(|| {
-                    *dropped += u32::from(self.drop_front(ring));
-                    ring.push(tail, id)
-                })?;
-                while ring.front().is_some_and(|front| front.position < at) && self.drop_front(ring) {
-                    *dropped += 1;
-                }
+                let at = at.or_else(|| self.push_over(ring, tail, id, dropped))?;
+                *dropped += self.drop_before(ring, at, u32::MAX);
                 Some(at)
             }
             _ => at,
         }
     }
 
-    /// Drops the oldest message; `false` when there is none. The caller has pinned.
-    pub(crate) fn drop_front(&self, ring: &Ring<'_>) -> bool {
-        let mut head = ring.head();
-        let taken = ring.pop(&mut head, self.participant.slot as u32, |_| true);
-        ring.help_head(head);
-        taken.is_some_and(|taken| {
-            self.discard(ring, taken);
-            true
-        })
+    /// Publishes a message where one that is a whole lap older is in the way, which is dropped unless a receiver has taken it. `None`:
+    /// receivers that have taken theirs have not freed the slots yet, or other senders were faster every time.
+    #[cold]
+    pub(super) fn push_over(
+        &self,
+        ring: &Ring<'_>,
+        tail: &mut u64,
+        id: u32,
+        dropped: &mut u32,
+    ) -> Option<u64> {
+        for _ in 0..BATCH_MAX {
+            let in_the_way = tail.checked_sub(self.options.capacity.into())?;
+            *dropped += self.drop_before(ring, in_the_way + 1, 1);
+            if let Some(at) = ring.push(tail, id) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Drops up to `most` messages whose positions are before `end`, the oldest first; returns how many. What is dropped depends on the
+    /// position alone, never on what has become the oldest meanwhile. The caller has pinned.
+    pub(crate) fn drop_before(&self, ring: &Ring<'_>, end: u64, most: u32) -> u32 {
+        let mut dropped = 0;
+        // Each round somebody has taken a message, so the bound is for damaged rings.
+        for _ in 0..RING_TRIES_MAX {
+            if dropped == most {
+                break;
+            }
+            let Some(front) = ring.front().filter(|front| front.position < end) else { break };
+            if let Some(taken) = ring.take_front(front, self.participant.slot as u32) {
+                ring.help_head(taken.position.wrapping_add(1));
+                self.discard(ring, taken);
+                dropped += 1;
+            }
+        }
+        dropped
     }
 
     /// Frees the slot and drops the queue's reference to the message in it. Killed in between: refs too high, repaired by recount.

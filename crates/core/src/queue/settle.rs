@@ -9,6 +9,7 @@ use crate::fault::{self, Point};
 use crate::layout::split_id;
 use crate::registry::{Kind, Pin};
 use crate::sync::{Ordering, dekker_fence};
+use std::sync::{Arc, PoisonError};
 
 impl Settle for PortQueue {
     fn ack(&self, lease: u32, id: u32) -> bool {
@@ -86,39 +87,41 @@ impl PortQueue {
     }
 
     fn bury_one(&self, received: &Received) -> bool {
-        let allocator = &self.allocator;
-        // A further reference is sent, as in `try_send`: the lease stays with its own.
-        let (Ok(grave), Ok(share)) = (self.dead_letters(), allocator.share(received.buffer)) else {
+        let (allocator, one) = (&self.allocator, [received.buffer]);
+        let Ok(dead_letters) = self.dead_letters() else { return false };
+        if allocator.share_for_send(&one, |_| true).is_err() {
             return false;
-        };
-        let buried = grave.send(&[share]).0 == 1;
-        if buried {
-            // Killed before this: it is delivered again and buried twice, which at-least-once allows.
+        }
+        let sent = dead_letters.send(&one).0 == 1;
+        if sent {
+            // Killed before this: it is delivered again and sent there twice, which at-least-once allows.
             self.ack(received.lease.unwrap_or_default(), received.buffer.id);
             self.header().dead_lettered.fetch_add(1, Ordering::Relaxed);
         }
-        // Ours if it was acknowledged, else the one that was not sent. It is held, so this cannot fail.
-        let rest = if buried { received.buffer } else { share };
-        let _ = allocator.release(rest);
-        buried
+        // The reference that was leased, or the one that was not sent.
+        allocator.release_unsent(&one, 0, |_| true);
+        sent
     }
 
-    fn dead_letters(&self) -> Result<&PortQueue> {
-        if let Some(queue) = self.dead_letters.get() {
-            return Ok(queue);
+    /// The queue of dead letters, which is made when it is first needed, and again when it has ended meanwhile.
+    fn dead_letters(&self) -> Result<Arc<PortQueue>> {
+        let mut known = self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = known.as_ref().filter(|queue| !queue.is_destroyed()) {
+            return Ok(Arc::clone(queue));
         }
         let name = dead_letter_name(&self.name);
         // Whoever made one beforehand knows what they want of it; else it is like this one.
-        let queue = match attach(&self.participant, Kind::Queue, &name)? {
+        let queue = match attach(&self.cache, Kind::Queue, &name)? {
             Some(queue) => queue,
             None => {
                 let ResolvedOptions { capacity, type_id, codec, .. } = self.options.clone();
                 let (capacity, type_id, codec) = (Some(capacity), Some(type_id), Some(codec));
                 let options = QueueOptions { capacity, type_id, codec, ..QueueOptions::default() };
-                attach_or_create(&self.participant, Kind::Queue, &name, &options)?
+                attach_or_create(&self.cache, Kind::Queue, &name, &options)?
             }
         };
-        Ok(self.dead_letters.get_or_init(|| Box::new(queue)))
+        *known = Some(Arc::clone(&queue));
+        Ok(queue)
     }
 
     /// Whether a receiver of a closed queue has nothing more to expect.

@@ -2,8 +2,8 @@
 //! recovery does.
 
 use crate::layout::{NameEntry, RingHeader};
-use crate::queue::Ends;
-use crate::registry::{EntryRef, Kind, Participant};
+use crate::queue::QueueCache;
+use crate::registry::{EntryRef, Kind};
 use crate::sync::Ordering;
 use crate::topic::Start;
 use std::sync::Arc;
@@ -25,14 +25,15 @@ fn ends_with_owner(entry: &NameEntry) -> bool {
 }
 
 /// Destroys what ends with this participant. Before it retires.
-pub(crate) fn end_owned(participant: &Arc<Participant>, ends: &Ends) {
+pub(crate) fn end_owned(cache: &Arc<QueueCache>) {
+    let participant = &cache.participant;
     let me = (participant.slot, participant.shared().epoch.load(Ordering::Relaxed));
     let is_ours =
         |(at, entry): (EntryRef, &NameEntry)| (ends_with_owner(entry) && entry.owner() == me).then_some(at);
     let all: Vec<_> = participant.domain.entries().filter_map(is_ours).collect();
     for entry in all {
         let Ok(pin) = participant.pin() else { return };
-        let queue = ends.get(participant, "", entry, &pin);
+        let queue = cache.get(entry, &pin);
         drop(pin);
         // What cannot be attached now is an orphan from now on.
         if let Ok(Some(queue)) = queue {

@@ -2,8 +2,8 @@
 
 use super::ParticipantId;
 use crate::error::Result;
-use crate::queue::{Ends, PortQueue, QueueOptions, create};
-use crate::registry::{Domain, EntryKey, EntryRef, Kind, Participant};
+use crate::queue::{PortQueue, QueueCache, QueueOptions, create};
+use crate::registry::{Domain, EntryKey, EntryRef, Kind};
 use crate::segment::validate_name;
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -28,36 +28,34 @@ impl Role {
 
 /// The mailbox of `participant`, made if there is none.
 pub(crate) fn create_mailbox(
-    participant: &Arc<Participant>,
-    ends: &Ends,
+    cache: &Arc<QueueCache>,
     service: &str,
     role: Role,
     capacity: u32,
 ) -> Result<Arc<PortQueue>> {
     validate_name("service", service)?;
+    let participant = &cache.participant;
     let epoch = participant.shared().epoch.load(Ordering::Relaxed);
     let owner = ParticipantId { slot: participant.slot, epoch };
-    let called = called(service, role, owner);
-    let options = QueueOptions { capacity: Some(capacity), ..QueueOptions::default() }.resolve(&called)?;
-    let _lock = participant.lock_names(&called)?;
-    if let Some(mailbox) = find_mailbox(participant, ends, service, role, owner)? {
+    let options = QueueOptions { capacity: Some(capacity), ..QueueOptions::default() }.resolve(service)?;
+    let _lock = participant.lock_names(service)?;
+    if let Some(mailbox) = find_mailbox(cache, service, role, owner)? {
         return Ok(mailbox);
     }
     let key = EntryKey { kind: Kind::Mailbox, name: service, label: role.label() };
-    create(participant, key, &called, options, |_| {}).map(|mailbox| ends.add(mailbox))
+    create(cache, key, options, |_| {})
 }
 
 /// The mailbox of `owner`, if it has one.
 pub(crate) fn find_mailbox(
-    participant: &Arc<Participant>,
-    ends: &Ends,
+    cache: &Arc<QueueCache>,
     service: &str,
     role: Role,
     owner: ParticipantId,
 ) -> Result<Option<Arc<PortQueue>>> {
-    while let Some(entry) = find(&participant.domain, service, role, owner) {
-        let pin = participant.pin()?;
-        if let Some(mailbox) = ends.get(participant, &called(service, role, owner), entry, &pin)? {
+    while let Some(entry) = find(&cache.participant.domain, service, role, owner) {
+        let pin = cache.participant.pin()?;
+        if let Some(mailbox) = cache.get(entry, &pin)? {
             return Ok(Some(mailbox));
         }
     }
@@ -85,12 +83,13 @@ pub(crate) fn servers(domain: &Domain, service: &str) -> Vec<ParticipantId> {
 }
 
 /// Removes every mailbox of `service`, whosever it is; returns how many.
-pub(crate) fn destroy_mailboxes(participant: &Arc<Participant>, ends: &Ends, service: &str) -> Result<usize> {
+pub(crate) fn destroy_mailboxes(cache: &Arc<QueueCache>, service: &str) -> Result<usize> {
+    let participant = &cache.participant;
     let all: Vec<_> = participant.domain.find_all(Kind::Mailbox, service).collect();
     let mut destroyed = 0;
     for entry in all {
         let pin = participant.pin()?;
-        let mailbox = ends.get(participant, service, entry, &pin)?;
+        let mailbox = cache.get(entry, &pin)?;
         drop(pin);
         if let Some(mailbox) = mailbox {
             mailbox.destroy();
@@ -98,9 +97,4 @@ pub(crate) fn destroy_mailboxes(participant: &Arc<Participant>, ends: &Ends, ser
         }
     }
     Ok(destroyed)
-}
-
-/// What errors call it.
-fn called(service: &str, role: Role, ParticipantId { slot, epoch }: ParticipantId) -> String {
-    format!("{service}, {} mailbox of participant {slot} (epoch {epoch})", role.label())
 }

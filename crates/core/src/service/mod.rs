@@ -26,7 +26,7 @@
 //! unsafe { request.bytes_mut()[0] = 21 };
 //! request.set_envelope(&Envelope::request(client.id(), 1));
 //! let kept = request.share()?;
-//! client.requests("double", &options)?.try_send(request)?.expect("there is room");
+//! client.requests("double", &options)?.try_send(request).expect("there is room");
 //!
 //! // The server claims the run, then answers into the mailbox of whoever asked. The end of `request` acknowledges it.
 //! let mailbox = server.create_mailbox("double", Role::Server, 64)?;
@@ -38,7 +38,7 @@
 //! // SAFETY: the request is only read by both, the reply is ours alone.
 //! unsafe { reply.bytes_mut()[0] = request.bytes()[0] * 2 };
 //! reply.set_envelope(&asked.reply(server.id(), MessageKind::Value, 1));
-//! server.find_mailbox("double", Role::Client, asked.from)?.expect("it waits").try_send(reply)?.expect("there is room");
+//! server.find_mailbox("double", Role::Client, asked.from)?.expect("it waits").try_send(reply).expect("there is room");
 //! drop(request);
 //!
 //! let reply = replies.try_receive()?.0.expect("one was sent");

@@ -97,7 +97,7 @@ impl Request<'_> {
     /// request.set_envelope(&Envelope::request(shm.id(), 1));
     /// let kept = request.share()?;
     /// let queue = shm.requests("service", &QueueOptions::default())?;
-    /// queue.try_send(request)?.expect("there is room");
+    /// queue.try_send(request).expect("there is room");
     ///
     /// assert_eq!(kept.request().cancel().runs, 0, "nobody has begun it, and nobody will");
     /// let request = queue.try_receive()?.0.expect("one was sent");

@@ -14,7 +14,7 @@ mod start;
 mod subscribe;
 
 pub use options::{SubscribeOptions, TopicOptions};
-pub use publish::Published;
+pub use publish::{Published, TryPublishError};
 
 pub(crate) use history::History;
 pub(crate) use start::Start;
@@ -22,7 +22,7 @@ pub(crate) use subscribe::{subscribe, unsubscribe};
 
 use crate::error::Result;
 use crate::layout::RingHeader;
-use crate::queue::{Ends, PortQueue, attach_kind, create};
+use crate::queue::{PortQueue, QueueCache, create};
 use crate::registry::{EntryKey, Kind, Participant};
 use crate::segment::validate_name;
 use crate::sync::Ordering;
@@ -32,9 +32,9 @@ use std::sync::{Arc, Mutex};
 /// This participant's end of a topic. It may publish; to subscribe see [`crate::ShmManager::subscribe`].
 pub struct Topic {
     participant: Arc<Participant>,
-    ends: Arc<Ends>,
+    cache: Arc<QueueCache>,
     /// The end of the history's ring. Nothing is sent through it.
-    ring: PortQueue,
+    ring: Arc<PortQueue>,
     targets: Mutex<Targets>,
 }
 
@@ -54,36 +54,31 @@ pub struct Subscriber {
 }
 
 /// Attaches to topic `name` if it exists.
-pub(crate) fn attach(participant: &Arc<Participant>, ends: &Arc<Ends>, name: &str) -> Result<Option<Topic>> {
+pub(crate) fn attach(cache: &Arc<QueueCache>, name: &str) -> Result<Option<Topic>> {
     validate_name("topic", name)?;
-    Ok(attach_kind(participant, Kind::Topic, name)?.map(|ring| Topic::new(participant, ends, ring)))
+    Ok(cache.find(Kind::Topic, name)?.map(|ring| Topic::new(cache, ring)))
 }
 
 /// Attaches to topic `name`, or creates it.
-pub(crate) fn attach_or_create(
-    participant: &Arc<Participant>,
-    ends: &Arc<Ends>,
-    name: &str,
-    options: &TopicOptions,
-) -> Result<Topic> {
+pub(crate) fn attach_or_create(cache: &Arc<QueueCache>, name: &str, options: &TopicOptions) -> Result<Topic> {
     let (ring, history) = options.resolve(name)?;
     let checked = |topic: Topic| options.check(&topic.ring).map(|()| topic);
-    if let Some(topic) = attach(participant, ends, name)? {
+    if let Some(topic) = attach(cache, name)? {
         return checked(topic);
     }
-    let _lock = participant.lock_names(name)?;
-    if let Some(topic) = attach(participant, ends, name)? {
+    let _lock = cache.participant.lock_names(name)?;
+    if let Some(topic) = attach(cache, name)? {
         return checked(topic);
     }
-    let title = EntryKey { kind: Kind::Topic, name, label: "" };
+    let key = EntryKey { kind: Kind::Topic, name, label: "" };
     let keep = |header: &RingHeader| header.history.store(history, Ordering::Relaxed);
-    create(participant, title, name, ring, keep).map(|ring| Topic::new(participant, ends, ring))
+    create(cache, key, ring, keep).map(|ring| Topic::new(cache, ring))
 }
 
 impl Topic {
-    fn new(participant: &Arc<Participant>, ends: &Arc<Ends>, ring: PortQueue) -> Self {
-        let (participant, ends) = (Arc::clone(participant), Arc::clone(ends));
-        Self { participant, ends, ring, targets: Mutex::default() }
+    fn new(cache: &Arc<QueueCache>, ring: Arc<PortQueue>) -> Self {
+        let (participant, cache) = (Arc::clone(&cache.participant), Arc::clone(cache));
+        Self { participant, cache, ring, targets: Mutex::default() }
     }
 
     /// Name of the topic.
@@ -155,7 +150,7 @@ impl Topic {
         let all: Vec<_> = self.participant.domain.find_all(Kind::Subscription, self.name()).collect();
         for listed in all {
             let Ok(pin) = self.participant.pin() else { return };
-            let queue = self.ends.get(&self.participant, self.name(), listed, &pin);
+            let queue = self.cache.get(listed, &pin);
             drop(pin);
             // One that cannot be attached for want of memory or descriptors stays; what is destroyed by others is gone.
             if let Ok(Some(queue)) = queue {

@@ -28,6 +28,34 @@ pub struct Published {
     pub outcome: Result<SendOutcome>,
 }
 
+impl Published {
+    fn none(outcome: Result<SendOutcome>) -> Self {
+        Self { accepted: 0, delivered: 0, dropped: 0, blocked: Vec::new(), outcome }
+    }
+}
+
+/// A message that was not accepted by everybody.
+#[derive(Debug)]
+pub struct TryPublishError {
+    /// What became of it: `Full` with those who have no room for it, while all others have got it, or nobody has.
+    pub published: Published,
+    /// The message, which is still the publisher's: with its lease, if it has one.
+    pub buffer: BufferPtr,
+}
+
+impl std::fmt::Display for TryPublishError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.published.outcome {
+            Ok(SendOutcome::Closed) => f.write_str("the topic is closed"),
+            Ok(SendOutcome::Destroyed) => f.write_str("the topic has been destroyed"),
+            Ok(_) => write!(f, "{} subscribers have no room for it", self.published.blocked.len()),
+            Err(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TryPublishError {}
+
 /// The subscriptions a publisher delivers to.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
@@ -127,8 +155,7 @@ impl Topic {
     ///
     /// Killed on the way, some subscribers have a message and others do not.
     pub fn publish(&self, buffers: &[Buffer]) -> Published {
-        let outcome = Ok(SendOutcome::Done);
-        let mut published = Published { accepted: 0, delivered: 0, dropped: 0, blocked: Vec::new(), outcome };
+        let mut published = Published::none(Ok(SendOutcome::Done));
         let mut targets = self.lock_targets();
         let mut left = &buffers[..buffers.len().min(BATCH_MAX)];
         while !left.is_empty() && matches!(published.outcome, Ok(SendOutcome::Done)) {
@@ -144,29 +171,23 @@ impl Topic {
         published
     }
 
-    /// Publishes one message; it comes back unless it was accepted. A leased one is acknowledged when it was.
+    /// Publishes one message. A leased one is acknowledged when it was accepted.
     ///
     /// # Errors
-    /// As in [`Published::outcome`]; `Limit` when a leased message has 65535 references here.
-    pub fn try_publish(&self, buffer: BufferPtr) -> Result<(Published, Option<BufferPtr>)> {
-        if !buffer.is_leased() {
-            let published = self.publish(&[buffer.buffer()]);
-            if published.accepted == 1 {
-                buffer.moved();
-                return Ok((published, None));
-            }
-            return Ok((published, Some(buffer)));
-        }
-        // As with `PortQueue::try_send`: a lease must not outlive the reference it stands for.
+    /// Always with the message: [`TryPublishError::published`] says what became of it.
+    pub fn try_publish(&self, buffer: BufferPtr) -> std::result::Result<Published, TryPublishError> {
         let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
-        let share = allocator.share(buffer.buffer())?;
-        let published = self.publish(&[share]);
-        if published.accepted == 1 {
-            drop(buffer);
-            return Ok((published, None));
+        let (leased, one) = (buffer.is_leased(), [buffer.buffer()]);
+        if let Err(error) = allocator.share_for_send(&one, |_| leased) {
+            return Err(TryPublishError { published: Published::none(Err(error)), buffer });
         }
-        allocator.release(share)?;
-        Ok((published, Some(buffer)))
+        let published = self.publish(&one);
+        if published.accepted == 1 {
+            buffer.sent();
+            return Ok(published);
+        }
+        allocator.release_unsent(&one, 0, |_| leased);
+        Err(TryPublishError { published, buffer })
     }
 
     pub(super) fn lock_targets(&self) -> MutexGuard<'_, Targets> {
@@ -317,7 +338,7 @@ impl Topic {
             if targets.list.iter().any(|target| target.queue.listed == listed) {
                 continue;
             }
-            if let Some(queue) = self.ends.get(&self.participant, self.name(), listed, pin)? {
+            if let Some(queue) = self.cache.get(listed, pin)? {
                 targets.list.push(Target { queue, start: None, fresh: 0 });
             }
         }

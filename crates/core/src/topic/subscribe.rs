@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{RingHeader, split_id};
 use crate::limits::{BATCH_MAX, JOIN_TRIES_MAX};
-use crate::queue::{Ends, PortQueue, attach_kind, create};
+use crate::queue::{PortQueue, QueueCache, create};
 use crate::registry::{EntryKey, Kind, Participant};
 use crate::sync::{Ordering, dekker_fence};
 use std::sync::Arc;
@@ -14,8 +14,7 @@ use std::sync::Arc;
 /// Subscribes to topic `name`, which need not exist yet, and answers the queue its messages come through: those that the topic keeps
 /// first, then all that are published from now on.
 pub(crate) fn subscribe(
-    participant: &Arc<Participant>,
-    ends: &Ends,
+    cache: &Arc<QueueCache>,
     name: &str,
     options: &SubscribeOptions,
 ) -> Result<Arc<PortQueue>> {
@@ -27,17 +26,17 @@ pub(crate) fn subscribe(
     let known = |queue: Arc<PortQueue>| {
         asked.check(&called, queue.options())?;
         // Its maker may not have come to tell publishers of it, and may never.
-        if let Some(topic) = attach_kind(participant, Kind::Topic, name)? {
+        if let Some(topic) = cache.find(Kind::Topic, name)? {
             announce(&topic);
             close_with(&queue, &topic);
         }
         Ok(queue)
     };
-    if let Some(queue) = find(participant, ends, name, label, &called)?.filter(|queue| has_begun(queue)) {
+    if let Some(queue) = find(cache, name, label)?.filter(|queue| has_begun(queue)) {
         return known(queue);
     }
-    let _lock = participant.lock_names(&called)?;
-    if let Some(queue) = find(participant, ends, name, label, &called)? {
+    let _lock = cache.participant.lock_names(&called)?;
+    if let Some(queue) = find(cache, name, label)? {
         if has_begun(&queue) {
             return known(queue);
         }
@@ -45,11 +44,10 @@ pub(crate) fn subscribe(
         queue.destroy();
     }
     loop {
-        let topic = attach_kind(participant, Kind::Topic, name)?;
-        let queue = make(participant, topic.as_ref(), name, label, &called, options)?;
-        let queue = ends.add(queue);
+        let topic = cache.find(Kind::Topic, name)?;
+        let queue = make(cache, topic.as_deref(), name, label, &called, options)?;
         let Some(topic) = topic else { return Ok(queue) };
-        match begin(participant, &queue, &topic) {
+        match begin(&cache.participant, &queue, &topic) {
             Ok(true) => return Ok(queue),
             // The topic was destroyed meanwhile: wait for the next of that name.
             Ok(false) => queue.destroy(),
@@ -62,14 +60,9 @@ pub(crate) fn subscribe(
 }
 
 /// Removes the subscription `label` of topic `name`; `false`: there is none.
-pub(crate) fn unsubscribe(
-    participant: &Arc<Participant>,
-    ends: &Ends,
-    name: &str,
-    label: &str,
-) -> Result<bool> {
+pub(crate) fn unsubscribe(cache: &Arc<QueueCache>, name: &str, label: &str) -> Result<bool> {
     let options = SubscribeOptions { name: Some(label.to_owned()), ..SubscribeOptions::default() };
-    let queue = find(participant, ends, name, options.label(name)?, label)?;
+    let queue = find(cache, name, options.label(name)?)?;
     Ok(queue.map(|queue| queue.destroy()).is_some())
 }
 
@@ -78,21 +71,15 @@ fn has_begun(queue: &PortQueue) -> bool {
 }
 
 /// The subscription of that name, if it has one.
-fn find(
-    participant: &Arc<Participant>,
-    ends: &Ends,
-    name: &str,
-    label: &str,
-    called: &str,
-) -> Result<Option<Arc<PortQueue>>> {
-    let domain = &participant.domain;
+fn find(cache: &Arc<QueueCache>, name: &str, label: &str) -> Result<Option<Arc<PortQueue>>> {
+    let domain = &cache.participant.domain;
     if label.is_empty() {
         return Ok(None);
     }
     loop {
         let found = domain.find_where(Kind::Subscription, name, |entry| entry.label.is(label)).next();
         let Some(listed) = found else { return Ok(None) };
-        if let Some(queue) = ends.get(participant, called, listed, &participant.pin()?)? {
+        if let Some(queue) = cache.get(listed, &cache.participant.pin()?)? {
             return Ok(Some(queue));
         }
     }
@@ -100,13 +87,13 @@ fn find(
 
 /// Lists the subscription. Publishers that find it deliver at once, or, if there is something to copy first, wait for it to begin.
 fn make(
-    participant: &Arc<Participant>,
+    cache: &Arc<QueueCache>,
     topic: Option<&PortQueue>,
     name: &str,
     label: &str,
     called: &str,
     options: &SubscribeOptions,
-) -> Result<PortQueue> {
+) -> Result<Arc<PortQueue>> {
     let mut asked = options.queue();
     if let Some(topic) = topic {
         asked.type_id = Some(topic.options().type_id);
@@ -114,9 +101,9 @@ fn make(
     }
     let copies = topic.is_some_and(|topic| History::of(topic.view()).is_some());
     let start = if copies { Start::JOINING } else { Start::AT_ONCE };
-    let title = EntryKey { kind: Kind::Subscription, name, label };
+    let key = EntryKey { kind: Kind::Subscription, name, label };
     let prepare = |header: &RingHeader| header.start.store(start, Ordering::Relaxed);
-    create(participant, title, called, asked.resolve(called)?, prepare)
+    create(cache, key, asked.resolve(called)?, prepare)
 }
 
 /// Announces the subscription to publishers and copies the history; `false`: the topic has been destroyed meanwhile.

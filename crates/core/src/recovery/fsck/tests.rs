@@ -32,7 +32,7 @@ impl Scene {
         let send = |queue: &PortQueue| {
             let buffer = shm.allocate(10).unwrap();
             let id = buffer.id();
-            queue.try_send(buffer).unwrap().unwrap();
+            queue.try_send(buffer).unwrap();
             id
         };
         let (queued, leased) = (send(&plain), send(&sure));
