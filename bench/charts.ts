@@ -1,11 +1,13 @@
 // `npm run bench:charts [-- FILE]`: draws docs/charts/*.svg and the tables of docs/performance.md and README.md from a result
-// file, the newest complete one if none is named. No figure gets into the documents in another way.
+// file, the newest complete one if none is named, and writes its summary to bench/releases. No figure gets into the documents in
+// another way.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { format, resolveConfig } from 'prettier'
-import { resultsFolder, root } from './lib/paths.js'
+import { releasesFolder, resultsFolder, root } from './lib/paths.js'
 import type { ContenderResult, Report, RowResult } from './lib/result.js'
 import { SIZES, slug } from './lib/sizes.js'
+import { summaryOf } from './lib/summary.js'
 import { barChart, type Chart, lineChart } from './lib/svg.js'
 import { markdownOf, replaceSection, targetTable } from './lib/markdown.js'
 
@@ -27,6 +29,9 @@ draw(
 )
 await update(join(root, 'docs', 'performance.md'), markdownOf(report))
 await update(join(root, 'README.md'), targetTable(report))
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+mkdirSync(releasesFolder, { recursive: true })
+writeFileSync(join(releasesFolder, `${version}.json`), summaryOf(report))
 console.log(`drawn from ${file}`)
 
 function newest(): string {

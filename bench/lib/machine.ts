@@ -26,7 +26,7 @@ export function describeMachine(): Machine {
 /** The commit that is checked out, and whether the tree differs from it. */
 export function describeCommit(): Pick<Report, 'commit' | 'modified'> {
   try {
-    const others = git('status', '--porcelain', '--', '.', ':!bench/results')
+    const others = git('status', '--porcelain')
     return { commit: git('rev-parse', '--short', 'HEAD'), modified: others !== '' }
   } catch {
     return { commit: 'unknown', modified: true }

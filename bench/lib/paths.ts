@@ -7,8 +7,11 @@ export const root = fileURLToPath(new URL('../../../', import.meta.url))
 /** Sources, peers' packages and results of the suite. */
 export const benchFolder = join(root, 'bench')
 
-/** Where results go. */
+/** Where results go; not committed. */
 export const resultsFolder = join(benchFolder, 'results')
+
+/** Summaries of the results that releases were published with. */
+export const releasesFolder = join(benchFolder, 'releases')
 
 /** A compiled program of `bench/programs`. */
 export function programPath(name: string): string {

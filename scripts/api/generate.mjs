@@ -1,16 +1,20 @@
-// docs/api from the comments in index.ts and lib/: `npm run docs`; with `-- --check` it only says whether docs/api is fresh. Fails
-// when something public is not described, or a link leads nowhere.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+// The public API: `npm run docs` writes the reference pages from the comments in index.ts, arrow.ts and lib/ to docs/api (not
+// committed), and the reports docs/millrace.api.md and docs/millrace-arrow.api.md (committed: their diff is the review of the API).
+// With `-- --check` it only says whether the reports are fresh. Fails when something public is not described, or a link leads nowhere.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Extractor, ExtractorConfig } from '@microsoft/api-extractor'
 import { Application } from 'typedoc'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const committed = join(here, '..', '..', 'docs', 'api')
+const root = join(here, '..', '..')
+const docs = join(root, 'docs')
+const REPORTS = { 'millrace.api.md': 'index.d.ts', 'millrace-arrow.api.md': 'arrow.d.ts' }
 
-/** Writes the reference to `folder`, which is emptied first. */
-async function generate(folder) {
+/** Writes the pages to `folder`, which is emptied first. */
+async function writePages(folder) {
   const app = await Application.bootstrapWithPlugins({ options: join(here, 'typedoc.json'), out: folder })
   const project = await app.convert()
   if (project !== undefined) {
@@ -20,27 +24,53 @@ async function generate(folder) {
   if (project === undefined || app.logger.hasErrors() || app.logger.hasWarnings()) process.exit(1)
 }
 
-/** Every page of `folder`, by its path. */
-function pagesOf(folder) {
-  if (!existsSync(folder)) return new Map()
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  const paths = files.map(({ parentPath, name }) => join(parentPath, name))
-  return new Map(paths.map((path) => [relative(folder, path), readFileSync(path, 'utf8')]))
+/** Writes the report of the declarations in `dist/<entry>` to `folder`. */
+function writeReport(reportFileName, entry, folder, temp) {
+  const silent = { default: { logLevel: 'none' } }
+  const compilerOptions = {
+    module: 'nodenext',
+    moduleResolution: 'nodenext',
+    target: 'es2023',
+    lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable', 'dom.asynciterable'],
+    types: ['node'],
+    skipLibCheck: true,
+  }
+  const config = ExtractorConfig.prepare({
+    configObjectFullPath: undefined,
+    packageJsonFullPath: join(root, 'package.json'),
+    configObject: {
+      projectFolder: root,
+      mainEntryPointFilePath: join(root, 'dist', entry),
+      compiler: { overrideTsconfig: { compilerOptions, include: [join(root, 'dist', entry)] } },
+      apiReport: { enabled: true, reportFolder: folder, reportTempFolder: temp, reportFileName },
+      docModel: { enabled: false },
+      dtsRollup: { enabled: false },
+      tsdocMetadata: { enabled: false },
+      newlineKind: 'lf',
+      messages: {
+        extractorMessageReporting: silent,
+        tsdocMessageReporting: silent,
+        compilerMessageReporting: { default: { logLevel: 'error' } },
+      },
+    },
+  })
+  const { succeeded } = Extractor.invoke(config, { localBuild: true, showVerboseMessages: false })
+  if (!succeeded) process.exit(1)
 }
 
-/** Pages that differ from those that would be generated. */
-async function stalePages() {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-api-'))
-  process.once('exit', () => rmSync(folder, { recursive: true }))
-  await generate(folder)
-  const [fresh, there] = [pagesOf(folder), pagesOf(committed)]
-  return [...new Set([...fresh.keys(), ...there.keys()])].filter((page) => fresh.get(page) !== there.get(page))
-}
-
+const temp = mkdtempSync(join(tmpdir(), 'millrace-api-'))
+process.once('exit', () => rmSync(temp, { recursive: true }))
 if (process.argv.includes('--check')) {
-  const pages = await stalePages()
-  for (const page of pages) console.error(`docs/api/${page} is stale: npm run docs`)
-  process.exitCode = pages.length === 0 ? 0 : 1
+  await writePages(join(temp, 'pages'))
+  for (const [report, entry] of Object.entries(REPORTS)) {
+    writeReport(report, entry, temp, join(temp, 'temp'))
+    const committed = join(docs, report)
+    const fresh = existsSync(committed) && readFileSync(committed, 'utf8') === readFileSync(join(temp, report), 'utf8')
+    if (fresh) continue
+    console.error(`docs/${report} is stale: npm run docs`)
+    process.exitCode = 1
+  }
 } else {
-  await generate(committed)
+  await writePages(join(docs, 'api'))
+  for (const [report, entry] of Object.entries(REPORTS)) writeReport(report, entry, docs, join(temp, 'temp'))
 }
