@@ -60,6 +60,16 @@ test('a snapshot is plain data about everything in the domain', async (t) => {
   held.release()
 })
 
+test('a queue tells its own counters as the domain does', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 8, delivery: 'at-least-once', overflow: 'reject' })
+  await queue.putMany([new Uint8Array(1), new Uint8Array(2)])
+  using message = await queue.receive()
+  t.is(message.length, 1)
+  t.deepEqual(queue.stats(), shm.stats().queues['queue']!)
+  t.is(queue.depth, 1)
+  t.is(shm.portQueue('not-there').stats(), null)
+})
+
 test('stats count waits', async (t) => {
   const { shm, queue } = openQueue(t, { capacity: 1 })
   const got = queue.get()

@@ -13,7 +13,8 @@ import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
-import { inWords } from '../session/snapshot.js'
+import type { QueueStats } from '../session/snapshot.js'
+import { inWords, queueStatsFrom } from '../session/snapshot.js'
 import type { Batch } from './batch.js'
 import type { ConsumeOptions, Handler } from './consume.js'
 import { consume } from './consume.js'
@@ -88,7 +89,13 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /** Messages in it now. */
   get depth(): number {
-    return this.#nativeInfo()?.depth ?? 0
+    return this.#session.call((open) => open.depth(this.#handle))
+  }
+
+  /** Its counters, of all participants together; null while it does not exist. Cheaper than {@link ShmManager.stats}. */
+  stats(): QueueStats | null {
+    const json = this.#session.call((open) => open.queueStats(this.#handle))
+    return json === null ? null : queueStatsFrom(json)
   }
 
   /** Moves `buffer` into the queue. False: it is full or closed, and the buffer still yours. */

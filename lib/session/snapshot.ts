@@ -183,6 +183,11 @@ export function snapshotFrom(json: string): Snapshot {
   return { ...native, queues: native.queues.map(withWords), topics }
 }
 
+/** @internal The counters of one queue as native code writes them. */
+export function queueStatsFrom(json: string): QueueStats {
+  return withWords(JSON.parse(json) as InNumbers<QueueStats>)
+}
+
 /** @internal Queues and pools of the domain of `session` now. */
 export function statsOf(session: Session): Stats {
   const { queues, topics, pools } = snapshotOf(session)

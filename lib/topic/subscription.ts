@@ -7,6 +7,7 @@ import type { Session } from '../session/session.js'
 type Receiving =
   | 'info'
   | 'depth'
+  | 'stats'
   | 'tryReceive'
   | 'receive'
   | 'receiveSync'
