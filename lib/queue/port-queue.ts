@@ -264,10 +264,10 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   /**
-   * Values as a stream in object mode, or bytes as one of bytes. Ends when the queue is closed and drained. A message is acknowledged when its value
-   * enters the stream, so what a destroyed stream held ready is lost. One that cannot be decoded ends the stream with what the
-   * codec threw; it and those taken together with it, `highWaterMark` at most, are given back to an at-least-once queue and
-   * lost to any other.
+   * Values as a stream in object mode, or bytes as one of bytes. Ends when the queue is closed and drained. A message is let go of,
+   * and so acknowledged, when its value has left the stream; what a destroyed stream still held goes back to an at-least-once queue,
+   * and is lost to any other. A value that cannot be decoded, or that no stream can carry (null), ends the stream with an error after
+   * those before it have been handed on; it and those behind it go back in the same way.
    */
   readable(options?: ReadableOptions): Readable {
     const wait = (max: number, limits: Limits) =>
