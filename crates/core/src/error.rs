@@ -1,6 +1,7 @@
 //! The one error of this crate: a closed kind with a stable code, and a message that names the object and the value.
 
-use std::fmt;
+use crate::os::{Shortage, shortage};
+use std::{fmt, io};
 
 /// What went wrong. Each kind has one stable code string, the same in Rust and TypeScript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    source: Option<std::io::Error>,
+    source: Option<io::Error>,
 }
 
 /// `Result` with this crate's [`Error`].
@@ -114,19 +115,32 @@ impl Error {
     }
 
     /// A failed system call: `message` names the object, the cause is appended.
-    pub fn io(message: impl fmt::Display, source: impl Into<std::io::Error>) -> Self {
+    pub fn io(message: impl fmt::Display, source: impl Into<io::Error>) -> Self {
         let source = source.into();
-        let kind = match source.kind() {
-            std::io::ErrorKind::PermissionDenied => ErrorKind::Permission,
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
-            _ => ErrorKind::Io,
+        let (kind, advice) = match (shortage(&source), source.kind()) {
+            (Some(Shortage::Descriptors), _) => (
+                ErrorKind::Limit,
+                "; no file descriptor is left: raise the limit (`ulimit -n`), or close what is not needed",
+            ),
+            (Some(Shortage::Memory), _) => (
+                ErrorKind::NoSpace,
+                "; no memory is left: end other programs, or raise the limit of this one",
+            ),
+            (None, io::ErrorKind::PermissionDenied) => (ErrorKind::Permission, ""),
+            (None, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => (ErrorKind::NoSpace, ""),
+            (None, _) => (ErrorKind::Io, ""),
         };
-        Self { kind, message: format!("{message}: {source}"), source: Some(source) }
+        Self { kind, message: format!("{message}: {source}{advice}"), source: Some(source) }
+    }
+
+    /// The same error, with what it is about in front.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
     }
 
     /// Whether a file was missing.
     pub(crate) fn is_not_found(&self) -> bool {
-        self.source.as_ref().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+        self.source.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)
     }
 
     /// What went wrong, as a closed enum.

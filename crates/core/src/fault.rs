@@ -112,7 +112,11 @@ points! {
     SubscribeCopied,
     /// The subscription has begun.
     SubscribeBegun,
-    /// The object of a segment exists.
+    /// A link names the object that a segment is going to be; there is none yet.
+    SegmentNamed,
+    /// The object exists; its identity is recorded nowhere.
+    SegmentMade,
+    /// The object of a segment exists and its identity is recorded.
     GrowCreated,
     /// The segment is linked.
     GrowPublished,
@@ -176,19 +180,13 @@ pub(crate) fn hit(point: Point) {
 #[cfg(feature = "fault-points")]
 mod armed {
     use super::Point;
-    use rustix::process::Signal;
-    use std::ffi::c_int;
+    use crate::os::{Fate, meet};
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    unsafe extern "C" {
-        // To this very thread: it does not come one step further. A signal to the process may go to another thread first.
-        fn raise(signal: c_int) -> c_int;
-    }
-
     struct Order {
         point: Point,
-        signal: Signal,
+        fate: Fate,
         left: AtomicUsize,
     }
 
@@ -198,15 +196,15 @@ mod armed {
         let name = parts.next()?;
         let point = Point::ALL.iter().copied().find(|point| format!("{point:?}") == name);
         let count = parts.next().and_then(|n| n.parse().ok());
-        let signal = match parts.next() {
-            Some("kill") => Some(Signal::KILL),
-            Some("stop") => Some(Signal::STOP),
+        let fate = match parts.next() {
+            Some("kill") => Some(Fate::Killed),
+            Some("stop") => Some(Fate::Stopped),
             _ => None,
         };
-        let (Some(point), Some(count), Some(signal)) = (point, count, signal) else {
+        let (Some(point), Some(count), Some(fate)) = (point, count, fate) else {
             panic!("MILLRACE_FAULT={text}: not <point>:<n>:<kill|stop>");
         };
-        Some(Order { point, signal, left: AtomicUsize::new(count) })
+        Some(Order { point, fate, left: AtomicUsize::new(count) })
     }
 
     pub(super) fn hit(point: Point) {
@@ -215,8 +213,7 @@ mod armed {
             return;
         };
         if order.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            // SAFETY: takes no pointer; neither signal can be handled, so no handler runs.
-            unsafe { raise(order.signal.as_raw()) };
+            meet(order.fate);
         }
     }
 }

@@ -36,6 +36,7 @@ mod layout;
 mod liveness;
 mod manager;
 mod observer;
+mod os;
 mod pool;
 mod queue;
 mod recovery;
@@ -54,6 +55,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use fault::Point as FaultPoint;
 pub use manager::{OpenOptions, ShmManager};
 pub use observer::Observer;
+pub use os::{Descriptor, clock_ms};
 pub use queue::{
     Delivery, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received, ResolvedOptions,
     SendOutcome, TakeOutcome, TrySendError,
@@ -65,6 +67,3 @@ pub use stats::{
     SubscriptionSnapshot, TopicSnapshot,
 };
 pub use topic::{Published, SubscribeOptions, Subscriber, Topic, TopicOptions, TryPublishError};
-
-#[cfg(not(unix))]
-compile_error!("millrace needs Unix file locks and FIFOs; a Windows port is not done yet");

@@ -1,8 +1,8 @@
 //! Observer: looks at a domain without taking part in it. For tools, and for whoever wants to look from another thread.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::recovery::{Finding, RecoveryReport, StallReport, evict, fsck, stalled, sweep};
-use crate::registry::{Domain, call_off};
+use crate::recovery::{Finding, RecoveryReport, StallReport, assist, evict, fsck, stalled};
+use crate::registry::Domain;
 use crate::segment::{DomainDir, SegmentName, base_dir, validate_name};
 use crate::stats::{Snapshot, snapshot};
 use std::path::Path;
@@ -33,12 +33,12 @@ impl Observer {
             Err(e) if e.is_not_found() => return Err(not_found()),
             dir => dir?,
         };
-        if !dir.has_segment(SegmentName::Registry) {
+        if !dir.has_segment(SegmentName::Registry)? {
             return Err(not_found());
         }
         match Domain::open(name, dir, assist) {
             // Its last participant is just leaving: the link goes before the memory does.
-            Err(_) if !base.join(name).join("registry").exists() => Err(not_found()),
+            Err(_) if !is_there(&base, name) => Err(not_found()),
             domain => Ok(Self::new(Arc::new(domain?))),
         }
     }
@@ -82,9 +82,6 @@ impl Observer {
     }
 }
 
-/// What a participant does that finds a recovery stuck: look for the dead itself, and not wait for somebody who only waits.
-pub(crate) fn assist(domain: &Domain, token: u32) {
-    // Later, Nothing or an error: the caller looks at the word again and comes back if need be.
-    let _ = sweep(domain);
-    call_off(domain, token);
+fn is_there(base: &Path, name: &str) -> bool {
+    DomainDir::existing(base, name).and_then(|dir| dir.has_segment(SegmentName::Registry)).unwrap_or(false)
 }

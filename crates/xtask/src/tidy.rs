@@ -58,8 +58,8 @@ fn files_fit_on_a_few_screens() {
 fn layers_of_the_core_point_downwards() {
     // From the bottom up: a module knows the ones before it.
     let layers = [
-        "layout", "wait", "segment", "liveness", "pool", "registry", "buffer", "queue", "topic", "service",
-        "recovery", "stats", "observer", "manager",
+        "os", "layout", "wait", "segment", "liveness", "pool", "registry", "buffer", "queue", "topic",
+        "service", "recovery", "stats", "observer", "manager",
     ];
     let core = root().join("crates/core/src");
     for (height, module) in layers.iter().enumerate() {
@@ -75,5 +75,35 @@ fn layers_of_the_core_point_downwards() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn systems_are_known_in_one_place() {
+    let core = root().join("crates/core/src");
+    for path in rust_files(&core).iter().filter(|path| !path.starts_with(core.join("os"))) {
+        let text = std::fs::read_to_string(path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let words =
+                ["rustix::", "std::os::", "target_os", "target_vendor", "cfg(unix)", "shared_memory::"];
+            let known = words.iter().find(|word| line.contains(**word));
+            assert!(known.is_none(), "{}:{}: {known:?} belongs into os/", path.display(), number + 1);
+        }
+    }
+}
+
+#[test]
+fn ends_of_waits_are_computed_in_one_place() {
+    let core = root().join("crates/core/src");
+    for path in rust_files(&root().join("crates")).iter().filter(|path| !path.starts_with(core.join("os"))) {
+        let is_test = path.components().any(|part| part.as_os_str() == "tests");
+        let text = std::fs::read_to_string(path).unwrap();
+        // Split, so that this line is not one of them.
+        let unchecked = concat!("Instant::now()", " +");
+        assert!(
+            is_test || !text.contains(unchecked),
+            "{}: use os::deadline: a sum can overflow",
+            path.display()
+        );
     }
 }

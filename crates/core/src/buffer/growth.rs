@@ -7,10 +7,10 @@ use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry};
 use crate::limits::{
     FIRST_SEGMENT_BYTES, MAX_BUFFERS_PER_SEGMENT, MAX_SEGMENT_BYTES, MAX_SEGMENTS, SHM_RESERVE_PERCENT,
 };
+use crate::os::{deadline, free_bytes, page_bytes};
 use crate::pool::Pool;
-use crate::segment::{SegmentName, page_bytes, shm_free_bytes};
+use crate::segment::{FileLock, SegmentName};
 use crate::sync::Ordering;
-use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,10 +69,12 @@ impl SharedBufferAllocator {
     }
 
     /// The right to add segments, or how the attempt has ended meanwhile.
-    fn lock_growth(&self, class: usize) -> Result<std::result::Result<File, Growth>> {
-        let lock = self.participant.domain.dir.lock_file("grow.lock", true)?;
-        let deadline = Instant::now() + GROW_PATIENCE;
-        while lock.try_lock().is_err() {
+    fn lock_growth(&self, class: usize) -> Result<Result<FileLock, Growth>> {
+        let deadline = deadline(GROW_PATIENCE);
+        loop {
+            if let Some(lock) = self.participant.domain.dir.try_lock("grow.lock")? {
+                return Ok(Ok(lock));
+            }
             // Somebody else grows the pool. A stopped process may hold the lock for ever: then the pool is as it is.
             if Instant::now() > deadline {
                 return Ok(Err(Growth::Exhausted));
@@ -82,7 +84,6 @@ impl SharedBufferAllocator {
                 return Ok(Err(Growth::Look));
             }
         }
-        Ok(Ok(lock))
     }
 
     /// Makes segment `index`, which does not exist. The caller holds the grow lock.
@@ -146,7 +147,7 @@ impl SharedBufferAllocator {
 
 /// Where memory is short, a smaller segment is better than none.
 fn fit_memory(index: usize, mut geometry: PoolGeometry) -> Next {
-    let Some((free, total)) = shm_free_bytes() else { return Next::Segment(index, geometry) };
+    let Some((free, total)) = free_bytes() else { return Next::Segment(index, geometry) };
     loop {
         let needed = (geometry.buffer_bytes * geometry.count + geometry.ledger) as u64;
         if needed + total * SHM_RESERVE_PERCENT / 100 <= free {

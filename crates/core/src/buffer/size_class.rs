@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_BUFFER_BYTES, MAX_CLASS_BYTES, MIN_BUFFER_BYTES};
-use crate::segment::page_bytes;
+use crate::os::page_bytes;
 
 /// The size class of a buffer of `bytes` bytes: a power of two, or whole pages where that would waste too much.
 pub(super) fn class_of(bytes: usize) -> Result<usize> {

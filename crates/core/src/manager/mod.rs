@@ -1,29 +1,30 @@
 //! ShmManager: joins a domain and hands out allocators and queues. The composition root of this crate.
 
+mod leave;
+#[cfg(all(test, loom))]
+mod model;
 mod names;
+mod open;
 mod open_cache;
 
 use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::PARTICIPANT_ACTIVE;
-use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS, PATIENCE_NS};
-use crate::observer::{Observer, assist};
+use crate::limits::PATIENCE_NS;
+use crate::observer::Observer;
+use crate::os::Descriptor;
 use crate::queue::QueueCache;
-use crate::recovery::{
-    Finding, RecoveryReport, Sentinel, StallReport, Sweep, end_owned, reports_since, sweep,
-};
-use crate::registry::{Domain, Participant};
-use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
+use crate::recovery::{Finding, RecoveryReport, Sentinel, StallReport, end_owned, reports_since, sweep};
+use crate::registry::Participant;
+use crate::segment::base_dir;
 use crate::service::ParticipantId;
 use crate::stats::Snapshot;
 use crate::sync::Ordering;
 use crate::topic::Topic;
 use open_cache::OpenCache;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How to open a domain. `None` means: the default when creating, whatever it is when attaching.
 #[derive(Clone, Debug, Default)]
@@ -58,45 +59,13 @@ impl ShmManager {
     /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Permission`, `Version`, `Truncated`, `Corrupt`, `NoSpace`, `Limit` (128
     /// participants), `Timeout` (somebody who opens or closes it does not proceed), `Io`.
     pub fn open(name: &str, options: &OpenOptions) -> Result<Self> {
-        validate_name("domain", name)?;
-        if let Some(bytes) = options.max_bytes.filter(|b| !(MIN_MAX_BYTES..=MAX_MAX_BYTES).contains(b)) {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("domain {name:?}: maxBytes is {bytes}, must be {MIN_MAX_BYTES} to {MAX_MAX_BYTES}"),
-            ));
-        }
         let base = base_dir(options.directory.as_deref());
-        let timeout = options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
-        let deadline = crate::wait::deadline(timeout);
-        let lock = DomainLock::take(&base, name, deadline)?;
-        fault::hit(Point::OpenLocked);
-        let domain = match open_domain(&base, name, options) {
-            Ok(domain) => Arc::new(domain),
-            Err(error) => {
-                if !base.join(name).exists() {
-                    lock.remove();
-                }
-                return Err(error);
-            }
-        };
-        let label = options.name.clone().unwrap_or_else(|| format!("process {}", std::process::id()));
-        let joined = Participant::join(Arc::clone(&domain), &label).or_else(|error| {
-            // The table may be full of dead participants.
-            let freed = error.kind() == ErrorKind::Limit && matches!(sweep(&domain), Ok(Sweep::Recovered(_)));
-            if freed { Participant::join(Arc::clone(&domain), &label) } else { Err(error) }
-        });
-        let participant = match joined {
-            Ok(participant) => Arc::new(participant),
-            Err(error) => {
-                leave_behind_nothing(&domain, lock)?;
-                return Err(error);
-            }
-        };
-        drop(lock);
+        let participant = Arc::new(open::join(&base, name, options)?);
+        let domain = Arc::clone(&participant.domain);
         domain.notify_sentinels();
         let queues = QueueCache::new(Arc::clone(&participant));
         let mut manager = Self { participant, base, queues, topics: OpenCache::default(), sentinel: None };
-        // Whoever died just before we came (our own last life, often) must not meet us as a ghost. Later: the sentinel sees to it.
+        // Recover those who died just before we came (our own last life, often). `Later`: the sentinel sees to it.
         let _ = sweep(&domain)?;
         manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.participant))?);
         Ok(manager)
@@ -179,12 +148,12 @@ impl ShmManager {
         self.participant.arm_bell();
     }
 
-    /// A descriptor of this participant's doorbell, a FIFO that becomes readable when it is rung.
+    /// A descriptor of this participant's doorbell, a FIFO that becomes readable when the participant is notified.
     ///
     /// # Errors
-    /// `Io` when no more descriptors can be had.
-    pub fn doorbell(&self) -> Result<OwnedFd> {
-        self.participant.bell.try_clone().map_err(|e| Error::io("cannot duplicate the doorbell", e))
+    /// `Limit` when no more descriptors can be had.
+    pub fn doorbell(&self) -> Result<Descriptor> {
+        self.participant.bell.duplicate()
     }
 
     /// Number of rings so far: read it before arming, pass it to [`ShmManager::park`].
@@ -288,94 +257,9 @@ impl Drop for ShmManager {
         // Roles and waiter bits go with the ends, which may live longer than this.
         self.queues.retire();
         self.release_all();
-        let domain = &self.participant.domain;
-        // Without the lock the slot stays active, and the sweep of another participant takes it for dead: exact as well.
-        let deadline = Instant::now() + Duration::from_nanos(OPEN_TIMEOUT_NS);
-        if let Ok(lock) = DomainLock::take(&self.base, self.domain(), deadline) {
-            fault::hit(Point::LeaveReleased);
-            self.participant.leave();
-            // What cannot be removed now is removed by the next one who opens and closes the domain.
-            let _ = leave_behind_nothing(domain, lock);
-            domain.notify_sentinels();
-        }
+        fault::hit(Point::LeaveReleased);
+        self.participant.leave();
+        leave::remove_if_deserted(&self.base, &self.participant.domain);
+        self.participant.domain.notify_sentinels();
     }
-}
-
-/// Attaches to the domain, or makes it. The caller holds the domain lock.
-fn open_domain(base: &std::path::Path, name: &str, options: &OpenOptions) -> Result<Domain> {
-    let dir = DomainDir::open(base, name)?;
-    let max_bytes = options.max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
-    let persist = options.persist.unwrap_or(false);
-    if !dir.has_segment(SegmentName::Registry) {
-        let made = Domain::create(name, dir, max_bytes, persist, assist);
-        if made.is_err() {
-            DomainDir::open(base, name)?.remove()?;
-        }
-        return made;
-    }
-    let domain = match Domain::open(name, dir, assist) {
-        // Nobody can be using a domain of another layout or a damaged one if every life lock is free: start afresh.
-        Err(e) if is_unusable(&e) && !anybody_alive(base, name)? => {
-            DomainDir::open(base, name)?.remove()?;
-            return Domain::create(name, DomainDir::open(base, name)?, max_bytes, persist, assist);
-        }
-        other => other?,
-    };
-    let registry = domain.registry();
-    let is = registry.max_bytes.load(Ordering::Relaxed);
-    let persists = registry.persist.load(Ordering::Relaxed) != 0;
-    let other_bytes = options.max_bytes.filter(|asked| *asked != is);
-    let other_persist = options.persist.filter(|asked| *asked != persists);
-    if other_bytes.is_none() && other_persist.is_none() {
-        return Ok(domain);
-    }
-    if anybody_alive(base, name)? {
-        return match other_bytes {
-            Some(asked) => mismatch(name, "maxBytes", is, asked),
-            None => mismatch(name, "persist", persists, !persists),
-        };
-    }
-    // Both are limits on what comes, not on what is there: with nobody left to disagree, the newcomer's hold.
-    registry.max_bytes.store(other_bytes.unwrap_or(is), Ordering::Relaxed);
-    registry.persist.store(other_persist.unwrap_or(persists).into(), Ordering::Relaxed);
-    Ok(domain)
-}
-
-fn is_unusable(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Version | ErrorKind::Corrupt | ErrorKind::Truncated)
-}
-
-/// Whether anybody holds a life lock in the domain's directory, without trusting its registry.
-fn anybody_alive(base: &std::path::Path, name: &str) -> Result<bool> {
-    let dir = DomainDir::open(base, name)?;
-    for slot in 0..crate::limits::MAX_PARTICIPANTS {
-        if dir.participant_file("life", slot).exists()
-            && crate::liveness::LifeLock::take_if_dead(&dir, slot)?.is_none()
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn mismatch<T: std::fmt::Display>(name: &str, what: &str, is: T, asked: T) -> Result<Domain> {
-    Err(Error::new(
-        ErrorKind::OptionsMismatch,
-        format!("domain {name:?} exists with {what} {is}, {asked} was asked for"),
-    ))
-}
-
-/// Removes the domain if nobody is left in it (unless it persists), and gives up the lock.
-fn leave_behind_nothing(domain: &Domain, lock: DomainLock) -> Result<()> {
-    let nobody =
-        || !domain.participants().iter().any(|p| p.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE);
-    if domain.registry().persist.load(Ordering::Relaxed) != 0 {
-        return Ok(());
-    }
-    // The dead still count as participants: recover them first.
-    if nobody() || (sweep(domain).is_ok() && nobody()) {
-        domain.dir.remove()?;
-        lock.remove();
-    }
-    Ok(())
 }

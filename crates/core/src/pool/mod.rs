@@ -17,7 +17,8 @@ pub(crate) use ledger::LedgerEntry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{BufferHeader, KIND_DATA, PoolGeometry, PoolHeader, buffer_id};
-use crate::segment::{Segment, View, page_bytes};
+use crate::os::page_bytes;
+use crate::segment::{Segment, View};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 

@@ -99,7 +99,7 @@ impl PortQueue {
 
     /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.
     pub fn wait(&self, interest: Interest, timeout: Duration) -> bool {
-        let deadline = crate::wait::deadline(timeout);
+        let deadline = crate::os::deadline(timeout);
         let mut sequence = self.participant.wake_sequence();
         if !self.arm(interest) {
             return true;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// its process cannot be identified from here (another pid namespace, no pidfds); `Permission` when we may not kill it; `Timeout` when
 /// it has not ended, or has not been recovered, in time.
 pub(crate) fn evict(domain: &Domain, slot: usize, epoch: u32, timeout: Duration) -> Result<RecoveryReport> {
-    let deadline = crate::wait::deadline(timeout);
+    let deadline = crate::os::deadline(timeout);
     let seen = domain.registry().recoveries.load(Ordering::Acquire);
     let gone = || {
         Error::new(

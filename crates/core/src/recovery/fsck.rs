@@ -99,7 +99,7 @@ struct Check<'a> {
 /// `Timeout` when a participant stays inside an operation (it is stopped) or others recover all the time; `Io` when the lock
 /// cannot be had.
 pub(crate) fn fsck(domain: &Domain, timeout: Duration) -> Result<Vec<Finding>> {
-    let deadline = crate::wait::deadline(timeout);
+    let deadline = crate::os::deadline(timeout);
     loop {
         // The dead that wait for their recovery are not a finding: let that happen first. If it fails, that may be what we look for.
         let hindrance = match sweep(domain) {

@@ -8,6 +8,7 @@
 //! are outside their operations; roll TAKEN slots of the dead forward; whoever dies *during* a recovery is not in its set of the
 //! dead and still counts as a holder until a recovery of its own.
 
+mod assist;
 mod evict;
 mod fsck;
 mod ownership;
@@ -16,6 +17,7 @@ mod report;
 mod sentinel;
 mod stalled;
 
+pub(crate) use assist::assist;
 pub(crate) use evict::evict;
 pub(crate) use fsck::fsck;
 pub use fsck::{Finding, FindingKind};

@@ -4,11 +4,9 @@ use super::stalled::StallWatch;
 use super::{Sweep, sweep};
 use crate::error::{Error, Result};
 use crate::limits::{BACKSTOP_NS, SWEEP_NS};
-use crate::liveness::DeathWatch;
+use crate::os::DeathWatch;
 use crate::registry::Participant;
 use crate::sync::Ordering;
-use crate::wait::ring_fifo;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -38,7 +36,7 @@ impl Sentinel {
 impl Drop for Sentinel {
     fn drop(&mut self) {
         self.stop.store(true, std::sync::atomic::Ordering::Release);
-        ring_fifo(&self.participant.sentinel);
+        self.participant.sentinel.notify();
         if let Some(thread) = self.thread.take() {
             // It cannot panic on purpose; if it did, there is nobody left to tell.
             let _ = thread.join();
@@ -60,8 +58,8 @@ fn watch(participant: &Participant, stop: &AtomicBool) {
             .filter(|(_, pid)| *pid != std::process::id())
             .collect();
         watch.set(&others);
-        watch.wait(participant.sentinel.as_fd(), patience);
-        let _ = rustix::io::read(&participant.sentinel, &mut [0; 64]);
+        watch.wait(&participant.sentinel, patience);
+        participant.sentinel.drain();
         if stop.load(std::sync::atomic::Ordering::Acquire) {
             return;
         }

@@ -9,7 +9,6 @@ use crate::limits::{LOOK_AGAIN_NS, SWEEP_NS};
 use crate::liveness::Tenant;
 use crate::registry::{Domain, Hindrance, Participant};
 use crate::sync::Ordering;
-use crate::wait::Doorbell;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -94,7 +93,7 @@ fn mark(domain: &Domain, slot: usize, participant: &ParticipantSlot, place: Opti
     domain.registry().stalls.fetch_add(1, Ordering::Release);
     if place.is_some() {
         // It finds the byte when it goes on, and looks at once.
-        Doorbell::new(domain.dir.participant_file("sentinel", slot)).ring();
+        domain.notify_sentinel(slot);
     }
     domain.notify_all();
 }

@@ -8,9 +8,9 @@ use crate::layout::{
     Registry,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_QUEUES};
-use crate::segment::{DomainDir, SegmentName, View};
+use crate::os::wake_all;
+use crate::segment::{Bell, DomainDir, Doorbells, SegmentName, View};
 use crate::sync::{AtomicU32, Ordering};
-use crate::wait::{Doorbell, futex_wake_all};
 use core::mem::{offset_of, size_of};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,12 +22,15 @@ pub(crate) struct Domain {
     registry: View<Registry>,
     pub(super) pools: Pools,
     /// Doorbells of the participants' event loops.
-    bells: [Doorbell; MAX_PARTICIPANTS],
+    bells: Doorbells,
     /// What this process writes into `recovering`: who it is. Unknown until it has joined.
     token: AtomicU32,
-    /// What to do when a recovery (of this token) takes too long: look after it. Set by the manager, which knows how to recover.
-    pub(crate) assist: fn(&Domain, u32),
+    pub(crate) assist: Assist,
 }
+
+/// What an operation does that has waited in vain for the end of the recovery with this token. Recovery is a layer above this one, which
+/// only says when it is needed: whoever maps a domain passes `recovery::assist` in.
+pub(crate) type Assist = fn(&Domain, u32);
 
 impl std::fmt::Debug for Domain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,7 +45,7 @@ impl Domain {
         dir: DomainDir,
         max_bytes: u64,
         persist: bool,
-        assist: fn(&Self, u32),
+        assist: Assist,
     ) -> Result<Self> {
         let segment = Arc::new(dir.create_segment(SegmentName::Registry, REGISTRY_BYTES)?);
         fault::hit(Point::OpenCreated);
@@ -59,7 +62,7 @@ impl Domain {
     }
 
     /// Attaches to the registry of an existing domain.
-    pub(crate) fn open(name: &str, dir: DomainDir, assist: fn(&Self, u32)) -> Result<Self> {
+    pub(crate) fn open(name: &str, dir: DomainDir, assist: Assist) -> Result<Self> {
         let segment = dir.open_segment(SegmentName::Registry)?;
         if segment.bytes() != REGISTRY_BYTES {
             return Err(Error::new(
@@ -74,8 +77,8 @@ impl Domain {
         Ok(Self::new(name, dir, view, assist))
     }
 
-    fn new(name: &str, dir: DomainDir, registry: View<Registry>, assist: fn(&Self, u32)) -> Self {
-        let bells = core::array::from_fn(|slot| Doorbell::new(dir.participant_file("bell", slot)));
+    fn new(name: &str, dir: DomainDir, registry: View<Registry>, assist: Assist) -> Self {
+        let bells = Doorbells::new();
         let pools = Pools::new();
         let token = AtomicU32::new(RECOVERER_UNKNOWN);
         Self { name: name.to_owned(), dir, registry, pools, bells, token, assist }
@@ -168,10 +171,10 @@ impl Domain {
         // SYNC WAKE (seq-cst), pairs with `Participant::park`: sequence before sleepers here, sleepers before sequence there.
         wake.sequence.fetch_add(1, Ordering::SeqCst);
         if wake.sleepers.load(Ordering::SeqCst) != 0 {
-            futex_wake_all(&wake.sequence);
+            wake_all(&wake.sequence);
         }
         // SYNC BELL (acq-rel), pairs with arming: whoever takes the 1 writes the byte, so one byte per sleep.
-        if wake.bell_armed.swap(0, Ordering::AcqRel) != 0 && !self.bells[slot].ring() {
+        if wake.bell_armed.swap(0, Ordering::AcqRel) != 0 && !self.bells.notify(&self.dir, slot) {
             wake.bell_armed.store(1, Ordering::Release);
         }
     }
@@ -180,7 +183,7 @@ impl Domain {
     pub(crate) fn notify_all(&self) {
         for (slot, _) in self.active() {
             self.notify(slot);
-            self.bells[slot].ring();
+            self.bells.notify(&self.dir, slot);
         }
     }
 
@@ -195,9 +198,14 @@ impl Domain {
     /// Tells every sentinel that the set of participants has changed.
     pub(crate) fn notify_sentinels(&self) {
         for (slot, _) in self.active() {
-            // Seldom rung: a descriptor for each pair of participants is not worth keeping.
-            Doorbell::new(self.dir.participant_file("sentinel", slot)).ring();
+            self.notify_sentinel(slot);
         }
+    }
+
+    /// Tells the sentinel of `slot` to look around.
+    pub(crate) fn notify_sentinel(&self, slot: usize) {
+        // Seldom needed: a descriptor for each pair of participants is not worth keeping.
+        let _ = self.dir.doorbell(Bell::Sentinel, slot, false).map(|bell| bell.notify());
     }
 }
 

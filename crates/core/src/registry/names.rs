@@ -4,8 +4,10 @@ use super::{Domain, Participant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{NAME_CLAIMED, NAME_FREE, NAME_LIVE, NameEntry};
 use crate::limits::{MAX_QUEUES, OPEN_TIMEOUT_NS};
+use crate::os::deadline;
+use crate::segment::FileLock;
 use crate::sync::{Ordering, fence};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A ring found in the name table: which entry, and the state word it had, which no other tenant of the entry will ever have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,21 +177,14 @@ impl Domain {
 
 impl Participant {
     /// The right to add to the name table; waits for others that are at it. `name`: what is to be added, for the error.
-    pub(crate) fn lock_names(&self, name: &str) -> Result<std::fs::File> {
-        let file = self.domain.dir.lock_file("names.lock", true)?;
-        let deadline = Instant::now() + Duration::from_nanos(OPEN_TIMEOUT_NS);
-        while file.try_lock().is_err() {
-            if Instant::now() > deadline {
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!(
-                        "cannot create {name:?}: a process that is creating something else does not proceed"
-                    ),
-                ));
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        Ok(file)
+    pub(crate) fn lock_names(&self, name: &str) -> Result<FileLock> {
+        let lock = self.domain.dir.lock("names.lock", deadline(Duration::from_nanos(OPEN_TIMEOUT_NS)))?;
+        lock.map_err(|holder| {
+            Error::new(
+                ErrorKind::Timeout,
+                format!("cannot create {name:?}: {holder}, which is creating something else, neither proceeds nor ends"),
+            )
+        })
     }
 }
 

@@ -8,11 +8,11 @@ use crate::layout::{
 };
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, OWN_LANES, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
+use crate::os::{Fifo, deadline, wait_on};
 use crate::pool::{AllocationHints, LedgerEntry, Pool};
 use crate::registry::now_ms;
+use crate::segment::Bell;
 use crate::sync::{AtomicU64, Ordering};
-use crate::wait::{futex_wait, open_fifo};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -27,9 +27,9 @@ pub(crate) struct Participant {
     /// Where to look first for a free buffer.
     pub(crate) hints: AllocationHints,
     /// Read end of our event loop's doorbell.
-    pub(crate) bell: OwnedFd,
+    pub(crate) bell: Fifo,
     /// Read end of our sentinel's doorbell.
-    pub(crate) sentinel: OwnedFd,
+    pub(crate) sentinel: Fifo,
     /// Held as long as we live; dropped last.
     _life: LifeLock,
 }
@@ -104,8 +104,8 @@ impl Participant {
     pub(crate) fn join(domain: Arc<Domain>, name: &str) -> Result<Self> {
         let (slot, life) = Self::claim(&domain)?;
         fault::hit(Point::JoinClaimed);
-        let bell = open_fifo(&domain.dir.participant_file("bell", slot))?;
-        let sentinel = open_fifo(&domain.dir.participant_file("sentinel", slot))?;
+        let bell = domain.dir.doorbell(Bell::Loop, slot, true)?;
+        let sentinel = domain.dir.doorbell(Bell::Sentinel, slot, true)?;
         let shared = &domain.registry().participants[slot];
         let epoch = shared.epoch.load(Ordering::Relaxed).wrapping_add(1);
         shared.epoch.store(epoch, Ordering::Relaxed);
@@ -166,7 +166,7 @@ impl Participant {
         self.left.store(true, Ordering::SeqCst);
         self.domain.keep_mappings();
         // Bounded: another process may have damaged the lanes, and no operation of ours takes as long.
-        let deadline = Instant::now() + Duration::from_secs(1);
+        let deadline = deadline(Duration::from_secs(1));
         while self.shared().lanes.iter().any(|lane| lane.inside.load(Ordering::SeqCst) != 0)
             && Instant::now() < deadline
         {
@@ -174,7 +174,7 @@ impl Participant {
         }
     }
 
-    /// Gives up the slot: everything held must have been released before. The caller holds the domain lock.
+    /// Gives up the slot: everything held must have been released before. Needs no lock.
     pub(crate) fn leave(&self) {
         // SYNC JOIN (release). Before the life lock goes: a slot that is active with a free lock would count as dead.
         self.shared().state.store(PARTICIPANT_LEAVING, Ordering::Release);
@@ -242,7 +242,7 @@ impl Participant {
     #[cold]
     fn await_recovery(&self, token: u32) {
         let word = &self.domain.registry().recovering;
-        futex_wait(word, token, Duration::from_nanos(RECOVERY_PATIENCE_NS));
+        wait_on(word, token, Duration::from_nanos(RECOVERY_PATIENCE_NS));
         if word.load(Ordering::Acquire) == token {
             // The recoverer is slow, stopped, or dead: then its lock is free and we do its work.
             (self.domain.assist)(&self.domain, token);
@@ -328,7 +328,7 @@ impl Participant {
         let wake = &self.shared().wake;
         // SYNC WAKE (seq-cst), pairs with `Domain::ring`: it raises the sequence, then looks for sleepers.
         wake.sleepers.fetch_add(1, Ordering::SeqCst);
-        futex_wait(&wake.sequence, sequence, timeout);
+        wait_on(&wake.sequence, sequence, timeout);
         wake.sleepers.fetch_sub(1, Ordering::Relaxed);
         self.wake_sequence() != sequence
     }

@@ -7,8 +7,9 @@ use crate::fault::{self, Point};
 use crate::layout::{PARTICIPANT_ACTIVE, RECOVERING_FOR_GOOD};
 use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS};
 use crate::liveness::LifeLock;
+use crate::os::{deadline, wake_all};
+use crate::segment::FileLock;
 use crate::sync::{Ordering, fence};
-use crate::wait::futex_wake_all;
 use std::time::{Duration, Instant};
 
 /// Why the world could not be stopped now.
@@ -34,9 +35,8 @@ pub(crate) struct Dead {
 }
 
 /// The right to stop the world; `None` while somebody else has it.
-pub(crate) fn lock_recovery(domain: &Domain) -> Result<Option<std::fs::File>> {
-    let lock = domain.dir.lock_file("recovery.lock", true)?;
-    Ok(lock.try_lock().is_ok().then_some(lock))
+pub(crate) fn lock_recovery(domain: &Domain) -> Result<Option<FileLock>> {
+    domain.dir.try_lock("recovery.lock")
 }
 
 /// Runs `f` while all the living are outside their operations, unless one of them stays inside. Who dies inside meanwhile joins
@@ -78,7 +78,7 @@ pub(crate) fn call_off(domain: &Domain, token: u32) {
     if token & RECOVERING_FOR_GOOD == 0
         && word.compare_exchange(token, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     {
-        futex_wake_all(word);
+        wake_all(word);
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn resume(domain: &Domain) -> bool {
     // SYNC PIN (seq-cst): whoever sees 0 sees the repairs.
     let raised = word.swap(0, Ordering::SeqCst) != 0;
     if raised {
-        futex_wake_all(word);
+        wake_all(word);
     }
     raised
 }
@@ -106,7 +106,7 @@ pub(crate) fn find_dead(domain: &Domain, slot: usize) -> Result<Option<Dead>> {
 
 /// Waits until all the living are outside; who dies inside meanwhile joins the dead. Returns who stays inside.
 fn quiesce(domain: &Domain, dead: &mut Vec<Dead>) -> Result<Option<usize>> {
-    let deadline = Instant::now() + Duration::from_nanos(QUIESCE_NS);
+    let deadline = deadline(Duration::from_nanos(QUIESCE_NS));
     let mut settled = [false; MAX_PARTICIPANTS];
     loop {
         let mut inside = None;

@@ -18,22 +18,6 @@
 //! A bit is cleared by one waker only, so one message wakes one sleeper. A sleeper that was rung but does not consume
 //! (timeout, abort) passes the ring on; if it dies, recovery rings everybody.
 
-mod doorbell;
-#[cfg_attr(all(target_os = "linux", not(loom)), path = "linux.rs")]
-#[cfg_attr(any(not(target_os = "linux"), loom), path = "generic.rs")]
-mod imp;
 mod mask;
 #[cfg(all(test, loom))]
 mod model;
-
-use std::time::{Duration, Instant};
-
-/// The end of a wait of `timeout` from now; one that no clock can express is a century.
-pub(crate) fn deadline(timeout: Duration) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or(now + CENTURY)
-}
-
-pub(crate) use doorbell::{Doorbell, open_fifo, ring_fifo};
-pub(crate) use imp::{futex_wait, futex_wake_all};

@@ -1,6 +1,7 @@
 //! Views over memory from the heap, for the loom models of what lies in segments.
 
 use super::*;
+use crate::os::{create_object, remove_object};
 use std::sync::OnceLock;
 
 impl<T> View<T> {
@@ -9,11 +10,11 @@ impl<T> View<T> {
         static ANY: OnceLock<Arc<Segment>> = OnceLock::new();
         let segment = ANY.get_or_init(|| {
             let name = format!("/millrace.model.{}", std::process::id());
-            let link = std::env::temp_dir().join(&name[1..]);
-            let segment = Segment::create(&name, &link, page_bytes()).expect("a page of shared memory");
-            Segment::unlink(&name).expect("it was just made");
-            std::fs::remove_file(link).expect("it was just made");
-            Arc::new(segment)
+            let id =
+                create_object(&name, page_bytes()).expect("a page of shared memory").expect("a free name");
+            let mapping = Mapping::open(&name, id).expect("it was just made");
+            remove_object(&name).expect("it was just made");
+            Arc::new(Segment::new(mapping))
         });
         Self { segment: Arc::clone(segment), start: NonNull::from(items).cast(), len: items.len() }
     }

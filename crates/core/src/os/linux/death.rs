@@ -1,17 +1,18 @@
 //! Instant notice of a death: pidfds. A pidfd may belong to the wrong process (another pid namespace); it only says when to look at
 //! the lock file, which decides.
 
+use super::timespec;
+use crate::os::unix::Fifo;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use rustix::time::Timespec;
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 /// Watches a set of processes, keyed by participant.
 #[derive(Debug, Default)]
 pub(crate) struct DeathWatch {
-    /// `None`: it has spoken already, or never will.
+    /// `None`: it has ended, or cannot be watched.
     watched: HashMap<(usize, u32), Option<OwnedFd>>,
 }
 
@@ -28,9 +29,8 @@ impl DeathWatch {
         }
     }
 
-    /// Sleeps until a watched process dies, `bell` is readable, or `timeout`.
-    pub(crate) fn wait(&mut self, bell: BorrowedFd<'_>, timeout: Duration) {
-        let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
+    /// Sleeps until a watched process dies, `bell` is notified, or `timeout`. May return early for no reason.
+    pub(crate) fn wait(&mut self, bell: &Fifo, timeout: Duration) {
         let (keys, mut fds): (Vec<_>, Vec<_>) = self
             .watched
             .iter()
@@ -38,9 +38,9 @@ impl DeathWatch {
                 Some((*key, PollFd::from_borrowed_fd(fd.as_ref()?.as_fd(), PollFlags::IN)))
             })
             .unzip();
-        fds.push(PollFd::from_borrowed_fd(bell, PollFlags::IN));
+        fds.push(bell.poll_fd());
         // An interrupted or failed poll is a reason to look, like any other return.
-        let _ = poll(&mut fds, Some(&timeout));
+        let _ = poll(&mut fds, Some(&timespec(timeout)));
         let dead: Vec<_> = keys
             .into_iter()
             .zip(&fds)

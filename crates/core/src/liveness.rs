@@ -1,0 +1,88 @@
+//! Who is alive: a participant is as long as the exclusive lock on its lock file is held. The kernel drops the lock at the death of
+//! the process, whatever its cause, and at no other time: pid reuse, pid namespaces, SIGSTOP and suspended machines do not matter.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_PARTICIPANTS;
+use crate::os::Process;
+use crate::segment::{DomainDir, FileLock};
+use std::time::Duration;
+
+fn life_file(slot: usize) -> String {
+    format!("life.{slot}")
+}
+
+/// Proof that a participant lives (held by itself) or is dead (taken by a recoverer). Released when dropped.
+#[derive(Debug)]
+pub(crate) struct LifeLock {
+    _lock: FileLock,
+}
+
+impl LifeLock {
+    /// Takes the lock of `slot` for its new tenant; `None` while somebody holds it.
+    pub(crate) fn take(dir: &DomainDir, slot: usize) -> Result<Option<Self>> {
+        Ok(dir.try_lock(&life_file(slot))?.map(|lock| Self { _lock: lock }))
+    }
+
+    /// Takes the lock of `slot` if its tenant is dead. A file that is not there proves nothing: its tenant lives.
+    pub(crate) fn take_if_dead(dir: &DomainDir, slot: usize) -> Result<Option<Self>> {
+        match dir.try_lock_existing(&life_file(slot)) {
+            Err(e) if e.is_not_found() => Ok(None),
+            lock => Ok(lock?.map(|lock| Self { _lock: lock })),
+        }
+    }
+}
+
+/// Whether anybody holds a life lock in a domain's directory, whatever its registry says.
+pub(crate) fn is_anybody_alive(dir: &DomainDir) -> Result<bool> {
+    for slot in 0..MAX_PARTICIPANTS {
+        if dir.id_of(&life_file(slot))?.is_some() && LifeLock::take_if_dead(dir, slot)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The process behind a participant, for certain.
+#[derive(Debug)]
+pub(crate) struct Tenant(Process);
+
+impl Tenant {
+    /// The process that our pid namespace numbers `pid`, if it holds the life lock of `slot`. `None`: it does not, so the number is
+    /// another namespace's, or out of date.
+    ///
+    /// # Errors
+    /// `Permission` when we may not look; `Limit`, `Io`.
+    pub(crate) fn find(dir: &DomainDir, slot: usize, pid: u32) -> Result<Option<Self>> {
+        let Some(process) = Process::open(pid)? else { return Ok(None) };
+        let Some(file) = dir.id_of(&life_file(slot))? else { return Ok(None) };
+        // Opened before the look and alive after it: the numbers meant this process all the time.
+        let is_tenant = process.holds_lock(file)? && !process.has_ended_within(Duration::ZERO);
+        Ok(is_tenant.then_some(Self(process)))
+    }
+
+    /// Whether it is stopped: by a signal, a terminal, a debugger. Unknown counts as no.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.is_stopped()
+    }
+
+    /// Whether it holds the lock file `name` of the domain, as far as can be seen.
+    pub(crate) fn holds_lock(&self, dir: &DomainDir, name: &str) -> bool {
+        let file = dir.id_of(name).ok().flatten();
+        file.is_some_and(|file| self.0.holds_lock(file).unwrap_or(false))
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.0.kill()
+    }
+
+    /// Waits for its end; `false`: it still lives after `timeout`.
+    pub(crate) fn has_ended_within(&self, timeout: Duration) -> bool {
+        self.0.has_ended_within(timeout)
+    }
+}
+
+/// The error for a participant whose process cannot be found by its number.
+pub(crate) fn unknown_process(slot: usize, pid: u32) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("participant {slot} (process {pid}) {}", Process::UNKNOWN))
+}

@@ -1,0 +1,129 @@
+//! Opening a domain: attaching to it, making it, and making it anew when what is left of it is of no use.
+
+use super::OpenOptions;
+use super::leave::remove_if_deserted;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
+use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
+use crate::liveness::is_anybody_alive;
+use crate::os;
+use crate::recovery::{Sweep, assist, sweep};
+use crate::registry::{Domain, Participant};
+use crate::segment::{DomainDir, DomainLock, SegmentName, validate_name};
+use crate::sync::Ordering;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Joins domain `name` below `base`, which is made if need be. On failure nothing is left behind that was not there before.
+pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Participant> {
+    validate_name("domain", name)?;
+    if let Some(bytes) = options.max_bytes.filter(|b| !(MIN_MAX_BYTES..=MAX_MAX_BYTES).contains(b)) {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("domain {name:?}: maxBytes is {bytes}, must be {MIN_MAX_BYTES} to {MAX_MAX_BYTES}"),
+        ));
+    }
+    let timeout = options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
+    let lock = DomainLock::take(base, name, os::deadline(timeout))?;
+    fault::hit(Point::OpenLocked);
+    let domain = match open_domain(&lock, name, options) {
+        Ok(domain) => Arc::new(domain),
+        Err(error) => {
+            lock.release();
+            return Err(error);
+        }
+    };
+    let label = options.name.clone().unwrap_or_else(|| format!("process {}", std::process::id()));
+    let joined = Participant::join(Arc::clone(&domain), &label).or_else(|error| {
+        // The table may be full of dead participants.
+        let freed = error.kind() == ErrorKind::Limit && matches!(sweep(&domain), Ok(Sweep::Recovered(_)));
+        if freed { Participant::join(Arc::clone(&domain), &label) } else { Err(error) }
+    });
+    drop(lock);
+    if joined.is_err() {
+        remove_if_deserted(base, &domain);
+    }
+    joined
+}
+
+/// Attaches to the domain that `lock` is about, or makes it.
+fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<Domain> {
+    let dir = DomainDir::open(lock)?;
+    if !dir.has_segment(SegmentName::Registry)? {
+        // Left by somebody who died while making or removing a domain.
+        dir.clear()?;
+        return create(lock, dir, name, options);
+    }
+    let alive = is_anybody_alive(&dir)?;
+    let domain = match Domain::open(name, dir, assist) {
+        Err(e) if !alive && is_unusable(&e) => return start_afresh(lock, name, options),
+        domain => domain?,
+    };
+    if alive {
+        return agree(domain, options);
+    }
+    match domain.all_pools().map(drop) {
+        Err(e) if is_unusable(&e) && persists(&domain) && options.persist != Some(false) => {
+            return Err(e.about(&format!(
+                "domain {name:?} persists, nobody is in it, and it is damaged (open it once with `persist: false` to start afresh)"
+            )));
+        }
+        Err(e) if is_unusable(&e) => {
+            drop(domain);
+            return start_afresh(lock, name, options);
+        }
+        pools => pools?,
+    }
+    // Both are limits on what comes, not on what is there: with nobody left to disagree, the newcomer's hold.
+    let registry = domain.registry();
+    if let Some(bytes) = options.max_bytes {
+        registry.max_bytes.store(bytes, Ordering::Relaxed);
+    }
+    if let Some(persist) = options.persist {
+        registry.persist.store(persist.into(), Ordering::Relaxed);
+    }
+    Ok(domain)
+}
+
+/// Makes the domain. On failure nothing of it is left.
+fn create(lock: &DomainLock, dir: DomainDir, name: &str, options: &OpenOptions) -> Result<Domain> {
+    let max_bytes = options.max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
+    let made = Domain::create(name, dir, max_bytes, options.persist.unwrap_or(false), assist);
+    if made.is_err() {
+        lock.remove_domain(&DomainDir::open(lock)?)?;
+    }
+    made
+}
+
+/// Removes a domain that is of no use to anybody, and makes it anew.
+fn start_afresh(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<Domain> {
+    lock.remove_domain(&DomainDir::open(lock)?)?;
+    create(lock, DomainDir::open(lock)?, name, options)
+}
+
+/// Whether a domain with this error can be used by nobody: another version, damaged, gone, or objects that are somebody else's.
+fn is_unusable(error: &Error) -> bool {
+    use ErrorKind::{Corrupt, Permission, Truncated, Version};
+    matches!(error.kind(), Version | Corrupt | Truncated | Permission)
+}
+
+pub(super) fn persists(domain: &Domain) -> bool {
+    domain.registry().persist.load(Ordering::Relaxed) != 0
+}
+
+/// Refuses options other than those of a domain that others are in.
+fn agree(domain: Domain, options: &OpenOptions) -> Result<Domain> {
+    let mismatch = |what: &str, is: String, asked: String| {
+        Err(Error::new(
+            ErrorKind::OptionsMismatch,
+            format!("domain {:?} exists with {what} {is}, {asked} was asked for", domain.name),
+        ))
+    };
+    let (bytes, persist) = (domain.registry().max_bytes.load(Ordering::Relaxed), persists(&domain));
+    match (options.max_bytes, options.persist) {
+        (Some(asked), _) if asked != bytes => mismatch("maxBytes", bytes.to_string(), asked.to_string()),
+        (_, Some(asked)) if asked != persist => mismatch("persist", persist.to_string(), asked.to_string()),
+        _ => Ok(domain),
+    }
+}

@@ -1,0 +1,109 @@
+//! The operating system: every system call of this crate, behind one interface. Whoever is above knows no `rustix`, no descriptors and
+//! no `cfg` of a system; a port to another one is a file here.
+//!
+//! | what                           | interface                                                                                    |
+//! | ------------------------------ | -------------------------------------------------------------------------------------------- |
+//! | private directories, files     | [`Dir`]: by descriptor, never by path; [`FileId`]; [`Access`]                                 |
+//! | shared memory objects          | [`create_object`], [`Mapping`], [`remove_object`], [`object_name`], [`objects`], [`free_bytes`], [`page_bytes`] |
+//! | doorbells of event loops       | [`Fifo`]; [`Descriptor`], what an event loop takes                                            |
+//! | sleeping threads               | [`wait_on`], [`wake_all`]: on a word of shared memory                                         |
+//! | processes                      | [`DeathWatch`], [`Process`]                                                                   |
+//! | time                           | [`deadline`], [`clock_ms`]                                                                    |
+//! | where domains are              | [`default_base`], [`user`]                                                                    |
+//! | errors                         | [`Shortage`]: what a failed call ran out of                                                   |
+//!
+//! Every call that a signal can interrupt is made again.
+
+#[cfg(unix)]
+mod unix;
+
+#[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
+#[cfg_attr(target_vendor = "apple", path = "macos.rs")]
+mod system;
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+compile_error!("millrace runs on Linux and macOS; another system needs a file in crates/core/src/os");
+
+pub(crate) use system::{DeathWatch, Process, free_bytes, object_name, object_prefix, objects};
+#[cfg(not(loom))]
+pub(crate) use system::{wait_on, wake_all};
+pub use unix::Descriptor;
+#[cfg(feature = "fault-points")]
+pub(crate) use unix::meet;
+pub(crate) use unix::{
+    Access, Dir, Fifo, FileId, Mapping, create_object, page_bytes, remove_object, shortage, user,
+};
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// What a failed call ran out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shortage {
+    /// The process, or the machine, has no file descriptor left.
+    Descriptors,
+    /// There is no memory, or no address space, left.
+    Memory,
+}
+
+/// What a test has happen to this process at a fault point.
+#[cfg(feature = "fault-points")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    /// `kill -9`.
+    Killed,
+    /// SIGSTOP.
+    Stopped,
+}
+
+/// The directory that holds all domains of this user when nobody asks for another.
+pub(crate) fn default_base() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_dir()) {
+        Some(runtime) => runtime.join("millrace"),
+        None => system::shared_root().join(format!("millrace-{}", user())),
+    }
+}
+
+/// The end of a wait of `timeout` from now; one that no clock can express is a century.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    let now = Instant::now();
+    // A century from now can be expressed.
+    now.checked_add(timeout).or_else(|| now.checked_add(CENTURY)).unwrap_or(now)
+}
+
+/// Milliseconds of a clock that never goes back and that all processes of the machine see alike, also those in containers with a time
+/// namespace of their own. It starts anew with the machine.
+pub fn clock_ms() -> u64 {
+    // A process stays in the namespace that it has begun in.
+    static OFFSET: OnceLock<i128> = OnceLock::new();
+    let ms = (unix::monotonic_ns() - OFFSET.get_or_init(system::clock_offset)) / 1_000_000;
+    u64::try_from(ms).unwrap_or(0)
+}
+
+/// A number that nobody can foresee.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // Keys from the system's generator, others for each state.
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// Sleeps while `word` is `expected`, at most `timeout`, and looks once a millisecond.
+#[cfg(any(loom, not(target_os = "linux")))]
+fn nap_on(word: &crate::sync::AtomicU32, expected: u32, timeout: Duration) {
+    let deadline = crate::os::deadline(timeout);
+    while word.load(crate::sync::Ordering::Acquire) == expected && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1).min(timeout));
+    }
+}
+
+/// Of a model: its words are no memory that a system could sleep on.
+#[cfg(loom)]
+pub(crate) fn wait_on(word: &crate::sync::AtomicU32, expected: u32, timeout: Duration) {
+    nap_on(word, expected, timeout);
+}
+
+/// See [`wait_on`].
+#[cfg(loom)]
+pub(crate) fn wake_all(_word: &crate::sync::AtomicU32) {}
