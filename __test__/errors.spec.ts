@@ -33,3 +33,17 @@ test('long and odd values are shown short', (t) => {
   throwsCode(t, () => ShmManager.open((() => 0) as never), 'ERR_MILLRACE_INVALID_NAME', 'a function')
   throwsCode(t, () => ShmManager.open(7n as never), 'ERR_MILLRACE_INVALID_NAME', '7n')
 })
+
+test('values that cannot be looked at are shown all the same', (t) => {
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+  revoke()
+  const odd = {
+    get constructor() {
+      throw new Error('no')
+    },
+  }
+  const named = { constructor: { name: { toString: () => t.fail() } } }
+  for (const value of [revoked, odd, named, Object.create(null), { constructor: null }]) {
+    throwsCode(t, () => ShmManager.open(value as never), 'ERR_MILLRACE_INVALID_NAME', 'not an object')
+  }
+})

@@ -54,11 +54,19 @@ export function invalidArgument(what: string, rule: string, value: unknown): Mil
   return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `${what} must be ${rule}, not ${show(value)}`)
 }
 
-/** A value as it may stand in a message: short, on one line, and never failing. */
+/** A value as it may stand in a message: short, on one line, and never failing, whatever the value does when it is looked at. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
-  return Array.isArray(value) ? 'an array' : `an object of class ${value.constructor?.name ?? 'null'}`
+  try {
+    if (Array.isArray(value)) return 'an array'
+    const name: unknown = value.constructor?.name
+    return typeof name === 'string' && name !== ''
+      ? `an object of class ${name.slice(0, 80)}`
+      : 'an object without class'
+  } catch {
+    return 'an object that cannot be looked at'
+  }
 }

@@ -40,6 +40,16 @@ const jobs = {
     parentPort!.postMessage(length)
     shm.portQueue('nowhere').receiveSync()
   },
+  /** Takes a message and goes on to write into it: characters of one byte, then of two, as fast as it can. */
+  async scribble() {
+    const shm = ShmManager.open(domain)
+    const { bytes } = await shm.portQueue('to-worker').receive()
+    const texts = ['a', 'é'].map((letter) =>
+      new Uint8Array(bytes.length).map((_, i) => Buffer.from(letter)[i % Buffer.byteLength(letter)]!),
+    )
+    parentPort!.postMessage('scribbling')
+    for (;;) for (const text of texts) bytes.set(text)
+  },
   /** Opens, and ends without closing. */
   abandon() {
     const shm = ShmManager.open(domain)

@@ -3,6 +3,7 @@ import v8 from 'node:v8'
 import { msgpackCodec } from './msgpack.js'
 import { invalidArgument, MillraceError, show } from '../errors.js'
 import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
+import { isBytes } from './views.js'
 
 /** The codecs that come with the package. */
 export type CodecName = 'bytes' | ValueCodecName
@@ -44,15 +45,29 @@ export type NamedCodec<T> = Codec<T> & { readonly name: string }
 export const bytesCodec: NamedCodec<Uint8Array> = {
   name: 'bytes',
   encode(value) {
-    if (value instanceof Uint8Array) return value
+    if (value instanceof Uint8Array || isBytes(value)) return value
     throw invalidArgument("a value for codec 'bytes'", 'a Uint8Array', value)
   },
   decode: (bytes) => bytes.slice(),
 }
 
+const NOT_A_VALUE = Symbol('not a value')
+
+/** Says of a class that its objects stand for something in the domain, and cannot be copied as values. */
+export function isNoValue(type: { readonly prototype: object }): void {
+  Object.defineProperty(type.prototype, NOT_A_VALUE, { value: true })
+}
+
+/** @throws if `value` is not one that a codec for values of any kind should write: of a BufferPtr it would write the numbers. */
+function checkValue(codec: ValueCodecName, value: unknown): void {
+  if (typeof value !== 'object' || value === null || !(NOT_A_VALUE in value)) return
+  throw invalidArgument(`a value for codec '${codec}'`, 'data: send() passes buffers on, put() copies values', value)
+}
+
 const jsonCodec: NamedCodec<unknown> = {
   name: 'json',
   encode(value) {
+    checkValue('json', value)
     const text: string | undefined = JSON.stringify(value)
     if (text !== undefined) return text
     throw invalidArgument("a value for codec 'json'", 'something JSON can express', value)
@@ -62,7 +77,10 @@ const jsonCodec: NamedCodec<unknown> = {
 
 const v8Codec: NamedCodec<unknown> = {
   name: 'v8',
-  encode: (value) => v8.serialize(value),
+  encode(value) {
+    checkValue('v8', value)
+    return v8.serialize(value)
+  },
   // Deserialized typed arrays are views of their input, so the input must not be shared memory.
   decode: (bytes) => v8.deserialize(bytes.slice()) as unknown,
 }
@@ -71,7 +89,7 @@ const CODECS: Record<CodecName, () => NamedCodec<unknown>> = {
   bytes: () => bytesCodec,
   json: () => jsonCodec,
   v8: () => v8Codec,
-  msgpack: msgpackCodec,
+  msgpack: () => msgpackCodec((value) => checkValue('msgpack', value)),
 }
 const CODEC_NAMES = Object.keys(CODECS).map(show).join(', ')
 
@@ -111,7 +129,17 @@ export function encodeAll<T>(codec: Codec<T>, values: readonly T[]): Encoded[] {
   return encoded
 }
 
-/** UTF-8 text of `bytes`. */
+/** Texts up to so many bytes are copied into memory that is there already. */
+const SCRATCH_BYTES = 65_536
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+
+/**
+ * UTF-8 text of `bytes`, which may lie in shared memory: read once, by the copy. The decoders of the runtime measure first and decode
+ * then, and write beyond their result if another process changes the bytes in between.
+ */
 export function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+  const { length } = bytes
+  const copy = length <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafeSlow(length)
+  copy.set(bytes)
+  return copy.toString('utf8', 0, length)
 }

@@ -1,4 +1,4 @@
-import { textOf } from '../codec/codec.js'
+import { isNoValue, textOf } from '../codec/codec.js'
 import { invalidArgument, MillraceError } from '../errors.js'
 import { BATCH_MAX, RECEIVED } from '../native/generated/block.js'
 import { STATUS_OK } from '../native/generated/codes.js'
@@ -325,6 +325,8 @@ export class BufferPtr implements Disposable {
     }
   }
 }
+
+isNoValue(BufferPtr)
 
 /** @internal The message that result `index` of the last native operation describes. */
 export function messageAt(session: Session, index: number): BufferPtr {

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { Encoded } from '../codec/codec.js'
-import { invalidArgument } from '../errors.js'
+import { isBytes, lengthOf, prefixOf } from '../codec/views.js'
+import { invalidArgument, MillraceError } from '../errors.js'
 import { STATUS_EXHAUSTED, STATUS_OK } from '../native/generated/codes.js'
 import { MIN_BUFFER_BYTES } from '../native/generated/limits.js'
 import * as native from '../native/native.js'
@@ -12,14 +13,17 @@ import { checkBytes } from './allocator.js'
 import { type BufferPtr, idOf, NO_ID } from './buffer-ptr.js'
 import { releaseIds } from './release.js'
 
-/** How often a writer may say that its length was a wrong guess. */
+/** How often a value may turn out to need more than it said. */
 const GUESSES_MAX = 2
 
-/** Bytes that `encoded` needs at most. */
+/** Bytes that `encoded` needs at most, now: it may need others at the next look. */
 export function byteLengthOf(encoded: Encoded): number {
   if (typeof encoded === 'string') return Buffer.byteLength(encoded)
-  if (typeof encoded === 'object' && encoded !== null && typeof encoded.byteLength === 'number')
-    return encoded.byteLength
+  if (isBytes(encoded)) return lengthOf(encoded)
+  if (typeof encoded === 'object' && encoded !== null) {
+    const { byteLength } = encoded
+    if (typeof byteLength === 'number') return byteLength
+  }
   throw invalidArgument('what encode returns', 'a Uint8Array, a text, or { byteLength, write }', encoded)
 }
 
@@ -34,7 +38,7 @@ export function storeEncoded(session: Session, encoded: Encoded): number {
     const id = native.idAt(0)
     let stored = false
     try {
-      stored = store(session, id, encoded)
+      stored = store(session, id, encoded, bytes)
     } finally {
       if (!stored) releaseIds(session, [id])
     }
@@ -42,21 +46,21 @@ export function storeEncoded(session: Session, encoded: Encoded): number {
   })
 }
 
-/** A buffer that holds `encoded`, waiting for memory if the session says so. */
+/** A buffer that holds `encoded`; waits for memory if `wait`, which is by default as the session says. */
 export async function storeLater(
   session: Session,
   allocator: SharedBufferAllocator,
   encoded: Encoded,
   limits: Limits,
+  wait = session.exhausted === 'wait',
 ): Promise<BufferPtr> {
   for (let guess = 1; ; guess++) {
     const bytes = byteLengthOf(encoded)
     checkBytes(bytes)
-    const buffer =
-      session.exhausted === 'wait' ? await allocator.allocateWithin(bytes, limits) : allocator.allocate(bytes)
+    const buffer = wait ? await allocator.allocateWithin(bytes, limits) : allocator.allocate(bytes)
     let stored = false
     try {
-      stored = store(session, idOf(buffer), encoded)
+      stored = store(session, idOf(buffer), encoded, bytes)
     } finally {
       if (!stored) buffer.release()
     }
@@ -68,9 +72,11 @@ export async function storeLater(
 /** What `encoded` is now, in memory that nobody else changes. */
 export function detachEncoded(encoded: Encoded): Uint8Array | string {
   if (typeof encoded === 'string') return encoded
-  if (encoded instanceof Uint8Array) return new Uint8Array(encoded)
+  if (isBytes(encoded)) return prefixOf(encoded, lengthOf(encoded)).slice()
   return guessing(encoded, () => {
-    const target = new Uint8Array(byteLengthOf(encoded))
+    const bytes = byteLengthOf(encoded)
+    checkBytes(bytes)
+    const target = new Uint8Array(bytes)
     const written = writtenBy(encoded.write(target), target.length)
     return written === undefined ? undefined : target.subarray(0, written)
   })
@@ -92,23 +98,27 @@ export function runOf(list: readonly Encoded[], from: number, to: number): { len
 }
 
 /**
- * Writes `encoded` into buffer `id`, which was allocated with its length, and sets the bytes in use. False: the length was a
- * wrong guess, which has been set right; it has to be stored anew.
+ * Writes `encoded` into buffer `id`, which was allocated with `room` bytes for it, and sets the bytes in use. False: it needs more
+ * than that by now, or its writer has set a wrong guess right; it has to be stored anew.
  */
-export function store(session: Session, id: number, encoded: Encoded): boolean {
+export function store(session: Session, id: number, encoded: Encoded, room: number): boolean {
   const segment = session.segments.of(id)
   const offset = segment.offset(id)
-  if (encoded instanceof Uint8Array) {
-    segment.payload.set(encoded, offset)
-    segment.setLength(id, encoded.length)
-  } else if (typeof encoded === 'string') {
+  if (typeof encoded === 'string') {
     segment.setLength(id, Buffer.from(segment.payload.buffer, offset, segment.stride).write(encoded))
-  } else {
-    const { byteLength } = encoded
-    const written = writtenBy(encoded.write(new Uint8Array(segment.payload.buffer, offset, byteLength)), byteLength)
-    if (written === undefined) return false
-    segment.setLength(id, written)
+    return true
   }
+  const bytes = byteLengthOf(encoded)
+  if (bytes > room) return false
+  if (isBytes(encoded)) {
+    segment.payload.set(prefixOf(encoded, bytes), offset)
+    segment.setLength(id, bytes)
+    return true
+  }
+  checkBytes(bytes)
+  const written = writtenBy(encoded.write(new Uint8Array(segment.payload.buffer, offset, bytes)), bytes)
+  if (written === undefined) return false
+  segment.setLength(id, written)
   return true
 }
 
@@ -128,6 +138,6 @@ function guessing<R>(encoded: Encoded, attempt: () => R | undefined): R {
 }
 
 function wrongGuess(encoded: Encoded): Error {
-  const rule = 'a number, or null only until byteLength has been set right'
-  return invalidArgument('what write returns', rule, `null again, with byteLength ${byteLengthOf(encoded)}`)
+  const message = `what encode returns needed more than its byteLength each time, which is ${byteLengthOf(encoded)} now`
+  return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
 }

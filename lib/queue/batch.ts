@@ -1,3 +1,4 @@
+import { isNoValue } from '../codec/codec.js'
 import { BufferPtr, markReleased, messageAt, releaseAll } from '../memory/buffer-ptr.js'
 import { invalidArgument } from '../errors.js'
 import { RECEIVED } from '../native/generated/block.js'
@@ -86,3 +87,5 @@ export class Batch implements Iterable<BufferPtr>, Disposable {
     return (this.#messages = messages)
   }
 }
+
+isNoValue(Batch)

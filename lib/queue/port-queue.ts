@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import type { NamedCodec } from '../codec/codec.js'
-import { codecRecorded, encodeAll } from '../codec/codec.js'
+import { codecRecorded, encodeAll, isNoValue } from '../codec/codec.js'
 import { invalidArgument } from '../errors.js'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
@@ -335,6 +335,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     throw this.#session.failure(STATUS_CLOSED, `queue '${this.name}'`)
   }
 }
+
+isNoValue(PortQueue)
 
 function release(done: { release(): void }): void {
   done.release()

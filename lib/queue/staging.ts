@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { Encoded } from '../codec/codec.js'
+import { lengthOf } from '../codec/views.js'
 import { STAGE_BYTES } from '../native/generated/block.js'
 import * as native from '../native/native.js'
 
@@ -15,11 +16,11 @@ const UTF8_MAX = 3
 const setBytes = native.stage.set.bind(native.stage)
 const text = Buffer.from(native.stage.buffer, native.stage.byteOffset, STAGE_BYTES)
 
-/** Puts `encoded` onto the stage at `offset`, as message `index`; answers where it ends, or {@link NOT_STAGED}. */
+/** Puts `encoded` onto the stage at `offset`, as message `index`; returns where it ends, or {@link NOT_STAGED}. */
 export function stageAt(index: number, offset: number, encoded: Encoded): number {
   let bytes: number
   if (encoded instanceof Uint8Array) {
-    bytes = encoded.length
+    bytes = lengthOf(encoded)
     if (bytes > STAGED_MAX || bytes > STAGE_BYTES - offset) return NOT_STAGED
     setBytes(encoded, offset)
   } else if (typeof encoded === 'string') {

@@ -154,7 +154,7 @@ export class ValueWriter {
         const run = runOf(list, from + stored, from + count)
         allocated += allocateIds(this.#session, run.bytes, ids.subarray(allocated), run.length)
         const wanted = stored + run.length
-        while (stored < allocated && store(this.#session, ids[stored]!, list[from + stored]!)) stored++
+        while (stored < allocated && store(this.#session, ids[stored]!, list[from + stored]!, run.bytes)) stored++
         if (stored < wanted) break
       }
     } catch (error) {

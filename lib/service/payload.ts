@@ -1,11 +1,12 @@
 import type { SharedBufferAllocator } from '../memory/allocator.js'
-import { BufferPtr, idOf, nameToSend } from '../memory/buffer-ptr.js'
+import { BufferPtr, idOf, nameToSend, NO_ID } from '../memory/buffer-ptr.js'
 import type { Encoded, NamedCodec } from '../codec/codec.js'
-import { bytesCodec } from '../codec/codec.js'
+import { isBytes } from '../codec/views.js'
 import { invalidArgument, MillraceError } from '../errors.js'
 import type { Limits } from '../session/limits.js'
 import type { Session } from '../session/session.js'
-import { byteLengthOf, store } from '../memory/store.js'
+import { byteLengthOf, detachEncoded, storeEncoded, storeLater } from '../memory/store.js'
+import { STATUS_EXHAUSTED } from '../native/generated/codes.js'
 import { references } from './envelope.js'
 
 /** Values to buffers and back. Without a codec the values are buffers. */
@@ -29,16 +30,18 @@ export class Payload<T> {
    */
   pack(value: unknown, request?: BufferPtr): BufferPtr {
     const encoded = this.#encode(value, request)
-    return encoded instanceof BufferPtr
-      ? encoded
-      : this.#fill(this.#allocator.allocate(byteLengthOf(encoded)), encoded, value, request)
+    if (encoded instanceof BufferPtr) return encoded
+    const id = storeEncoded(this.#session, encoded)
+    if (id === NO_ID) throw this.#session.allocationFailure(STATUS_EXHAUSTED, byteLengthOf(encoded))
+    return this.#replace(value, new BufferPtr(this.#session, id, 0, 0, 0), request)
   }
 
   /** The same, waiting while the pool is exhausted. */
   async packLater(value: unknown, request: BufferPtr | undefined, limits: Limits): Promise<BufferPtr> {
     const encoded = this.#encode(value, request)
     if (encoded instanceof BufferPtr) return encoded
-    return this.#fill(await this.#allocator.allocateWithin(byteLengthOf(encoded), limits), encoded, value, request)
+    const copy = await storeLater(this.#session, this.#allocator, detachEncoded(encoded), limits, true)
+    return this.#replace(value, copy, request)
   }
 
   /** The value in `message`, which is released unless it is the value. */
@@ -59,7 +62,7 @@ export class Payload<T> {
   #encode(value: unknown, request: BufferPtr | undefined): Encoded | BufferPtr {
     if (!(value instanceof BufferPtr)) {
       if (this.#codec !== undefined) return this.#codec.encode(value as T)
-      if (value instanceof Uint8Array) return bytesCodec.encode(value)
+      if (isBytes(value)) return value
       throw invalidArgument('what a service without codec sends', 'a BufferPtr or a Uint8Array', value)
     }
     // It must be alive, and of this manager: its id alone could be somebody else's.
@@ -72,20 +75,19 @@ export class Payload<T> {
     return value.bytes
   }
 
-  #fill(buffer: BufferPtr, encoded: Encoded, value: unknown, request: BufferPtr | undefined): BufferPtr {
+  /** `copy` instead of `value`, if that was a buffer: with its metadata, and `value` is released unless it is the request. */
+  #replace(value: unknown, copy: BufferPtr, request: BufferPtr | undefined): BufferPtr {
+    if (!(value instanceof BufferPtr)) return copy
     try {
-      store(this.#session, idOf(buffer), encoded)
-      if (value instanceof BufferPtr) {
-        buffer.timestamp = value.timestamp
-        buffer.timestampKind = value.timestampKind
-        buffer.typeId = value.typeId
-        if (value !== request) value.release()
-      }
+      copy.timestamp = value.timestamp
+      copy.timestampKind = value.timestampKind
+      copy.typeId = value.typeId
+      if (value !== request) value.release()
     } catch (error) {
-      buffer.release()
+      copy.release()
       throw error
     }
-    return buffer
+    return copy
   }
 }
 
