@@ -140,6 +140,12 @@ points! {
     DepartureRaised,
     /// The slot is free.
     LeaveFreed,
+    /// Nobody is left; the domain lock is held to remove the domain.
+    LeaveLocked,
+    /// The registry's link is taken back; all else is there.
+    RemoveBegun,
+    /// All is removed but the directory.
+    RemoveCleared,
     /// A waiter's bit is set.
     WaitArmed,
     /// A waiter's bit is taken, its owner not rung.

@@ -42,6 +42,8 @@ fn work(role: &str, isolated: &Isolated) {
             say("ready");
             std::thread::park();
         }
+        // Comes and goes.
+        "visit" => say("ready"),
         other => panic!("no such role: {other}"),
     }
 }
@@ -379,4 +381,64 @@ fn a_subscription_whose_maker_stopped_before_it_told_publishers_gets_what_is_pub
     assert!(queue.try_receive().unwrap().0.is_some());
     end(maker);
     queue.destroy();
+}
+
+/// A visitor is stopped at `point` with the domain lock; we leave, it goes on and leaves.
+fn leaving_beside_a_stopped_visitor(test: &str, point: &str) {
+    if let Some((role, isolated)) = role() {
+        work(&role, &isolated);
+        return leave(isolated);
+    }
+    let (isolated, shm) = scene("visitor");
+    let mut visitor = child(test, "visit", &isolated, &[("MILLRACE_FAULT", format!("{point}:1:stop"))]);
+    await_stop(&visitor);
+    let started = Instant::now();
+    drop(shm);
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "leaving waits for the lock: {:?}",
+        started.elapsed()
+    );
+    // Whoever opens the domain has to wait, and is told for whom.
+    let options = millrace::OpenOptions { timeout: Some(Duration::from_millis(1)), ..isolated.options() };
+    let error = ShmManager::open(&isolated.name, &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(error.to_string().contains(&format!("process {}", visitor.id())), "{error}");
+    signal(&visitor, Signal::CONT);
+    assert!(visitor.wait().unwrap().success());
+    isolated.assert_gone();
+}
+
+#[test]
+fn nobody_waits_to_leave_for_one_that_is_stopped_opening() {
+    leaving_beside_a_stopped_visitor("nobody_waits_to_leave_for_one_that_is_stopped_opening", "OpenLocked");
+}
+
+#[test]
+fn nobody_waits_to_leave_for_one_that_is_stopped_joining() {
+    leaving_beside_a_stopped_visitor("nobody_waits_to_leave_for_one_that_is_stopped_joining", "JoinClaimed");
+}
+
+#[test]
+fn one_that_is_stopped_removing_a_domain_keeps_only_those_away_who_want_it() {
+    const NAME: &str = "one_that_is_stopped_removing_a_domain_keeps_only_those_away_who_want_it";
+    if let Some((role, isolated)) = role() {
+        work(&role, &isolated);
+        return leave(isolated);
+    }
+    for point in ["LeaveLocked", "RemoveBegun", "RemoveCleared"] {
+        let isolated = Isolated::new("removing");
+        let mut last = child(NAME, "visit", &isolated, &[("MILLRACE_FAULT", format!("{point}:1:stop"))]);
+        await_stop(&last);
+        let options = millrace::OpenOptions { timeout: Some(Duration::from_millis(1)), ..isolated.options() };
+        let error = ShmManager::open(&isolated.name, &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{point}: {error}");
+        let opener = isolated.options();
+        let name = isolated.name.clone();
+        let opener = std::thread::spawn(move || drop(ShmManager::open(&name, &opener).unwrap()));
+        signal(&last, Signal::CONT);
+        assert!(last.wait().unwrap().success());
+        opener.join().unwrap();
+        isolated.assert_gone();
+    }
 }

@@ -14,6 +14,7 @@
 //! that is killed leaves a domain without participants, or with a dead one, to the next who opens it.
 
 use super::open::persists;
+use crate::fault::{self, Point};
 use crate::layout::PARTICIPANT_FREE;
 use crate::recovery::sweep;
 use crate::registry::Domain;
@@ -38,6 +39,7 @@ pub(super) fn remove_if_deserted(base: &Path, domain: &Domain) {
         }
         let Ok(Some(lock)) = DomainLock::try_take(base, &domain.name) else { return };
         if is_deserted(domain) {
+            fault::hit(Point::LeaveLocked);
             // What cannot be removed now is removed by the next who opens and closes the domain.
             let _ = lock.remove_domain(&domain.dir);
             return lock.release();

@@ -214,6 +214,7 @@ impl DomainDir {
         if self.has_segment(SegmentName::Registry)? {
             // First: killed later on, what is left is not taken for a domain, and can still be found.
             self.dir.rename(&SegmentName::Registry.link(), &SegmentName::Registry.new_link())?;
+            fault::hit(Point::RemoveBegun);
         }
         let files = self.dir.entries()?;
         for link in files.iter().filter(|file| file.starts_with("pool.") || file.starts_with("registry.")) {

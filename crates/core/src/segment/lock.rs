@@ -3,6 +3,7 @@
 
 use super::DomainDir;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault::{self, Point};
 use crate::os::{self, Access, Dir};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -88,6 +89,7 @@ impl DomainLock {
     /// Removes the domain in `dir`, which nobody is in any more. If another directory has taken its place, that one stays.
     pub(crate) fn remove_domain(&self, dir: &DomainDir) -> Result<()> {
         dir.clear()?;
+        fault::hit(Point::RemoveCleared);
         if self.base.id_of(&self.name)? == Some(dir.id()) {
             self.base.remove_dir(&self.name)?;
         }
