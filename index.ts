@@ -9,15 +9,9 @@ export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, ValueCodecN
 export type { ConsumeOptions, Handler } from './lib/queue/consume.js'
 export { type ErrorCode, MillraceError } from './lib/errors.js'
 export type { Finding, FindingKind, FsckOptions } from './lib/domain/fsck.js'
-export {
-  type FileOptions,
-  fromFile,
-  fromSocket,
-  type IngestOptions,
-  readInto,
-  type ReadOptions,
-  type SocketSource,
-} from './lib/ingest/ingest.js'
+export { type FileOptions, fromFile, readInto, type ReadOptions } from './lib/ingest/file.js'
+export type { BufferOwner, IngestOptions } from './lib/ingest/options.js'
+export { fromSocket, type SocketSource } from './lib/ingest/socket.js'
 export { type ManagerEvents, ShmManager } from './lib/domain/manager.js'
 export { type EvictOptions, type ObserveOptions, type ParticipantId, ShmObserver } from './lib/domain/observer.js'
 export type {

@@ -39,7 +39,7 @@ async function ingest(name: string): Promise<void> {
 
   const start = performance.now()
   const digests: Promise<string>[] = []
-  for await (const chunk of fromFile(shm, path, { bytes: CHUNK_BYTES, ahead: 8 })) {
+  for await (const chunk of fromFile(shm, path, { bytes: CHUNK_BYTES, prefetch: 8 })) {
     // No more than 16 at once.
     await digests.at(-16)
     // The file's buffer is the request, and the reply.

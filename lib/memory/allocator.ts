@@ -75,6 +75,11 @@ export class SharedBufferAllocator {
     return this.#session.waits.wait(spaceInPool(bytes), limits, what, () => this.tryAllocate(bytes) ?? undefined)
   }
 
+  /** @internal Calls `callback` with the error of a closed manager when this one closes, or at once. Returns how to end that. */
+  onClose(callback: (error: MillraceError) => void): () => void {
+    return this.#session.onClose(callback)
+  }
+
   /** The size classes that exist now, smallest first. */
   pools(): BufferPool[] {
     return snapshotOf(this.#session).pools.map(({ bufferBytes }) => new BufferPool(this.#session, this, bufferBytes))

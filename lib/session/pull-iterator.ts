@@ -17,8 +17,8 @@ export interface PullSource<T, R = T> {
   value?(item: T): R
   /** Lets go of an item. */
   release(item: T): void
-  /** Nobody wants the rest. Called once, by an early end or the last item. */
-  end?(): void
+  /** Nobody wants the rest. Called once, by an early end or the last item; the loop goes on when what it returns resolves. */
+  end?(): void | Promise<void>
 }
 
 /**
@@ -60,7 +60,7 @@ export class PullIterator<T, R = T> implements AsyncIterableIterator<R, undefine
     this.#current = undefined
     if (current !== undefined) this.#source.release(current)
     this.#releaseOthers()
-    this.#end()
+    await this.#end()
     return { value: undefined, done: true }
   }
 
@@ -84,7 +84,7 @@ export class PullIterator<T, R = T> implements AsyncIterableIterator<R, undefine
       let taken = this.#source.take(done)
       if (taken === undefined) taken = await this.#wait()
       if (taken === null) {
-        this.#end()
+        await this.#end()
         return { value: undefined, done: true }
       }
       const value = this.#source.value === undefined ? (taken as unknown as R) : this.#source.value(taken)
@@ -130,9 +130,9 @@ export class PullIterator<T, R = T> implements AsyncIterableIterator<R, undefine
     for (const item of others) this.#source.release(item)
   }
 
-  #end(): void {
+  #end(): void | Promise<void> {
     if (this.#cancel.cancelled) return
     this.#cancel.cancel()
-    this.#source.end?.()
+    return this.#source.end?.()
   }
 }

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors.js'
 import { callNative, MillraceError, show } from '../errors.js'
 import * as codes from '../native/generated/codes.js'
+import { Cancel } from './cancel.js'
 import { Guard } from './guard.js'
 import type { BindingManager, Status } from '../native/native.js'
 import { NO_MANAGER } from '../native/native.js'
@@ -25,6 +26,7 @@ export class Session {
   /** How long waits poll before they sleep. */
   readonly spin: Spin
   readonly #native: BindingManager
+  readonly #end = new Cancel()
   #handle: number
   #closed = false
 
@@ -71,6 +73,14 @@ export class Session {
     return new MillraceError('ERR_MILLRACE_CLOSED', `the ShmManager of domain ${show(this.domain)} is closed`)
   }
 
+  /** Calls `callback` with {@link Session.closedFailure} when the session closes, or at once. Returns how to end that. */
+  onClose(callback: (error: MillraceError) => void): () => void {
+    const call = () => callback(this.closedFailure())
+    if (!this.#closed) return this.#end.onCancel(call)
+    call()
+    return () => {}
+  }
+
   /** The error of an allocation that failed. */
   allocationFailure(status: Status, bytes: number): MillraceError {
     if (status !== codes.STATUS_EXHAUSTED) return this.failure(status, `a buffer of ${bytes} bytes`)
@@ -85,6 +95,7 @@ export class Session {
     openSessions.delete(this)
     if (openSessions.size === 0) process.off('exit', closeAll)
     this.waits.close()
+    this.#end.cancel()
     // Native code gives the handle to the next manager that is opened.
     this.#handle = NO_MANAGER
     callNative(() => this.#native.close())

@@ -1,0 +1,35 @@
+import type { SharedBufferAllocator } from '../memory/allocator.js'
+import { MAX_BUFFER_BYTES } from '../native/generated/limits.js'
+import { checkInteger, checkObject, checkSignal } from '../options.js'
+
+/** Whose buffers are read into: a {@link ShmManager}. */
+export interface BufferOwner {
+  /** Where the buffers come from. */
+  readonly allocator: SharedBufferAllocator
+}
+
+/** Options of everything that reads into pool buffers. */
+export interface IngestOptions {
+  /** Size of the buffers. Default: 64 KiB. */
+  bytes?: number
+  /** Buffers that may be filled before they are asked for; then the source is paused. Default: 4. */
+  prefetch?: number
+  /** Ends the iteration at once with the signal's reason. What was filled and not asked for is dropped. */
+  signal?: AbortSignal
+}
+
+/** {@link IngestOptions} that have been checked. */
+export interface IngestSettings {
+  readonly bytes: number
+  readonly prefetch: number
+  readonly signal: AbortSignal | undefined
+}
+
+/** @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`; the reason of a signal that has aborted already */
+export function checkIngest(options: IngestOptions): IngestSettings {
+  const { bytes = 64 * 1024, prefetch = 4, signal } = checkObject('options', options)
+  checkInteger('bytes', bytes, 1, MAX_BUFFER_BYTES)
+  checkInteger('prefetch', prefetch, 1, 1024)
+  checkSignal(signal)?.throwIfAborted()
+  return { bytes, prefetch, signal }
+}
