@@ -51,10 +51,12 @@ export type {
   SubscriptionStats,
   TopicStats,
 } from './lib/session/snapshot.js'
-export { SageQueueManager, type SageQueueEntry } from './lib/sage/manager.js'
-export type { SageQueueOptions } from './lib/sage/open.js'
-export { SageQueue, type SageQueueStats, type SageWaitOptions } from './lib/sage/queue.js'
+export { SageQueueManager } from './lib/sage/manager.js'
 export type { SageDomainOptions } from './lib/sage/namespace.js'
+export type { SageQueueOptions } from './lib/sage/open.js'
+export { SageQueue } from './lib/sage/queue.js'
+export type { SageQueueEntry, SageQueueStats } from './lib/sage/stats.js'
+export type { SageWaitOptions } from './lib/sage/wait.js'
 export type { Acknowledge } from './lib/sage/unacknowledged.js'
 export type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './lib/queue/streams.js'
 export type { Subscription } from './lib/topic/subscription.js'

@@ -74,8 +74,8 @@ export declare class BindingManager {
   destroyService(service: string): boolean
   /** The numbers of one queue, as JSON; null while it does not exist or when it has been destroyed. */
   queueStats(queue: number): string | null
-  /** Messages in the queue now, those to be delivered again included; 0 while it does not exist or when it has been destroyed. */
-  depth(queue: number): number
+  /** Messages in the queue now, those to be delivered again included; null while it does not exist or when it has been destroyed. */
+  depth(queue: number): number | null
   /** A handle for topic `name`. With options it is created or attached to, without it may not exist yet. */
   topic(name: string, options?: BindingTopicOptions | undefined | null): number
   /** The topic as it is; null while it does not exist or when it has been destroyed. */

@@ -6,14 +6,16 @@ export function throwsCode(t: ExecutionContext, operation: () => unknown, code: 
   check(t, t.throws(operation, { instanceOf: MillraceError }), code, words)
 }
 
-/** `promise` rejects with a MillraceError of that code whose message contains every one of `words`. */
+/** `promise` rejects with a MillraceError of that code, which it returns, whose message contains every one of `words`. */
 export async function rejectsCode(
   t: ExecutionContext,
   promise: Promise<unknown>,
   code: ErrorCode,
   ...words: string[]
-): Promise<void> {
-  check(t, await t.throwsAsync(promise, { instanceOf: MillraceError }), code, words)
+): Promise<MillraceError> {
+  const error = await t.throwsAsync(promise, { instanceOf: MillraceError })
+  check(t, error, code, words)
+  return error
 }
 
 function check(t: ExecutionContext, error: MillraceError, code: ErrorCode, words: string[]): void {

@@ -106,6 +106,11 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return manager
   }
 
+  /** @internal What the objects of this manager share. */
+  get session(): Session {
+    return this.#session
+  }
+
   /** Whether it has been closed. */
   get closed(): boolean {
     return this.#session.closed

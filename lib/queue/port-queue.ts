@@ -89,7 +89,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /** Messages in it now. */
   get depth(): number {
-    return this.#session.call((open) => open.depth(this.#handle))
+    return this.#session.call((open) => open.depth(this.#handle)) ?? 0
   }
 
   /** Its counters, of all participants together; null while it does not exist. Cheaper than {@link ShmManager.stats}. */

@@ -1,7 +1,12 @@
-import { invalidArgument } from '../errors.js'
 import { ShmManager } from '../domain/manager.js'
+import { invalidArgument } from '../errors.js'
+import type { SharedBufferAllocator } from '../memory/allocator.js'
+import type { BindingQueueOptions } from '../native/native.js'
 import type { OpenOptions } from '../options.js'
 import { checkName } from '../options.js'
+import type { Session } from '../session/session.js'
+import type { QueueStats } from '../session/snapshot.js'
+import { snapshotOf } from '../session/snapshot.js'
 
 /** Where a {@link SageQueue} lives. */
 export interface SageDomainOptions {
@@ -17,38 +22,36 @@ export interface SageDomainOptions {
   persist?: boolean
 }
 
-/** What ends with its process. */
-export interface Member {
-  /** `orderly`: the process ends of itself; else by an error. */
-  end(orderly: boolean): void
-}
+/** Those of this thread, by domain and directory. */
+const namespaces = new Map<string, Namespace>()
 
-const domains = new Map<string, SageDomain>()
-
-/** A process that ends without closing its queues has finished what it has in hand, unless it ends by an error. */
-function endAll(code: number): void {
-  for (const domain of domains.values()) domain.end(code === 0)
-}
-
-/** What all SageQueues of this thread share in one namespace: one participant. It closes with the last of them. */
-export class SageDomain {
-  readonly namespace: string
-  readonly shm: ShmManager
+/**
+ * What all SageQueues of this thread share in one namespace: one participant, which leaves with the last of them. Queues have names of
+ * their own there: no name of a PortQueue, topic or service can meet one.
+ */
+export class Namespace {
+  readonly name: string
+  readonly session: Session
+  readonly allocator: SharedBufferAllocator
+  /** Memory for all its queues together. */
   readonly maxBytes: number
   readonly #key: string
-  readonly #members = new Set<Member>()
+  readonly shm: ShmManager
+  #members = 0
+  /** How many use a queue, by its handle. */
+  readonly #uses = new Map<number, number>()
 
-  private constructor(key: string, namespace: string, shm: ShmManager) {
-    this.#key = key
-    this.namespace = namespace
-    this.shm = shm
+  private constructor(key: string, name: string, shm: ShmManager) {
+    this.name = name
+    this.session = shm.session
+    this.allocator = shm.allocator
     this.maxBytes = shm.registry.snapshot().maxBytes
-    // One listener for each wait.
-    shm.setMaxListeners(0)
+    this.#key = key
+    this.shm = shm
   }
 
-  /** Joins `member` to the namespace that `options` name. */
-  static join(member: Member, options: SageDomainOptions): SageDomain {
+  /** Joins the namespace that `options` name, until {@link Namespace.leave}. */
+  static join(options: SageDomainOptions): Namespace {
     const { namespace = '', domain: base = 'sage', directory, maxBytes, persist } = options
     if (namespace !== '' && checkName('namespace', namespace).includes('.')) {
       throw invalidArgument('namespace', 'a name without dots', namespace)
@@ -61,30 +64,68 @@ export class SageDomain {
       ...(persist !== undefined && { persist }),
     }
     const key = JSON.stringify([domain, directory])
-    const known = domains.get(key)
-    if (known === undefined) {
-      const opened = new SageDomain(key, namespace, ShmManager.open(domain, wanted))
-      if (domains.size === 0) process.on('exit', endAll)
-      domains.set(key, opened)
+    let joined = namespaces.get(key)
+    if (joined === undefined) {
+      joined = new Namespace(key, namespace, ShmManager.open(domain, wanted))
+      namespaces.set(key, joined)
     } else if (maxBytes !== undefined || persist !== undefined) {
       // Whether they fit what there is is for the core to say.
       ShmManager.open(domain, wanted).close()
     }
-    const joined = domains.get(key)!
-    joined.#members.add(member)
+    joined.#members++
     return joined
   }
 
-  /** Ends every member. */
-  end(orderly: boolean): void {
-    for (const member of this.#members) member.end(orderly)
+  /** Runs `work` in the namespace that `options` name. */
+  static within<R>(options: SageDomainOptions, work: (namespace: Namespace) => R): R {
+    const namespace = Namespace.join(options)
+    try {
+      return work(namespace)
+    } finally {
+      namespace.leave()
+    }
   }
 
-  leave(member: Member): void {
-    this.#members.delete(member)
-    if (this.#members.size > 0) return
-    domains.delete(this.#key)
-    if (domains.size === 0) process.off('exit', endAll)
+  leave(): void {
+    if (--this.#members > 0) return
+    namespaces.delete(this.#key)
     this.shm.close()
+  }
+
+  /** A handle of queue `name`, until {@link Namespace.detach}. With options the queue is made if there is none. */
+  attach(name: string, options?: BindingQueueOptions): number {
+    const handle = this.session.call((native) => native.workQueue(name, options))
+    this.#uses.set(handle, (this.#uses.get(handle) ?? 0) + 1)
+    return handle
+  }
+
+  /** Lets go of a queue. Who has it open is counted by process and thread: the last use here ends that. */
+  detach(handle: number): void {
+    const uses = this.#uses.get(handle)! - 1
+    if (uses > 0) {
+      this.#uses.set(handle, uses)
+      return
+    }
+    this.#uses.delete(handle)
+    if (!this.session.closed) this.session.call((native) => native.detachQueue(handle))
+  }
+
+  /** Destroys queue `name` for everybody. False: there is none. */
+  destroy(name: string): boolean {
+    const handle = this.attach(name)
+    try {
+      return this.session.call((native) => {
+        const exists = native.depth(handle) !== null
+        if (exists) native.destroyQueue(handle)
+        return exists
+      })
+    } finally {
+      this.detach(handle)
+    }
+  }
+
+  /** Its queues now. */
+  queues(): QueueStats[] {
+    return snapshotOf(this.session).workQueues
   }
 }

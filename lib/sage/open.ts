@@ -1,12 +1,12 @@
-import type { Codec, Encoded, NamedCodec, ValueCodecName } from '../codec/codec.js'
+import type { Codec, NamedCodec, ValueCodecName } from '../codec/codec.js'
 import { codecOf, codecRecorded } from '../codec/codec.js'
-import { MillraceError, show } from '../errors.js'
-import { MAX_NAME_BYTES } from '../native/generated/limits.js'
-import type { ShmManager } from '../domain/manager.js'
-import { checkName } from '../options.js'
-import type { PortQueue } from '../queue/port-queue.js'
-import type { SageDomainOptions } from './namespace.js'
+import { invalidArgument, MillraceError, show } from '../errors.js'
+import { MAX_NAME_BYTES, MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
+import type { BindingQueueInfo } from '../native/native.js'
+import { checkInteger, checkName, checkObject, DELIVERIES } from '../options.js'
+import type { Namespace, SageDomainOptions } from './namespace.js'
 import type { Acknowledge } from './unacknowledged.js'
+import { ACKNOWLEDGE } from './unacknowledged.js'
 
 /** Options of {@link SageQueue}. */
 export interface SageQueueOptions<T> extends SageDomainOptions {
@@ -14,70 +14,121 @@ export interface SageQueueOptions<T> extends SageDomainOptions {
   maxsize?: number
   /** How values become bytes. Default: what the queue has, else `v8`, which carries all that structured clone does. */
   codec?: ValueCodecName | Codec<T>
-  /** When a value that was got counts as finished; see {@link Acknowledge}. A matter of this end alone. Default: `auto`. */
+  /** When a value that was got counts as finished; see {@link Acknowledge}. A matter of this end alone. Default: `taskDone`. */
   acknowledge?: Acknowledge
   /**
-   * How often one value is got at most: when its workers died, or gave it back, so often, this end moves it to the queue
-   * `<name>.dead`. Default: no limit.
+   * How often one value is got at most: when its workers died, or gave it back, so often, this end moves it to the dead letters, the
+   * SageQueue `<name>.dead`. Default: no limit.
    */
   maxDeliveries?: number
 }
 
-/** Marks a queue as a SageQueue; its maxsize is in the lower bits. */
-const SAGE_TYPE = 0x53 << 24
-const MAXSIZE_MASK = 2 ** 24 - 1
+/** The options of one end, checked; those of the queue are undefined unless they were asked for. */
+export interface SageEndOptions<T> {
+  readonly maxsize: number | undefined
+  readonly codec: NamedCodec<T> | undefined
+  readonly acknowledge: Acknowledge
+  readonly maxDeliveries: number
+}
+
+/** A queue that is open. */
+export interface WorkQueue<T> {
+  readonly handle: number
+  readonly name: string
+  readonly maxsize: number
+  readonly codec: NamedCodec<T>
+  /** Values of it that can be in work at a time. */
+  readonly leases: number
+}
+
 const MAXSIZE_DEFAULT = 1024
-/** Every value in work takes a place among the leases, of which the ring has as many as slots. */
-const IN_WORK_MIN = 1024
+/** Every value in work takes a place among the leases, of which a ring has as many as slots. */
+const LEASES_MIN = 1024
+const AT_LEAST_ONCE = DELIVERIES.indexOf('at-least-once')
+const DEAD = '.dead'
 
-/** The maxsize of the SageQueue that has this type id; undefined for any other queue. */
-export function maxsizeOf(typeId: number): number | undefined {
-  return typeId >>> 24 === SAGE_TYPE >>> 24 ? typeId & MAXSIZE_MASK : undefined
+/** @throws {@link MillraceError} unless they are right */
+export function checkSageOptions<T>(options: SageQueueOptions<T>): SageEndOptions<T> {
+  const { maxsize, codec, acknowledge = 'taskDone', maxDeliveries = Infinity } = checkObject('options', options)
+  if (maxsize !== undefined) checkInteger('maxsize', maxsize, 1, MAX_QUEUE_CAPACITY)
+  if (!ACKNOWLEDGE.includes(acknowledge)) {
+    throw invalidArgument('acknowledge', `one of ${ACKNOWLEDGE.map(show).join(', ')}`, acknowledge)
+  }
+  if (maxDeliveries !== Infinity) checkInteger('maxDeliveries', maxDeliveries, 1, 2 ** 32 - 1)
+  return { maxsize, codec: codec === undefined ? undefined : codecOf<T>(codec), acknowledge, maxDeliveries }
 }
 
-/** The bells of queue `name`: for room in it, for all work being done, for its having been shut down. */
-export function bellsOf(name: string): { room: string; done: string; over: string } {
-  return { room: `${name}.room`, done: `${name}.done`, over: `${name}.over` }
-}
-
-/** Opens queue `name`, or creates it. Who opens it without maxsize or codec takes what it has. */
-export function openQueue<T>(
-  shm: ShmManager,
+/** Opens queue `name`, or makes it. Who opens it without maxsize or codec takes what it has. */
+export function openWorkQueue<T>(
+  namespace: Namespace,
   name: string,
-  maxsize: number | undefined,
-  codec: NamedCodec<T> | undefined,
-): { queue: PortQueue<Encoded>; maxsize: number; codec: NamedCodec<T> } {
+  { maxsize, codec }: Pick<SageEndOptions<T>, 'maxsize' | 'codec'>,
+): WorkQueue<T> {
+  const size = maxsize ?? MAXSIZE_DEFAULT
+  const named = codec ?? codecOf<T>('v8')
+  const options = {
+    capacity: Math.max(size, LEASES_MIN),
+    delivery: AT_LEAST_ONCE,
+    typeId: size,
+    codec: named.name,
+  }
   for (;;) {
-    const info = shm.portQueue(name).info
-    const size = info === null ? (maxsize ?? MAXSIZE_DEFAULT) : sizeThatFits(name, info.typeId, maxsize)
-    const named = codec ?? (info === null ? codecOf<T>('v8') : codecRecorded<T>(info.codec, name))
-    // Values come encoded: what cannot be is refused at the call, not when there is room.
-    const passing: Codec<Encoded> = { name: named.name, encode: (encoded) => encoded, decode: (bytes) => bytes }
-    const options = { capacity: Math.max(size, IN_WORK_MIN), delivery: 'at-least-once', codec: passing } as const
+    const found = findWorkQueue(namespace, name, { maxsize, codec })
+    if (found !== undefined) return found
     try {
-      return { queue: shm.portQueue(name, { ...options, typeId: SAGE_TYPE | size }), maxsize: size, codec: named }
+      namespace.detach(namespace.attach(name, options))
     } catch (error) {
-      // Somebody may have made it since we looked, with options that fit ours or do not: look again.
-      const mismatch = error instanceof MillraceError && error.code === 'ERR_MILLRACE_OPTIONS_MISMATCH'
-      if (!mismatch || info !== null) throw error
+      // Somebody has made it since we looked: look again.
+      if (!(error instanceof MillraceError && error.code === 'ERR_MILLRACE_OPTIONS_MISMATCH')) throw error
     }
   }
 }
 
-/** The maxsize of a queue that exists, if it is what was asked for. */
-function sizeThatFits(name: string, typeId: number, asked: number | undefined): number {
-  const size = maxsizeOf(typeId)
-  if (size !== undefined && (asked === undefined || asked === size)) return size
-  const is = size === undefined ? 'as another kind of queue' : `with maxsize ${size}`
-  const wanted = size === undefined ? 'a SageQueue' : asked
-  throw new MillraceError('ERR_MILLRACE_OPTIONS_MISMATCH', `queue ${show(name)} exists ${is}, ${wanted} was asked for`)
+/** Queue `name` if it exists. */
+export function findWorkQueue<T>(
+  namespace: Namespace,
+  name: string,
+  asked: Pick<SageEndOptions<T>, 'maxsize' | 'codec'>,
+): WorkQueue<T> | undefined {
+  const handle = namespace.attach(name)
+  let found: WorkQueue<T> | undefined
+  try {
+    const info = namespace.session.call((native) => native.queueInfo(handle))
+    if (info !== null) found = fitting(handle, info, asked)
+  } finally {
+    if (found === undefined) namespace.detach(handle)
+  }
+  return found
 }
 
-/** Its bells and dead letters have its name and five bytes more. @throws unless there is room for them */
-export function checkQueueName(name: unknown): void {
-  if (checkName('queue', name).length + 5 <= MAX_NAME_BYTES) return
-  throw new MillraceError(
-    'ERR_MILLRACE_INVALID_NAME',
-    `a SageQueue's name must have at most ${MAX_NAME_BYTES - 5} bytes, not ${show(name)}`,
-  )
+/** The queue as it is, if it is what was asked for. */
+function fitting<T>(
+  handle: number,
+  { name, typeId: maxsize, capacity: leases, codec: recorded }: BindingQueueInfo,
+  asked: Pick<SageEndOptions<T>, 'maxsize' | 'codec'>,
+): WorkQueue<T> {
+  const differs = (what: string, is: unknown, wanted: unknown) => {
+    const message = `queue ${show(name)} exists with ${what} ${show(is)}, ${show(wanted)} was asked for`
+    return new MillraceError('ERR_MILLRACE_OPTIONS_MISMATCH', message)
+  }
+  if (asked.maxsize !== undefined && asked.maxsize !== maxsize) throw differs('maxsize', maxsize, asked.maxsize)
+  const codec = asked.codec ?? codecRecorded<T>(recorded, name)
+  if (codec.name !== recorded) throw differs('codec', recorded, codec.name)
+  return { handle, name, maxsize, codec, leases }
+}
+
+/** Whether `name` is that of dead letters: what cannot be got from those has nowhere else to go. */
+export function isDeadLetters(name: string): boolean {
+  return name.endsWith(DEAD)
+}
+
+/** The name of the dead letters of queue `name`. */
+export function deadLettersOf(name: string): string {
+  return name + DEAD
+}
+
+/** @throws {@link MillraceError} `ERR_MILLRACE_INVALID_NAME` unless there is room for the name of its dead letters */
+export function checkQueueName(name: string): string {
+  const longest = MAX_NAME_BYTES - DEAD.length
+  return checkName('queue', name, typeof name === 'string' && isDeadLetters(name) ? MAX_NAME_BYTES : longest)
 }

@@ -1,80 +1,91 @@
-import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
-import type { ShmManager } from '../domain/manager.js'
-import type { PortQueue } from '../queue/port-queue.js'
-
-/** Marks a queue as a bell, so that nobody takes it for one of values. */
-export const BELL_TYPE = 0x73 << 24
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { DELIVERIES } from '../options.js'
+import { Receiver } from '../queue/receiver.js'
+import { Sender } from '../queue/sender.js'
+import type { Limits } from '../session/limits.js'
+import type { Namespace } from './namespace.js'
 
 /**
- * Wakes one of those who wait, in whatever process, for something a PortQueue cannot be waited for. It is a queue of one token:
- * a ring that nobody hears yet is kept, and a second one adds nothing. It exists from the first wait on; until then ringing is
+ * Wakes one of those who wait, in whatever process, for something a queue cannot be waited for. It is a queue of one token: a
+ * notification that nobody hears yet is kept, and a second one adds nothing. It exists from the first wait on; until then notifying is
  * a look at an empty place.
  *
- * Nobody misses a ring who opens the bell, then looks, then listens. The token is leased while its hearer looks: when that
- * dies, another one hears it.
+ * Nobody misses one who opens the signal, then looks, then listens. The token is leased while its hearer looks: when that dies,
+ * another one hears it.
  */
-export class Bell {
-  readonly #shm: ShmManager
+export class Signal {
+  readonly #namespace: Namespace
   readonly #name: string
-  /** One buffer serves all rings: nothing is allocated when memory is short. */
+  /** One buffer serves all notifications: nothing is allocated when memory is short. */
   readonly #metal: BufferPtr
   #token: BufferPtr | undefined
-  #queue: PortQueue
+  #handle: number
+  #sender!: Sender
+  #receiver!: Receiver
   #left = false
 
-  constructor(shm: ShmManager, name: string, metal: BufferPtr) {
-    this.#shm = shm
+  constructor(namespace: Namespace, name: string, metal: BufferPtr) {
+    this.#namespace = namespace
     this.#name = name
     this.#metal = metal
-    this.#queue = shm.portQueue(name)
+    this.#handle = this.#find()
   }
 
-  /** From now on rings are kept. */
+  /** From now on notifications are kept. */
   open(): void {
-    this.#queue = this.#shm.portQueue(this.#name, { capacity: 1, delivery: 'at-least-once', typeId: BELL_TYPE })
+    this.#find(true)
   }
 
   /** Whether anybody has ever waited for it. */
   get exists(): boolean {
-    return this.#queue.info !== null
+    return this.#namespace.session.call((native) => native.depth(this.#handle)) !== null
   }
 
-  ring(): void {
+  notify(): void {
     if (this.#left) return
     this.#token ??= this.#metal.share()
     try {
-      if (this.#queue.trySend(this.#token)) this.#token = undefined
+      if (this.#sender.trySend(this.#token)) this.#token = undefined
     } catch (error) {
       // Its listeners have been told by the end of the queue.
       if (!isGone(error)) throw error
-      this.#queue = this.#shm.portQueue(this.#name)
+      this.#find()
     }
   }
 
-  /** Waits for a ring, of an open bell. Release it, or give it back for somebody else to hear. Undefined: the bell has gone. */
-  async hear(signal: AbortSignal): Promise<BufferPtr | undefined> {
+  /** Waits for a notification, of an open signal. Release it, or give it back for somebody else to hear. Null: the signal has gone. */
+  async hear(limits: Limits): Promise<BufferPtr | null> {
     try {
-      return await this.#queue.receive({ signal })
+      return await this.#receiver.wait(limits, () => this.#receiver.take())
     } catch (error) {
-      if (signal.aborted || !isGone(error)) throw error
-      return undefined
+      if (limits.cancel!.cancelled || !isGone(error)) throw error
+      return null
     }
   }
 
-  /** Wakes everybody: there will be no more rings. */
+  /** Wakes everybody: there will be no more notifications. */
   close(): void {
-    this.#queue.close()
+    this.#namespace.session.call((native) => native.closeQueue(this.#handle))
   }
 
   destroy(): void {
-    this.#queue.destroy()
+    this.#namespace.session.call((native) => native.destroyQueue(this.#handle))
   }
 
-  /** This end rings no more. */
+  /** This end notifies no more. */
   leave(): void {
     this.#left = true
     this.#token?.release()
+  }
+
+  #find(open = false): number {
+    const { session } = this.#namespace
+    const options = open ? { capacity: 1, delivery: DELIVERIES.indexOf('at-least-once') } : undefined
+    this.#handle = session.call((native) => native.queue(this.#name, options))
+    this.#sender = new Sender(session, this.#handle, `queue '${this.#name}'`)
+    this.#receiver = new Receiver(session, this.#handle, `queue '${this.#name}'`)
+    return this.#handle
   }
 }
 

@@ -1,112 +1,82 @@
-import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
 
 /**
  * When a value that was got counts as finished:
- * - `taskDone`: when `taskDone()` says so. Whatever is not finished when the queue is closed goes back to it.
+ * - `taskDone` (default): when `taskDone()` says so. Until then it is in work; it goes back to the queue when its end is closed or its
+ *   process ends, in whatever way.
  * - `get`: at once. It is lost when its worker dies.
- * - `auto` (default): as `taskDone` from the first call of `taskDone()` on. A program that never calls it is taken to have
- *   finished a value when it has got 32 later ones, or 1 MiB of them, or comes to the end: of a queue that was shut down, or of
- *   its own use of it.
  */
 export type Acknowledge = (typeof ACKNOWLEDGE)[number]
 
-export const ACKNOWLEDGE = ['auto', 'taskDone', 'get'] as const
-
-/** What a program that has never called `taskDone()` keeps in hand. */
-const AUTO_VALUES_MAX = 32
-const AUTO_BYTES_MAX = 2 ** 20
+export const ACKNOWLEDGE = ['taskDone', 'get'] as const
 
 interface Task {
   readonly value: unknown
   readonly message: BufferPtr
-  readonly bytes: number
 }
 
-/** The values that one end of a queue has got and not finished, oldest first. Each is leased: it comes back if we die. */
-export class Hand {
+/** The values that one end of a queue has got and not finished. Each is leased: it comes back if we die. */
+export class Unacknowledged {
   readonly #subject: string
-  readonly #acknowledge: Acknowledge
-  readonly #onDone: () => void
-  readonly #tasks: Task[] = []
-  #bytes = 0
-  /** Values that counted as finished before `taskDone()` was called for them. */
-  #assumed = 0
-  #told: boolean
+  /** Oldest first. */
+  readonly #tasks = new Set<Task>()
+  /** The same by value, oldest first: values may be equal. */
+  readonly #byValue = new Map<unknown, Task[]>()
+  /** What no value could be made of, and the dead letters did not take. */
+  readonly #unreadable: BufferPtr[] = []
 
-  constructor(subject: string, acknowledge: Acknowledge, onDone: () => void) {
+  constructor(subject: string) {
     this.#subject = subject
-    this.#acknowledge = acknowledge
-    this.#told = acknowledge === 'taskDone'
-    this.#onDone = onDone
   }
 
+  /** Values that were got and are not finished. */
   get size(): number {
-    return this.#tasks.length
+    return this.#tasks.size
   }
 
-  /** Whether there is something that needs no `taskDone()`. */
-  get settleable(): boolean {
-    return this.#tasks.length > 0 && !this.#told
+  /** Places among the leases of the queue that this end takes. */
+  get leases(): number {
+    return this.#tasks.size + this.#unreadable.length
   }
 
-  take(value: unknown, message: BufferPtr): void {
-    const bytes = message.length
-    this.#tasks.push({ value, message, bytes })
-    this.#bytes += bytes
-    while (this.#isTooMuch()) {
-      this.#assumed++
-      this.#remove(0).release()
-      this.#onDone()
+  add(value: unknown, message: BufferPtr): void {
+    const task = { value, message }
+    this.#tasks.add(task)
+    const same = this.#byValue.get(value)
+    if (same === undefined) this.#byValue.set(value, [task])
+    else same.push(task)
+  }
+
+  /** Keeps a message that nobody can finish. It goes back when this end is closed. */
+  setAside(message: BufferPtr): void {
+    this.#unreadable.push(message)
+  }
+
+  /** Takes out `value`, or the oldest one. @throws {@link MillraceError} `ERR_MILLRACE_NOT_HELD` in the name of `call` */
+  take(value: readonly unknown[], call: string): BufferPtr {
+    const task = value.length === 0 ? this.#oldest() : this.#byValue.get(value[0])?.[0]
+    if (task === undefined) {
+      const what = value.length === 0 ? 'no value' : 'this value is not one that'
+      const rest = `of ${this.#subject} was got here and is not finished (${this.size} are)`
+      throw new MillraceError('ERR_MILLRACE_NOT_HELD', `${call}(): ${what} ${rest}`)
     }
+    this.#tasks.delete(task)
+    const same = this.#byValue.get(task.value)!
+    if (same.length === 1) this.#byValue.delete(task.value)
+    else same.shift()
+    return task.message
   }
 
-  /** `value`, or the oldest one, is finished. */
-  done(value: readonly unknown[]): void {
-    this.#told ||= this.#acknowledge === 'auto'
-    if (this.#tasks.length === 0 && this.#assumed > 0) {
-      this.#assumed--
-      return
-    }
-    this.#remove(this.#find(value, 'taskDone')).release()
-    this.#onDone()
+  /** Gives everything back to the queue. */
+  giveBack(): void {
+    for (const { message } of this.#tasks) message.nack()
+    for (const message of this.#unreadable.splice(0)) message.nack()
+    this.#tasks.clear()
+    this.#byValue.clear()
   }
 
-  /** `value`, or the oldest one, goes back to the queue. */
-  giveBack(value: readonly unknown[]): void {
-    this.#remove(this.#find(value, 'giveBack')).nack()
-  }
-
-  /** Empties the hand. `orderly`: a program that never called `taskDone()` has finished what it has. */
-  empty(orderly: boolean): void {
-    const finished = orderly && this.settleable
-    while (this.#tasks.length > 0) {
-      const message = this.#remove(0)
-      if (finished) message.release()
-      else message.nack()
-    }
-    if (finished) this.#onDone()
-  }
-
-  #isTooMuch(): boolean {
-    if (this.#acknowledge === 'get') return this.#tasks.length > 0
-    if (this.#told) return false
-    return this.#tasks.length > AUTO_VALUES_MAX || (this.#tasks.length > 1 && this.#bytes > AUTO_BYTES_MAX)
-  }
-
-  #find(value: readonly unknown[], call: string): number {
-    const index = value.length === 0 ? 0 : this.#tasks.findIndex((task) => Object.is(task.value, value[0]))
-    if (index >= 0 && index < this.#tasks.length) return index
-    const what = value.length === 0 ? 'nothing' : 'that value not'
-    throw new MillraceError(
-      'ERR_MILLRACE_NOT_HELD',
-      `${call}(): ${what} of ${this.#subject} is in hand (${this.#tasks.length} values are)`,
-    )
-  }
-
-  #remove(index: number): BufferPtr {
-    const [task] = this.#tasks.splice(index, 1)
-    this.#bytes -= task!.bytes
-    return task!.message
+  #oldest(): Task | undefined {
+    return this.#tasks.values().next().value
   }
 }

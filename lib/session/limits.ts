@@ -1,3 +1,4 @@
+import type { MillraceError } from '../errors.js'
 import type { Spin, WaitOptions } from '../options.js'
 import { checkObject, checkSignal, checkSpin, checkTimeout } from '../options.js'
 import type { Cancel } from './cancel.js'
@@ -18,6 +19,8 @@ export interface Limits {
   readonly spin: Spin | undefined
   /** Whether the wait keeps the process alive. */
   readonly hold: boolean
+  /** The error of a wait whose time is over; left out: `ERR_MILLRACE_TIMEOUT`. */
+  readonly expired?: () => MillraceError
 }
 
 /** A wait without end. */

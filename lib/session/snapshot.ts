@@ -143,6 +143,8 @@ export interface Snapshot {
   pools: PoolStats[]
   /** Its queues. */
   queues: QueueStats[]
+  /** Its SageQueues. */
+  workQueues: QueueStats[]
   /** Its topics. */
   topics: TopicStats[]
   /** Deaths that were repaired since the domain was created. */
@@ -169,7 +171,11 @@ interface NativeWords {
 
 type InNumbers<Q> = Omit<Q, keyof NativeWords> & NativeWords
 type NativeTopic = Omit<TopicStats, 'subscriptions'> & { subscriptions: InNumbers<SubscriptionStats>[] }
-type NativeSnapshot = Omit<Snapshot, 'queues' | 'topics'> & { queues: InNumbers<QueueStats>[]; topics: NativeTopic[] }
+type NativeSnapshot = Omit<Snapshot, 'queues' | 'workQueues' | 'topics'> & {
+  queues: InNumbers<QueueStats>[]
+  workQueues: InNumbers<QueueStats>[]
+  topics: NativeTopic[]
+}
 
 /** @internal The domain of `session` now. */
 export function snapshotOf(session: Session): Snapshot {
@@ -180,7 +186,7 @@ export function snapshotOf(session: Session): Snapshot {
 export function snapshotFrom(json: string): Snapshot {
   const native = JSON.parse(json) as NativeSnapshot
   const topics = native.topics.map((topic) => ({ ...topic, subscriptions: topic.subscriptions.map(withWords) }))
-  return { ...native, queues: native.queues.map(withWords), topics }
+  return { ...native, queues: native.queues.map(withWords), workQueues: native.workQueues.map(withWords), topics }
 }
 
 /** @internal The counters of one queue as native code writes them. */

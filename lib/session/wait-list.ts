@@ -56,12 +56,15 @@ export class WaitList {
   }
 
   /** Ends the wait when its time is over, its signal aborts or whoever waits ends. */
-  #limit(waiter: Waiter, { timeout, deadline, signal, cancel }: Limits, what: string): void {
+  #limit(waiter: Waiter, { timeout, deadline, signal, cancel, expired }: Limits, what: string): void {
     if (timeout !== Infinity) {
       const expire = () => {
         // What is waited for may have come while the event loop was busy elsewhere: whoever is first tries once more.
         const settled = this.#waiters[0] === waiter && waiter.settle()
-        this.#leave(waiter, settled ? undefined : () => timeoutError(what, timeout))
+        this.#leave(
+          waiter,
+          settled ? undefined : () => (expired === undefined ? timeoutError(what, timeout) : caught(expired)),
+        )
       }
       waiter.timer = setTimeout(expire, Math.max(0, deadline - performance.now()))
     }
@@ -125,6 +128,15 @@ class Waiter {
     if (this.timer !== undefined) clearTimeout(this.timer)
     this.offSignal?.()
     this.offCancel?.()
+  }
+}
+
+/** The error that `expired` returns, or the one that kept it from telling. */
+function caught(expired: () => unknown): unknown {
+  try {
+    return expired()
+  } catch (error) {
+    return error
   }
 }
 

@@ -117,12 +117,10 @@ impl BindingManager {
         self.with_queue(queue, |queue| queue.stats().map(|stats| to_json(&stats))).map(Option::flatten)
     }
 
-    /// Messages in the queue now, those to be delivered again included; 0 while it does not exist or when it has been destroyed.
+    /// Messages in the queue now, those to be delivered again included; null while it does not exist or when it has been destroyed.
     #[napi(catch_unwind)]
-    pub fn depth(&self, queue: u32) -> Result<u32> {
-        let depth =
-            self.with_queue(queue, |queue| if queue.is_destroyed() { 0 } else { queue.len() as u32 })?;
-        Ok(depth.unwrap_or(0))
+    pub fn depth(&self, queue: u32) -> Result<Option<u32>> {
+        self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| queue.len() as u32)).map(Option::flatten)
     }
 }
 

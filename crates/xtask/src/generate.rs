@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 /// Codes that only the facade raises.
-const FACADE_CODES: [&str; 7] = [
+const FACADE_CODES: [&str; 8] = [
     "ERR_MILLRACE_RELEASED",
     "ERR_MILLRACE_FOREIGN_BUFFER",
     "ERR_MILLRACE_FULL",
@@ -15,6 +15,7 @@ const FACADE_CODES: [&str; 7] = [
     "ERR_MILLRACE_WOULD_BLOCK",
     "ERR_MILLRACE_REMOTE",
     "ERR_MILLRACE_SERVER_LOST",
+    "ERR_MILLRACE_DECODE",
 ];
 
 /// Writes every generated file below `root`.

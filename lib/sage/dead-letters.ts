@@ -1,0 +1,52 @@
+import { MillraceError } from '../errors.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { Sender } from '../queue/sender.js'
+import type { Namespace } from './namespace.js'
+import { deadLettersOf, isDeadLetters, openWorkQueue, type WorkQueue } from './open.js'
+
+/** Why there may be no queue for dead letters now: no memory, no place, another one of that name, or it was destroyed just now. */
+const NO_QUEUE = new Set<string>([
+  'ERR_MILLRACE_EXHAUSTED',
+  'ERR_MILLRACE_NO_SPACE',
+  'ERR_MILLRACE_LIMIT',
+  'ERR_MILLRACE_OPTIONS_MISMATCH',
+  'ERR_MILLRACE_DESTROYED',
+])
+
+/** Where values go that cannot be got: another SageQueue, `<name>.dead`, made when it is needed. */
+export class DeadLetters<T> {
+  readonly name: string
+  readonly #namespace: Namespace
+  readonly #source: WorkQueue<T>
+  #queue: { readonly handle: number; readonly sender: Sender } | undefined
+
+  constructor(namespace: Namespace, source: WorkQueue<T>) {
+    this.name = deadLettersOf(source.name)
+    this.#namespace = namespace
+    this.#source = source
+  }
+
+  /** Moves `message`, which so counts as finished. False: they are full, or cannot be made, and it is as it was. */
+  tryMove(message: BufferPtr): boolean {
+    if (isDeadLetters(this.#source.name)) return false
+    try {
+      this.#queue ??= this.#open()
+      return this.#queue.sender.trySend(message)
+    } catch (error) {
+      // Without a queue the next message tries to make one.
+      this.close()
+      if (error instanceof MillraceError && NO_QUEUE.has(error.code)) return false
+      throw error
+    }
+  }
+
+  close(): void {
+    if (this.#queue !== undefined) this.#namespace.detach(this.#queue.handle)
+    this.#queue = undefined
+  }
+
+  #open() {
+    const { handle } = openWorkQueue(this.#namespace, this.name, { maxsize: undefined, codec: this.#source.codec })
+    return { handle, sender: new Sender(this.#namespace.session, handle, `queue '${this.name}'`) }
+  }
+}

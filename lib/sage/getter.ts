@@ -1,0 +1,129 @@
+import { MillraceError } from '../errors.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { Receiver } from '../queue/receiver.js'
+import type { Cancel } from '../session/cancel.js'
+import type { Limits } from '../session/limits.js'
+import type { Taken } from '../session/pull-iterator.js'
+import type { Session } from '../session/session.js'
+import { DeadLetters } from './dead-letters.js'
+import type { Namespace } from './namespace.js'
+import type { SageEndOptions, WorkQueue } from './open.js'
+import { Unacknowledged } from './unacknowledged.js'
+
+/** The getting side of a SageQueue: sorts out what cannot be got, and keeps the rest until it is finished. */
+export class Getter<T> {
+  readonly unacknowledged: Unacknowledged
+  readonly #subject: string
+  readonly #session: Session
+  readonly #queue: WorkQueue<T>
+  readonly #receiver: Receiver
+  readonly #deadLetters: DeadLetters<T>
+  readonly #options: SageEndOptions<T>
+  readonly #cancel: Cancel
+  readonly #take = (): Taken<BufferPtr> => this.#next()
+
+  constructor(namespace: Namespace, queue: WorkQueue<T>, subject: string, options: SageEndOptions<T>, cancel: Cancel) {
+    this.unacknowledged = new Unacknowledged(subject)
+    this.#subject = subject
+    this.#session = namespace.session
+    this.#queue = queue
+    this.#receiver = new Receiver(namespace.session, queue.handle, subject)
+    this.#deadLetters = new DeadLetters(namespace, queue)
+    this.#options = options
+    this.#cancel = cancel
+  }
+
+  /** The next value, waiting while there is none. */
+  async get(limits: Limits): Promise<T> {
+    return this.#valueOf((await this.#receiver.wait(limits, this.#take)) ?? this.#ended())
+  }
+
+  /** The next value; undefined, in a list: none now. */
+  tryGet(): [T] | undefined {
+    const message = this.#next()
+    return message === undefined ? undefined : [this.#valueOf(message ?? this.#ended())]
+  }
+
+  /** The next value, in a list, which stays in the queue; undefined: none now. */
+  peek(): [T] | undefined {
+    const message = this.#receiver.peek()
+    if (message === null) return undefined
+    try {
+      return [this.#queue.codec.decode(message.bytes)]
+    } catch (cause) {
+      throw this.#decodeError(cause, 'stays in the queue, as after every peek()')
+    } finally {
+      message.release()
+    }
+  }
+
+  /** The error of finding nothing, at once or `within` some time. */
+  nothing(within = ''): MillraceError {
+    const depth = this.#session.call((native) => native.depth(this.#queue.handle)) ?? 0
+    if (depth === 0) return new MillraceError('ERR_MILLRACE_EMPTY', `no value is in ${this.#subject}${within}`)
+    const message = `${this.#subject} has ${depth} values, but ${this.#queue.leases} others are in work, which is all it has room for${within}`
+    return new MillraceError('ERR_MILLRACE_EMPTY', message)
+  }
+
+  /** Gives back what is not finished. */
+  close(): void {
+    this.unacknowledged.giveBack()
+    this.#deadLetters.close()
+  }
+
+  /** The next message that may be got. Those that were delivered too often are moved away. */
+  #next(): Taken<BufferPtr> {
+    for (;;) {
+      const message = this.#receiver.take()
+      if (message === undefined && this.unacknowledged.leases >= this.#queue.leases) throw this.#handsFull()
+      if (!message || message.attempt <= this.#options.maxDeliveries || !this.#moveAway(message)) return message
+    }
+  }
+
+  #moveAway(message: BufferPtr): boolean {
+    try {
+      return this.#deadLetters.tryMove(message)
+    } catch (error) {
+      message.nack()
+      throw error
+    }
+  }
+
+  #valueOf(message: BufferPtr): T {
+    if (this.#cancel.cancelled) {
+      // This end was closed after the message had come and before its getter went on.
+      message.nack()
+      throw this.#cancel.reason
+    }
+    let value: T
+    try {
+      value = this.#queue.codec.decode(message.bytes)
+    } catch (cause) {
+      const moved = this.#moveAway(message)
+      // Given back it would be the next again, for everybody, for ever.
+      if (!moved) this.unacknowledged.setAside(message)
+      const { name } = this.#deadLetters
+      throw this.#decodeError(cause, moved ? `is in queue '${name}' now` : `is kept here until this end is closed`)
+    }
+    if (this.#options.acknowledge === 'get') message.release()
+    else this.unacknowledged.add(value, message)
+    return value
+  }
+
+  #decodeError(cause: unknown, whereabouts: string): MillraceError {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const message = `a value of ${this.#subject} cannot be decoded by codec '${this.#queue.codec.name}' and ${whereabouts}: ${why}`
+    return new MillraceError('ERR_MILLRACE_DECODE', message, { cause })
+  }
+
+  #handsFull(): MillraceError {
+    const message =
+      `${this.unacknowledged.leases} values of ${this.#subject} were got here and are not finished, which is all it has room for: ` +
+      "call taskDone(), or open it with { acknowledge: 'get' }"
+    return new MillraceError('ERR_MILLRACE_LIMIT', message)
+  }
+
+  #ended(): never {
+    throw new MillraceError('ERR_MILLRACE_CLOSED', `${this.#subject} was shut down`)
+  }
+}
