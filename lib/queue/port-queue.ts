@@ -238,7 +238,10 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
       done?.release()
       return this.#receiver.takeBatch(max)
     }
-    return new PullIterator({ take, wait: (limits) => this.#receiver.wait(limits, take, true), release }, options)
+    return new PullIterator(
+      { take, wait: (limits, tried) => this.#receiver.wait(limits, take, tried), release },
+      options,
+    )
   }
 
   /**
@@ -260,7 +263,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<BufferPtr, undefined> {
     const take = (done?: BufferPtr) => this.#receiver.takeAfter(done)
-    return new PullIterator({ take, wait: (limits) => this.#receiver.wait(limits, take, true), release })
+    return new PullIterator({ take, wait: (limits, tried) => this.#receiver.wait(limits, take, tried), release })
   }
 
   /**

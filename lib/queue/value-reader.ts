@@ -70,10 +70,17 @@ export class ValueReader {
       this.#receiver.nothing(status)
       return false
     }
+    const found = native.resultCount()
+    if ((codec as NamedCodec<unknown>) === bytesCodec) {
+      for (let i = 0, from = 0; i < found; i++) {
+        const end = from + native.lengthAt(i)
+        values.push(native.stage.slice(from, end) as T)
+        from = end
+      }
+      return true
+    }
     // Copied first: decoding may run user code, which may use the stage.
-    const messages = native.takeStaged(native.resultCount())
-    if ((codec as NamedCodec<unknown>) === bytesCodec) for (const message of messages) values.push(message as T)
-    else for (const message of messages) this.#decode(codec, message, values)
+    for (const message of native.takeStaged(found)) this.#decode(codec, message, values)
     return true
   }
 

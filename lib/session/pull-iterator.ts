@@ -8,11 +8,11 @@ import { TimeSlice } from './time-slice.js'
 export type Taken<T> = T | undefined | null
 
 /** Where an iterator's items come from, and what its loop sees of them. */
-export interface PullSource<T, R = T> {
+export interface PullSource<T extends object, R = T> {
   /** Lets go of `done`, if there is one, and takes what is next. */
   take(done?: T): Taken<T>
-  /** Waits, under `limits`, until `take` finds something or the end. */
-  wait(limits: Limits): Promise<T | null>
+  /** Waits, under `limits`, until there is an item or the end. `tried`: there was nothing a moment ago. */
+  wait(limits: Limits, tried: boolean): Promise<T | null>
   /** What the loop sees of an item; itself when left out. When it throws, it has let go of the item. */
   value?(item: T): R
   /** Lets go of an item. */
@@ -25,33 +25,40 @@ export interface PullSource<T, R = T> {
  * Every iterator of this package. An item is let go of by the `next()` that is called after it was handed out, or by the end of the
  * loop. Calls of `next()` that overlap are served in their order, and none lets go of what its caller has not seen.
  */
-export class PullIterator<T, R = T> implements AsyncIterableIterator<R, undefined> {
+export class PullIterator<T extends object, R = T> implements AsyncIterableIterator<R, undefined> {
   readonly #source: PullSource<T, R>
   readonly #options: WaitOptions | undefined
+  readonly #signal: AbortSignal | undefined
   readonly #cancel = new Cancel()
   readonly #slice = new TimeSlice()
   /** The item handed out last, and others if calls overlap. */
   #current: T | undefined
   #others: T[] | undefined
-  /** Calls under way, and the promise of the last. */
-  #calls = 0
-  #last: Promise<IteratorResult<R, undefined>> | undefined
+  /** Calls that wait, and what the last of them comes to. */
+  #waiting = 0
+  #last: Promise<unknown> | undefined
   #limits: Limits | undefined
 
   /** Each wait has the time that `options` say; the signal ends the iteration with its reason. */
   constructor(source: PullSource<T, R>, options?: WaitOptions) {
     this.#source = source
     this.#options = options
+    this.#signal = options?.signal
   }
 
   next(): Promise<IteratorResult<R, undefined>> {
     const done = this.#current
     this.#current = undefined
-    this.#releaseOthers()
-    if (this.#calls++ === 0) return (this.#last = this.#pull(done))
-    if (done !== undefined) this.#source.release(done)
-    const pull = () => this.#pull(undefined)
-    return (this.#last = this.#last!.then(pull, pull))
+    if (this.#others !== undefined) this.#releaseOthers()
+    if (this.#waiting > 0) return this.#queueUp(done)
+    if (this.#slice.exceeded() || this.#hasEnded()) return this.#wait(done, false)
+    try {
+      const taken = this.#source.take(done)
+      if (taken === null) return this.#finish()
+      return taken === undefined ? this.#wait(undefined, true) : Promise.resolve(this.#result(taken))
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** Ends the iteration, and the waits that calls of `next()` are in: nothing is taken that nobody would get. */
@@ -59,53 +66,49 @@ export class PullIterator<T, R = T> implements AsyncIterableIterator<R, undefine
     const current = this.#current
     this.#current = undefined
     if (current !== undefined) this.#source.release(current)
-    this.#releaseOthers()
-    await this.#end()
-    return { value: undefined, done: true }
+    if (this.#others !== undefined) this.#releaseOthers()
+    return await this.#finish()
   }
 
   [Symbol.asyncIterator](): this {
     return this
   }
 
-  async #pull(done: T | undefined): Promise<IteratorResult<R, undefined>> {
-    try {
-      if (this.#slice.exceeded()) {
-        if (done !== undefined) this.#source.release(done)
-        done = undefined
-        await this.#slice.pass()
-      }
-      const signal = this.#options?.signal
-      if (this.#cancel.cancelled || signal?.aborted) {
-        if (done !== undefined) this.#source.release(done)
-        if (!this.#cancel.cancelled) signal!.throwIfAborted()
-        return { value: undefined, done: true }
-      }
-      let taken = this.#source.take(done)
-      if (taken === undefined) taken = await this.#wait()
-      if (taken === null) {
-        await this.#end()
-        return { value: undefined, done: true }
-      }
-      const value = this.#source.value === undefined ? (taken as unknown as R) : this.#source.value(taken)
-      this.#hand(taken)
-      return { value, done: false }
-    } finally {
-      this.#calls--
-    }
+  #hasEnded(): boolean {
+    return this.#cancel.cancelled || this.#signal?.aborted === true
   }
 
-  async #wait(): Promise<T | null> {
+  /** Serves a call after those that wait already. */
+  #queueUp(done: T | undefined): Promise<IteratorResult<R, undefined>> {
+    if (done !== undefined) this.#source.release(done)
+    const wait = () => this.#wait(undefined, true)
+    this.#waiting++
+    const mine = this.#last!.then(wait, wait).finally(() => this.#waiting--)
+    this.#last = mine
+    return mine
+  }
+
+  #wait(done: T | undefined, tried: boolean): Promise<IteratorResult<R, undefined>> {
+    const mine = this.#pull(done, tried)
+    this.#last = mine
+    return mine
+  }
+
+  /** @param tried whether there was nothing a moment ago; else the event loop turns first */
+  async #pull(done: T | undefined, tried: boolean): Promise<IteratorResult<R, undefined>> {
+    this.#waiting++
     try {
-      const item = await this.#source.wait(this.#limitsNow())
-      if (!this.#cancel.cancelled || item === null) return item
-      // The loop was left between the wait's end and now.
-      this.#source.release(item)
-      return null
+      if (done !== undefined) this.#source.release(done)
+      if (!tried && !this.#hasEnded()) await this.#slice.pass()
+      if (this.#cancel.cancelled) return DONE
+      this.#signal?.throwIfAborted()
+      const taken = await this.#source.wait(this.#limitsNow(), tried)
+      return taken === null ? await this.#finish() : this.#result(taken)
     } catch (error) {
-      if (this.#cancel.cancelled) return null
+      if (this.#cancel.cancelled) return DONE
       throw error
     } finally {
+      this.#waiting--
       this.#slice.restart()
     }
   }
@@ -118,21 +121,33 @@ export class PullIterator<T, R = T> implements AsyncIterableIterator<R, undefine
     return this.#limits
   }
 
-  #hand(item: T): void {
+  /** Hands an item out. */
+  #result(taken: T): IteratorResult<R, undefined> {
+    if (this.#cancel.cancelled) {
+      // The loop was left between the wait's end and now.
+      this.#source.release(taken)
+      return DONE
+    }
+    const source = this.#source
+    const value = source.value === undefined ? (taken as unknown as R) : source.value(taken)
     if (this.#current !== undefined) (this.#others ??= []).push(this.#current)
-    this.#current = item
+    this.#current = taken
+    return { value, done: false }
   }
 
   #releaseOthers(): void {
-    const others = this.#others
-    if (others === undefined) return
+    const others = this.#others!
     this.#others = undefined
     for (const item of others) this.#source.release(item)
   }
 
-  #end(): void | Promise<void> {
-    if (this.#cancel.cancelled) return
-    this.#cancel.cancel()
-    return this.#source.end?.()
+  async #finish(): Promise<IteratorResult<R, undefined>> {
+    if (!this.#cancel.cancelled) {
+      this.#cancel.cancel()
+      await this.#source.end?.()
+    }
+    return DONE
   }
 }
+
+const DONE: IteratorResult<never, undefined> = Object.freeze({ value: undefined, done: true })
