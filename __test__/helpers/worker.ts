@@ -50,6 +50,12 @@ const jobs = {
     parentPort!.postMessage('scribbling')
     for (;;) for (const text of texts) bytes.set(text)
   },
+  /** Opens, says where, and leaves with the next message. */
+  where() {
+    const shm = ShmManager.open(domain)
+    parentPort!.postMessage(shm.directory)
+    parentPort!.once('message', () => shm.close())
+  },
   /** Opens, and ends without closing. */
   abandon() {
     const shm = ShmManager.open(domain)

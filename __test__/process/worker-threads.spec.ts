@@ -1,10 +1,16 @@
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { Worker, type WorkerOptions } from 'node:worker_threads'
 import test from 'ava'
-import { buffersInUse, testDomain } from '../helpers/domain.js'
+import { ShmManager } from '../../index.js'
+import { directoryIn } from '../../lib/domain/base-directory.js'
+import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
 import type { WorkerData } from '../helpers/worker.js'
 
-const start = (workerData: WorkerData) => new Worker(new URL('../helpers/worker.js', import.meta.url), { workerData })
+const start = (workerData: WorkerData, options: WorkerOptions = {}) =>
+  new Worker(new URL('../helpers/worker.js', import.meta.url), { ...options, workerData })
 
 for (const job of ['echoSync', 'echo'] as const) {
   test(`a worker thread is a participant: ${job}`, async (t) => {
@@ -69,4 +75,33 @@ test('several workers share one queue, every message goes to one of them', async
   to.close()
   t.deepEqual(await Promise.all(exits), [[0], [0]])
   t.is(buffersInUse(shm), 0)
+})
+
+test('a worker finds domains by its own environment', async (t) => {
+  const base = mkdtempSync(join(tmpdir(), 'millrace-worker-'))
+  t.teardown(() => rmSync(base, { recursive: true }))
+  const { MILLRACE_DIR: _dir, XDG_RUNTIME_DIR: _runtime, ...bare } = process.env
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const environments = [
+    [{ ...bare, MILLRACE_DIR: base }, base],
+    [{ ...bare, XDG_RUNTIME_DIR: base }, join(base, 'millrace')],
+    [process.env, dirname(shm.directory)],
+    [bare, directoryIn(bare)],
+  ] as const
+  for (const [env, directory] of environments) {
+    const worker = start({ job: 'where', domain: domain.name }, { env })
+    t.deepEqual(await once(worker, 'message'), [join(directory, domain.name)])
+    const there = ShmManager.open(domain.name, { directory })
+    const { participants } = there.registry.snapshot()
+    t.true(participants.some(({ name }) => name.endsWith(`/${worker.threadId}`)))
+    there.close()
+    worker.postMessage('leave')
+    t.deepEqual(await once(worker, 'exit'), [0])
+  }
+})
+
+test('what a worker takes for the directory of domains is what the addon takes', (t) => {
+  const shm = openDomain(t)
+  t.is(join(directoryIn(process.env), shm.domain), shm.directory)
 })

@@ -21,6 +21,7 @@ import {
   checkSpin,
 } from '../options.js'
 import { PortQueue } from '../queue/port-queue.js'
+import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
 import type { EvictOptions, ParticipantId } from './observer.js'
 import { ShmObserver } from './observer.js'
@@ -95,7 +96,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   static open(domain: string, options: OpenOptions = {}): ShmManager {
     checkName('domain', domain)
     const { exhausted, spin, guard = false } = checkObject('options', options)
-    const bound = bindOpenOptions(options, ownName())
+    const bound = bindOpenOptions({ directory: baseDirectory(), ...options }, ownName())
     const policy = checkExhausted(exhausted)
     const polling = checkSpin(spin)
     checkBoolean('guard', guard)
@@ -223,12 +224,23 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     })
   }
 
+  /** Runs in the background, where nobody could catch an error. */
   #emitNews(): void {
-    const lost = takeReports(this.#session)
-    const { stalled, resumed } = this.#stalls.take()
-    for (const report of lost) this.emit('participant-lost', report)
-    for (const report of stalled) this.emit('participant-stalled', report)
-    for (const report of resumed) this.emit('participant-resumed', report)
+    try {
+      const lost = takeReports(this.#session)
+      const { stalled, resumed } = this.#stalls.take()
+      for (const report of lost) this.#tell('participant-lost', report)
+      for (const report of stalled) this.#tell('participant-stalled', report)
+      for (const report of resumed) this.#tell('participant-resumed', report)
+    } catch (error) {
+      const message = `domain '${this.domain}' does not say who died or stalled: ${(error as Error).message}`
+      process.emitWarning(message, { type: 'MillraceWarning', code: 'MILLRACE_NEWS' })
+    }
+  }
+
+  /** Calls every listener on its own: one that throws keeps the report from no other, and no other report from anybody. */
+  #tell<E extends keyof ManagerEvents>(event: E, ...report: ManagerEvents[E]): void {
+    for (const listener of this.rawListeners(event)) queueMicrotask(() => void Reflect.apply(listener, this, report))
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors.js'
 import { callNative, MillraceError } from '../errors.js'
+import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
 import { type BindingObserver, NativeObserver } from '../native/native.js'
 import { checkInteger, checkName, checkObject, checkText, checkTimeout } from '../options.js'
@@ -50,7 +51,7 @@ export class ShmObserver {
    */
   static open(domain: string, options: ObserveOptions = {}): ShmObserver {
     checkName('domain', domain)
-    const { directory } = checkObject('options', options)
+    const { directory = baseDirectory() } = checkObject('options', options)
     if (directory !== undefined) checkText('directory', directory)
     return new ShmObserver(callNative(() => NativeObserver.open(domain, directory)))
   }

@@ -1,0 +1,24 @@
+import { statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
+
+/**
+ * The directory of all domains that the environment of this thread names; undefined: the addon finds it. A worker may have an
+ * environment of its own, which native code cannot see, so here the core's rule stands once more for it.
+ */
+export function baseDirectory(): string | undefined {
+  return isMainThread ? undefined : directoryIn(process.env)
+}
+
+/** As the core finds it: `MILLRACE_DIR`, `$XDG_RUNTIME_DIR/millrace`, or one for this user in the memory of the machine. */
+export function directoryIn({ MILLRACE_DIR: given, XDG_RUNTIME_DIR: runtime }: NodeJS.ProcessEnv): string {
+  if (given) return given
+  if (runtime !== undefined && isDirectory(runtime)) return join(runtime, 'millrace')
+  const root = isDirectory('/dev/shm') ? '/dev/shm' : tmpdir()
+  return join(root, `millrace-${process.geteuid!()}`)
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
