@@ -29,7 +29,7 @@ export type {
 } from './lib/options.js'
 export { BufferPool } from './lib/memory/buffer-pool.js'
 export { type BatchOptions, PortQueue, type QueueInfo } from './lib/queue/port-queue.js'
-export type { Place, RecoveryReport, StallReport } from './lib/domain/reports.js'
+export type { RecoveryReport, StallReport } from './lib/domain/reports.js'
 export { GlobalRegistry } from './lib/domain/registry.js'
 export type { RequestContext } from './lib/service/run.js'
 export type {
@@ -48,6 +48,7 @@ export type {
   QueueStats,
   Snapshot,
   Stats,
+  StallPhase,
   SubscriptionStats,
   TopicStats,
 } from './lib/session/snapshot.js'

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { createRequire } from 'node:module'
 import type * as Msgpackr from 'msgpackr'
 import { MAX_BUFFER_BYTES } from '../native/generated/limits.js'
-import type { EncodedWriter, NamedCodec } from './codec.js'
+import type { EncodedWriter, NamedCodec } from './types.js'
 
 /** From here on a value is packed straight into its buffer; msgpackr leaves no smaller one to its caller. */
 const DIRECT_MIN_BYTES = 4096

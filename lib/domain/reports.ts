@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Session } from '../session/session.js'
+import type { StallPhase } from '../session/snapshot.js'
 import { snapshotOf } from '../session/snapshot.js'
 
 /** What the death of a participant meant: exact numbers. */
@@ -26,13 +27,6 @@ export interface RecoveryReport {
   atMs: number
 }
 
-/**
- * Where a participant stands still: `outside` every operation, so that nobody waits for it; `inside` one, so that no death is
- * recovered meanwhile and a queue blocks when it comes round to a slot it was taking; `recovering`, so that no death is recovered
- * and, if it had begun to change something, everybody waits.
- */
-export type Place = 'outside' | 'inside' | 'recovering'
-
 /** A participant that stands still: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */
 export interface StallReport {
   /** Slot of the participant. */
@@ -44,7 +38,7 @@ export interface StallReport {
   /** Its name, see {@link OpenOptions.name}. */
   name: string
   /** Where it stands still. */
-  place: Place
+  place: StallPhase
 }
 
 /** Hears every {@link RecoveryReport}. */

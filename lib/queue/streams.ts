@@ -1,13 +1,13 @@
 import { Readable, Writable } from 'node:stream'
 import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { invalidArgument } from '../errors.js'
+import type { WaitOptions } from '../options.js'
 import { checkInteger, checkObject, checkSignal } from '../options.js'
 import { Cancel, onAbort } from '../session/cancel.js'
 import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { Batch } from './batch.js'
-import type { PortQueue } from './port-queue.js'
 
 /** Options of {@link PortQueue.readable}. */
 export interface ReadableOptions {
@@ -46,6 +46,15 @@ export interface WebStreams<T> {
   readonly readable: ReadableStream<T>
   /** What goes into the queue, as {@link PortQueue.writable}. */
   readonly writable: WritableStream<T>
+}
+
+/** What streams need of a queue. */
+export interface StreamQueue<T> {
+  put(value: T, options?: WaitOptions): Promise<void>
+  putMany(values: readonly T[], options?: WaitOptions): Promise<void>
+  readable(options?: ReadableOptions): Readable
+  writable(options?: WritableOptions): Writable
+  close(): void
 }
 
 /** Where a stream's messages come from. */
@@ -125,7 +134,7 @@ export function readableFrom<T>(source: StreamSource<T>, options: ReadableOption
 }
 
 /** A stream that puts what is written to it. */
-export function writableTo<T>(queue: PortQueue<T>, options: WritableOptions = {}): Writable {
+export function writableTo<T>(queue: StreamQueue<T>, options: WritableOptions = {}): Writable {
   const { bytes, highWaterMark, close } = checkStream(options)
   const ending = new AbortController()
   const { signal } = ending
@@ -150,7 +159,7 @@ export function writableTo<T>(queue: PortQueue<T>, options: WritableOptions = {}
 }
 
 /** Both directions of `queue` as web streams. */
-export function webStreams<T>(queue: PortQueue<T>, options: ReadableOptions & WritableOptions): WebStreams<T> {
+export function webStreams<T>(queue: StreamQueue<T>, options: ReadableOptions & WritableOptions): WebStreams<T> {
   let readable: ReadableStream<T> | undefined
   let writable: WritableStream<T> | undefined
   return {
@@ -167,7 +176,7 @@ export function webStreams<T>(queue: PortQueue<T>, options: ReadableOptions & Wr
 
 /** Puts what `source` yields; asks it for the next value when there was room for the last. Returns how many there were. */
 export async function putFrom<T>(
-  queue: PortQueue<T>,
+  queue: StreamQueue<T>,
   source: Iterable<T> | AsyncIterable<T>,
   options: PutFromOptions = {},
 ): Promise<number> {
@@ -228,7 +237,7 @@ function checkStream(options: ReadableOptions & WritableOptions): {
   return { bytes, highWaterMark: checkInteger('highWaterMark', highWaterMark, 0, HIGH_WATER_MARK_MAX), close }
 }
 
-function finish<T>(queue: PortQueue<T>, close: boolean, callback: (error?: Error | null) => void): void {
+function finish<T>(queue: StreamQueue<T>, close: boolean, callback: (error?: Error | null) => void): void {
   try {
     if (close) queue.close()
   } catch (error) {

@@ -1,7 +1,13 @@
 import type { Delivery, Overflow } from '../options.js'
 import { DELIVERIES, OVERFLOWS } from '../options.js'
-import type { Place } from '../domain/reports.js'
 import type { Session } from './session.js'
+
+/**
+ * What a stalled participant was at: `outside` every operation, so that nobody waits for it; `inside` one, so that no death is
+ * recovered meanwhile and a queue blocks when it comes round to a slot it was taking; `recovering`, so that no death is recovered
+ * and, if it had begun to change something, everybody waits.
+ */
+export type StallPhase = 'outside' | 'inside' | 'recovering'
 
 /** A participant of the domain: an opened ShmManager, in any process. */
 export interface ParticipantStats {
@@ -22,7 +28,7 @@ export interface ParticipantStats {
   /** Buffer references held now, those to rings of queues it has open included. */
   held: number
   /** Where it stands still, if it has been seen to; a stop shows within two seconds. */
-  stalled: Place | null
+  stalled: StallPhase | null
 }
 
 /** A size class of the domain's pool. */

@@ -7,7 +7,6 @@ import type { BlockingOptions, Spin } from '../options.js'
 import { checkObject, checkSpin, checkTimeout } from '../options.js'
 import { Doorbell } from './doorbell.js'
 import type { Limits } from './limits.js'
-import type { Session } from './session.js'
 import { Spinner } from './spinner.js'
 import type { WaitKey } from './wait-key.js'
 import { waitId } from './wait-key.js'
@@ -15,6 +14,17 @@ import { type Attempt, HoldCount, timeoutError, WaitList } from './wait-list.js'
 
 /** How long a blocked thread stays in native code, in ms: `worker.terminate()` takes effect in between. */
 const BLOCK_SLICE_MS = 100
+
+/** What waits need of their session. */
+export interface WaitSession {
+  readonly domain: string
+  readonly handle: number
+  readonly closed: boolean
+  readonly spin: Spin
+  call<T>(operation: (open: native.BindingManager) => T): T
+  failure(status: native.Status, subject: string): MillraceError
+  closedFailure(): MillraceError
+}
 
 /** Everybody here who waits for one thing. */
 interface Place {
@@ -26,14 +36,14 @@ interface Place {
 
 /** Every wait of one participant. One doorbell wakes exactly those whose attempt may succeed. */
 export class Waits {
-  readonly #session: Session
+  readonly #session: WaitSession
   readonly #places = new Map<number, Place>()
   readonly #spinner = new Spinner()
   readonly #holds = new HoldCount()
   #doorbell: Doorbell | undefined
   #onReports: (() => void) | undefined
 
-  constructor(session: Session) {
+  constructor(session: WaitSession) {
     this.#session = session
   }
 

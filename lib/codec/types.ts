@@ -1,0 +1,35 @@
+/** The codecs that come with the package. */
+export type CodecName = 'bytes' | ValueCodecName
+
+/** Of these, the ones for values of any kind. */
+export type ValueCodecName = 'json' | 'v8' | 'msgpack'
+
+/** Writes itself straight into the buffer that is sent, for codecs that can do so. */
+export interface EncodedWriter {
+  /** Upper bound of what `write` will write, in bytes. */
+  readonly byteLength: number
+  /**
+   * Writes into `target`, which has at least `byteLength` bytes. Answers how many were written; nothing means all of them,
+   * null that `byteLength` was a wrong guess and has been set right: it is then called again with a buffer of that size.
+   */
+  write(target: Uint8Array): number | void | null
+}
+
+/** A value in its encoded form. Bytes are copied once, text is written as UTF-8, a writer writes itself. */
+export type Encoded = Uint8Array | string | EncodedWriter
+
+/** How values become bytes and bytes values. */
+export interface Codec<T> {
+  /** Recorded in the queue, at most 31 bytes; attaching with another one is an error. Default: `custom`. */
+  readonly name?: string
+  /** The encoded form of `value`. */
+  encode(value: T): Encoded
+  /** The value that `bytes` stand for. `bytes` lie in shared memory and are gone afterwards: keep copies only. */
+  decode(bytes: Uint8Array): T
+}
+
+/** A codec that can carry values of type `T`: the name of one that comes with the package, or one of your own. */
+export type CodecOption<T> = ValueCodecName | Codec<T> | (Uint8Array extends T ? 'bytes' : never)
+
+/** A codec that knows its name. */
+export type NamedCodec<T> = Codec<T> & { readonly name: string }
