@@ -36,12 +36,11 @@ export type {
   RequestOptions,
   Sendable,
   ServeOptions,
-  Service,
   ServiceHandler,
   ServiceOptions,
-  ServiceStats,
   StreamOptions,
-} from './lib/service/service.js'
+} from './lib/service/options.js'
+export type { Service, ServiceStats } from './lib/service/service.js'
 export type {
   ParticipantStats,
   PoolStats,

@@ -837,6 +837,7 @@ module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __n
 module.exports = nativeBinding
 module.exports.BindingManager = nativeBinding.BindingManager
 module.exports.BindingObserver = nativeBinding.BindingObserver
+module.exports.clockMs = nativeBinding.clockMs
 module.exports.commandBlock = nativeBinding.commandBlock
 module.exports.hotOperations = nativeBinding.hotOperations
 module.exports.runtimeInfo = nativeBinding.runtimeInfo

@@ -60,6 +60,8 @@ export declare class BindingManager {
   get epoch(): number
   /** Whether tenant `epoch` of `slot` takes part. */
   isAlive(slot: number, epoch: number): boolean
+  /** Whether the participant that the state of a request names takes part. */
+  isRunnerAlive(slot: number, epochLow: number): boolean
   /** A handle for the queue of SageQueue `name`, as `queue`. */
   workQueue(name: string, options?: BindingQueueOptions | undefined | null): number
   /** A handle for the queue of requests of `service`, as `queue`. */
@@ -209,6 +211,9 @@ export interface BindingTopicOptions {
   /** Name of the codec. */
   codec?: string
 }
+
+/** Milliseconds on the monotonic clock that all processes of the machine share, containers with a time of their own included. */
+export declare function clockMs(): number
 
 /** The command block of this isolate: an ArrayBuffer that stays where it is. */
 export declare function commandBlock(): ArrayBuffer

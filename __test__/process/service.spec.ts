@@ -42,10 +42,8 @@ function compare(a: string, b: string): number {
 
 /** Mailboxes of the service. */
 function mailboxes(shm: ShmManager): string[] {
-  return shm.registry
-    .snapshot()
-    .queues.map(({ name }) => name)
-    .filter((name) => name !== 'work.requests')
+  const all = shm.registry.snapshot().services.flatMap((service) => service.mailboxes)
+  return all.map(({ role, participant }) => `${role} ${participant}`)
 }
 
 function nothingLeft(t: ExecutionContext, shm: ShmManager, work: Service<Job, Result>): void {
@@ -199,7 +197,7 @@ test.serial('a client that is stopped holds up nobody else', async (t) => {
   const { shm, work, start } = open(t)
   const server = await start('serve').started()
   const asker = await start('ask', { requests: 100_000, atOnce: 256 }).started()
-  await until(() => shm.stats().queues['work.requests']!.sent > 1000)
+  await until(() => shm.registry.snapshot().services[0]!.requests!.sent > 1000)
   asker.signal('SIGSTOP')
   for (let n = 0; n < 1000; n++) t.is((await work.request({ do: 'square', n })).n, n ** 2)
   asker.signal('SIGCONT')

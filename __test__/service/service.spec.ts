@@ -7,6 +7,9 @@ import {
   type ServiceOptions,
   type ShmManager,
 } from '../../index.js'
+import { STATUS_OK } from '../../lib/native/generated/codes.js'
+import * as native from '../../lib/native/native.js'
+import { NativeManager } from '../../lib/native/native.js'
 import { buffersInUse, testDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { until } from '../process/children.js'
@@ -24,9 +27,11 @@ function pair<Req, Res>(t: ExecutionContext, options: ServiceOptions<Req, Res>) 
 function nothingLeft(t: ExecutionContext, watcher: ShmManager, managers: ShmManager[]): void {
   for (const shm of managers) shm.close()
   t.is(buffersInUse(watcher), 0)
+  const { queues, services } = watcher.registry.snapshot()
+  t.deepEqual(queues, [])
   t.deepEqual(
-    watcher.registry.snapshot().queues.map(({ name }) => name),
-    ['work.requests'],
+    services.map(({ name, mailboxes }) => [name, mailboxes.length]),
+    [['work', 0]],
   )
 }
 
@@ -150,8 +155,8 @@ test('a service of other codecs is an error that names both', (t) => {
     t,
     () => domain.open().service('work', { codec: 'v8', replyCodec: 'json' }),
     'ERR_MILLRACE_OPTIONS_MISMATCH',
-    'service:json',
-    'service:v8>json',
+    '"json"',
+    '"v8>json"',
   )
 })
 
@@ -525,7 +530,7 @@ test('closing ends requests; destroying ends everybody', async (t) => {
   await rejectsCode(t, served, 'ERR_MILLRACE_DESTROYED')
   for (const shm of [there, here, third]) shm.close()
   t.is(buffersInUse(watcher), 0)
-  t.deepEqual(watcher.registry.snapshot().queues, [])
+  t.deepEqual(watcher.registry.snapshot().services, [])
 })
 
 test('the pool is exhausted: requests fail or wait, replies wait', async (t) => {
@@ -599,7 +604,7 @@ test('it works in guard mode', async (t) => {
 
 test('bad options are named', async (t) => {
   const { here, client, server } = pair<number, number>(t, json)
-  throwsCode(t, () => here.service('x'.repeat(41)), 'ERR_MILLRACE_INVALID_ARGUMENT', '40')
+  throwsCode(t, () => here.service('x'.repeat(64)), 'ERR_MILLRACE_INVALID_NAME', '63')
   throwsCode(t, () => here.service('work', json), 'ERR_MILLRACE_INVALID_ARGUMENT', 'work')
   throwsCode(t, () => here.service('other', { inFlight: 0 }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'inFlight')
   throwsCode(t, () => client.stream(1, { window: 256 }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'window')
@@ -615,9 +620,15 @@ test('bad options are named', async (t) => {
 })
 
 test('a message that is no request does no harm', async (t) => {
-  const { here, server, client, end } = pair<number, number>(t, json)
+  const { domain, server, client, end } = pair<number, number>(t, json)
   void server.serve((n) => n)
-  await here.portQueue('work.requests').send(here.allocate(10))
+  // By hand: no other queue of this package has the name of a service's.
+  const stranger = NativeManager.open(domain.name, {})
+  const requests = stranger.requests('work')
+  native.allocate(stranger.handle, 1, 10)
+  native.setId(0, native.idAt(0), 0)
+  t.is(native.send(stranger.handle, requests, 1), STATUS_OK)
+  stranger.close()
   t.is(await client.request(1), 1)
   t.is(server.stats().refused, 1)
   end()

@@ -28,7 +28,8 @@ import { ShmObserver } from './observer.js'
 import type { RecoveryReport, StallReport } from './reports.js'
 import { participantLost, participantResumed, participantStalled, Stalls, takeReports } from './reports.js'
 import { GlobalRegistry } from './registry.js'
-import type { Service, ServiceOptions } from '../service/service.js'
+import type { ServiceOptions } from '../service/options.js'
+import type { Service } from '../service/service.js'
 import { Services } from '../service/services.js'
 import { Session } from '../session/session.js'
 import type { Stats } from '../session/snapshot.js'
@@ -79,7 +80,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     this.#session = session
     this.registry = new GlobalRegistry(session)
     this.allocator = new SharedBufferAllocator(session)
-    this.#services = new Services(this, session)
+    this.#services = new Services(session, this.allocator, participant)
     this.#stalls = new Stalls(session)
     if ([participantLost, participantStalled, participantResumed].some((heard) => heard.hasSubscribers)) this.#listen()
     EventEmitter.prototype.on.call(this, 'newListener', (event) => {
@@ -137,7 +138,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
 
   /**
    * Requests and replies under that name. All participants must name the same codecs. A manager has a service open once.
-   * @param name 1 to 40 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
+   * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit; other queues have names of their own
    * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`: others use other codecs, or another capacity; `_INVALID_ARGUMENT`, also
    * when this manager has it open already; and as {@link ShmManager.portQueue}
    */

@@ -25,6 +25,11 @@ export interface RecoveryReport {
   durationNs: number
   /** When it was done, in ms since the Unix epoch. */
   atMs: number
+  /**
+   * Recoveries right before this one whose reports this participant has missed, because it did not look while the domain remembered them:
+   * a domain remembers the last 128. What they came to is in {@link Snapshot.recovered}.
+   */
+  missed: number
 }
 
 /** A participant that stands still: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */

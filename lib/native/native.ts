@@ -50,6 +50,17 @@ const memory = binding.commandBlock()
 const block = new Uint32Array(memory, 0, WORDS)
 const call = binding.hotOperations()
 
+/**
+ * What to add to `process.hrtime`, in ms, for the clock that all processes of the machine share: a container may have a time of its own,
+ * which does not change while a process runs.
+ */
+export const SHARED_CLOCK_OFFSET_MS = clockOffset()
+
+function clockOffset(): number {
+  const [seconds, nanoseconds] = process.hrtime()
+  return Math.round(binding.clockMs() - seconds * 1000 - nanoseconds / 1e6)
+}
+
 /** Small messages on their way in and out, one after the other; {@link lengthAt} says how long each is. */
 export const stage = new Uint8Array(memory, WORDS * Uint32Array.BYTES_PER_ELEMENT, STAGE_BYTES)
 
@@ -187,6 +198,38 @@ export function ready(manager: number): Status {
   block[MANAGER] = manager
   call.ready()
   return block[STATUS]!
+}
+
+/** Begins a run of the request set by {@link setId}, which may be run `runsMax` times; {@link claimOutcome} says how that ended. */
+export function claim(manager: number, runsMax: number): Status {
+  block[MANAGER] = manager
+  block[BYTES] = runsMax
+  call.claim()
+  return block[STATUS]!
+}
+
+/** How the last {@link claim} ended: one of the `CLAIM_…` constants. */
+export function claimOutcome(): number {
+  return block[KIND]!
+}
+
+/** Says that nobody wants the request set by {@link setId} any more, and leaves the state it was in, see {@link requestWord}. */
+export function cancel(manager: number): Status {
+  block[MANAGER] = manager
+  call.cancel()
+  return block[STATUS]!
+}
+
+/** Leaves the state of the request set by {@link setId}. */
+export function inspect(manager: number): Status {
+  block[MANAGER] = manager
+  call.inspect()
+  return block[STATUS]!
+}
+
+/** One word of the state that {@link claim}, {@link cancel} and {@link inspect} leave. */
+export function requestWord(word: number): number {
+  return block[DESCRIPTORS + word]!
 }
 
 /** Number of results of the last operation. */

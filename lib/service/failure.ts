@@ -2,15 +2,16 @@ import v8 from 'node:v8'
 import type { ErrorCode } from '../errors.js'
 import { knownCode, MillraceError, show } from '../errors.js'
 
-/** How deep causes are followed. */
+/** How deep causes are followed; those of a cycle are, too. */
 const CAUSES_MAX = 8
 
 /** An error as it travels. */
 interface Sent {
   name: string
   message: string
-  code?: string | number
   stack?: string
+  /** Its own enumerable properties that can be cloned, such as `code` or `status`. */
+  own?: Record<string, unknown>
   /** The cause, itself an error. */
   because?: Sent
   /** The cause, or what was thrown, if it is not an error. */
@@ -22,65 +23,123 @@ const CLASSES = new Map<string, new (message: string) => Error>(
   [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((type) => [type.name, type]),
 )
 
-/** What a handler threw, as bytes. Never throws: parts that cannot be cloned are described instead. */
+/** Properties that have a place of their own in {@link Sent}. */
+const APART = new Set(['name', 'message', 'stack', 'cause', 'remote'])
+
+/** What a handler threw, as bytes. Never throws: what cannot be read or cloned is described instead. */
 export function encodeFailure(thrown: unknown): Uint8Array {
-  return v8.serialize(
-    thrown instanceof Error ? recordOf(thrown, 0) : { name: '', message: '', value: cloneable(thrown) },
-  )
+  return v8.serialize(isError(thrown) ? recordOf(thrown, 0) : { name: '', message: '', value: cloneable(thrown) })
 }
 
 /**
- * The error that `bytes` describe. It has name, message, code and cause of the original, is of the same class if that is built
+ * The error that `bytes` describe. It has name, message, cause and own properties of the original, is of the same class if that is built
  * in or a MillraceError, and says in its stack and in `remote` where it comes from.
  * @param origin who reported it
  */
 export function decodeFailure(bytes: Uint8Array, origin: string): Error {
-  let record: unknown
   try {
-    record = v8.deserialize(bytes.slice())
+    return errorOf(v8.deserialize(bytes.slice()) as Sent, origin)
   } catch (cause) {
     return new MillraceError('ERR_MILLRACE_CORRUPT', `${origin} answered with an error that cannot be read`, { cause })
   }
-  return errorOf(record as Sent, origin)
 }
 
-function recordOf(error: Error, depth: number): Sent {
-  const { name, message, stack, cause, code } = error as Error & { code?: unknown }
-  const record: Sent = { name, message }
-  if (typeof stack === 'string') record.stack = stack
-  if (typeof code === 'string' || typeof code === 'number') record.code = code
-  if (cause instanceof Error && depth < CAUSES_MAX) record.because = recordOf(cause, depth + 1)
-  else if (cause !== undefined) record.value = cloneable(cause)
-  return record
-}
-
-function cloneable(value: unknown): unknown {
+/** Whether `value` is an error, of this realm or of another. A revoked proxy is none, and says so by throwing. */
+function isError(value: unknown): value is Error {
   try {
-    v8.serialize(value)
-    return value
+    return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]'
   } catch {
-    return show(value)
+    return false
   }
 }
 
-function errorOf({ name, message, code, stack, because, value }: Sent, origin: string): Error {
+function recordOf(error: Error, depth: number): Sent {
+  const record: Sent = { name: textOf(error, 'name') ?? 'Error', message: textOf(error, 'message') ?? '' }
+  const stack = textOf(error, 'stack')
+  if (stack !== undefined) record.stack = stack
+  const cause = read(error, 'cause')
+  if (isError(cause) && depth < CAUSES_MAX) record.because = recordOf(cause, depth + 1)
+  else if (cause !== undefined) record.value = cloneable(cause)
+  const own = ownOf(error)
+  if (own !== undefined) record.own = own
+  return record
+}
+
+/** Own enumerable properties, as far as they can be read and cloned. */
+function ownOf(error: Error): Record<string, unknown> | undefined {
+  const own: Record<string, unknown> = {}
+  for (const key of keysOf(error)) {
+    const copy = APART.has(key) ? undefined : copyOf(read(error, key))
+    if (copy !== undefined) define(own, key, copy.value, true)
+  }
+  return Object.keys(own).length === 0 ? undefined : own
+}
+
+function keysOf(error: object): string[] {
+  try {
+    return Object.keys(error)
+  } catch {
+    return []
+  }
+}
+
+/** A property; undefined if it cannot be read. */
+function read(object: object, key: string): unknown {
+  try {
+    return (object as Record<string, unknown>)[key]
+  } catch {
+    return undefined
+  }
+}
+
+/** A property as text: what is no text is described. Undefined: there is none, or it cannot be read. */
+function textOf(error: Error, key: string): string | undefined {
+  const value = read(error, key)
+  if (value === undefined || typeof value === 'string') return value
+  return describe(value)
+}
+
+/** A copy without getters; a description of what cannot be cloned. */
+function cloneable(value: unknown): unknown {
+  const copy = copyOf(value)
+  return copy === undefined ? describe(value) : copy.value
+}
+
+/** Undefined: it cannot be cloned. */
+function copyOf(value: unknown): { value: unknown } | undefined {
+  try {
+    return { value: v8.deserialize(v8.serialize(value)) }
+  } catch {
+    return undefined
+  }
+}
+
+function describe(value: unknown): string {
+  try {
+    return show(value)
+  } catch {
+    return 'a value that cannot be looked at'
+  }
+}
+
+function errorOf({ name, message, own = {}, stack, because, value }: Sent, origin: string): Error {
   const cause = because === undefined ? value : errorOf(because, origin)
   let error: Error
   if (name === '') {
     error = new MillraceError('ERR_MILLRACE_REMOTE', `${origin} threw ${show(value)}, which is not an error`)
-  } else if (name === 'MillraceError' && knownCode(code) !== undefined) {
-    error = new MillraceError(code as ErrorCode, message)
+  } else if (name === 'MillraceError' && knownCode(own['code']) !== undefined) {
+    error = new MillraceError(own['code'] as ErrorCode, message)
   } else {
     error = new (CLASSES.get(name) ?? Error)(message)
     define(error, 'name', name)
-    if (code !== undefined) define(error, 'code', code, true)
   }
+  for (const [key, property] of Object.entries(own)) define(error, key, property, true)
   if (cause !== undefined) define(error, 'cause', cause)
   define(error, 'remote', origin)
   if (stack !== undefined) define(error, 'stack', `${stack}\n    at [remote: ${origin}]`)
   return error
 }
 
-function define(error: Error, key: string, value: unknown, enumerable = false): void {
+function define(error: object, key: string, value: unknown, enumerable = false): void {
   Object.defineProperty(error, key, { value, enumerable, configurable: true, writable: true })
 }

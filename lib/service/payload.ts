@@ -1,12 +1,12 @@
-import type { SharedBufferAllocator } from '../memory/allocator.js'
-import { BufferPtr, idOf, nameToSend, NO_ID } from '../memory/buffer-ptr.js'
 import type { Encoded, NamedCodec } from '../codec/codec.js'
 import { isBytes } from '../codec/views.js'
-import { invalidArgument, MillraceError } from '../errors.js'
-import type { Limits } from '../session/limits.js'
-import type { Session } from '../session/session.js'
+import { invalidArgument } from '../errors.js'
+import type { SharedBufferAllocator } from '../memory/allocator.js'
+import { BufferPtr, idOf, nameToSend, NO_ID } from '../memory/buffer-ptr.js'
 import { byteLengthOf, detachEncoded, storeEncoded, storeLater } from '../memory/store.js'
 import { STATUS_EXHAUSTED } from '../native/generated/codes.js'
+import type { Limits } from '../session/limits.js'
+import type { Session } from '../session/session.js'
 import { references } from './envelope.js'
 
 /** Values to buffers and back. Without a codec the values are buffers. */
@@ -24,24 +24,32 @@ export class Payload<T> {
   }
 
   /**
-   * `value` in a buffer that is nobody else's, so that it can bear an envelope. Such a buffer is used as it is: `request`, which
-   * its client refers to as well, included. What others refer to is copied, and released unless it is the request.
-   * @throws {@link MillraceError} `ERR_MILLRACE_EXHAUSTED`
+   * `value` in a buffer that is nobody else's, so that it can bear an envelope; undefined: there is no memory now. A buffer is used as
+   * it is: `request`, which its client refers to as well, included. What others refer to is copied, and released unless it is the
+   * request.
    */
-  pack(value: unknown, request?: BufferPtr): BufferPtr {
+  tryPack(value: unknown, request?: BufferPtr): BufferPtr | undefined {
     const encoded = this.#encode(value, request)
     if (encoded instanceof BufferPtr) return encoded
     const id = storeEncoded(this.#session, encoded)
-    if (id === NO_ID) throw this.#session.allocationFailure(STATUS_EXHAUSTED, byteLengthOf(encoded))
-    return this.#replace(value, new BufferPtr(this.#session, id, 0, 0, 0), request)
+    if (id === NO_ID) return undefined
+    return this.#replace(new BufferPtr(this.#session, id, 0, 0, 0), value, request)
   }
 
-  /** The same, waiting while the pool is exhausted. */
-  async packLater(value: unknown, request: BufferPtr | undefined, limits: Limits): Promise<BufferPtr> {
+  /** The same, waiting while there is no memory. */
+  async packLater(value: unknown, limits: Limits, request?: BufferPtr): Promise<BufferPtr> {
     const encoded = this.#encode(value, request)
     if (encoded instanceof BufferPtr) return encoded
-    const copy = await storeLater(this.#session, this.#allocator, detachEncoded(encoded), limits, true)
-    return this.#replace(value, copy, request)
+    // What it is now: the value may change while we wait.
+    const buffer = await storeLater(this.#session, this.#allocator, detachEncoded(encoded), limits, true)
+    return this.#replace(buffer, value, request)
+  }
+
+  /** Why there is no memory for `value`. */
+  exhausted(value: unknown): Error {
+    const encoded = this.#encode(value, undefined)
+    const bytes = encoded instanceof BufferPtr ? encoded.length : byteLengthOf(encoded)
+    return this.#session.allocationFailure(STATUS_EXHAUSTED, bytes)
   }
 
   /** The value in `message`, which is released unless it is the value. */
@@ -75,23 +83,32 @@ export class Payload<T> {
     return value.bytes
   }
 
-  /** `copy` instead of `value`, if that was a buffer: with its metadata, and `value` is released unless it is the request. */
-  #replace(value: unknown, copy: BufferPtr, request: BufferPtr | undefined): BufferPtr {
+  /** `copy` takes the place of `value`, with what that says beside its bytes. */
+  #replace(copy: BufferPtr, value: unknown, request: BufferPtr | undefined): BufferPtr {
     if (!(value instanceof BufferPtr)) return copy
-    try {
-      copy.timestamp = value.timestamp
-      copy.timestampKind = value.timestampKind
-      copy.typeId = value.typeId
-      if (value !== request) value.release()
-    } catch (error) {
+    if (value.released) {
       copy.release()
-      throw error
+      throw invalidArgument('what a service sends', 'a buffer that is not released meanwhile', value)
     }
+    copy.timestamp = value.timestamp
+    copy.timestampKind = value.timestampKind
+    copy.typeId = value.typeId
+    if (value !== request) value.release()
     return copy
   }
 }
 
-/** Whether `error` says that the pool is exhausted, which passes. */
-export function isExhausted(error: unknown): boolean {
-  return error instanceof MillraceError && error.code === 'ERR_MILLRACE_EXHAUSTED'
+/** A buffer that is given to us is taken over at once: its owner may let go of it, or be rid of it, from now on. */
+export function takeOver(value: unknown): unknown {
+  if (!(value instanceof BufferPtr) || value.released) return value
+  try {
+    return value.share()
+  } finally {
+    value.release()
+  }
+}
+
+/** What will not be sent is given back. */
+export function discard(value: unknown): void {
+  if (value instanceof BufferPtr) value.release()
 }

@@ -1,6 +1,8 @@
-import { onAbort } from '../session/cancel.js'
-import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { Cancel } from '../session/cancel.js'
+import type { Limits } from '../session/limits.js'
+import { UNLIMITED } from '../session/limits.js'
 import type { Envelope } from './envelope.js'
 import { timeUntil } from './envelope.js'
 
@@ -23,10 +25,14 @@ export class Run implements RequestContext {
   readonly envelope: Envelope
   readonly message: BufferPtr
   readonly attempt: number
+  /** Ends what the run waits for when nobody wants the reply any more; its reason is the signal's. */
+  readonly cancel = new Cancel()
+  /** Of a stream that nobody wants any more: settles when its source has come to its end. */
+  rest: Promise<unknown> | undefined
+  #limits: Limits | undefined
   #ending: AbortController | undefined
-  #reason: unknown
   #timer: NodeJS.Timeout | undefined
-  #aborted = false
+  /** Position up to which the client takes items of the stream. */
   #limit: number
   #onCredit: (() => void) | undefined
 
@@ -37,8 +43,14 @@ export class Run implements RequestContext {
     this.#limit = envelope.window
   }
 
+  /** Made when it is first asked for: most handlers never look at it. */
   get signal(): AbortSignal {
-    return this.#controller().signal
+    if (this.#ending === undefined) {
+      this.#ending = new AbortController()
+      if (this.cancel.cancelled) this.#ending.abort(this.cancel.reason)
+      else this.heedDeadline()
+    }
+    return this.#ending.signal
   }
 
   get timeLeft(): number {
@@ -49,17 +61,31 @@ export class Run implements RequestContext {
     return this.envelope.slot
   }
 
+  /** What ends the waits of its replies: that nobody wants them any more. */
+  get limits(): Limits {
+    return (this.#limits ??= { ...UNLIMITED, cancel: this.cancel, hold: false })
+  }
+
   /** Whether nobody waits for the reply any more. */
   get unwanted(): boolean {
-    return this.#aborted || this.timeLeft <= 0
+    return this.cancel.cancelled || this.timeLeft <= 0
   }
 
   abort(reason: unknown): void {
-    if (this.#aborted) return
-    this.#aborted = true
-    this.#reason = reason
+    if (this.cancel.cancelled) return
+    this.cancel.cancel(reason)
     this.#ending?.abort(reason)
-    this.#onCredit?.()
+  }
+
+  abortUnreachable(): void {
+    this.abort(new MillraceError('ERR_MILLRACE_CLOSED', `the client, participant ${this.client}, is gone`))
+  }
+
+  /** From now on the run is aborted at its deadline, also if nothing else looks at the time. */
+  heedDeadline(): void {
+    if (!this.envelope.limited || this.#timer !== undefined) return
+    const expire = () => this.abort(new MillraceError('ERR_MILLRACE_TIMEOUT', 'the deadline of the request is over'))
+    this.#timer = setTimeout(expire, Math.max(0, this.timeLeft)).unref()
   }
 
   /** The client takes items of the stream up to position `limit`. */
@@ -69,34 +95,32 @@ export class Run implements RequestContext {
     this.#onCredit?.()
   }
 
-  /** Waits until the client takes item `position`, or nobody wants it. */
-  async mayYield(position: number): Promise<void> {
-    const { signal } = this
+  /** Waits until the client takes item `position`. False: nobody wants it. */
+  async mayYield(position: number): Promise<boolean> {
     while (((this.#limit - position) | 0) <= 0 && !this.unwanted) {
-      await new Promise<void>((resolve) => {
-        const off = onAbort(signal, resolve)
-        this.#onCredit = () => {
-          off()
-          resolve()
-        }
-      })
-      this.#onCredit = undefined
+      await this.whileWanted(new Promise<void>((resolve) => (this.#onCredit = resolve)))
     }
+    return !this.unwanted
+  }
+
+  /** What `promise` brings; undefined as soon as nobody wants the reply any more. Then `late` gets what comes after all. */
+  whileWanted<T>(promise: Promise<T>, late?: (value: T) => void): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      const off = this.cancel.onCancel(() => resolve(undefined))
+      const bring = (value: T) => {
+        off()
+        if (this.cancel.cancelled) late?.(value)
+        resolve(value)
+      }
+      const fail = (error: unknown) => {
+        off()
+        reject(error)
+      }
+      promise.then(bring, fail)
+    })
   }
 
   end(): void {
     clearTimeout(this.#timer)
-  }
-
-  /** Made when it is first asked for: most handlers never look at their signal. */
-  #controller(): AbortController {
-    if (this.#ending !== undefined) return this.#ending
-    this.#ending = new AbortController()
-    if (this.#aborted) this.#ending.abort(this.#reason)
-    else if (this.envelope.limited) {
-      const expire = () => this.abort(new MillraceError('ERR_MILLRACE_TIMEOUT', 'the deadline of the request is over'))
-      this.#timer = setTimeout(expire, Math.max(0, this.timeLeft)).unref()
-    }
-    return this.#ending
   }
 }

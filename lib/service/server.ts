@@ -1,126 +1,156 @@
-import { onAbort } from '../session/cancel.js'
-import { limitsOf } from '../session/limits.js'
-import { BufferPtr } from '../memory/buffer-ptr.js'
-import { idOf } from '../memory/buffer-ptr.js'
 import { MillraceError } from '../errors.js'
-import type { PortQueue } from '../queue/port-queue.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { idOf } from '../memory/buffer-ptr.js'
+import { CANCEL, CREDIT, REQUEST, STREAM } from '../native/generated/envelope.js'
+import { Receiver } from '../queue/receiver.js'
+import { Cancel } from '../session/cancel.js'
+import type { Limits } from '../session/limits.js'
+import { UNLIMITED } from '../session/limits.js'
 import { TimeSlice } from '../session/time-slice.js'
-import type { Core } from './client.js'
-import { closedHere } from './client.js'
+import type { Endpoint } from './endpoint.js'
+import { closedHere } from './endpoint.js'
+import type { Envelope } from './envelope.js'
 import * as envelopes from './envelope.js'
-import { encodeFailure } from './failure.js'
-import type { Payload } from './payload.js'
-import { isExhausted, Payload as Payloads } from './payload.js'
-import type { IsThere, Watcher } from './post.js'
+import type { InboxOwner } from './inbox.js'
+import { Inbox } from './inbox.js'
+import type { Sending } from './replies.js'
+import { Replies } from './replies.js'
+import { claim, inspect } from './request-state.js'
 import type { RequestContext } from './run.js'
 import { Run } from './run.js'
+import { abandon, isStream, sendStream } from './stream-run.js'
 
 /** Words from clients that a server holds at most; more make them wait. */
 const CONTROL_CAPACITY = 1024
-const BATCH = 64
-
-/** A promise if it takes time. */
-type Sending = Promise<unknown> | undefined
 
 export type AnyHandler<Req> = (request: Req, context: RequestContext) => unknown
 
 /** The answering side of a service. */
-export class Server<Req, Res> implements Watcher {
+export class Server<Req, Res> implements InboxOwner {
   served = 0
   expired = 0
   cancelled = 0
   refused = 0
   failed = 0
-  readonly #core: Core<Req, Res>
+  readonly #endpoint: Endpoint<Req, Res>
   readonly #handler: AnyHandler<Req>
   readonly #concurrency: number
-  readonly #failures: Payload<Uint8Array>
-  readonly #control: PortQueue
+  readonly #receiver: Receiver
+  readonly #replies: Replies<Req, Res>
   readonly #runs = new Set<Run>()
-  readonly #stopping = new AbortController()
-  readonly #closing = new AbortController()
+  /** Nothing more is begun. */
+  readonly #stopping = new Cancel()
+  /** Requests of streams that nobody wants, and whose source has not come to its end. */
+  readonly #resting = new Set<BufferPtr>()
+  #closing = false
+  readonly #control: Inbox
+  /** What the serving ends with, if it fails. */
+  #failure: { error: unknown } | undefined
   #onRoom: (() => void) | undefined
-  #left = false
 
-  constructor(core: Core<Req, Res>, handler: AnyHandler<Req>, concurrency: number) {
-    this.#core = core
+  constructor(endpoint: Endpoint<Req, Res>, handler: AnyHandler<Req>, concurrency: number) {
+    const { session, name, queue } = endpoint
+    this.#endpoint = endpoint
     this.#handler = handler
     this.#concurrency = concurrency
-    this.#failures = new Payloads<Uint8Array>(core.session, core.shm.allocator, undefined)
-    this.#control = core.post.create(core.name, 'server', CONTROL_CAPACITY)
-    // Waits come and go by the thousand: one listener that stays spares them theirs.
-    onAbort(this.#stopping.signal, () => {})
-    onAbort(this.#closing.signal, () => {})
-    core.post.watch(this)
+    this.#receiver = new Receiver(session, queue, `service '${name}'`)
+    this.#replies = new Replies(endpoint)
+    this.#control = new Inbox(session, name, 'server', CONTROL_CAPACITY, this)
   }
 
   get running(): number {
     return this.#runs.size
   }
 
-  get busy(): boolean {
-    return this.#runs.size > 0
-  }
-
-  /** Serves until it is stopped, and what it has begun has ended. */
+  /** Serves until it is stopped, and what it has begun has ended. Rejects with what made it impossible to go on. */
   async run(): Promise<void> {
-    const listening = this.#listen()
+    const { waits } = this.#endpoint.session
+    waits.ref()
     try {
       await this.#take()
-      while (this.#runs.size > 0 && !this.#closing.signal.aborted) await this.#room()
+      while (this.#runs.size > 0 && !this.#closing) await this.#room()
+    } catch (error) {
+      this.#fail(error)
     } finally {
+      waits.unref()
       this.#leave()
-      await listening
     }
+    if (this.#failure !== undefined) throw this.#failure.error
   }
 
   /** Begins nothing more. */
   stop(): void {
-    this.#stopping.abort()
-    this.#onRoom?.()
+    this.#stopping.cancel()
+    this.#makeRoom()
   }
 
   /** Ends at once. What is running is given to others if it may run again; if not, its client is told. */
   close(): void {
-    if (this.#closing.signal.aborted) return
-    this.#closing.abort()
-    this.stop()
-    for (const run of this.#runs) {
-      run.abort(closedHere(this.#core.name))
-      if (run.attempt <= run.envelope.run) run.message.nack()
-      else this.#answerLost(run.envelope, run.attempt, run.message)
-    }
-    this.#leave()
+    this.#shut(closedHere(this.#endpoint.name))
   }
 
-  check(isThere: IsThere): void {
-    for (const run of this.#runs) {
-      if (isThere(run.client, run.envelope.epoch)) continue
-      run.abort(new MillraceError('ERR_MILLRACE_CLOSED', `the client, participant ${run.client}, is gone`))
+  /** Participants have gone: aborts what was run for them. */
+  check(): void {
+    const { session } = this.#endpoint
+    try {
+      for (const run of this.#runs) {
+        const { slot, epoch } = run.envelope
+        if (!session.call((open) => open.isAlive(slot, epoch))) run.abortUnreachable()
+      }
+    } catch (error) {
+      this.#fail(error)
     }
+  }
+
+  /** Hears a client that gives up, or takes more of a stream. */
+  accept(message: BufferPtr): void {
+    const id = idOf(message)
+    const word = envelopes.read(this.#endpoint.session.segments.of(id), id)
+    message.release()
+    if (word === undefined) return
+    for (const run of this.#runs) {
+      const { slot, epoch, call } = run.envelope
+      if (call !== word.call || slot !== word.slot || epoch !== word.epoch) continue
+      if (word.kind === CREDIT) run.grant(word.detail)
+      if (word.kind === CANCEL) run.abort(new DOMException('The client has cancelled the request', 'AbortError'))
+    }
+  }
+
+  onInboxLost(error: unknown): void {
+    this.#fail(error)
   }
 
   async #take(): Promise<void> {
-    const { signal } = this.#stopping
-    const { queue, session } = this.#core
+    const limits: Limits = { ...UNLIMITED, cancel: this.#stopping, hold: false }
     const slice = new TimeSlice()
-    try {
-      while (!signal.aborted) {
-        if (this.#runs.size >= this.#concurrency) {
-          await this.#room()
-          continue
-        }
-        let message = queue.tryReceive()
-        if (message === null) {
-          message = await queue.receive({ signal })
-          slice.restart()
-        }
-        this.#begin(message)
-        if (slice.exceeded()) await slice.pass()
+    while (!this.#stopping.cancelled) {
+      if (this.#runs.size >= this.#concurrency) {
+        await this.#room()
+        continue
       }
-    } catch (error) {
-      if (!signal.aborted && !session.closed) throw error
+      let message = this.#receiver.take()
+      if (message === undefined) {
+        message = await this.#next(limits)
+        slice.restart()
+      }
+      if (message === null) return
+      this.#begin(message)
+      if (slice.exceeded()) await slice.pass()
     }
+  }
+
+  /** The next request; null when nothing more is begun. */
+  async #next(limits: Limits): Promise<BufferPtr | null> {
+    let message: BufferPtr | null
+    try {
+      message = await this.#receiver.wait(limits, () => this.#receiver.take(), true)
+    } catch (error) {
+      if (this.#stopping.cancelled) return null
+      throw error
+    }
+    if (!this.#stopping.cancelled) return message
+    message?.nack()
+    return null
   }
 
   /** Waits until a run ends, or this stops. */
@@ -130,224 +160,141 @@ export class Server<Req, Res> implements Watcher {
     })
   }
 
-  #begin(message: BufferPtr): void {
-    const { session, post } = this.#core
-    const id = idOf(message)
-    const segment = session.segments.of(id)
-    const envelope = envelopes.read(segment, id)
-    if (envelope.kind !== envelopes.REQUEST && envelope.kind !== envelopes.STREAM) {
-      // Not a request: somebody used the queue by hand.
-      this.refused++
-      return message.release()
-    }
-    post.touch()
-    if (envelope.limited && envelopes.timeUntil(envelope.detail) <= 0) {
-      this.expired++
-      return message.release()
-    }
-    const claim = envelopes.claim(segment, id, post.self, Math.min(envelope.run, envelopes.RETRIES_MAX) + 1)
-    if (claim === 'cancelled') {
-      this.cancelled++
-      return message.release()
-    }
-    if (claim === 'spent') {
-      this.refused++
-      return this.#answerLost(envelope, envelopes.stateOf(segment, id).runs, message)
-    }
-    const run = new Run(envelope, message, claim)
-    this.#runs.add(run)
-    this.#call(run)
-  }
-
-  /** Calls the handler, and sees to it that its result is sent. A result that is there at once is sent at once. */
-  #call(run: Run): void {
-    let result: unknown
-    try {
-      result = this.#handler(this.#core.requests.peek(run.message), run)
-      if (run.envelope.kind === envelopes.STREAM) result = this.#stream(run, result)
-      else if (isPromiseLike(result)) result = result.then((value) => this.#answer(run, value))
-      else result = this.#answer(run, result)
-    } catch (error) {
-      result = this.#fail(run, error)
-    }
-    if (!isPromiseLike(result)) return this.#end(run)
-    result
-      .then(undefined, (error: unknown) => this.#fail(run, error))
-      .then(
-        () => this.#end(run),
-        (error: unknown) => this.#defect(run, error),
-      )
-  }
-
-  #answer(run: Run, value: unknown): Sending {
-    if (isStream(value)) {
-      void value.return?.()
-      throw new MillraceError(
-        'ERR_MILLRACE_INVALID_ARGUMENT',
-        `service '${this.#core.name}' answers with a stream: use stream()`,
-      )
-    }
-    return this.#reply(run, envelopes.VALUE, 0, this.#core.replies, value)
-  }
-
-  async #stream(run: Run, result: unknown): Promise<void> {
-    const source = iteratorOf(await result, this.#core.name)
-    let position = 0
-    try {
-      for (;;) {
-        await run.mayYield(position)
-        if (run.unwanted) break
-        const { value, done } = (await source.next()) as IteratorResult<unknown>
-        if (done === true) {
-          await this.#reply(run, envelopes.END, position, this.#failures, NOTHING)
-          break
-        }
-        await this.#reply(run, envelopes.CHUNK, position, this.#core.replies, value)
-        position = (position + 1) >>> 0
-      }
-    } finally {
-      // After the end, or its own throw, a generator takes no notice.
-      await source.return?.()
-    }
-  }
-
-  #fail(run: Run, thrown: unknown): Sending {
-    if (!run.unwanted) this.failed++
-    return this.#reply(run, envelopes.ERROR, 0, this.#failures, encodeFailure(thrown))
-  }
-
-  /** Sends one message to the client of `run`, unless nobody wants it. */
-  #reply<T>(run: Run, kind: number, position: number, payload: Payload<T>, value: unknown): Sending {
-    if (run.unwanted) {
-      discard(value)
-      return undefined
-    }
-    // Its own buffer may bear the reply, but not as long as somebody may have to run it again.
-    const request = run.attempt > run.envelope.run ? run.message : undefined
-    try {
-      return this.#post(run, kind, position, payload.pack(value, request))
-    } catch (error) {
-      if (!isExhausted(error)) throw error
-    }
-    // The client waits for this, and whoever has the buffers will give some back.
-    return payload.packLater(value, request, limitsOf({ signal: run.signal })).then(
-      (buffer) => this.#post(run, kind, position, buffer),
-      (error: unknown) => {
-        if (!run.unwanted) throw error
-        return undefined
-      },
-    )
-  }
-
-  #post(run: Run, kind: number, position: number, buffer: BufferPtr): Sending {
-    const { post, name } = this.#core
-    this.#address(run.envelope, run.attempt, kind, position, buffer)
-    const sent = post.send(name, 'client', run.envelope, buffer, this.#closing.signal)
-    return typeof sent === 'boolean' ? undefined : sent
-  }
-
-  #address({ call }: envelopes.Envelope, run: number, kind: number, detail: number, buffer: BufferPtr): void {
-    const { session, post } = this.#core
-    const id = idOf(buffer)
-    envelopes.write(session.segments.of(id), id, post.self, kind, call, detail, run, 0)
-  }
-
-  /** Tells a client that its request was begun, and will neither end nor be begun again. */
-  #answerLost(envelope: envelopes.Envelope, run: number, message: BufferPtr): void {
-    const { post, name } = this.#core
-    // Its own buffer serves: it is not needed any more, and there may be no other. If the handler released it, one has come back.
-    const buffer = message.released ? this.#failures.pack(NOTHING) : message
-    this.#address(envelope, run, envelopes.LOST, 0, buffer)
-    void post.send(name, 'client', envelope, buffer)
-  }
-
-  /** The run has been answered: acknowledges the request. */
-  #end(run: Run): void {
-    run.end()
-    run.message.release()
-    this.#runs.delete(run)
-    this.served++
+  #makeRoom(): void {
     const onRoom = this.#onRoom
     this.#onRoom = undefined
     onRoom?.()
   }
 
-  /** Not even an error could be sent. */
-  #defect(run: Run, error: unknown): void {
-    const { session } = this.#core
-    this.#end(run)
-    if (!session.closed && !this.#closing.signal.aborted) throw error
-  }
-
-  /** Hears clients that give up, or take more of a stream. */
-  async #listen(): Promise<void> {
-    const { signal } = this.#closing
-    try {
-      for (;;) {
-        this.#obey(await this.#control.receive({ signal }))
-        for (const message of this.#control.receiveMany(BATCH)) this.#obey(message)
-      }
-    } catch (error) {
-      if (!signal.aborted && !this.#core.session.closed) throw error
-    }
-  }
-
-  #obey(message: BufferPtr): void {
+  #begin(message: BufferPtr): void {
+    const { session } = this.#endpoint
     const id = idOf(message)
-    const { slot, epoch, call, kind, detail } = envelopes.read(this.#core.session.segments.of(id), id)
-    message.release()
-    for (const run of this.#runs) {
-      const { envelope } = run
-      if (envelope.call !== call || envelope.slot !== slot || envelope.epoch !== epoch) continue
-      if (kind === envelopes.CREDIT) run.grant(detail)
-      if (kind === envelopes.CANCEL) run.abort(new DOMException('The client has cancelled the request', 'AbortError'))
+    const envelope = envelopes.read(session.segments.of(id), id)
+    if (envelope?.kind !== REQUEST && envelope?.kind !== STREAM) {
+      // No request: somebody used the queue by hand.
+      this.refused++
+      return message.release()
     }
+    if (envelope.limited && envelopes.timeUntil(envelope.detail) <= 0) {
+      this.expired++
+      return message.release()
+    }
+    const claimed = claim(session, message, envelope.run + 1)
+    if (claimed === 'cancelled') {
+      this.cancelled++
+      return message.release()
+    }
+    if (claimed === 'exhausted') {
+      this.refused++
+      return this.#answerLost(envelope, inspect(session, message).runs, message)
+    }
+    const run = new Run(envelope, message, claimed)
+    this.#runs.add(run)
+    this.#call(run)
+  }
+
+  /** Calls the handler, and sees to it that its result is sent: at once if it is there at once. */
+  #call(run: Run): void {
+    let answering: Sending
+    try {
+      answering = this.#answer(run, this.#handler(this.#endpoint.requests.peek(run.message), run))
+    } catch (thrown) {
+      return this.#refuse(run, thrown)
+    }
+    if (answering === undefined) return this.#end(run)
+    answering.then(
+      () => this.#end(run),
+      (thrown: unknown) => this.#refuse(run, thrown),
+    )
+  }
+
+  #answer(run: Run, result: unknown): Sending {
+    if (run.envelope.kind !== STREAM) {
+      return isPromiseLike(result)
+        ? Promise.resolve(result).then((value) => this.#answerValue(run, value))
+        : this.#answerValue(run, result)
+    }
+    return sendStream(run, this.#endpoint.name, result, this.#replies)
+  }
+
+  #answerValue(run: Run, value: unknown): Sending {
+    if (!isStream(value)) return this.#replies.value(run, value)
+    void abandon(value)
+    const { name } = this.#endpoint
+    throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `service '${name}' answers with a stream: use stream()`)
+  }
+
+  /** Ends `run` with what was thrown. If not even that can be sent, serving ends. */
+  #refuse(run: Run, thrown: unknown): void {
+    if (!run.unwanted) this.failed++
+    const lost = (error: unknown) => {
+      this.#fail(error)
+      this.#end(run)
+    }
+    try {
+      const sending = this.#replies.failure(run, thrown)
+      if (sending === undefined) this.#end(run)
+      else sending.then(() => this.#end(run), lost)
+    } catch (error) {
+      lost(error)
+    }
+  }
+
+  /** The run has been answered: acknowledges the request, once nothing looks at it any more. */
+  #end(run: Run): void {
+    run.end()
+    const { message, rest } = run
+    if (rest === undefined) {
+      message.release()
+    } else {
+      this.#resting.add(message)
+      void this.#release(message, rest)
+    }
+    if (this.#runs.delete(run)) this.served++
+    this.#makeRoom()
+  }
+
+  async #release(message: BufferPtr, rest: Promise<unknown>): Promise<void> {
+    await rest
+    this.#resting.delete(message)
+    message.release()
+  }
+
+  /** Tells a client that its request was begun, and will neither end nor be begun again. */
+  #answerLost(envelope: Envelope, run: number, message: BufferPtr): void {
+    // Whoever serves has to know that a client was not told.
+    const fail = (error: unknown) => (this.#failure ??= { error })
+    try {
+      this.#replies.lost(envelope, run, message)?.catch(fail)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  /** It is not possible to go on: serving ends with `error`. */
+  #fail(error: unknown): void {
+    if (this.#closing) return
+    this.#failure = { error }
+    this.#shut(error)
+  }
+
+  #shut(reason: unknown): void {
+    if (this.#closing) return
+    this.#closing = true
+    for (const run of this.#runs) {
+      run.abort(reason)
+      if (run.attempt <= run.envelope.run) run.message.nack()
+      else this.#answerLost(run.envelope, run.attempt, run.message)
+    }
+    this.stop()
+    this.#leave()
   }
 
   #leave(): void {
-    const { post, session } = this.#core
-    if (this.#left) return
-    this.#left = true
-    post.unwatch(this)
-    this.#closing.abort()
-    if (!session.closed) post.remove(this.#control)
+    this.#closing = true
+    this.#control.close()
+    for (const message of this.#resting) message.release()
   }
-}
-
-interface AnyIterator {
-  next(): unknown
-  return?(): unknown
-}
-
-interface AnyIterable {
-  [Symbol.asyncIterator]?(): AnyIterator
-  [Symbol.iterator]?(): AnyIterator
-}
-
-const NOTHING = new Uint8Array()
-
-function isStream(value: unknown): value is AnyIterable & Partial<AnyIterator> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    (Symbol.asyncIterator in value || ('next' in value && Symbol.iterator in value))
-  )
-}
-
-function iteratorOf(result: unknown, service: string): AnyIterator {
-  const source = (typeof result === 'object' && result !== null ? result : {}) as AnyIterable
-  const iterator = source[Symbol.asyncIterator]?.() ?? source[Symbol.iterator]?.()
-  if (iterator !== undefined) return iterator
-  discard(result)
-  throw new MillraceError(
-    'ERR_MILLRACE_INVALID_ARGUMENT',
-    `service '${service}' does not answer with a stream: use request()`,
-  )
-}
-
-/** What will not be sent is given back. */
-function discard(value: unknown): void {
-  if (value instanceof BufferPtr) value.release()
 }
 
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {

@@ -1,69 +1,25 @@
+import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import type { Codec, CodecName, NamedCodec } from '../codec/codec.js'
-import { codecOf } from '../codec/codec.js'
 import { invalidArgument, MillraceError } from '../errors.js'
-import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
-import type { ShmManager } from '../domain/manager.js'
-import type { WaitOptions } from '../options.js'
-import { checkInteger, checkObject, checkSignal } from '../options.js'
+import { WINDOW_MAX } from '../native/generated/envelope.js'
+import { bindQueueOptions, checkInteger, checkObject, checkSignal, checkTimeout } from '../options.js'
+import { onAbort } from '../session/cancel.js'
+import { limitsOf } from '../session/limits.js'
 import type { Session } from '../session/session.js'
-import type { Core } from './client.js'
-import { Client, closedHere } from './client.js'
-import { RETRIES_MAX, WINDOW_MAX } from './envelope.js'
-import { Payload } from './payload.js'
-import type { Post } from './post.js'
-import type { RequestContext } from './run.js'
+import { Client } from './client.js'
+import type { Endpoint } from './endpoint.js'
+import { closedHere } from './endpoint.js'
+import type {
+  RequestOptions,
+  Sendable,
+  ServeOptions,
+  ServiceHandler,
+  ServiceOptions,
+  StreamOptions,
+} from './options.js'
+import { checkRetry, codecsOf } from './options.js'
+import { discard, Payload } from './payload.js'
 import { Server } from './server.js'
-
-/** Longest name of a service: names of its queues are made of it. */
-export const MAX_SERVICE_NAME = 40
-
-/** Options of {@link ShmManager.service}. */
-export interface ServiceOptions<Req, Res> {
-  /** How requests become bytes, and replies, too, unless `replyCodec` is given. Default: `buffer`, which is no codec. */
-  codec?: 'buffer' | CodecName | Codec<Req>
-  /** How replies become bytes. Default: as requests. */
-  replyCodec?: 'buffer' | CodecName | Codec<Res>
-  /** Requests that wait for a server at most; clients wait when there are more. Default: 1024, or what the service has. */
-  capacity?: number
-  /** Requests of this participant that are under way at most; more wait. Default: 256. */
-  inFlight?: number
-}
-
-/** Options of {@link Service.request}. */
-export interface RequestOptions extends WaitOptions {
-  /**
-   * How often the request may be run again when a server dies, or closes, while it runs it; 0 … 100. Say so only of requests
-   * that bear to be run twice. Default: 0, which ends it with `ERR_MILLRACE_SERVER_LOST`. A request that no server has begun to
-   * run is never lost, and is not counted.
-   */
-  retry?: number
-}
-
-/** Options of {@link Service.stream}. */
-export interface StreamOptions extends RequestOptions {
-  /** Items that may be under way, 1 … 255. Default: 16. */
-  window?: number
-}
-
-/** Options of {@link Service.serve}. */
-export interface ServeOptions {
-  /** Requests that are run at once, 1 … 65 536. Default: 16. */
-  concurrency?: number
-  /** Stops: nothing more is begun. */
-  signal?: AbortSignal
-}
-
-/** What can be sent where a `T` is expected: a buffer is sent as it is; without a codec, bytes are copied into one. */
-export type Sendable<T> = T | BufferPtr | (T extends BufferPtr ? Uint8Array : never)
-
-/**
- * Answers requests. For {@link Service.request} with a {@link Sendable} value, for {@link Service.stream} with an iterable of
- * such values, as an async generator makes. A buffer that is answered is moved, without copy. What it throws arrives at the client.
- */
-export type ServiceHandler<Req, Res> = (request: Req, context: RequestContext) => Answer<Res> | PromiseLike<Answer<Res>>
-
-type Answer<Res> = Sendable<Res> | AsyncIterable<Sendable<Res>> | Iterable<Sendable<Res>>
 
 /** What a service has done. All but `servers` and `queued` of this participant. */
 export interface ServiceStats {
@@ -107,7 +63,7 @@ const NO_WORK = { served: 0, running: 0, failed: 0, expired: 0, cancelled: 0, re
 export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
   /** Its name in the domain. */
   readonly name: string
-  readonly #core: Core<Req, Res>
+  readonly #endpoint: Endpoint<Req, Res>
   readonly #client: Client<Req, Res>
   readonly #onClose: () => void
   #server: Server<Req, Res> | undefined
@@ -116,9 +72,9 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
 
   /** @internal */
   constructor(
-    shm: ShmManager,
     session: Session,
-    post: Post,
+    allocator: SharedBufferAllocator,
+    slot: number,
     name: string,
     options: ServiceOptions<Req, Res>,
     onClose: () => void,
@@ -126,28 +82,25 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
     const { inFlight = 256, capacity } = options
     checkInteger('inFlight', inFlight, 1, 2 ** 16)
     const { request, reply, recorded } = codecsOf(options)
-    const queue = shm.portQueue(`${name}.requests`, {
-      delivery: 'at-least-once',
-      codec: { name: recorded, encode: (bytes: Uint8Array) => bytes, decode: (bytes: Uint8Array) => bytes },
-      ...(capacity !== undefined && { capacity }),
-    })
+    const bound = bindQueueOptions({ delivery: 'at-least-once', ...(capacity !== undefined && { capacity }) }, recorded)
     this.name = name
     this.#onClose = onClose
-    this.#core = {
+    this.#endpoint = {
       name,
-      shm,
       session,
-      post,
-      queue,
-      requests: new Payload(session, shm.allocator, request),
-      replies: new Payload(session, shm.allocator, reply),
+      allocator,
+      self: { slot, epoch: session.call((open) => open.epoch) },
+      queue: session.call((open) => open.requests(name, bound)),
+      requests: new Payload(session, allocator, request),
+      replies: new Payload(session, allocator, reply),
     }
-    this.#client = new Client(this.#core, inFlight)
+    this.#client = new Client(this.#endpoint, inFlight)
   }
 
   /**
-   * Sends a request and waits for its reply: without a codec a buffer, which is yours to release. A buffer is taken over, however
-   * the call ends. The deadline goes with the request, which is not begun after it; the signal ends it, wherever it is.
+   * Sends a request and waits for its reply: without a codec a buffer, which is yours to release. A buffer is taken over by the call,
+   * however that ends, also when it is refused. The deadline goes with the request, which is not begun after it; the signal ends it,
+   * wherever it is.
    * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`, whose message says whether a server has begun to run it;
    * `_SERVER_LOST`: a server had, and is gone; `_CLOSED`, `_DESTROYED`, `_EXHAUSTED`; and what the handler threw, with a property
    * `remote`, or `ERR_MILLRACE_REMOTE` if that is no error.
@@ -155,28 +108,39 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
   request(value: Sendable<Req>, options: RequestOptions = {}): Promise<Res> {
     try {
       this.#checkOpen()
-      return this.#client.request(value, checkRetry(options), options)
+      return this.#client.request(value, checkRetry(options), limitsOf(options))
     } catch (error) {
+      discard(value)
       return Promise.reject(error)
     }
   }
 
   /**
-   * Sends a request whose reply is a stream, when the first item is asked for. The server is at most `window` items ahead. Leaving
-   * the loop ends the server's generator. Without a codec each item is a buffer, released at the end of its turn. A stream is
-   * run again, as `retry` allows, only until its first item has come. The timeout is that of the whole stream. Errors as of
+   * A request whose reply is a stream; it is sent when the first item is asked for. A buffer is taken over by the call, however that
+   * ends. The server is at most `window` items ahead. Leaving the loop ends the server's generator. Without a codec each item is a
+   * buffer, released at the end of its turn. A stream is run again, as `retry` allows, only until its first item has come. The timeout
+   * is that of the whole stream, from its first item on. An item that cannot be decoded ends it with what the codec threw. Errors as of
    * {@link Service.request}.
    */
   stream(value: Sendable<Req>, options: StreamOptions = {}): AsyncIterableIterator<Res, undefined> {
-    this.#checkOpen()
-    const retry = checkRetry(options)
-    return this.#client.stream(value, retry, checkInteger('window', options.window ?? 16, 1, WINDOW_MAX), options)
+    try {
+      this.#checkOpen()
+      const retry = checkRetry(options)
+      const window = checkInteger('window', options.window ?? 16, 1, WINDOW_MAX)
+      checkTimeout('timeout', options.timeout)
+      checkSignal(options.signal)
+      return this.#client.stream(value, retry, window, options)
+    } catch (error) {
+      discard(value)
+      throw error
+    }
   }
 
   /**
    * Runs requests by `handler`, and keeps the process alive. Resolves once `signal` has aborted and what was running has ended, or
    * when the service is closed here, which gives what is running to others as far as its clients allow.
-   * @throws {@link MillraceError} `ERR_MILLRACE_ROLE` when this participant serves it already, `_DESTROYED`
+   * @throws {@link MillraceError} `ERR_MILLRACE_ROLE` when this participant serves it already, `_DESTROYED`; and whatever makes it
+   * impossible to go on, such as a want of descriptors: then what is running is given to others as far as its clients allow
    */
   async serve(handler: ServiceHandler<Req, Res>, options: ServeOptions = {}): Promise<void> {
     this.#checkOpen()
@@ -187,26 +151,25 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
     if (this.#serving) {
       throw new MillraceError('ERR_MILLRACE_ROLE', `service '${this.name}' is served by this participant already`)
     }
-    const server = new Server<Req, Res>(this.#core, handler, concurrency)
+    const server = new Server<Req, Res>(this.#endpoint, handler, concurrency)
     this.#server = server
     this.#serving = true
-    const stop = () => server.stop()
-    signal?.addEventListener('abort', stop, { once: true })
+    const off = signal && onAbort(signal, () => server.stop())
     try {
       await server.run()
     } finally {
-      signal?.removeEventListener('abort', stop)
+      off?.()
       this.#serving = false
     }
   }
 
   /** Counters. */
   stats(): ServiceStats {
-    const { post, queue, requests, replies } = this.#core
+    const { session, name, queue, requests, replies } = this.#endpoint
     const { requested, pending, failed, timedOut, aborted } = this.#client
     const { served, running, failed: threw, expired, cancelled, refused } = this.#server ?? NO_WORK
     const copied = requests.copied + replies.copied
-    const shared = { servers: post.servers(this.name).length, queued: queue.depth }
+    const shared = session.call((open) => ({ servers: open.servers(name).length, queued: open.depth(queue) ?? 0 }))
     const client = { requested, pending, failed, timedOut, aborted }
     return { ...shared, ...client, served, running, threw, expired, cancelled, refused, copied }
   }
@@ -224,8 +187,7 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
   destroy(): void {
     this.#checkOpen()
     this.close()
-    this.#core.queue.destroy()
-    this.#core.post.destroyAll(this.name)
+    this.#endpoint.session.call((open) => open.destroyService(this.name))
   }
 
   /** The same as {@link Service.close}, for `using`. */
@@ -233,29 +195,14 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
     this.close()
   }
 
+  /** @internal Participants have left or died. */
+  check(): void {
+    this.#client.check()
+    this.#server?.check()
+  }
+
   #checkOpen(): void {
-    if (this.#core.session.closed) throw this.#core.session.closedFailure()
+    if (this.#endpoint.session.closed) throw this.#endpoint.session.closedFailure()
     if (this.#closed) throw closedHere(this.name)
   }
-}
-
-interface Codecs<Req, Res> {
-  request: NamedCodec<Req> | undefined
-  reply: NamedCodec<Res> | undefined
-  /** What the queue of requests remembers of both. */
-  recorded: string
-}
-
-function codecsOf<Req, Res>(options: ServiceOptions<Req, Res>): Codecs<Req, Res> {
-  const { codec = 'buffer', replyCodec = codec } = options
-  const request = codec === 'buffer' ? undefined : codecOf(codec as Codec<Req>)
-  const reply = replyCodec === 'buffer' ? undefined : codecOf(replyCodec as Codec<Res>)
-  const [from, to] = [request?.name ?? 'buffer', reply?.name ?? 'buffer']
-  const recorded = from === to ? `service:${from}` : `service:${from}>${to}`
-  if (Buffer.byteLength(recorded) <= MAX_CODEC_BYTES) return { request, reply, recorded }
-  throw invalidArgument('codec names', `at most ${MAX_CODEC_BYTES} bytes in '${recorded}'`, recorded)
-}
-
-function checkRetry(options: RequestOptions): number {
-  return checkInteger('retry', checkObject('options', options).retry ?? 0, 0, RETRIES_MAX)
 }

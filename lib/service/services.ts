@@ -1,34 +1,32 @@
 import { invalidArgument } from '../errors.js'
-import type { ShmManager } from '../domain/manager.js'
+import type { SharedBufferAllocator } from '../memory/allocator.js'
 import { checkName, checkObject } from '../options.js'
 import type { Session } from '../session/session.js'
-import { Post } from './post.js'
-import type { ServiceOptions } from './service.js'
-import { MAX_SERVICE_NAME, Service } from './service.js'
+import type { ServiceOptions } from './options.js'
+import { Service } from './service.js'
 
 /** The services of one manager. */
 export class Services {
-  readonly #shm: ShmManager
   readonly #session: Session
+  readonly #allocator: SharedBufferAllocator
+  readonly #slot: number
   readonly #open = new Map<string, Service<never, never>>()
-  #post: Post | undefined
 
-  constructor(shm: ShmManager, session: Session) {
-    this.#shm = shm
+  constructor(session: Session, allocator: SharedBufferAllocator, slot: number) {
     this.#session = session
+    this.#allocator = allocator
+    this.#slot = slot
   }
 
   open<Req, Res>(name: string, options: ServiceOptions<Req, Res>): Service<Req, Res> {
     checkName('service', name)
-    if (name.length > MAX_SERVICE_NAME) {
-      throw invalidArgument('service name', `at most ${MAX_SERVICE_NAME} characters long`, name)
-    }
     checkObject('options', options)
     if (this.#open.has(name)) {
       throw invalidArgument('service name', 'one that this manager has not open already', name)
     }
-    this.#post ??= new Post(this.#shm, this.#session)
-    const service = new Service(this.#shm, this.#session, this.#post, name, options, () => this.#open.delete(name))
+    const onClose = () => this.#open.delete(name)
+    const service = new Service(this.#session, this.#allocator, this.#slot, name, options, onClose)
+    this.#session.waits.hearDepartures(() => this.#check())
     this.#open.set(name, service as unknown as Service<never, never>)
     return service
   }
@@ -36,6 +34,9 @@ export class Services {
   /** Takes leave of clients and servers. Before the session is closed. */
   close(): void {
     for (const service of this.#open.values()) service.close()
-    this.#post?.close()
+  }
+
+  #check(): void {
+    for (const service of this.#open.values()) service.check()
   }
 }

@@ -127,6 +127,36 @@ export interface TopicStats {
   subscriptions: SubscriptionStats[]
 }
 
+/** A mailbox of a service; `name` is the service's. */
+export interface MailboxStats extends QueueStats {
+  /** Whether its owner asks or serves. */
+  role: 'client' | 'server'
+  /** Slot of its owner. */
+  participant: number
+  /** Which tenant of the slot that is. */
+  epoch: number
+}
+
+/** A service of the domain as its queues show it; the counters are of all participants together. */
+export interface ServiceQueues {
+  /** Its name in the domain. */
+  name: string
+  /** Its queue of requests; null when only mailboxes are left. */
+  requests: QueueStats | null
+  /** Mailboxes of its clients and servers. */
+  mailboxes: MailboxStats[]
+}
+
+/** What all recoveries of a domain came to: the sums over their reports, exact also when reports were missed. */
+export interface RecoveredTotals {
+  /** Buffers that came back to the pool. */
+  freed: number
+  /** Messages of at-most-once queues that the dead had taken and not released. */
+  lost: number
+  /** Messages that were delivered to somebody else. */
+  redelivered: number
+}
+
 /** The whole domain at a glance: plain data, safe for JSON. */
 export interface Snapshot {
   /** Name of the domain. */
@@ -147,14 +177,18 @@ export interface Snapshot {
   participants: ParticipantStats[]
   /** Its pool, by size of buffers. */
   pools: PoolStats[]
-  /** Its queues. */
+  /** Its port queues. */
   queues: QueueStats[]
-  /** Its SageQueues. */
+  /** Queues of its SageQueues. */
   workQueues: QueueStats[]
+  /** Its services. */
+  services: ServiceQueues[]
   /** Its topics. */
   topics: TopicStats[]
   /** Deaths that were repaired since the domain was created. */
   recoveries: number
+  /** What they came to. */
+  recovered: RecoveredTotals
 }
 
 /** What {@link ShmManager.stats} tells: queues and topics by name, pools by size. */
@@ -177,9 +211,15 @@ interface NativeWords {
 
 type InNumbers<Q> = Omit<Q, keyof NativeWords> & NativeWords
 type NativeTopic = Omit<TopicStats, 'subscriptions'> & { subscriptions: InNumbers<SubscriptionStats>[] }
-type NativeSnapshot = Omit<Snapshot, 'queues' | 'workQueues' | 'topics'> & {
+interface NativeService {
+  name: string
+  requests: InNumbers<QueueStats> | null
+  mailboxes: InNumbers<MailboxStats>[]
+}
+type NativeSnapshot = Omit<Snapshot, 'queues' | 'workQueues' | 'services' | 'topics'> & {
   queues: InNumbers<QueueStats>[]
   workQueues: InNumbers<QueueStats>[]
+  services: NativeService[]
   topics: NativeTopic[]
 }
 
@@ -192,7 +232,13 @@ export function snapshotOf(session: Session): Snapshot {
 export function snapshotFrom(json: string): Snapshot {
   const native = JSON.parse(json) as NativeSnapshot
   const topics = native.topics.map((topic) => ({ ...topic, subscriptions: topic.subscriptions.map(withWords) }))
-  return { ...native, queues: native.queues.map(withWords), workQueues: native.workQueues.map(withWords), topics }
+  const services = native.services.map(({ name, requests, mailboxes }) => ({
+    name,
+    requests: requests && withWords(requests),
+    mailboxes: mailboxes.map(withWords),
+  }))
+  const [queues, workQueues] = [native.queues.map(withWords), native.workQueues.map(withWords)]
+  return { ...native, queues, workQueues, services, topics }
 }
 
 /** @internal The counters of one queue as native code writes them. */

@@ -42,6 +42,7 @@ export class Waits {
   readonly #holds = new HoldCount()
   #doorbell: Doorbell | undefined
   #onReports: (() => void) | undefined
+  #onDepartures: (() => void) | undefined
 
   constructor(session: WaitSession) {
     this.#session = session
@@ -100,6 +101,11 @@ export class Waits {
     this.dispatch()
   }
 
+  /** From now on `onDepartures` is told, as long as somebody waits, when participants have left or died. It does not throw. */
+  hearDepartures(onDepartures: () => void): void {
+    this.#onDepartures = onDepartures
+  }
+
   /** Keeps the process alive until {@link Waits.unref}, as a wait does. */
   ref(): void {
     this.#holds.count++
@@ -115,10 +121,12 @@ export class Waits {
   dispatch(): void {
     let found: number
     let reports = false
+    let departures = false
     do {
       if (native.ready(this.#session.handle) !== STATUS_OK) return
       found = native.resultCount()
       reports ||= native.hasReports()
+      departures ||= native.hasDepartures()
       // Collected first: each pump uses the command block.
       const places: Place[] = []
       for (let i = 0; i < found; i++) this.#collect(native.readyQueue(i), native.readyKind(i), places)
@@ -128,6 +136,7 @@ export class Waits {
       }
     } while (found === BATCH_MAX)
     this.#hold()
+    if (departures) this.#onDepartures?.()
     if (reports) this.#onReports?.()
   }
 

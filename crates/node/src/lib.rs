@@ -15,6 +15,12 @@ pub mod services;
 mod session;
 pub mod topics;
 
+/// Milliseconds on the monotonic clock that all processes of the machine share, containers with a time of their own included.
+#[napi_derive::napi]
+pub fn clock_ms() -> f64 {
+    millrace::clock_ms() as f64
+}
+
 fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("plain data with string keys always serializes")
 }

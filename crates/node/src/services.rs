@@ -11,7 +11,7 @@ use crate::manager::BindingManager;
 use crate::options::BindingQueueOptions;
 use crate::to_json;
 use millrace::ErrorKind;
-use millrace::service::{Claim, ParticipantId, RequestState, Role};
+use millrace::service::{Claim, ParticipantId, RequestState, Role, Runner};
 use napi_derive::napi;
 
 /// One participant of the domain, for ever.
@@ -47,6 +47,13 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn is_alive(&self, slot: u32, epoch: u32) -> Result<bool> {
         self.session(|session| Ok(session.manager.is_alive(slot as usize, epoch)))
+    }
+
+    /// Whether the participant that the state of a request names takes part.
+    #[napi(catch_unwind)]
+    pub fn is_runner_alive(&self, slot: u32, epoch_low: u32) -> Result<bool> {
+        let runner = Runner { slot: slot as usize, epoch_low: epoch_low as u16 };
+        self.session(|session| Ok(session.manager.is_runner_alive(runner)))
     }
 
     /// A handle for the queue of SageQueue `name`, as `queue`.

@@ -1,5 +1,6 @@
 //! Constants and codes as TypeScript, the shared layout as Markdown.
 
+use millrace::service::{self, MessageKind};
 use millrace::{ErrorKind, header_field, layout_facts, limits};
 use millrace_node::block;
 use std::fmt::Write;
@@ -31,12 +32,13 @@ pub(crate) fn write_all(root: &Path) -> io::Result<()> {
 }
 
 /// Every generated file: path and contents.
-pub(crate) fn files() -> [(&'static str, String); 5] {
+pub(crate) fn files() -> [(&'static str, String); 6] {
     [
         ("lib/native/generated/limits.ts", limits_ts()),
         ("lib/native/generated/layout.ts", layout_ts()),
         ("lib/native/generated/block.ts", block_ts()),
         ("lib/native/generated/codes.ts", codes_ts()),
+        ("lib/native/generated/envelope.ts", envelope_ts()),
         ("docs/internals/layout.md", layout_md()),
     ]
 }
@@ -145,6 +147,32 @@ fn block_ts() -> String {
                 ("KIND_SPACE", block::KIND_SPACE.into()),
                 ("KIND_POOL", block::KIND_POOL.into()),
                 ("QUEUE_POOL", block::QUEUE_POOL.into()),
+            ],
+        ],
+    )
+}
+
+fn envelope_ts() -> String {
+    let kinds: Vec<_> = MessageKind::ALL
+        .iter()
+        .map(|kind| (screaming(&format!("{kind:?}")), u64::from(*kind as u32)))
+        .collect();
+    let kinds: Vec<_> = kinds.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    constants(
+        "crates/core: what messages of a service carry",
+        &[
+            &kinds,
+            &[
+                ("MESSAGE_KINDS", MessageKind::ALL.len() as u64),
+                ("HAS_DEADLINE", service::HAS_DEADLINE.into()),
+                ("KIND_SHIFT", service::KIND_SHIFT.into()),
+                ("RUN_SHIFT", service::RUN_SHIFT.into()),
+                ("WINDOW_SHIFT", service::WINDOW_SHIFT.into()),
+            ],
+            &[
+                ("SLOTS", limits::MAX_PARTICIPANTS as u64),
+                ("RUNS_MAX", service::RUNS_MAX.into()),
+                ("WINDOW_MAX", service::WINDOW_MAX.into()),
             ],
         ],
     )

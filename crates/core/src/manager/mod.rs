@@ -17,7 +17,7 @@ use crate::queue::QueueCache;
 use crate::recovery::{Finding, RecoveryReport, Sentinel, StallReport, end_owned, reports_since, sweep};
 use crate::registry::Participant;
 use crate::segment::base_dir;
-use crate::service::ParticipantId;
+use crate::service::{ParticipantId, Runner};
 use crate::stats::Snapshot;
 use crate::sync::Ordering;
 use crate::topic::Topic;
@@ -99,6 +99,12 @@ impl ShmManager {
     /// Whether tenant `epoch` of `slot` takes part: it has neither left nor been found dead.
     pub fn is_alive(&self, slot: usize, epoch: u32) -> bool {
         self.participant.domain.is_tenant(slot, epoch)
+    }
+
+    /// Whether the participant that a [`RequestState`](crate::service::RequestState) names takes part.
+    pub fn is_runner_alive(&self, runner: Runner) -> bool {
+        let tenant = self.participant.domain.active_at(runner.slot);
+        tenant.is_some_and(|tenant| tenant.epoch.load(Ordering::Relaxed) as u16 == runner.epoch_low)
     }
 
     /// Changes whenever participants have left or have been recovered; this participant is notified at each change. What

@@ -17,10 +17,13 @@ use crate::sync::Ordering;
 pub const WINDOW_MAX: u32 = 255;
 
 /// Bit of the kind that says that `detail` of a request is a deadline.
-pub(crate) const HAS_DEADLINE: u32 = 0x80;
-const KIND_SHIFT: u32 = 8;
-const RUN_SHIFT: u32 = 16;
-const WINDOW_SHIFT: u32 = 24;
+pub const HAS_DEADLINE: u32 = 0x80;
+/// Where the kind begins in `source`.
+pub const KIND_SHIFT: u32 = 8;
+/// Where the run, or the number of retries, begins in `source`.
+pub const RUN_SHIFT: u32 = 16;
+/// Where the window begins in `source`.
+pub const WINDOW_SHIFT: u32 = 24;
 
 /// One participant of a domain, for ever: slots have one tenant after the other, epochs number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -56,7 +56,9 @@ mod envelope;
 mod mailbox;
 mod state;
 
-pub use envelope::{Envelope, MessageKind, ParticipantId, WINDOW_MAX};
+pub use envelope::{
+    Envelope, HAS_DEADLINE, KIND_SHIFT, MessageKind, ParticipantId, RUN_SHIFT, WINDOW_MAX, WINDOW_SHIFT,
+};
 pub use mailbox::Role;
 pub use state::{Claim, RUNS_MAX, Request, RequestState, Runner};
 

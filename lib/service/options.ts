@@ -1,0 +1,80 @@
+import type { Codec, CodecName, NamedCodec } from '../codec/codec.js'
+import { codecOf } from '../codec/codec.js'
+import { invalidArgument } from '../errors.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { RUNS_MAX } from '../native/generated/envelope.js'
+import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
+import type { WaitOptions } from '../options.js'
+import { checkInteger, checkObject } from '../options.js'
+import type { RequestContext } from './run.js'
+
+/** Options of {@link ShmManager.service}. */
+export interface ServiceOptions<Req, Res> {
+  /** How requests become bytes, and replies, too, unless `replyCodec` is given. Default: `buffer`, which is no codec. */
+  codec?: 'buffer' | CodecName | Codec<Req>
+  /** How replies become bytes. Default: as requests. */
+  replyCodec?: 'buffer' | CodecName | Codec<Res>
+  /** Requests that wait for a server at most; clients wait when there are more. Default: 1024, or what the service has. */
+  capacity?: number
+  /** Requests of this participant that are under way at most; more wait. Default: 256. */
+  inFlight?: number
+}
+
+/**
+ * Options of {@link Service.request}. The timeout is that of the whole call; with 0 nothing is sent. A signal that has aborted already
+ * ends the call with its reason, and nothing is sent either.
+ */
+export interface RequestOptions extends WaitOptions {
+  /**
+   * How often the request may be run again when a server dies, or closes, while it runs it; 0 … 100. Say so only of requests
+   * that are idempotent. Default: 0, which ends it with `ERR_MILLRACE_SERVER_LOST`. A request that no server has begun to
+   * run is never lost, and is not counted.
+   */
+  retry?: number
+}
+
+/** Options of {@link Service.stream}. */
+export interface StreamOptions extends RequestOptions {
+  /** Items that may be under way, 1 … 255. Default: 16. */
+  window?: number
+}
+
+/** Options of {@link Service.serve}. */
+export interface ServeOptions {
+  /** Requests that are run at once, 1 … 65 536. Default: 16. */
+  concurrency?: number
+  /** Stops: nothing more is begun. */
+  signal?: AbortSignal
+}
+
+/** What can be sent where a `T` is expected: a buffer is sent as it is; without a codec, bytes are copied into one. */
+export type Sendable<T> = T | BufferPtr | (T extends BufferPtr ? Uint8Array : never)
+
+/**
+ * Answers requests. For {@link Service.request} with a {@link Sendable} value, for {@link Service.stream} with an iterable of
+ * such values, as an async generator makes. A buffer that is answered is moved, without copy. What it throws arrives at the client.
+ */
+export type ServiceHandler<Req, Res> = (request: Req, context: RequestContext) => Answer<Res> | PromiseLike<Answer<Res>>
+
+type Answer<Res> = Sendable<Res> | AsyncIterable<Sendable<Res>> | Iterable<Sendable<Res>>
+
+interface Codecs<Req, Res> {
+  request: NamedCodec<Req> | undefined
+  reply: NamedCodec<Res> | undefined
+  /** What the queue of requests remembers of both. */
+  recorded: string
+}
+
+export function codecsOf<Req, Res>(options: ServiceOptions<Req, Res>): Codecs<Req, Res> {
+  const { codec = 'buffer', replyCodec = codec } = options
+  const request = codec === 'buffer' ? undefined : codecOf(codec as Codec<Req>)
+  const reply = replyCodec === 'buffer' ? undefined : codecOf(replyCodec as Codec<Res>)
+  const [from, to] = [request?.name ?? 'buffer', reply?.name ?? 'buffer']
+  const recorded = from === to ? from : `${from}>${to}`
+  if (Buffer.byteLength(recorded) <= MAX_CODEC_BYTES) return { request, reply, recorded }
+  throw invalidArgument('codec names', `at most ${MAX_CODEC_BYTES} bytes in '${recorded}'`, recorded)
+}
+
+export function checkRetry(options: RequestOptions): number {
+  return checkInteger('retry', checkObject('options', options).retry ?? 0, 0, RUNS_MAX - 1)
+}
