@@ -254,7 +254,7 @@ test('a request whose time is over before a server gets to it is not run', async
   end()
 })
 
-test('the deadline reaches the handler, whose signal aborts at it', async (t) => {
+test.serial('the deadline reaches the handler, whose signal aborts at it', async (t) => {
   const { server, client, end } = pair<number, number>(t, json)
   const reasons: unknown[] = []
   void server.serve(async (_, context) => {
@@ -444,7 +444,7 @@ test('to ask for a stream where there is a value, or the reverse, is an error', 
   end()
 })
 
-test('the timeout of a stream is that of the whole', async (t) => {
+test.serial('the timeout of a stream is that of the whole', async (t) => {
   const { server, client, end } = pair<number, number>(t, json)
   let ended = false
   void server.serve(async function* (_, { signal }) {
