@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { Finding } from '../index.js'
 import { flipAllocated } from './helpers/damage.js'
-import { testDomain, traceOf } from './helpers/domain.js'
+import { objectOf, testDomain } from './helpers/domain.js'
 
 const onLinux = process.platform === 'linux' ? test : test.skip
 const main = fileURLToPath(new URL('../cli/main.js', import.meta.url))
@@ -44,7 +44,7 @@ onLinux('fsck of a damaged domain answers 1 and names the damage', async (t) => 
   const shm = domain.open()
   shm.allocate(10).release()
   const buffer = shm.registry.snapshot().pools[0]!.buffers - 1
-  const undo = flipAllocated(join('/dev/shm', `${traceOf(shm).objects}pool.0`), buffer)
+  const undo = flipAllocated(objectOf(shm, 'pool.0'), buffer)
   const [told, json] = [await millrace('fsck', domain.name), await millrace('fsck', domain.name, '--json')]
   undo()
   t.deepEqual([told.code, json.code], [1, 1])

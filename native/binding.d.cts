@@ -102,9 +102,11 @@ export declare class BindingManager {
 export declare class BindingObserver {
   /** Opens a domain that exists. */
   static open(domain: string, directory?: string | undefined | null): BindingObserver
+  /** Lets go of the domain. What runs goes on. Idempotent. */
+  close(): void
   /** The domain as JSON. */
   snapshot(): string
-  /** Who stands still, as JSON. */
+  /** Who is stalled, as JSON. */
   stalled(): string
   /** What is off, as the JSON of an outcome. */
   fsck(timeoutMs: number): Promise<string>

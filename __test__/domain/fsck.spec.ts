@@ -1,14 +1,13 @@
-import { join } from 'node:path'
 import test from 'ava'
 import { type ShmManager, ShmObserver } from '../../index.js'
 import { flipAllocated, isAllocated } from '../helpers/damage.js'
-import { testDomain, traceOf } from '../helpers/domain.js'
+import { objectOf, testDomain } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
 
 const onLinux = process.platform === 'linux' ? test : test.skip
 
 function poolOf(shm: ShmManager): string {
-  return join('/dev/shm', `${traceOf(shm).objects}pool.0`)
+  return objectOf(shm, 'pool.0')
 }
 
 test('a domain at work is clean', async (t) => {

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import test from 'ava'
 import { ShmManager, ShmObserver } from '../../index.js'
 import { removeLeftovers, testDomain, traceOf } from '../helpers/domain.js'
@@ -46,4 +47,44 @@ test('who is evicted must be certain', async (t) => {
   await rejectsCode(t, shm.evict(0 as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'participant')
   t.false(shm.closed)
   shm.allocate(1).release()
+})
+
+/** What this process has of a domain: descriptors in its directory, mappings of its memory. */
+function possessions({ directory, objects }: ReturnType<typeof traceOf>): { descriptors: number; mappings: number } {
+  const target = (fd: string): string => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return '' // that of the listing itself, closed by now
+    }
+  }
+  const descriptors = readdirSync('/proc/self/fd').filter((fd) => target(fd).startsWith(directory)).length
+  const mappings = readFileSync('/proc/self/maps', 'utf8').split(objects).length - 1
+  return { descriptors, mappings }
+}
+
+const onLinux = process.platform === 'linux' ? test : test.skip
+
+onLinux('an observer that is closed has nothing of the domain any more, and an open one little', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  shm.portQueue('queue', { capacity: 4 }).tryPut(Buffer.from('x'))
+  const trace = traceOf(shm)
+  await shm.fsck()
+  const before = possessions(trace)
+  await Promise.all([shm.fsck(), shm.fsck()])
+  t.deepEqual(possessions(trace), before, 'an fsck keeps nothing')
+  const observers = Array.from({ length: 116 }, () => ShmObserver.open(domain.name))
+  for (const observer of observers) observer.snapshot()
+  t.true(possessions(trace).descriptors <= before.descriptors + observers.length, 'one descriptor each')
+  const underWay = observers[0]!.fsck()
+  for (const observer of observers) observer.close()
+  t.deepEqual(await underWay, [])
+  t.deepEqual(possessions(trace), before)
+  const [closed] = observers
+  closed!.close()
+  throwsCode(t, () => closed!.snapshot(), 'ERR_MILLRACE_CLOSED', 'observer')
+  throwsCode(t, () => closed!.stalled(), 'ERR_MILLRACE_CLOSED', 'observer')
+  await rejectsCode(t, closed!.fsck(), 'ERR_MILLRACE_CLOSED', 'observer')
+  await rejectsCode(t, closed!.evict({ slot: 0, epoch: 1 }), 'ERR_MILLRACE_CLOSED', 'observer')
 })

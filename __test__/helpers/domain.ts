@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { type OpenOptions, type QueueOptions, type PortQueue, ShmManager } from '../../index.js'
@@ -64,6 +64,12 @@ export interface Trace {
 export function traceOf(shm: ShmManager): Trace {
   const { uid, dev, ino } = lstatSync(shm.directory)
   return { directory: shm.directory, objects: `millrace.${uid}.${dev.toString(16)}.${ino.toString(16)}.` }
+}
+
+/** Path of the shared memory object that is `segment` of a domain: its link in the domain's directory names it. Linux only. */
+export function objectOf({ directory }: Pick<Trace, 'directory'>, segment: string): string {
+  const [name] = readFileSync(join(directory, segment), 'utf8').split(' ')
+  return join(SHM, name!)
 }
 
 /** What is left of a domain: paths of its directory, its lock, its shared memory objects. */

@@ -1,11 +1,10 @@
 // Domains that somebody else has damaged, or made with another version. While anybody lives in one that is an error with a code
 // of its own; when nobody does, the next one to open it starts afresh.
 import { closeSync, openSync, readSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { type ErrorCode, ShmManager } from '../../index.js'
+import { type ErrorCode, type OpenOptions, ShmManager } from '../../index.js'
 import type { HoldArgs } from '../fixtures/hold.js'
-import { leftovers, removeLeftovers, type Trace, traceOf } from '../helpers/domain.js'
+import { leftovers, objectOf, removeLeftovers, type Trace, traceOf } from '../helpers/domain.js'
 import { throwsCode } from '../helpers/errors.js'
 import { startChild } from './children.js'
 
@@ -67,8 +66,8 @@ function abandoned(t: ExecutionContext, name: string): Trace {
 }
 
 /** The domain can be opened and used, and has nothing in it. */
-function isFresh(t: ExecutionContext, name: string): void {
-  using shm = ShmManager.open(name)
+function isFresh(t: ExecutionContext, name: string, options?: OpenOptions): void {
+  using shm = ShmManager.open(name, options)
   t.deepEqual(shm.registry.snapshot().queues, [])
   const queue = shm.portQueue('queue', { capacity: 2 })
   t.true(queue.trySend(shm.allocate(10)))
@@ -80,7 +79,7 @@ for (const { what, code, inflict } of damages) {
     t.timeout(30_000)
     const name = `ava-${process.pid}-damaged`
     const trace = abandoned(t, name)
-    const registry = join('/dev/shm', `${trace.objects}registry`)
+    const registry = objectOf(trace, 'registry')
     // Stopped, so that the tenant neither sees the damage nor touches memory that is gone; it lives all the same.
     const tenant = await startChild(t, 'hold', { domain: name, queue: 'other' } satisfies HoldArgs).started()
     tenant.signal('SIGSTOP')
@@ -96,7 +95,9 @@ for (const { what, code, inflict } of damages) {
     t.timeout(30_000)
     const name = `ava-${process.pid}-damaged`
     const trace = abandoned(t, name)
-    inflict(join('/dev/shm', `${trace.objects}pool.0`))
+    const tenant = await startChild(t, 'hold', { domain: name, queue: 'third' } satisfies HoldArgs).started()
+    tenant.signal('SIGSTOP')
+    inflict(objectOf(trace, 'pool.0'))
     using shm = ShmManager.open(name)
     // The rings are in it.
     throwsCode(t, () => shm.portQueue('queue'), code, 'pool.0')
@@ -105,12 +106,24 @@ for (const { what, code, inflict } of damages) {
     const queue = shm.portQueue('new', { capacity: 2000 })
     t.true(queue.trySend(shm.allocate(100_000)))
     t.is(queue.tryReceive()?.length, 100_000)
+    await tenant.kill()
+  })
+
+  onLinux(`a persistent domain that nobody is in, and a pool segment that ${what}`, (t) => {
+    const name = `ava-${process.pid}-damaged`
+    const trace = abandoned(t, name)
+    inflict(objectOf(trace, 'pool.0'))
+    for (const options of [{}, { persist: true }]) {
+      throwsCode(t, () => ShmManager.open(name, options), code, name, 'pool.0', 'persist: false')
+    }
+    isFresh(t, name, { persist: false })
+    t.deepEqual(leftovers(trace), [])
   })
 }
 
 onLinux('a registry that is gone', (t) => {
   const name = `ava-${process.pid}-gone`
   const trace = abandoned(t, name)
-  rmSync(join('/dev/shm', `${trace.objects}registry`))
+  rmSync(objectOf(trace, 'registry'))
   isFresh(t, name)
 })

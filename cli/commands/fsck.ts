@@ -9,7 +9,7 @@ export const fsck: Command = {
   async run(args) {
     const { positionals, directory, json, values } = take(args, 1, ['timeout'])
     const timeout = milliseconds('timeout', values['timeout'])
-    const observer = ShmObserver.open(positionals[0]!, directory === undefined ? {} : { directory })
+    using observer = ShmObserver.open(positionals[0]!, directory === undefined ? {} : { directory })
     const findings = await observer.fsck(timeout === undefined ? {} : { timeout })
     // What cannot be read is a finding already.
     const snapshot = findings.some(({ kind }) => kind === 'segment') ? undefined : observer.snapshot()

@@ -190,12 +190,14 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
 
   /** The same as {@link ShmObserver.fsck}. */
   async fsck(options?: FsckOptions): Promise<Finding[]> {
-    return await this.#observer().fsck(options)
+    using observer = this.#observer()
+    return await observer.fsck(options)
   }
 
   /** The same as {@link ShmObserver.evict}. */
   async evict(participant: ParticipantId, options?: EvictOptions): Promise<RecoveryReport> {
-    return await this.#observer().evict(participant, options)
+    using observer = this.#observer()
+    return await observer.evict(participant, options)
   }
 
   /**

@@ -5,6 +5,7 @@ use millrace::{Error, ErrorKind, Observer};
 use napi::Task;
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
@@ -13,21 +14,29 @@ use std::time::Duration;
 #[napi]
 #[derive(Debug)]
 pub struct BindingObserver {
-    observer: Observer,
+    /// `None`: closed. In a cell, because the runtime borrows this while work is under way.
+    observer: RefCell<Option<Observer>>,
 }
 
 impl BindingObserver {
     pub(crate) fn open(domain: &str, directory: Option<&Path>) -> Result<Self> {
         let observer = Observer::open(domain, directory).map_err(from_core)?;
-        Ok(Self { observer })
+        Ok(Self { observer: RefCell::new(Some(observer)) })
+    }
+
+    fn observer(&self) -> Result<Observer> {
+        self.observer.borrow().clone().ok_or_else(|| {
+            from_core(Error::new(ErrorKind::Closed, "the observer has been closed: open another one"))
+        })
     }
 
     fn later<T: serde::Serialize + 'static>(
         &self,
         work: impl FnOnce(&Observer) -> millrace::Result<T> + Send + 'static,
-    ) -> AsyncTask<Later> {
-        let observer = self.observer.clone();
-        AsyncTask::new(Later(Some(Box::new(move || outcome(work(&observer))))))
+    ) -> Result<AsyncTask<Later>> {
+        // Its own, so closing meanwhile takes nothing away from it. Dropped where the work ends.
+        let observer = self.observer()?;
+        Ok(AsyncTask::new(Later(Some(Box::new(move || outcome(work(&observer)))))))
     }
 }
 
@@ -39,27 +48,33 @@ impl BindingObserver {
         Self::open(&domain, directory.as_deref().map(Path::new))
     }
 
+    /// Lets go of the domain. What runs goes on. Idempotent.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        drop(self.observer.take());
+    }
+
     /// The domain as JSON.
     #[napi(catch_unwind)]
     pub fn snapshot(&self) -> Result<String> {
-        self.observer.snapshot().map(|snapshot| crate::to_json(&snapshot)).map_err(from_core)
+        self.observer()?.snapshot().map(|snapshot| crate::to_json(&snapshot)).map_err(from_core)
     }
 
-    /// Who stands still, as JSON.
+    /// Who is stalled, as JSON.
     #[napi(catch_unwind)]
-    pub fn stalled(&self) -> String {
-        crate::to_json(&self.observer.stalled())
+    pub fn stalled(&self) -> Result<String> {
+        Ok(crate::to_json(&self.observer()?.stalled()))
     }
 
     /// What is off, as the JSON of an outcome.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
-    pub fn fsck(&self, timeout_ms: f64) -> AsyncTask<Later> {
+    pub fn fsck(&self, timeout_ms: f64) -> Result<AsyncTask<Later>> {
         self.later(move |observer| observer.fsck(duration(timeout_ms)))
     }
 
     /// Ends a participant; the report, as the JSON of an outcome.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
-    pub fn evict(&self, slot: u32, epoch: u32, timeout_ms: f64) -> AsyncTask<Later> {
+    pub fn evict(&self, slot: u32, epoch: u32, timeout_ms: f64) -> Result<AsyncTask<Later>> {
         self.later(move |observer| observer.evict(slot as usize, epoch, duration(timeout_ms)))
     }
 }
