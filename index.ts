@@ -13,7 +13,8 @@ export { type FileOptions, fromFile, readInto, type ReadOptions } from './lib/in
 export type { BufferOwner, IngestOptions } from './lib/ingest/options.js'
 export { fromSocket, type SocketSource } from './lib/ingest/socket.js'
 export { type ManagerEvents, ShmManager } from './lib/domain/manager.js'
-export { type EvictOptions, type ObserveOptions, type ParticipantId, ShmObserver } from './lib/domain/observer.js'
+export { type EvictOptions, type ObserveOptions, ShmObserver } from './lib/domain/observer.js'
+export type { ParticipantId } from './lib/session/participant-id.js'
 export type {
   BlockingOptions,
   Delivery,
@@ -42,9 +43,12 @@ export type {
 } from './lib/service/options.js'
 export type { Service, ServiceStats } from './lib/service/service.js'
 export type {
+  MailboxStats,
   ParticipantStats,
   PoolStats,
   QueueStats,
+  RecoveredTotals,
+  ServiceQueues,
   Snapshot,
   Stats,
   StallPhase,

@@ -12,30 +12,8 @@ import * as native from '../../lib/native/native.js'
 import { NativeManager } from '../../lib/native/native.js'
 import { buffersInUse, testDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
+import { json, nothingLeft, pair } from '../helpers/service.js'
 import { until } from '../process/children.js'
-
-/** A server and a client, two participants of a domain of the test's own. At the end nothing may be left. */
-function pair<Req, Res>(t: ExecutionContext, options: ServiceOptions<Req, Res>) {
-  const domain = testDomain(t)
-  const [watcher, there, here] = [domain.open(), domain.open(), domain.open()]
-  const server = there.service('work', options)
-  const client = here.service('work', options)
-  return { domain, watcher, there, here, server, client, end: () => nothingLeft(t, watcher, [there, here]) }
-}
-
-/** Closes `managers`, after which `watcher` sees no buffer in use and no mailbox. */
-function nothingLeft(t: ExecutionContext, watcher: ShmManager, managers: ShmManager[]): void {
-  for (const shm of managers) shm.close()
-  t.is(buffersInUse(watcher), 0)
-  const { queues, services } = watcher.registry.snapshot()
-  t.deepEqual(queues, [])
-  t.deepEqual(
-    services.map(({ name, mailboxes }) => [name, mailboxes.length]),
-    [['work', 0]],
-  )
-}
-
-const json = { codec: 'json' } as const
 
 test('a participant may ask itself, and look after its neighbours while it waits', async (t) => {
   const service = testDomain(t).open().service<number, number>('self', json)

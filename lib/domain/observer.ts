@@ -1,3 +1,4 @@
+import type { ParticipantId } from '../session/participant-id.js'
 import type { ErrorCode } from '../errors.js'
 import { callNative, MillraceError } from '../errors.js'
 import { baseDirectory } from './base-directory.js'
@@ -18,14 +19,6 @@ export interface ObserveOptions {
 export interface EvictOptions {
   /** How long to wait for its end and its recovery, in ms. Default: 10 000. */
   timeout?: number
-}
-
-/** Names one tenant of a slot: a participant of a snapshot, or a {@link StallReport}. */
-export interface ParticipantId {
-  /** Slot of the participant. */
-  slot: number
-  /** Which tenant of the slot it is. */
-  epoch: number
 }
 
 const PATIENCE_MS = 10_000

@@ -1,4 +1,4 @@
-import type { ParticipantId } from '../domain/observer.js'
+import type { ParticipantId } from '../session/participant-id.js'
 import { MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { idOf } from '../memory/buffer-ptr.js'

@@ -1,4 +1,4 @@
-import type { ParticipantId } from '../domain/observer.js'
+import type { ParticipantId } from '../session/participant-id.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { idOf } from '../memory/buffer-ptr.js'
 import { CANCEL, CREDIT } from '../native/generated/envelope.js'

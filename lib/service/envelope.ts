@@ -1,7 +1,7 @@
 // What a message of a service carries beside its payload: words of the buffer's header, so that the payload stays where and as it is.
 // What the words mean is defined, and drawn, in crates/core/src/service/envelope.rs. They are written here, one by one and without an
 // object, because that is done for every message.
-import type { ParticipantId } from '../domain/observer.js'
+import type { ParticipantId } from '../session/participant-id.js'
 import {
   HAS_DEADLINE,
   KIND_SHIFT,

@@ -50,7 +50,8 @@ export class StreamCall<Res> extends Call<Res> implements PullSource<BufferPtr, 
     done?.release()
     if (!this.#started) {
       this.#started = true
-      this.#host.start(this)
+      // It may have ended before anybody looked.
+      if (!this.ended) this.#host.start(this)
     }
     const item = this.#items.shift()
     if (item !== undefined) {
