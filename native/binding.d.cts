@@ -188,6 +188,8 @@ export interface BindingRuntimeInfo {
   version: string
   /** Hash of the shared layout. */
   layoutHash: string
+  /** Panics of the addon in this process: defects, each of which has become an error. */
+  panics: number
 }
 
 /** A topic as it is. */
@@ -221,7 +223,7 @@ export declare function clockMs(): number
 export declare function commandBlock(): ArrayBuffer
 
 /** The hot operations by name. */
-export declare function hotOperations(): Record<'allocate' | 'arm' | 'cancel' | 'claim' | 'disarm' | 'get' | 'inspect' | 'nack' | 'next' | 'peek' | 'publish' | 'put' | 'ready' | 'receive' | 'release' | 'send' | 'share', () => void>
+export declare function hotOperations(): Record<string, () => void>
 
 /** What this build is, and what the runtime offers. */
 export declare function runtimeInfo(): BindingRuntimeInfo

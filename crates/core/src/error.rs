@@ -45,11 +45,13 @@ pub enum ErrorKind {
     NotFound,
     /// A system call failed.
     Io,
+    /// A defect of this crate.
+    Internal,
 }
 
 impl ErrorKind {
     /// Every kind, for generators and tests.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidArgument,
         Self::InvalidName,
         Self::OptionsMismatch,
@@ -69,6 +71,7 @@ impl ErrorKind {
         Self::Role,
         Self::NotFound,
         Self::Io,
+        Self::Internal,
     ];
 
     /// The stable code, e.g. `ERR_MILLRACE_CLOSED`.
@@ -93,6 +96,7 @@ impl ErrorKind {
             Self::Role => "ERR_MILLRACE_ROLE",
             Self::NotFound => "ERR_MILLRACE_NOT_FOUND",
             Self::Io => "ERR_MILLRACE_IO",
+            Self::Internal => "ERR_MILLRACE_INTERNAL",
         }
     }
 }

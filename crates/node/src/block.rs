@@ -4,17 +4,25 @@
 
 #![expect(missing_docs, reason = "the words are described where they are used, in the table below")]
 
-/// Word offsets. In: MANAGER, QUEUE, COUNT, BYTES, KIND. Out: STATUS, COUNT, NEWS (bits, see NEWS_REPORTS and NEWS_DEPARTURES);
-/// of `publish` also DELIVERED and DROPPED.
+/// Arguments: MANAGER names the session, QUEUE a queue or topic of it; COUNT is how many buffers or messages, also as a result.
+/// Results: STATUS; NEWS (bits, see NEWS_REPORTS and NEWS_DEPARTURES) of `ready`; DELIVERED and DROPPED of `publish`; CLAIM (see
+/// CLAIM_RUN) of `claim`, and with `cancel` and `inspect` the state of the request: RUNS begun, whether it is CANCELLED, RUNNER, slot
+/// + 1 of whoever began the last run (0 = nobody), RUNNER_EPOCH, low half of its epoch.
 pub const STATUS: usize = 0;
 pub const MANAGER: usize = 1;
 pub const QUEUE: usize = 2;
 pub const COUNT: usize = 3;
 pub const BYTES: usize = 4;
 pub const KIND: usize = 5;
-pub const NEWS: usize = 6;
-pub const DELIVERED: usize = BYTES;
-pub const DROPPED: usize = KIND;
+pub const RUNS_MAX: usize = 6;
+pub const NEWS: usize = 7;
+pub const DELIVERED: usize = 8;
+pub const DROPPED: usize = 9;
+pub const CLAIM: usize = 10;
+pub const RUNS: usize = 11;
+pub const CANCELLED: usize = 12;
+pub const RUNNER: usize = 13;
+pub const RUNNER_EPOCH: usize = 14;
 
 /// Bit of NEWS: `takeReports` or `takeStalled` has something new. Stays up until it is taken.
 pub const NEWS_REPORTS: u32 = 1;
@@ -23,7 +31,7 @@ pub const NEWS_DEPARTURES: u32 = 2;
 
 /// Descriptors, four words each: buffer id, gap before it, lease (0 = own reference, 1 = received, more = to be acknowledged), delivery
 /// attempt.
-pub const DESCRIPTORS: usize = 8;
+pub const DESCRIPTORS: usize = 16;
 pub const DESCRIPTOR_WORDS: usize = 4;
 pub const ID: usize = 0;
 pub const GAP: usize = 1;
@@ -31,25 +39,28 @@ pub const LEASE: usize = 2;
 pub const ATTEMPT: usize = 3;
 /// LEASE of a message that was received and need not be acknowledged.
 pub const RECEIVED: u32 = 1;
+/// LEASE from here on: a message to be acknowledged.
+pub const FIRST_LEASE: u32 = 2;
 
 pub const BATCH_MAX: usize = millrace::limits::BATCH_MAX;
 /// Bytes of each message: of `receive` and `get` as results, of `put` as arguments.
 pub const LENGTHS: usize = DESCRIPTORS + BATCH_MAX * DESCRIPTOR_WORDS;
-pub const WORDS: usize = LENGTHS + BATCH_MAX;
+
+/// What may be ready, two words each: queue handle, and what somebody waits for there.
+pub const READY: usize = LENGTHS + BATCH_MAX;
+pub const READY_WORDS: usize = 2;
+pub const READY_QUEUE: usize = 0;
+pub const READY_KIND: usize = 1;
+
+pub const WORDS: usize = READY + BATCH_MAX * READY_WORDS;
 
 /// Bytes of the stage: a whole batch of messages of the smallest size class.
 pub const STAGE_BYTES: usize = BATCH_MAX * millrace::limits::MIN_BUFFER_BYTES;
 
-/// How a `claim` ended, in KIND: a run has begun, or why none will.
+/// How a `claim` ended: a run has begun, or why none will.
 pub const CLAIM_RUN: u32 = 0;
 pub const CLAIM_CANCELLED: u32 = 1;
 pub const CLAIM_EXHAUSTED: u32 = 2;
-/// What `claim`, `cancel` and `inspect` leave in the words of descriptor 0: runs begun, whether the request is cancelled, slot + 1 of
-/// whoever began the last run (0 = nobody), low half of its epoch.
-pub const RUNS: usize = 0;
-pub const CANCELLED: usize = 1;
-pub const RUNNER: usize = 2;
-pub const RUNNER_EPOCH: usize = 3;
 
 /// What is waited for.
 pub const KIND_DATA: u32 = 0;
@@ -115,19 +126,32 @@ impl Block<'_> {
         self.0.words[word] = value;
     }
 
-    /// COUNT as given, at most what the block can describe.
-    pub(crate) fn count(&self) -> usize {
-        (self.get(COUNT) as usize).min(BATCH_MAX)
+    /// COUNT as given, at most what the block can describe; it is 0 until there are results.
+    pub(crate) fn take_count(&mut self) -> usize {
+        (std::mem::take(&mut self.0.words[COUNT]) as usize).min(BATCH_MAX)
     }
 
-    /// The first COUNT messages on the stage, fewer if their lengths lead beyond it.
-    pub(crate) fn staged(&self) -> impl Iterator<Item = &[u8]> + Clone {
+    /// The first `count` messages on the stage, fewer if their lengths lead beyond it.
+    pub(crate) fn staged(&self, count: usize) -> impl Iterator<Item = &[u8]> + Clone {
         let Memory { words, stage } = &*self.0;
-        words[LENGTHS..][..self.count()].iter().scan(0, |at, length| {
+        words[LENGTHS..][..count].iter().scan(0, |at, length| {
             let from = *at;
             *at = from + *length as usize;
             stage.get(from..*at)
         })
+    }
+
+    /// Copies the references in the first `count` descriptors into `buffers`.
+    pub(crate) fn buffers<'b>(
+        &self,
+        count: usize,
+        buffers: &'b mut [millrace::Buffer],
+    ) -> &'b [millrace::Buffer] {
+        let buffers = &mut buffers[..count];
+        for (index, buffer) in buffers.iter_mut().enumerate() {
+            *buffer = self.buffer(index);
+        }
+        buffers
     }
 
     /// The stage, and where the lengths of `count` messages go.
@@ -144,12 +168,19 @@ impl Block<'_> {
 
     /// Whether descriptor `index` is a message to be acknowledged.
     pub(crate) fn is_leased(&self, index: usize) -> bool {
-        self.lease(index) >= crate::ends::FIRST_LEASE
+        self.lease(index) >= FIRST_LEASE
     }
 
     /// The lease in descriptor `index`.
     pub(crate) fn lease(&self, index: usize) -> u32 {
         self.get(DESCRIPTORS + index * DESCRIPTOR_WORDS + LEASE)
+    }
+
+    /// Says that `kind` may be ready at `queue`, as result `index`.
+    pub(crate) fn ready(&mut self, index: usize, queue: u32, kind: u32) {
+        let pair = &mut self.0.words[READY + index * READY_WORDS..][..READY_WORDS];
+        pair[READY_QUEUE] = queue;
+        pair[READY_KIND] = kind;
     }
 
     /// Describes result `index`.

@@ -1,19 +1,22 @@
 //! Node-API binding of `millrace`: converts, calls, converts. No algorithm lives here.
 //!
-//! Slow operations are methods of [`manager::BindingManager`]; hot ones are the functions of [`hot`] and [`topics`], which take no arguments and work
-//! on the [`block`].
+//! Slow operations are methods of [`manager::BindingManager`]; hot ones are the functions of [`hot`], which take no arguments and work
+//! on the [`block`]. Every entry runs under [`error::guarded`].
 
 mod array_buffer;
 pub mod block;
-mod ends;
 mod error;
+mod handles;
 pub mod hot;
+mod isolate;
+mod leases;
 pub mod manager;
 pub mod observer;
 mod options;
 pub mod services;
 mod session;
 pub mod topics;
+mod waits;
 
 /// Milliseconds on the monotonic clock that all processes of the machine share, containers with a time of their own included.
 #[napi_derive::napi]

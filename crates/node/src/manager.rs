@@ -2,11 +2,12 @@
 
 use crate::array_buffer::{detach, of_message, of_segment};
 use crate::block::Memory;
-use crate::ends::What;
-use crate::error::{Result, closed, from_core, from_napi};
+use crate::error::{Result, closed, count_panics, existing, from_core, from_napi, guarded, panics};
+use crate::handles::What;
+use crate::isolate::Isolate;
 use crate::observer::BindingObserver;
 use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions};
-use crate::session::{Isolate, Session};
+use crate::session::Session;
 use crate::to_json;
 use millrace::{ErrorKind, PortQueue, SegmentView, ShmManager};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
@@ -32,7 +33,8 @@ impl BindingManager {
     /// Creates the domain or attaches to it.
     #[napi(factory, catch_unwind)]
     pub fn open(domain: String, options: BindingOpenOptions) -> Result<Self> {
-        let manager = ShmManager::open(&domain, &options.into()).map_err(from_core)?;
+        count_panics();
+        let manager = guarded(|| ShmManager::open(&domain, &options.into())).flatten().map_err(from_core)?;
         let (slot, directory) = (manager.slot() as u32, manager.directory().display().to_string());
         let handle = Isolate::with(|isolate| isolate.add(Session::new(manager)));
         Ok(Self { handle, slot, directory, closed: false })
@@ -42,13 +44,14 @@ impl BindingManager {
         if self.closed {
             return Err(closed());
         }
-        Isolate::with(|isolate| isolate.session(self.handle).ok_or_else(closed).and_then(f))
+        let run = |isolate: &mut Isolate| isolate.session(self.handle).ok_or_else(closed).and_then(f);
+        guarded(|| Isolate::with(run)).map_err(from_core)?
     }
 
     pub(crate) fn with_queue<T>(&self, queue: u32, f: impl FnOnce(&PortQueue) -> T) -> Result<Option<T>> {
         self.session(|session| {
-            let end = session.ends.get(&session.manager, queue).map_err(from_core)?;
-            Ok(end.ok().map(|queue| f(queue)))
+            let queue = existing(session.handles.queue(&session.manager, queue))?;
+            Ok(queue.map(|queue| f(queue)))
         })
     }
 
@@ -79,7 +82,7 @@ impl BindingManager {
     pub(crate) fn named(&self, what: What, name: &str, options: Option<BindingQueueOptions>) -> Result<u32> {
         let options = options.map(BindingQueueOptions::into_core).transpose()?;
         self.session(|session| {
-            session.ends.add(&session.manager, what, name, options.as_ref()).map_err(from_core)
+            session.handles.add(&session.manager, what, name, options.as_ref()).map_err(from_core)
         })
     }
 
@@ -102,7 +105,7 @@ impl BindingManager {
     pub fn destroy_queue(&self, queue: u32) -> Result<()> {
         self.with_queue(queue, PortQueue::destroy)?;
         self.session(|session| {
-            session.ends.drop_destroyed();
+            session.handles.drop_destroyed();
             Ok(())
         })
     }
@@ -111,8 +114,8 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn detach_queue(&self, queue: u32) -> Result<()> {
         self.session(|session| {
-            session.disarm_all(queue);
-            session.ends.detach(queue);
+            session.waits.disarm_all(&session.manager, &session.handles, queue);
+            session.handles.detach(queue);
             Ok(())
         })
     }
@@ -127,7 +130,7 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn wait_sync(&self, timeout_ms: f64) -> Result<bool> {
         let timeout = Duration::from_secs_f64(timeout_ms.clamp(0.0, 1e9) / 1e3);
-        self.session(|session| Ok(session.manager.park(session.sequence, timeout)))
+        self.session(|session| Ok(session.manager.park(session.waits.sequence, timeout)))
     }
 
     /// The ArrayBuffers over pool segment `index`, with its number of buffers and their size in bytes.
@@ -238,15 +241,13 @@ impl BindingManager {
 
     /// Leaves the domain; from now on every view reads zeros. Idempotent.
     #[napi(catch_unwind)]
-    pub fn close(&mut self) {
+    pub fn close(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.closed, true) {
-            return;
+            return Ok(());
         }
         let session =
             Isolate::with(|isolate| isolate.sessions.get_mut(self.handle as usize).and_then(Option::take));
-        if let Some(session) = session {
-            session.leave();
-        }
+        guarded(|| session.map(Session::leave)).map(drop).map_err(from_core)
     }
 }
 
@@ -289,6 +290,8 @@ pub struct BindingRuntimeInfo {
     pub version: String,
     /// Hash of the shared layout.
     pub layout_hash: String,
+    /// Panics of the addon in this process: defects, each of which has become an error.
+    pub panics: u32,
 }
 
 /// What this build is, and what the runtime offers.
@@ -297,6 +300,7 @@ pub fn runtime_info() -> BindingRuntimeInfo {
     BindingRuntimeInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         layout_hash: format!("{:016x}", millrace::layout_facts().1),
+        panics: panics(),
     }
 }
 

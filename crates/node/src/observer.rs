@@ -1,12 +1,11 @@
 //! BindingObserver: what takes its time, and so runs beside the event loop.
 
-use crate::error::{Result, from_core};
+use crate::error::{Result, from_core, guarded};
 use millrace::{Error, ErrorKind, Observer};
 use napi::Task;
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ pub struct BindingObserver {
 
 impl BindingObserver {
     pub(crate) fn open(domain: &str, directory: Option<&Path>) -> Result<Self> {
-        let observer = Observer::open(domain, directory).map_err(from_core)?;
+        let observer = guarded(|| Observer::open(domain, directory)).flatten().map_err(from_core)?;
         Ok(Self { observer: RefCell::new(Some(observer)) })
     }
 
@@ -57,13 +56,16 @@ impl BindingObserver {
     /// The domain as JSON.
     #[napi(catch_unwind)]
     pub fn snapshot(&self) -> Result<String> {
-        self.observer()?.snapshot().map(|snapshot| crate::to_json(&snapshot)).map_err(from_core)
+        let observer = self.observer()?;
+        let snapshot = guarded(|| observer.snapshot()).flatten().map_err(from_core)?;
+        Ok(crate::to_json(&snapshot))
     }
 
     /// Who is stalled, as JSON.
     #[napi(catch_unwind)]
     pub fn stalled(&self) -> Result<String> {
-        Ok(crate::to_json(&self.observer()?.stalled()))
+        let observer = self.observer()?;
+        guarded(|| crate::to_json(&observer.stalled())).map_err(from_core)
     }
 
     /// What is off, as the JSON of an outcome.
@@ -100,10 +102,7 @@ impl Task for Later {
 
     fn compute(&mut self) -> napi::Result<String> {
         let Some(work) = self.0.take() else { return Err(napi::Error::from_reason("a task runs once")) };
-        // No panic may cross into the runtime.
-        Ok(catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-            outcome::<()>(Err(Error::new(ErrorKind::Corrupt, "millrace panicked: please report it")))
-        }))
+        Ok(guarded(work).unwrap_or_else(|defect| outcome::<()>(Err(defect))))
     }
 
     fn resolve(&mut self, _env: napi::Env, output: String) -> napi::Result<String> {

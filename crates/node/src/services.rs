@@ -1,14 +1,16 @@
 //! Services: what [`BindingManager`] finds by name, and the hot operations that decide about a request.
 
 use crate::block::{
-    BYTES, Block, CANCELLED, CLAIM_CANCELLED, CLAIM_EXHAUSTED, CLAIM_RUN, DESCRIPTORS, KIND, RUNNER,
-    RUNNER_EPOCH, RUNS, Status,
+    Block, CANCELLED, CLAIM, CLAIM_CANCELLED, CLAIM_EXHAUSTED, CLAIM_RUN, RUNNER, RUNNER_EPOCH, RUNS,
+    RUNS_MAX, Status,
 };
-use crate::ends::What;
 use crate::error::{Result, from_core};
-use crate::hot::operate;
+use crate::handles::What;
+use crate::hot::Outcome;
+use crate::isolate::Scratch;
 use crate::manager::BindingManager;
 use crate::options::BindingQueueOptions;
+use crate::session::Session;
 use crate::to_json;
 use millrace::ErrorKind;
 use millrace::service::{Claim, ParticipantId, RequestState, Role, Runner};
@@ -78,9 +80,9 @@ impl BindingManager {
     ) -> Result<u32> {
         let role = role_of(&role)?;
         self.session(|session| {
-            session.ends.drop_destroyed();
+            session.handles.drop_destroyed();
             let mailbox = session.manager.create_mailbox(&service, role, capacity).map_err(from_core)?;
-            Ok(session.ends.add_mailbox(&service, mailbox))
+            Ok(session.handles.add_mailbox(&service, mailbox))
         })
     }
 
@@ -95,9 +97,9 @@ impl BindingManager {
     ) -> Result<Option<u32>> {
         let (role, owner) = (role_of(&role)?, ParticipantId { slot: slot as usize, epoch });
         self.session(|session| {
-            session.ends.drop_destroyed();
+            session.handles.drop_destroyed();
             let mailbox = session.manager.find_mailbox(&service, role, owner).map_err(from_core)?;
-            Ok(mailbox.map(|mailbox| session.ends.add_mailbox(&service, mailbox)))
+            Ok(mailbox.map(|mailbox| session.handles.add_mailbox(&service, mailbox)))
         })
     }
 
@@ -113,7 +115,7 @@ impl BindingManager {
     pub fn destroy_service(&self, service: String) -> Result<bool> {
         self.session(|session| {
             let done = session.manager.destroy_service(&service).map_err(from_core);
-            session.ends.drop_destroyed();
+            session.handles.drop_destroyed();
             done
         })
     }
@@ -127,47 +129,36 @@ impl BindingManager {
     /// Messages in the queue now, those to be delivered again included; null while it does not exist or when it has been destroyed.
     #[napi(catch_unwind)]
     pub fn depth(&self, queue: u32) -> Result<Option<u32>> {
-        self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| queue.len() as u32)).map(Option::flatten)
+        self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| queue.len() as u32))
+            .map(Option::flatten)
     }
 }
 
-/// Begins a run, by this participant, of the request in descriptor 0, which may be run BYTES times.
-pub(crate) fn claim() {
-    operate(|block, _, session| {
-        let request = session.allocator.request(block.buffer(0))?;
-        let claim = request.claim(session.manager.id(), block.get(BYTES));
-        block.set(
-            KIND,
-            match claim {
-                Claim::Run(_) => CLAIM_RUN,
-                Claim::Cancelled => CLAIM_CANCELLED,
-                Claim::Exhausted => CLAIM_EXHAUSTED,
-            },
-        );
-        describe(block, request.state());
-        Ok(Status::Ok)
-    });
+/// Begins a run, by this participant, of the request in descriptor 0, which may be run RUNS_MAX times.
+pub(crate) fn claim(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session) -> Outcome {
+    let request = session.allocator.request(block.buffer(0))?;
+    let claim = match request.claim(session.manager.id(), block.get(RUNS_MAX)) {
+        Claim::Run(_) => CLAIM_RUN,
+        Claim::Cancelled => CLAIM_CANCELLED,
+        Claim::Exhausted => CLAIM_EXHAUSTED,
+    };
+    block.set(CLAIM, claim);
+    describe(block, request.state())
 }
 
 /// Says that nobody wants the request in descriptor 0 any more; leaves the state it was in.
-pub(crate) fn cancel() {
-    operate(|block, _, session| {
-        let state = session.allocator.request(block.buffer(0))?.cancel();
-        describe(block, state);
-        Ok(Status::Ok)
-    });
+pub(crate) fn cancel(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session) -> Outcome {
+    let state = session.allocator.request(block.buffer(0))?.cancel();
+    describe(block, state)
 }
 
 /// Leaves the state of the request in descriptor 0.
-pub(crate) fn inspect() {
-    operate(|block, _, session| {
-        let state = session.allocator.request(block.buffer(0))?.state();
-        describe(block, state);
-        Ok(Status::Ok)
-    });
+pub(crate) fn inspect(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session) -> Outcome {
+    let state = session.allocator.request(block.buffer(0))?.state();
+    describe(block, state)
 }
 
-fn describe(block: &mut Block<'_>, state: RequestState) {
+fn describe(block: &mut Block<'_>, state: RequestState) -> Outcome {
     let (runner, epoch) = state.last_run.map_or((0, 0), |by| (by.slot as u32 + 1, by.epoch_low));
     for (word, value) in [
         (RUNS, state.runs),
@@ -175,6 +166,7 @@ fn describe(block: &mut Block<'_>, state: RequestState) {
         (RUNNER, runner),
         (RUNNER_EPOCH, epoch.into()),
     ] {
-        block.set(DESCRIPTORS + word, value);
+        block.set(word, value);
     }
+    Ok(Status::Ok)
 }

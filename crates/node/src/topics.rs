@@ -1,12 +1,10 @@
-//! Topics: the slow operations of [`BindingManager`], and the hot one.
+//! Topics: the slow operations of [`BindingManager`].
 
-use crate::block::{Block, COUNT, DELIVERED, DROPPED, QUEUE, Status};
-use crate::error::{Result, from_core};
-use crate::hot::{acknowledge, operate};
+use crate::error::{Result, existing, from_core};
 use crate::manager::BindingManager;
 use crate::options::{BindingQueueInfo, BindingQueueOptions, BindingTopicOptions};
 use crate::to_json;
-use millrace::{Buffer, SendOutcome, SharedBufferAllocator, SubscribeOptions};
+use millrace::SubscribeOptions;
 use napi_derive::napi;
 use serde::Serialize;
 
@@ -44,7 +42,7 @@ impl BindingManager {
     pub fn topic(&self, name: String, options: Option<BindingTopicOptions>) -> Result<u32> {
         let options = options.map(BindingTopicOptions::into_core);
         self.session(|session| {
-            session.ends.add_topic(&session.manager, &name, options.as_ref()).map_err(from_core)
+            session.handles.add_topic(&session.manager, &name, options.as_ref()).map_err(from_core)
         })
     }
 
@@ -52,7 +50,7 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn topic_info(&self, topic: u32) -> Result<Option<BindingTopicInfo>> {
         self.session(|session| {
-            let topic = session.ends.topic(&session.manager, topic).map_err(from_core)?.ok();
+            let topic = existing(session.handles.topic(&session.manager, topic))?;
             let open = topic.filter(|topic| !topic.is_destroyed());
             Ok(open.map(|topic| {
                 let options = topic.options();
@@ -71,8 +69,9 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn close_topic(&self, topic: u32) -> Result<()> {
         self.session(|session| {
-            let topic = session.ends.topic(&session.manager, topic).map_err(from_core)?;
-            topic.into_iter().for_each(|topic| topic.close());
+            if let Some(topic) = existing(session.handles.topic(&session.manager, topic))? {
+                topic.close();
+            }
             Ok(())
         })
     }
@@ -81,9 +80,10 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn destroy_topic(&self, topic: u32) -> Result<()> {
         self.session(|session| {
-            let topic = session.ends.topic(&session.manager, topic).map_err(from_core)?;
-            topic.into_iter().for_each(|topic| topic.destroy());
-            session.ends.drop_destroyed();
+            if let Some(topic) = existing(session.handles.topic(&session.manager, topic))? {
+                topic.destroy();
+            }
+            session.handles.drop_destroyed();
             Ok(())
         })
     }
@@ -105,9 +105,9 @@ impl BindingManager {
             max_deliveries: queue.max_deliveries,
         };
         self.session(|session| {
-            session.ends.drop_destroyed();
+            session.handles.drop_destroyed();
             let queue = session.manager.subscribe(&topic, &options).map_err(from_core)?;
-            Ok(session.ends.add_subscription(&topic, queue))
+            Ok(session.handles.add_subscription(&topic, queue))
         })
     }
 
@@ -115,8 +115,8 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn end_subscription(&self, queue: u32, destroy: bool) -> Result<()> {
         self.session(|session| {
-            session.end_waits(queue);
-            if let Some(queue) = session.ends.end_subscription(queue).filter(|_| destroy) {
+            session.waits.end(&session.handles, queue);
+            if let Some(queue) = session.handles.end_subscription(queue).filter(|_| destroy) {
                 queue.destroy();
             }
             Ok(())
@@ -128,7 +128,7 @@ impl BindingManager {
     pub fn unsubscribe(&self, topic: String, name: String) -> Result<bool> {
         self.session(|session| {
             let done = session.manager.unsubscribe(&topic, &name).map_err(from_core)?;
-            session.ends.drop_destroyed();
+            session.handles.drop_destroyed();
             Ok(done)
         })
     }
@@ -138,7 +138,7 @@ impl BindingManager {
     pub fn take_blocked(&self, topic: u32) -> Result<String> {
         self.session(|session| {
             let blocked = std::mem::take(&mut session.blocked);
-            let Ok(topic) = session.ends.topic(&session.manager, topic).map_err(from_core)?.cloned() else {
+            let Some(topic) = existing(session.handles.topic(&session.manager, topic))?.cloned() else {
                 return Ok("[]".to_owned());
             };
             let describe = |queue: std::sync::Arc<millrace::PortQueue>| {
@@ -147,7 +147,7 @@ impl BindingManager {
                     Some((slot, pid, process)) => (Some(slot), Some(pid), Some(process)),
                     None => (None, None, None),
                 };
-                let queue = session.ends.add_target(topic.name(), queue);
+                let queue = session.handles.add_target(topic.name(), queue);
                 Blocked { queue, name: subscriber.name, participant, pid, process }
             };
             Ok(to_json(&blocked.into_iter().map(describe).collect::<Vec<_>>()))
@@ -158,8 +158,8 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn pass_over(&self, topic: u32, queue: u32) -> Result<()> {
         self.session(|session| {
-            let topic = session.ends.topic(&session.manager, topic).map_err(from_core)?.cloned();
-            if let (Ok(topic), Some(queue)) = (topic, session.ends.resolved(queue)) {
+            let topic = existing(session.handles.topic(&session.manager, topic))?.cloned();
+            if let (Some(topic), Some(queue)) = (topic, session.handles.resolved(queue)) {
                 topic.pass_over(queue);
             }
             Ok(())
@@ -173,7 +173,7 @@ impl BindingManager {
         info: Option<BindingQueueInfo>,
     ) -> Result<Option<BindingQueueInfo>> {
         self.session(|session| {
-            let Some(name) = session.ends.subscribed_topic(queue) else { return Ok(info) };
+            let Some(name) = session.handles.subscribed_topic(queue) else { return Ok(info) };
             let topic = session.manager.find_topic(name).map_err(from_core)?;
             let options = topic.map(|topic| topic.options());
             Ok(info.zip(options).map(|(info, options)| BindingQueueInfo {
@@ -183,63 +183,4 @@ impl BindingManager {
             }))
         })
     }
-}
-
-/// Publishes COUNT buffers to the topic QUEUE. Leased ones are acknowledged. Full: everybody has the first that was not accepted but
-/// those that `takeBlocked` names.
-pub(crate) fn publish() {
-    operate(|block, scratch, session| {
-        let count = block.count();
-        for word in [COUNT, DELIVERED, DROPPED] {
-            block.set(word, 0);
-        }
-        let topic = match session.ends.topic(&session.manager, block.get(QUEUE))? {
-            Ok(topic) => topic,
-            Err(status) => return Ok(status),
-        };
-        let buffers = &mut scratch.buffers[..count];
-        name_buffers(block, &session.allocator, buffers)?;
-        let published = topic.publish(buffers);
-        for (index, shared) in buffers.iter().enumerate().filter(|(index, _)| block.is_leased(*index)) {
-            if index < published.accepted {
-                acknowledge(&mut session.leases, block.lease(index), shared.id);
-                session.allocator.release(block.buffer(index))?;
-            } else {
-                session.allocator.release(*shared)?;
-            }
-        }
-        block.set(COUNT, published.accepted as u32);
-        block.set(DELIVERED, published.delivered as u32);
-        block.set(DROPPED, published.dropped as u32);
-        session.blocked = published.blocked;
-        Ok(match published.outcome? {
-            SendOutcome::Done => Status::Ok,
-            SendOutcome::Full => Status::Full,
-            SendOutcome::Closed => Status::Closed,
-            SendOutcome::Destroyed => Status::Destroyed,
-        })
-    });
-}
-
-/// The buffers to publish. A lease must not outlive the reference it stands for: of a leased one it is a further reference.
-fn name_buffers(
-    block: &Block<'_>,
-    allocator: &SharedBufferAllocator,
-    buffers: &mut [Buffer],
-) -> millrace::Result<()> {
-    for index in 0..buffers.len() {
-        buffers[index] = block.buffer(index);
-        if !block.is_leased(index) {
-            continue;
-        }
-        match allocator.share(buffers[index]) {
-            Ok(shared) => buffers[index] = shared,
-            Err(e) => {
-                let shared = (0..index).filter(|at| block.is_leased(*at)).map(|at| buffers[at]);
-                allocator.release_all(shared).1?;
-                return Err(e);
-            }
-        }
-    }
-    Ok(())
 }

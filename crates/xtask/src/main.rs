@@ -1,6 +1,7 @@
 //! `cargo xtask generate` writes what TypeScript and the docs take from Rust; `cargo test -p xtask` checks the tree's own rules.
 
 mod generate;
+mod hot_ts;
 #[cfg(test)]
 mod tidy;
 

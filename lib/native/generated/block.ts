@@ -6,11 +6,18 @@ export const QUEUE = 2
 export const COUNT = 3
 export const BYTES = 4
 export const KIND = 5
-export const NEWS = 6
-export const DELIVERED = 4
-export const DROPPED = 5
+export const RUNS_MAX = 6
+export const NEWS = 7
+export const DELIVERED = 8
+export const DROPPED = 9
 
-export const DESCRIPTORS = 8
+export const CLAIM = 10
+export const RUNS = 11
+export const CANCELLED = 12
+export const RUNNER = 13
+export const RUNNER_EPOCH = 14
+
+export const DESCRIPTORS = 16
 export const DESCRIPTOR_WORDS = 4
 export const ID = 0
 export const GAP = 1
@@ -18,22 +25,22 @@ export const LEASE = 2
 export const RECEIVED = 1
 export const ATTEMPT = 3
 
+export const LENGTHS = 1040
+export const READY = 1296
+export const READY_WORDS = 2
+export const READY_QUEUE = 0
+export const READY_KIND = 1
+export const WORDS = 1808
+
+export const BATCH_MAX = 256
+export const STAGE_BYTES = 65536
+
 export const NEWS_REPORTS = 1
 export const NEWS_DEPARTURES = 2
 
 export const CLAIM_RUN = 0
 export const CLAIM_CANCELLED = 1
 export const CLAIM_EXHAUSTED = 2
-export const RUNS = 0
-export const CANCELLED = 1
-export const RUNNER = 2
-export const RUNNER_EPOCH = 3
-
-export const LENGTHS = 1032
-export const WORDS = 1288
-
-export const BATCH_MAX = 256
-export const STAGE_BYTES = 65536
 
 export const KIND_DATA = 0
 export const KIND_SPACE = 1

@@ -1,6 +1,7 @@
-//! Handles of queues, subscriptions and topics of one manager, and the leases of messages that JavaScript has.
+//! Handles of queues, subscriptions and topics of one manager.
 
 use crate::block::Status;
+use crate::error::Failure;
 use millrace::{PortQueue, QueueOptions, ShmManager, Topic, TopicOptions};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ const TENANTS_MAX: u32 = 1 << 11;
 
 /// The handles of a manager. What has been destroyed or ended makes room for others; its handle goes on to say what became of it.
 #[derive(Debug, Default)]
-pub(crate) struct Ends {
+pub(crate) struct HandleTable {
     places: Vec<Place>,
     /// Empty places, the one that has been empty for the longest time first.
     free: VecDeque<u32>,
@@ -24,7 +25,7 @@ struct Place {
     /// Raised when a tenant goes.
     tenant: u32,
     end: Option<End>,
-    /// What a handle of the tenant before answers.
+    /// What a handle of the tenant before returns.
     before: Status,
 }
 
@@ -65,7 +66,7 @@ impl End {
     }
 }
 
-impl Ends {
+impl HandleTable {
     /// A handle for the queue that is `what` and `name`, created with `options` if they are given.
     pub(crate) fn add(
         &mut self,
@@ -124,7 +125,7 @@ impl Ends {
         }
     }
 
-    /// Forgets what is behind `handle`, which answers `status` from now on.
+    /// Forgets what is behind `handle`, which returns `status` from now on.
     fn remove(&mut self, handle: u32, status: Status) {
         if self.at(handle).is_ok() {
             self.empty((handle & PLACE_MASK) as usize, status);
@@ -178,21 +179,14 @@ impl Ends {
         Ok(self.push(End { topic, ..End::new(What::Topic, name) }))
     }
 
-    /// The topic behind `handle`, as [`Ends::get`] for queues.
+    /// The topic behind `handle`, as [`HandleTable::queue`].
     #[inline]
-    pub(crate) fn topic(
-        &mut self,
-        manager: &ShmManager,
-        handle: u32,
-    ) -> millrace::Result<Result<&Arc<Topic>, Status>> {
-        let end = match self.at(handle) {
-            Ok(end) => end,
-            Err(status) => return Ok(Err(status)),
-        };
+    pub(crate) fn topic(&mut self, manager: &ShmManager, handle: u32) -> Result<&Arc<Topic>, Failure> {
+        let end = self.at(handle)?;
         if end.topic.is_none() {
             end.topic = manager.find_topic(&end.name)?;
         }
-        Ok(end.topic.as_ref().ok_or(Status::NotFound))
+        end.topic.as_ref().ok_or(Failure::Status(Status::NotFound))
     }
 
     /// Which topic `handle` is a subscription to.
@@ -201,7 +195,7 @@ impl Ends {
         end.map(|end| end.name.as_str())
     }
 
-    /// Ends a subscription for whoever receives by this handle; answers its queue.
+    /// Ends a subscription for whoever receives by this handle; returns its queue.
     pub(crate) fn end_subscription(&mut self, handle: u32) -> Option<Arc<PortQueue>> {
         let end = self.at(handle).ok().filter(|end| end.what == What::Subscription)?;
         let queue = end.queue.take();
@@ -209,28 +203,20 @@ impl Ends {
         queue
     }
 
-    /// The end behind `handle`, resolved if its queue exists by now; `NotFound` or `Destroyed` if there is none.
+    /// The queue behind `handle`, resolved if it exists by now. The status `NotFound` if it does not, `Destroyed` or `Closed` if it has
+    /// ended.
     #[inline]
-    pub(crate) fn get(
-        &mut self,
-        manager: &ShmManager,
-        handle: u32,
-    ) -> millrace::Result<Result<&Arc<PortQueue>, Status>> {
-        let end = match self.at(handle) {
-            Ok(end) => end,
-            Err(status) => return Ok(Err(status)),
-        };
-        if end.what == What::Topic {
-            // Who waits for a topic waits for nothing but that it exists.
-            if end.topic.is_none() {
-                end.topic = manager.find_topic(&end.name)?;
-            }
-            return Ok(Err(if end.topic.is_some() { Status::Ok } else { Status::NotFound }));
-        }
-        if end.queue.is_none() {
+    pub(crate) fn queue(&mut self, manager: &ShmManager, handle: u32) -> Result<&Arc<PortQueue>, Failure> {
+        let end = self.at(handle)?;
+        if end.queue.is_none() && end.what != What::Topic {
             end.queue = find(manager, end.what, &end.name)?;
         }
-        Ok(end.queue.as_ref().ok_or(Status::NotFound))
+        end.queue.as_ref().ok_or(Failure::Status(Status::NotFound))
+    }
+
+    /// Whether `handle` is for a topic. Whoever waits for one waits for nothing but that it exists.
+    pub(crate) fn is_topic(&mut self, handle: u32) -> bool {
+        self.at(handle).is_ok_and(|end| end.what == What::Topic)
     }
 
     /// The end behind `handle` if it has been resolved.
@@ -267,52 +253,19 @@ fn find(manager: &ShmManager, what: What, name: &str) -> millrace::Result<Option
     }
 }
 
-/// Lease numbers below this one stand for "own reference" (0) and "received, nothing to acknowledge" (1).
-pub(crate) const FIRST_LEASE: u32 = 2;
-
-/// Leases of messages that JavaScript has, by number.
-#[derive(Debug, Default)]
-pub(crate) struct Leases {
-    kept: Vec<Option<(Arc<PortQueue>, u32)>>,
-    free: Vec<u32>,
-}
-
-impl Leases {
-    /// Remembers a lease and answers its number.
-    #[inline]
-    pub(crate) fn keep(&mut self, queue: &Arc<PortQueue>, lease: u32) -> u32 {
-        let kept = Some((Arc::clone(queue), lease));
-        let at = self.free.pop().unwrap_or_else(|| {
-            self.kept.push(None);
-            self.kept.len() as u32 - 1
-        });
-        self.kept[at as usize] = kept;
-        at + FIRST_LEASE
-    }
-
-    /// The queue and lease behind `number`, which is forgotten. `None` for a number that stands for no lease.
-    #[inline]
-    pub(crate) fn take(&mut self, number: u32) -> Option<(Arc<PortQueue>, u32)> {
-        let at = number.checked_sub(FIRST_LEASE)?;
-        let kept = self.kept.get_mut(at as usize).and_then(Option::take)?;
-        self.free.push(at);
-        Some(kept)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_handle_never_means_something_else() {
-        let mut ends = Ends::default();
+        let mut table = HandleTable::default();
         let handles: Vec<_> = (0..5000)
             .map(|i| {
-                let handle = ends.push(End::new(What::Queue, &i.to_string()));
-                assert_eq!(ends.at(handle).unwrap().name, i.to_string());
-                ends.remove(handle, Status::Closed);
-                assert_eq!(ends.at(handle).unwrap_err(), Status::Closed);
+                let handle = table.push(End::new(What::Queue, &i.to_string()));
+                assert_eq!(table.at(handle).unwrap().name, i.to_string());
+                table.remove(handle, Status::Closed);
+                assert_eq!(table.at(handle).unwrap_err(), Status::Closed);
                 handle
             })
             .collect();
@@ -320,10 +273,10 @@ mod tests {
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!(distinct.len(), handles.len());
-        assert!(ends.places.len() <= 3, "{} places for one end at a time", ends.places.len());
+        assert!(table.places.len() <= 3, "{} places for one end at a time", table.places.len());
         assert!(!handles.contains(&crate::block::QUEUE_POOL));
-        assert!(handles.iter().all(|handle| ends.at(*handle).is_err() && ends.resolved(*handle).is_none()));
-        assert_eq!(ends.at(handles[0]).unwrap_err(), Status::Destroyed);
-        assert_eq!(ends.at(PLACE_MASK).unwrap_err(), Status::NotFound);
+        assert!(handles.iter().all(|handle| table.at(*handle).is_err() && table.resolved(*handle).is_none()));
+        assert_eq!(table.at(handles[0]).unwrap_err(), Status::Destroyed);
+        assert_eq!(table.at(PLACE_MASK).unwrap_err(), Status::NotFound);
     }
 }

@@ -1,0 +1,178 @@
+//! Hot operations: no arguments, no results, everything in the command block. They are raw Node-API callbacks, because the glue that
+//! napi-rs generates around a function costs as much as the operation itself (25 to 60 ns a call).
+//!
+//! [`operations!`] lists them all, with the words that their arguments go into. JavaScript calls them by name; the functions that
+//! fill the words are generated from the same list, into `lib/native/generated/hot.ts`.
+
+mod buffers;
+mod queue;
+mod topic;
+mod wait;
+
+use crate::block::{Block, COUNT, MANAGER, STATUS, Status};
+use crate::error::{Failure, guarded};
+use crate::isolate::{Isolate, Parts, Scratch};
+use crate::leases::LeaseTable;
+use crate::services::{cancel, claim, inspect};
+use crate::session::Session;
+use buffers::{allocate, nack, release, share};
+use millrace::{Buffer, SharedBufferAllocator};
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsValue, check_status, sys};
+use napi_derive::napi;
+use queue::{get, next, peek, put, receive, send};
+use std::ptr;
+use topic::publish;
+use wait::{arm, disarm, ready};
+
+/// One hot operation, for whoever generates code that calls it.
+#[derive(Debug)]
+pub struct Operation {
+    /// What JavaScript calls it.
+    pub name: &'static str,
+    /// What it does.
+    pub description: &'static str,
+    /// Words of the block, and what they are set to: a parameter, or a constant (in capitals).
+    pub arguments: &'static [(&'static str, &'static str)],
+}
+
+type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+
+/// The list of operations, and the callbacks of the same order.
+macro_rules! operations {
+    ($($name:ident($($word:literal = $value:ident),*): $description:literal;)*) => {
+        /// Every hot operation.
+        pub const OPERATIONS: &[Operation] = &[$(Operation {
+            name: stringify!($name),
+            description: $description,
+            arguments: &[$(($word, stringify!($value))),*],
+        }),*];
+
+        const CALLBACKS: &[Callback] = &[$({
+            unsafe extern "C" fn call(_: sys::napi_env, _: sys::napi_callback_info) -> sys::napi_value {
+                operate($name);
+                ptr::null_mut()
+            }
+            call
+        }),*];
+    };
+}
+
+operations! {
+    allocate("COUNT" = count, "BYTES" = bytes):
+        "Allocates up to `count` buffers of `bytes`; their ids are the results.";
+    send("QUEUE" = queue, "COUNT" = count):
+        "Sends the first `count` ids set by {@link setId}; the result count is how many were accepted.";
+    put("QUEUE" = queue, "COUNT" = count):
+        "Copies the first `count` messages on the {@link stage} into the queue; the result count is how many were accepted.";
+    get("QUEUE" = queue, "COUNT" = max):
+        "Takes up to `max` messages and leaves copies on the {@link stage}. `STATUS_TOO_LARGE`: the next one does not fit there, or is to be acknowledged, so {@link receive} it.";
+    publish("QUEUE" = topic, "COUNT" = count):
+        "Publishes the first `count` ids set by {@link setId}; the result count is how many were accepted. `STATUS_FULL`: everybody has the next one but those that `takeBlocked` names.";
+    receive("QUEUE" = queue, "COUNT" = max):
+        "Takes up to `max` messages; the results describe them.";
+    next("QUEUE" = queue, "DESCRIPTORS + ID" = id, "DESCRIPTORS + LEASE" = RECEIVED):
+        "Gives back message `id`, which is not to be acknowledged, and takes the next one: two crossings in one.";
+    release("COUNT" = count):
+        "Gives back the first `count` references set by {@link setId}; leased ones are acknowledged.";
+    nack("COUNT" = count):
+        "Returns the first `count` leased messages set by {@link setId} to their queues, which deliver them again.";
+    share("COUNT" = count):
+        "Adds a reference to each of the first `count` ids set by {@link setId}.";
+    peek("QUEUE" = queue):
+        "Describes the next message without taking it, and adds a reference to its buffer.";
+    arm("QUEUE" = queue, "KIND" = kind, "BYTES" = bytes):
+        "Asks for a wake when `queue` has data or space (or the pool has `bytes`). `STATUS_OK`: it has now, try again.";
+    disarm("QUEUE" = queue, "KIND" = kind):
+        "Nobody here waits for that any more.";
+    ready():
+        "After a wake: which waits may be over, see {@link readyQueueAt} and {@link readyKindAt}.";
+    claim("RUNS_MAX" = runsMax):
+        "Begins a run of the request set by {@link setId}, which may be run `runsMax` times; {@link claimOutcome} says how that ended.";
+    cancel():
+        "Says that nobody wants the request set by {@link setId} any more, and leaves the state it was in, see {@link requestWord}.";
+    inspect():
+        "Leaves the state of the request set by {@link setId}, see {@link requestWord}.";
+}
+
+/// The hot operations by name.
+#[napi(ts_return_type = "Record<string, () => void>")]
+pub fn hot_operations(env: &Env) -> napi::Result<Object<'_>> {
+    let all = Object::new(env)?;
+    for (operation, callback) in OPERATIONS.iter().zip(CALLBACKS) {
+        let (mut name, mut function) = (ptr::null_mut(), ptr::null_mut());
+        let (text, bytes) = (operation.name.as_ptr().cast(), operation.name.len() as isize);
+        // SAFETY: the text is valid for the call, and the value is written.
+        check_status!(unsafe { sys::napi_create_string_utf8(env.raw(), text, bytes, &raw mut name) })?;
+        // SAFETY: the callback touches neither of its arguments; the rest as above.
+        check_status!(unsafe {
+            sys::napi_create_function(
+                env.raw(),
+                text,
+                bytes,
+                Some(*callback),
+                ptr::null_mut(),
+                &raw mut function,
+            )
+        })?;
+        // SAFETY: all belong to this env and this scope.
+        check_status!(unsafe { sys::napi_set_property(env.raw(), all.raw(), name, function) })?;
+    }
+    Ok(all)
+}
+
+/// How an operation ends.
+pub(crate) type Outcome = Result<Status, Failure>;
+
+/// Runs an operation on the session that the block names and leaves its status there.
+#[inline]
+fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> Outcome) {
+    Isolate::with(|isolate| {
+        let Some(Parts { mut block, scratch, sessions, error }) = isolate.parts() else { return };
+        let session = sessions.get_mut(block.get(MANAGER) as usize).and_then(Option::as_mut);
+        let status = match guarded(|| session.map(|session| f(&mut block, scratch, session))) {
+            Ok(Some(Ok(status) | Err(Failure::Status(status)))) => status,
+            Ok(None) => {
+                block.set(COUNT, 0);
+                Status::ManagerClosed
+            }
+            Ok(Some(Err(Failure::Error(failure)))) | Err(failure) => {
+                *error = Some(failure);
+                Status::Error
+            }
+        };
+        block.set(STATUS, status as u32);
+    });
+}
+
+/// Moves `count` buffers to where `send` moves them, which says how many were accepted: that becomes COUNT. Leased ones are acknowledged.
+fn send_named<T>(
+    block: &mut Block<'_>,
+    scratch: &mut [Buffer],
+    (allocator, leases): (&SharedBufferAllocator, &mut LeaseTable),
+    count: usize,
+    send: impl FnOnce(&[Buffer]) -> (usize, T),
+) -> Result<T, Failure> {
+    let buffers = block.buffers(count, scratch);
+    allocator.share_for_send(buffers, |index| block.is_leased(index))?;
+    let (accepted, outcome) = send(buffers);
+    block.set(COUNT, accepted as u32);
+    allocator.release_unsent(buffers, accepted, |index| block.is_leased(index));
+    for index in (0..accepted).filter(|index| block.is_leased(*index)) {
+        leases.acknowledge(block.lease(index), buffers[index].id);
+        allocator.release(buffers[index])?;
+    }
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn operations_have_names_of_their_own() {
+        let names: HashSet<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
+        assert_eq!((names.len(), CALLBACKS.len()), (OPERATIONS.len(), OPERATIONS.len()));
+    }
+}

@@ -1,0 +1,187 @@
+//! What somebody in this isolate waits for in one domain.
+
+use crate::block::{Block, KIND_DATA, KIND_POOL, KIND_SPACE, Status};
+use crate::error::Failure;
+use crate::handles::HandleTable;
+use millrace::{Interest, PortQueue, ShmManager};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The waits of one session that are armed: somebody is to be woken when they may be over.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    armed: Vec<Armed>,
+    /// Wakes seen when the last wait was armed.
+    pub(crate) sequence: u32,
+    /// Recoveries at, and time of, the last look at everything that is armed.
+    looked: (u64, Instant),
+}
+
+/// A wait under way.
+#[derive(Clone, Copy, Debug)]
+struct Armed {
+    handle: u32,
+    kind: u32,
+    /// Whether it is armed at the queue; else at the name table, for the queue to appear, or at the pool.
+    at_queue: bool,
+}
+
+/// What a handle that is waited for stands for now.
+enum Found<'a> {
+    Queue(&'a Arc<PortQueue>),
+    /// It does not exist yet.
+    Nothing,
+    /// It has ended, or is a topic, of which the existence is all that is waited for.
+    Over,
+}
+
+/// How long the bits of the sleepers alone decide what is looked at.
+const LOOK_PERIOD: Duration = Duration::from_secs(10);
+
+impl Waits {
+    pub(crate) fn new(manager: &ShmManager) -> Self {
+        Self {
+            armed: Vec::new(),
+            sequence: manager.wake_sequence(),
+            looked: (manager.recoveries(), Instant::now()),
+        }
+    }
+
+    /// Starts to wait (for a buffer of `bytes` bytes, if `kind` is the pool's); `false`: no need to.
+    pub(crate) fn arm(
+        &mut self,
+        manager: &ShmManager,
+        handles: &mut HandleTable,
+        (handle, kind, bytes): (u32, u32, usize),
+    ) -> millrace::Result<bool> {
+        if self.armed.iter().any(|armed| (armed.handle, armed.kind) == (handle, kind)) {
+            return Ok(true);
+        }
+        self.sequence = manager.wake_sequence();
+        manager.arm_bell();
+        let mut at_queue = false;
+        let sleeps = if kind == KIND_POOL {
+            manager.arm_pool(bytes)
+        } else {
+            if !matches!(look(manager, handles, handle)?, Found::Queue(_)) {
+                manager.arm_names();
+            }
+            // It may have appeared between the look and the bit.
+            match look(manager, handles, handle)? {
+                Found::Queue(queue) => {
+                    at_queue = true;
+                    queue.arm(interest(kind))
+                }
+                Found::Nothing => true,
+                Found::Over => false,
+            }
+        };
+        if sleeps {
+            self.armed.push(Armed { handle, kind, at_queue });
+        }
+        Ok(sleeps)
+    }
+
+    /// Ends a wait without having consumed.
+    pub(crate) fn disarm(&mut self, manager: &ShmManager, handles: &HandleTable, handle: u32, kind: u32) {
+        let Some(at) = self.armed.iter().position(|armed| (armed.handle, armed.kind) == (handle, kind))
+        else {
+            return;
+        };
+        let armed = self.armed.swap_remove(at);
+        if kind == KIND_POOL {
+            manager.disarm_pool();
+        } else if let Some(queue) = handles.resolved(handle).filter(|_| armed.at_queue) {
+            queue.disarm(interest(kind));
+        }
+    }
+
+    /// Ends every wait at `handle`.
+    pub(crate) fn disarm_all(&mut self, manager: &ShmManager, handles: &HandleTable, handle: u32) {
+        self.disarm(manager, handles, handle, KIND_DATA);
+        self.disarm(manager, handles, handle, KIND_SPACE);
+    }
+
+    /// The queue behind `handle` is about to end for us: whoever waits there finds it ready.
+    pub(crate) fn end(&mut self, handles: &HandleTable, handle: u32) {
+        for armed in self.armed.iter_mut().filter(|armed| armed.handle == handle && armed.at_queue) {
+            if let Some(queue) = handles.resolved(handle) {
+                queue.disarm(interest(armed.kind));
+            }
+            armed.at_queue = false;
+        }
+    }
+
+    /// After a wake: describes what may be ready, at most `limit` results, and returns how many there are; the rest is armed again.
+    /// A wait for a queue that cannot be looked at is ready: the attempt that follows meets the error, and the others go on.
+    pub(crate) fn ready(
+        &mut self,
+        manager: &ShmManager,
+        handles: &mut HandleTable,
+        block: &mut Block<'_>,
+        limit: usize,
+    ) -> usize {
+        self.sequence = manager.wake_sequence();
+        manager.arm_bell();
+        handles.drop_destroyed();
+        // A wake may have been lost: with a death, or for a reason nobody has thought of.
+        let (recoveries, now) = (manager.recoveries(), Instant::now());
+        let all = recoveries != self.looked.0 || now - self.looked.1 > LOOK_PERIOD;
+        let (mut at, mut ready) = (0, 0);
+        while at < self.armed.len() && ready < limit {
+            let armed = self.armed[at];
+            if (all || armed.may_be_woken(handles)) && armed.is_ready(manager, handles).unwrap_or(true) {
+                self.armed.swap_remove(at);
+                block.ready(ready, armed.handle, armed.kind);
+                ready += 1;
+            } else {
+                at += 1;
+            }
+        }
+        if all && at == self.armed.len() {
+            self.looked = (recoveries, now);
+        }
+        ready
+    }
+}
+
+impl Armed {
+    /// Whether a wake may have been for this wait. With a thousand queues armed this is what a wake costs for each of the others.
+    fn may_be_woken(self, handles: &HandleTable) -> bool {
+        let queue = handles.resolved(self.handle).filter(|_| self.at_queue && self.kind != KIND_POOL);
+        queue.is_none_or(|queue| !queue.is_unrung(interest(self.kind)))
+    }
+
+    /// Whether the wait may be over; armed again if not.
+    fn is_ready(self, manager: &ShmManager, handles: &mut HandleTable) -> millrace::Result<bool> {
+        if self.kind == KIND_POOL {
+            // One bit stands for all sizes: an allocation tells.
+            return Ok(true);
+        }
+        if self.at_queue {
+            let queue = handles.resolved(self.handle);
+            return Ok(queue.is_none_or(|queue| queue.rearm(interest(self.kind))));
+        }
+        manager.arm_names();
+        // Armed for its creation only: whoever waited looks at the queue itself now.
+        look(manager, handles, self.handle).map(|found| !matches!(found, Found::Nothing))
+    }
+}
+
+fn look<'a>(manager: &ShmManager, handles: &'a mut HandleTable, handle: u32) -> millrace::Result<Found<'a>> {
+    let found = if handles.is_topic(handle) {
+        handles.topic(manager, handle).map(|_| Found::Over)
+    } else {
+        handles.queue(manager, handle).map(Found::Queue)
+    };
+    match found {
+        Ok(found) => Ok(found),
+        Err(Failure::Status(Status::NotFound)) => Ok(Found::Nothing),
+        Err(Failure::Status(_)) => Ok(Found::Over),
+        Err(Failure::Error(error)) => Err(error),
+    }
+}
+
+fn interest(kind: u32) -> Interest {
+    if kind == KIND_SPACE { Interest::Space } else { Interest::Data }
+}
