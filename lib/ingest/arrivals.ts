@@ -53,7 +53,9 @@ export abstract class Arrivals implements PullSource<BufferPtr> {
   }
 
   wait(limits: Limits): Promise<BufferPtr | null> {
-    return this.#waiting.add(() => this.#next(), limits, 'nothing arrived')
+    const arrival = this.#waiting.add(() => this.#next(), limits, 'nothing arrived')
+    this.#waiting.pump()
+    return arrival
   }
 
   release(buffer: BufferPtr): void {

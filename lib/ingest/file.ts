@@ -103,12 +103,12 @@ class FileReads extends Arrivals {
   protected override refill(): void {
     const handle = this.#handle
     if (handle === undefined) {
-      if (!this.ended && !this.#opening) void this.#open()
+      if (!this.ended && !this.#opening) this.#open().catch((error: unknown) => this.#fail(error))
       return
     }
     while (this.#mayRead()) this.#begin(handle)
     if (this.#reads.length === 0 && this.#next >= this.#end) this.finish()
-    if (this.ended) void this.#close()
+    if (this.ended) this.#closeSoon()
   }
 
   protected override stop(): void | Promise<void> {
@@ -121,18 +121,18 @@ class FileReads extends Arrivals {
     this.#opening = true
     this.listen((error) => void this.drop({ error }))
     if (this.ended) return
-    try {
-      const handle = isHandle(this.#file) ? this.#file : (this.#own = await open(this.#file))
-      const stat = await handle.stat()
-      this.#positioned = stat.isFile() || stat.isBlockDevice()
-      if (this.#positioned) this.#next = this.#start
-      this.#size = stat.size
-      this.#handle = handle
-    } catch (error) {
-      this.finish({ error })
-    }
-    if (this.ended) await this.#close()
-    else this.refill()
+    const handle = isHandle(this.#file) ? this.#file : (this.#own = await open(this.#file))
+    const stat = await handle.stat()
+    this.#positioned = stat.isFile() || stat.isBlockDevice()
+    if (this.#positioned) this.#next = this.#start
+    this.#size = stat.size
+    this.#handle = handle
+    this.refill()
+  }
+
+  #fail(error: unknown): void {
+    this.finish({ error })
+    this.#closeSoon()
   }
 
   #mayRead(): boolean {
@@ -198,13 +198,16 @@ class FileReads extends Arrivals {
     this.refill()
   }
 
+  #closeSoon(): void {
+    this.#close().catch((error: unknown) => this.finish({ error }))
+  }
+
   /** Closes the file when no read is under way any more. */
   async #close(): Promise<void> {
     await Promise.all(this.#working)
     const own = this.#own
     this.#own = undefined
-    // Nothing that was read is lost by a close that fails.
-    await own?.close().catch(() => {})
+    await own?.close()
   }
 }
 

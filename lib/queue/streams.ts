@@ -142,11 +142,11 @@ export function writableTo<T>(queue: StreamQueue<T>, options: WritableOptions = 
     objectMode: !bytes,
     highWaterMark,
     write(value: T, _encoding, callback) {
-      void report(queue.put(value, { signal }), callback)
+      report(queue.put(value, { signal }), callback)
     },
     writev(chunks, callback) {
       const values = chunks.map(({ chunk }) => chunk as T)
-      void report(queue.putMany(values, { signal }), callback)
+      report(queue.putMany(values, { signal }), callback)
     },
     final(callback) {
       finish(queue, close, callback)
@@ -220,7 +220,7 @@ async function unlessAborted<R>(step: R | Promise<R>, signal: AbortSignal | unde
   if (signal === undefined || !(step instanceof Promise)) return await step
   return await new Promise<R>((resolve, reject) => {
     const off = onAbort(signal, () => reject(signal.reason as Error))
-    void step.finally(off).then(resolve, reject)
+    step.finally(off).then(resolve, reject)
   })
 }
 
@@ -246,11 +246,7 @@ function finish<T>(queue: StreamQueue<T>, close: boolean, callback: (error?: Err
   callback()
 }
 
-async function report(put: Promise<void>, callback: (error?: Error | null) => void): Promise<void> {
-  try {
-    await put
-  } catch (error) {
-    return callback(error as Error)
-  }
-  callback()
+function report(put: Promise<void>, callback: (error: Error | null) => void): void {
+  const tell = (error: unknown) => callback(error as Error | null)
+  put.then(() => tell(null), tell)
 }

@@ -144,7 +144,11 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
       return call.fail(new MillraceError('ERR_MILLRACE_TIMEOUT', message))
     }
     this.#register(call, limits)
-    if (!this.#turns.tryEnter()) return void this.#beginLater(call, value, limits, false)
+    const fail = (error: unknown) => call.fail(error)
+    if (!this.#turns.tryEnter()) {
+      this.#beginLater(call, value, limits, false).catch(fail)
+      return
+    }
     call.onEnd(() => this.#turns.leave())
     let buffer: BufferPtr | undefined
     try {
@@ -153,7 +157,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
       discard(value)
       return call.fail(error)
     }
-    if (buffer === undefined) void this.#beginLater(call, value, limits, true)
+    if (buffer === undefined) this.#beginLater(call, value, limits, true).catch(fail)
     else this.#launch(call, buffer, limits)
   }
 
@@ -174,7 +178,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
       else this.#launch(call, buffer, limits)
     } catch (error) {
       discard(taken)
-      call.fail(error)
+      throw error
     }
   }
 

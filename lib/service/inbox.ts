@@ -36,7 +36,7 @@ export class Inbox {
     this.#owner = owner
     this.#handle = session.call((open) => open.createMailbox(service, role, capacity))
     this.#receiver = new Receiver(session, this.#handle, `the ${role} mailbox of service '${service}'`)
-    void this.#read()
+    this.#read().catch((error: unknown) => this.#lose(error))
   }
 
   /** Handles what has come. */
@@ -65,17 +65,13 @@ export class Inbox {
     const limits = { ...UNLIMITED, cancel: this.#cancel, hold: false }
     const take = () => this.#take()
     const slice = new TimeSlice()
-    try {
-      while (!this.#cancel.cancelled) {
-        if (!take()) {
-          await this.#receiver.wait(limits, take, true)
-          slice.restart()
-        }
-        this.#handleAll()
-        if (slice.exceeded()) await slice.pass()
+    while (!this.#cancel.cancelled) {
+      if (!take()) {
+        await this.#receiver.wait(limits, take, true)
+        slice.restart()
       }
-    } catch (error) {
-      this.#lose(error)
+      this.#handleAll()
+      if (slice.exceeded()) await slice.pass()
     }
   }
 

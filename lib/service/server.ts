@@ -219,7 +219,7 @@ export class Server<Req, Res> implements InboxOwner {
 
   #answerValue(run: Run, value: unknown): Sending {
     if (!isStream(value)) return this.#replies.value(run, value)
-    void abandon(value)
+    run.rest = abandon(value)
     const { name } = this.#endpoint
     throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `service '${name}' answers with a stream: use stream()`)
   }
@@ -248,16 +248,14 @@ export class Server<Req, Res> implements InboxOwner {
       message.release()
     } else {
       this.#resting.add(message)
-      void this.#release(message, rest)
+      const release = () => {
+        this.#resting.delete(message)
+        message.release()
+      }
+      rest.then(release, release)
     }
     if (this.#runs.delete(run)) this.served++
     this.#makeRoom()
-  }
-
-  async #release(message: BufferPtr, rest: Promise<unknown>): Promise<void> {
-    await rest
-    this.#resting.delete(message)
-    message.release()
   }
 
   /** Tells a client that its request was begun, and will neither end nor be begun again. */
