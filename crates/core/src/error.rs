@@ -142,6 +142,11 @@ impl Error {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// Whether it is for want of memory (or address space) of this process, whatever shared memory there is.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.source.as_ref().and_then(shortage) == Some(Shortage::Memory)
+    }
+
     /// Whether a file was missing.
     pub(crate) fn is_not_found(&self) -> bool {
         self.source.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)

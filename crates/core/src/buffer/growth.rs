@@ -63,7 +63,7 @@ impl SharedBufferAllocator {
                 Ok(Growth::Look)
             }
             // Somebody else has taken the memory since we looked.
-            Err(e) if e.kind() == ErrorKind::NoSpace => Ok(Growth::Exhausted),
+            Err(e) if e.kind() == ErrorKind::NoSpace && !e.is_out_of_memory() => Ok(Growth::Exhausted),
             Err(e) => Err(e),
         }
     }

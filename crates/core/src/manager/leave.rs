@@ -47,6 +47,16 @@ pub(super) fn remove_if_deserted(base: &Path, domain: &Domain) {
     }
 }
 
+/// Gives up the lock without having joined: removes the domain if nobody is in it.
+pub(super) fn give_up(lock: DomainLock, base: &Path, domain: &Domain) {
+    if is_deserted(domain) {
+        let _ = lock.remove_domain(&domain.dir);
+    }
+    lock.release();
+    // Somebody may have left meanwhile, and found the lock in use.
+    remove_if_deserted(base, domain);
+}
+
 fn is_deserted(domain: &Domain) -> bool {
     let nobody = || domain.participants().iter().all(|p| p.state.load(Ordering::Acquire) == PARTICIPANT_FREE);
     // The dead still count as participants: recover them first.

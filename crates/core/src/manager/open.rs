@@ -1,7 +1,7 @@
 //! Opening a domain: attaching to it, making it, and making it anew when what is left of it is of no use.
 
 use super::OpenOptions;
-use super::leave::remove_if_deserted;
+use super::leave::give_up;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
@@ -27,9 +27,12 @@ pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Par
     let timeout = options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
     let lock = DomainLock::take(base, name, os::deadline(timeout))?;
     fault::hit(Point::OpenLocked);
-    let domain = match open_domain(&lock, name, options) {
-        Ok(domain) => Arc::new(domain),
+    // Whatever fails, if only for want of descriptors: there is one to clean up with.
+    let opened = lock.spare().and_then(|spare| Ok((open_domain(&lock, name, options)?, spare)));
+    let (domain, spare) = match opened {
+        Ok((domain, spare)) => (Arc::new(domain), spare),
         Err(error) => {
+            lock.remove_unfinished();
             lock.release();
             return Err(error);
         }
@@ -40,9 +43,9 @@ pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Par
         let freed = error.kind() == ErrorKind::Limit && matches!(sweep(&domain), Ok(Sweep::Recovered(_)));
         if freed { Participant::join(Arc::clone(&domain), &label) } else { Err(error) }
     });
-    drop(lock);
     if joined.is_err() {
-        remove_if_deserted(base, &domain);
+        drop(spare);
+        give_up(lock, base, &domain);
     }
     joined
 }
@@ -53,7 +56,7 @@ fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<D
     if !dir.has_segment(SegmentName::Registry)? {
         // Left by somebody who died while making or removing a domain.
         dir.clear()?;
-        return create(lock, dir, name, options);
+        return create(dir, name, options);
     }
     let alive = is_anybody_alive(&dir)?;
     let domain = match Domain::open(name, dir, assist) {
@@ -86,20 +89,15 @@ fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<D
     Ok(domain)
 }
 
-/// Makes the domain. On failure nothing of it is left.
-fn create(lock: &DomainLock, dir: DomainDir, name: &str, options: &OpenOptions) -> Result<Domain> {
+fn create(dir: DomainDir, name: &str, options: &OpenOptions) -> Result<Domain> {
     let max_bytes = options.max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
-    let made = Domain::create(name, dir, max_bytes, options.persist.unwrap_or(false), assist);
-    if made.is_err() {
-        lock.remove_domain(&DomainDir::open(lock)?)?;
-    }
-    made
+    Domain::create(name, dir, max_bytes, options.persist.unwrap_or(false), assist)
 }
 
 /// Removes a domain that is of no use to anybody, and makes it anew.
 fn start_afresh(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<Domain> {
     lock.remove_domain(&DomainDir::open(lock)?)?;
-    create(lock, DomainDir::open(lock)?, name, options)
+    create(DomainDir::open(lock)?, name, options)
 }
 
 /// Whether a domain with this error can be used by nobody: another version, damaged, gone, or objects that are somebody else's.

@@ -1,10 +1,10 @@
 //! File locks, which the kernel drops when their holder dies; and the domain lock, which serialises creating, joining and removing one
 //! domain: a file beside its directory, in the directory of all domains.
 
-use super::DomainDir;
+use super::{DomainDir, SegmentName};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::os::{self, Access, Dir};
+use crate::os::{self, Access, Descriptor, Dir};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -99,6 +99,24 @@ impl DomainLock {
     /// Removes the directory of the domain, if there is nothing in it.
     pub(super) fn remove_empty(&self) -> Result<()> {
         self.base.remove_dir(&self.name)
+    }
+
+    /// Removes what is left of a domain that could not be made.
+    pub(crate) fn remove_unfinished(&self) {
+        if let Ok(dir) = DomainDir::existing(self.base.path(), &self.name)
+            && matches!(dir.has_segment(SegmentName::Registry), Ok(false))
+        {
+            // What cannot be removed now is removed by the next who opens the domain.
+            let _ = self.remove_domain(&dir);
+        }
+    }
+
+    /// A descriptor that is kept for later.
+    ///
+    /// # Errors
+    /// `Limit`, when none is left.
+    pub(crate) fn spare(&self) -> Result<Descriptor> {
+        self.base.duplicate()
     }
 
     /// Gives the lock up. If there is no domain its lock file goes, too, and so does an empty directory of all domains of our own choice.

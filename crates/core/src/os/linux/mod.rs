@@ -82,12 +82,24 @@ pub(super) fn reserve(mapping: &Mapping, offset: usize, bytes: usize) -> Result<
         Err(Errno::INVAL) => {} // before Linux 5.14: allocate the blocks instead
         Err(_) => return Err(no_space(mapping, bytes)),
     }
+    allocate_blocks(mapping, offset, bytes)
+}
+
+fn allocate_blocks(mapping: &Mapping, offset: usize, bytes: usize) -> Result<()> {
+    // A signal undoes what the call has done so far: many short ones come to an end.
+    const PIECE: usize = 1 << 20;
     let object = mapping.reopen()?;
-    match retry(|| rustix::fs::fallocate(&object, FallocateFlags::empty(), offset as u64, bytes as u64)) {
-        Ok(()) => Ok(()),
-        Err(Errno::NOSPC | Errno::NOMEM) => Err(no_space(mapping, bytes)),
-        Err(e) => Err(Error::io(format!("cannot reserve {bytes} bytes of {}", mapping.name()), e)),
+    for done in (0..bytes).step_by(PIECE) {
+        let (at, piece) = ((offset + done) as u64, PIECE.min(bytes - done) as u64);
+        match retry(|| rustix::fs::fallocate(&object, FallocateFlags::empty(), at, piece)) {
+            Ok(()) => {}
+            Err(Errno::NOSPC | Errno::NOMEM) => return Err(no_space(mapping, bytes)),
+            Err(e) => {
+                return Err(Error::io(format!("cannot reserve {bytes} bytes of {}", mapping.name()), e));
+            }
+        }
     }
+    Ok(())
 }
 
 fn no_space(mapping: &Mapping, bytes: usize) -> Error {
@@ -136,4 +148,26 @@ pub(super) fn clock_offset() -> i128 {
     let mut numbers = words.split_whitespace().map(|word| word.parse::<i64>().unwrap_or(0));
     let (seconds, nanoseconds) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::{create_object, remove_object};
+
+    #[test]
+    fn blocks_are_reserved_where_pages_cannot_be() {
+        let name = format!("/millrace.test.{}", std::process::id());
+        let (bytes, from) = (8 << 20, 64 << 10);
+        let id = create_object(&name, bytes).unwrap().unwrap();
+        let mapping = Mapping::open(&name, id).unwrap();
+        let reserved = allocate_blocks(&mapping, from, bytes - from);
+        let blocks = rustix::fs::fstat(mapping.reopen().unwrap()).unwrap().st_blocks;
+        let taken = create_object(&name, bytes);
+        remove_object(&name).unwrap();
+        reserved.unwrap();
+        assert_eq!(blocks * 512, (bytes - from) as i64);
+        assert_eq!(taken.unwrap(), None, "the name is taken");
+        assert!(mapping.reopen().unwrap_err().to_string().contains("gone"));
+    }
 }

@@ -3,7 +3,7 @@
 //! Modes are set explicitly. A umask may take away what a mode asks for, and a process that is killed before it has put that right leaves
 //! a file that nobody can open: whoever finds such a file of ours gives it its mode.
 
-use super::{Fifo, retry, user};
+use super::{Descriptor, Fifo, retry, user};
 use crate::error::{Error, ErrorKind, Result};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
@@ -100,6 +100,15 @@ impl Dir {
     /// The path it was opened by.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Another descriptor of it.
+    ///
+    /// # Errors
+    /// `Limit`.
+    pub(crate) fn duplicate(&self) -> Result<Descriptor> {
+        let duplicate = self.fd.try_clone();
+        duplicate.map_err(|e| Error::io(format!("cannot open {} once more", self.path.display()), e))
     }
 
     pub(crate) fn id(&self) -> FileId {

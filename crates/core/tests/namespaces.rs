@@ -1,4 +1,5 @@
-//! Participants in different pid namespaces that share the directory: their pids mean nothing to each other, their locks do.
+//! Processes in namespaces of their own that share the directory: their pids mean nothing to each other, their locks do; their clocks are
+//! set apart, the one that is shared is not.
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
 
@@ -9,11 +10,11 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use support::{Isolated, PATIENCE, await_recoveries, leave, role, say};
 
-/// Runs test `name` again as the first process of a new pid namespace; `None`: not permitted here.
-fn inside(test: &str, isolated: &Isolated) -> Option<Child> {
+/// Runs test `name` again as the first process of a new `namespace`; `None`: not permitted here.
+fn inside(test: &str, isolated: &Isolated, namespace: &[&str]) -> Option<Child> {
     let unshare = |arguments: &[&str]| {
         let mut command = Command::new("unshare");
-        command.args(arguments).args(["--pid", "--fork", "--kill-child=KILL"]);
+        command.args(arguments).args(namespace).args(["--fork", "--kill-child=KILL"]);
         command
     };
     let permitted = |arguments: &[&str]| {
@@ -66,7 +67,7 @@ fn a_death_in_another_pid_namespace_is_noticed_by_its_lock() {
     let shm = isolated.open();
     let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
     queue.try_send(shm.allocate(100).unwrap()).unwrap();
-    let Some(mut child) = inside(NAME, &isolated) else {
+    let Some(mut child) = inside(NAME, &isolated, &["--pid"]) else {
         println!("skipped: `unshare --pid` is not permitted here");
         return;
     };
@@ -99,4 +100,26 @@ fn a_death_in_another_pid_namespace_is_noticed_by_its_lock() {
     assert_eq!(shm.fsck().unwrap(), []);
     drop((queue, shm));
     isolated.assert_gone();
+}
+
+#[test]
+fn all_processes_of_a_machine_see_the_same_clock() {
+    const NAME: &str = "all_processes_of_a_machine_see_the_same_clock";
+    if let Some((_, isolated)) = role() {
+        println!("\nclock {}", millrace::clock_ms());
+        return leave(isolated);
+    }
+    let isolated = Isolated::new("clock");
+    let before = millrace::clock_ms();
+    let namespace = ["--time", "--monotonic", "100000", "--boottime", "100000"];
+    let Some(child) = inside(NAME, &isolated, &namespace) else {
+        println!("skipped: `unshare --time` is not permitted here");
+        return;
+    };
+    let out = child.wait_with_output().unwrap();
+    let after = millrace::clock_ms();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let there = text.lines().find_map(|line| line.strip_prefix("clock ")).unwrap_or_else(|| panic!("{text}"));
+    let there: u64 = there.parse().unwrap();
+    assert!((before..=after).contains(&there), "{before} here, {there} there, {after} here");
 }
