@@ -122,6 +122,12 @@ points! {
     GrowPublished,
     /// The segment is in the table; nobody told.
     GrowRegistered,
+    /// Nobody has the empty segment attached any more; it is still in the table.
+    TrimDetached,
+    /// The empty segment is out of the table; its object is still there.
+    TrimUnlisted,
+    /// Its object is removed; its place is not free yet.
+    TrimRemoved,
     /// The domain lock is held.
     OpenLocked,
     /// The registry's object exists.

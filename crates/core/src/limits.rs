@@ -112,6 +112,13 @@ pub const BACKSTOP_NS: u64 = 30_000_000_000;
 /// looked at once a sweep otherwise.
 pub const LOOK_AGAIN_NS: u64 = 100_000_000;
 
+/// Period in which a sentinel looks for segments that nobody uses, in ns: one that was empty at two looks, and of which nothing was
+/// allocated in between, goes back to the system.
+pub const TRIM_LOOK_NS: u64 = 10_000_000_000;
+
+/// Time that memory of segments that were taken out may take to come back, until everybody has let go of it, in ns.
+pub const LET_GO_NS: u64 = 20_000_000;
+
 /// Time that an fsck or an eviction may take by default, in ns.
 pub const PATIENCE_NS: u64 = 10_000_000_000;
 

@@ -14,6 +14,8 @@ pub struct SegmentView {
     pub payload: *mut u8,
     /// First byte of buffer 0's header.
     pub headers: *mut u8,
+    /// Which of the segments that have been at its index it is: another number, another segment.
+    pub generation: u32,
     /// Buffers in the segment.
     pub count: usize,
     /// Bytes from one payload to the next: the capacity of each buffer.
@@ -68,6 +70,7 @@ impl SegmentView {
         let headers = unsafe { segment.start().add(geometry.headers) };
         Self {
             headers,
+            generation: pool.generation,
             payload: pool.payload(0),
             count: geometry.count,
             stride: geometry.buffer_bytes,

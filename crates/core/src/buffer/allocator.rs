@@ -96,13 +96,10 @@ impl SharedBufferAllocator {
                 None => self.claim(class, ids),
                 Some(_) => self.claim_larger(class, ids),
             };
-            let claimed = match claimed {
+            let (claimed, no_row) = match claimed {
                 // No memory for a row of our own in the ledger: to us, that segment is full.
-                Err(e) if e.kind() == ErrorKind::NoSpace => {
-                    exhausted.get_or_insert(Ok(None));
-                    0
-                }
-                claimed => claimed?,
+                Err(e) if e.kind() == ErrorKind::NoSpace => (0, true),
+                claimed => (claimed?, false),
             };
             if claimed > 0 || ids.is_empty() {
                 fault::hit(Point::AllocClaimed);
@@ -113,7 +110,8 @@ impl SharedBufferAllocator {
                 return why;
             }
             // Others may be faster at what was made or released: only the end of the budget ends this.
-            exhausted = match self.grow(class, ids.len()) {
+            let growth = if no_row { self.make_room(class) } else { self.grow(class, ids.len()) };
+            exhausted = match growth {
                 Ok(Growth::Look) => None,
                 Ok(Growth::Exhausted) => Some(Ok(None)),
                 Err(e) => Some(Err(e)),

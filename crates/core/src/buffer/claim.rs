@@ -1,6 +1,7 @@
 //! Claiming: which of the segments there are gives the buffers.
 
 use super::SharedBufferAllocator;
+use super::size_class::class_of;
 use crate::error::Result;
 use crate::layout::{SEGMENT_READY, SegmentEntry};
 use crate::limits::MAX_SEGMENTS;
@@ -94,10 +95,20 @@ impl SharedBufferAllocator {
         Ok(taken)
     }
 
-    /// Whether a buffer of `bytes` bytes can be had without growth.
-    pub(crate) fn has_free(&self, bytes: usize) -> bool {
-        let is_large = |entry: &SegmentEntry| entry.buffer_bytes.load(Ordering::Relaxed) >= bytes as u64;
-        let Ok(_pin) = self.participant.pin() else { return false };
-        self.entries().any(|(index, entry)| is_large(entry) && self.has_room(index))
+    /// Whether an allocation of `bytes` bytes, which has found nothing just now, may find something: a buffer is free, or the domain has
+    /// something else to give than it had then.
+    pub(crate) fn may_allocate(&self, bytes: usize) -> bool {
+        let Ok(class) = class_of(bytes) else { return true };
+        if self.offer(class) != self.participant.hints.refused(class) {
+            return true;
+        }
+        let Ok(_pin) = self.participant.pin() else { return true };
+        let is_large = |entry: &SegmentEntry| entry.buffer_bytes.load(Ordering::Relaxed) >= class as u64;
+        // One that we cannot attach, for want of memory, has nothing for us.
+        let has_room = |index| {
+            let pool = self.participant.pool(index);
+            pool.is_ok_and(|pool| pool.is_some_and(|pool| (pool.used() as usize) < pool.geometry.count))
+        };
+        self.entries().any(|(index, entry)| is_large(entry) && has_room(index))
     }
 }

@@ -1,16 +1,19 @@
 //! Growth: another segment for a size class, within the budget and within the memory that the machine has left.
 
 use super::SharedBufferAllocator;
+use super::trim::{Trim, TrimReport, remove_unlisted};
 use crate::error::{ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::{PoolGeometry, SEGMENT_READY, SegmentEntry};
+use crate::layout::{PoolGeometry, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry};
 use crate::limits::{
-    FIRST_SEGMENT_BYTES, MAX_BUFFERS_PER_SEGMENT, MAX_SEGMENT_BYTES, MAX_SEGMENTS, SHM_RESERVE_PERCENT,
+    FIRST_SEGMENT_BYTES, LET_GO_NS, MAX_BUFFERS_PER_SEGMENT, MAX_SEGMENT_BYTES, SHM_RESERVE_PERCENT,
 };
 use crate::os::{deadline, free_bytes, page_bytes};
 use crate::pool::Pool;
+use crate::registry::Domain;
 use crate::segment::{FileLock, SegmentName};
 use crate::sync::Ordering;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,72 +43,150 @@ pub(super) struct Shortage {
     pub(super) needed: u64,
 }
 
-/// How long to wait for somebody else who grows the pool: making the largest segment takes less.
+/// How long to wait for somebody else who grows or trims the pool: making the largest segment takes less.
 const GROW_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The right to add segments to a domain, and to take some out. The system drops it when its holder dies.
+pub(super) struct GrowLock {
+    _lock: FileLock,
+}
+
+impl GrowLock {
+    /// `None`: somebody else has it.
+    pub(super) fn try_take(domain: &Domain) -> Result<Option<Self>> {
+        Ok(domain.dir.try_lock("grow.lock")?.map(|lock| Self { _lock: lock }))
+    }
+
+    /// Waits until it can be had, or `until` says that it is not needed any more. `None`: that, or its holder does not proceed (a stopped
+    /// process may hold it for ever).
+    fn take(domain: &Domain, mut until: impl FnMut() -> bool) -> Result<Option<Self>> {
+        let deadline = deadline(GROW_PATIENCE);
+        loop {
+            if let Some(lock) = Self::try_take(domain)? {
+                return Ok(Some(lock));
+            }
+            if Instant::now() > deadline || until() {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
 impl SharedBufferAllocator {
-    /// Makes another segment of `class`, if budget and memory allow it.
+    /// Makes another segment of `class`, if budget and memory allow it; where they do not, empty segments of other sizes make room.
     #[cold]
     pub(super) fn grow(&self, class: usize, wanted: usize) -> Result<Growth> {
-        let _lock = match self.lock_growth(class)? {
-            Ok(lock) => lock,
-            Err(growth) => return Ok(growth),
+        // Before we look: what changes meanwhile is news to whoever waits then.
+        let offer = self.offer(class);
+        let refused = |from_outside| {
+            self.participant.hints.refuse(class, offer, from_outside);
+            Ok(Growth::Exhausted)
+        };
+        let Some(lock) = GrowLock::take(&self.participant.domain, || self.any_has_room(class))? else {
+            return if self.any_has_room(class) { Ok(Growth::Look) } else { refused(true) };
         };
         if self.any_has_room(class) {
             return Ok(Growth::Look); // somebody has just grown it, or released a buffer
         }
-        let Next::Segment(index, geometry) = self.next_segment(class, wanted) else {
-            return Ok(Growth::Exhausted);
+        remove_unlisted(&self.participant.domain, &lock)?;
+        let mut next = self.next_segment(class, wanted);
+        let mut hindered = false;
+        if !matches!(next, Next::Segment(..)) {
+            match self.participant.trim(&lock, |_| true)? {
+                Trim::Done(report) if report.segments > 0 => next = self.next_after_trim(class, wanted),
+                Trim::Done(_) => {}
+                Trim::NotNow => hindered = true,
+            }
+        }
+        let (index, geometry) = match next {
+            Next::Segment(index, geometry) => (index, geometry),
+            Next::OverBudget => return refused(hindered),
+            Next::NoSpace(_) => return refused(true),
         };
-        match self.add_segment(index, geometry) {
+        match self.add_segment(index, geometry, &lock) {
             Ok(()) => {
                 self.participant.wake_pool();
                 Ok(Growth::Look)
             }
             // Somebody else has taken the memory since we looked.
-            Err(e) if e.kind() == ErrorKind::NoSpace && !e.is_out_of_memory() => Ok(Growth::Exhausted),
+            Err(e) if e.kind() == ErrorKind::NoSpace && !e.is_out_of_memory() => refused(true),
             Err(e) => Err(e),
         }
     }
 
-    /// The right to add segments, or how the attempt has ended meanwhile.
-    fn lock_growth(&self, class: usize) -> Result<Result<FileLock, Growth>> {
-        let deadline = deadline(GROW_PATIENCE);
-        loop {
-            if let Some(lock) = self.participant.domain.dir.try_lock("grow.lock")? {
-                return Ok(Ok(lock));
-            }
-            // Somebody else grows the pool. A stopped process may hold the lock for ever: then the pool is as it is.
-            if Instant::now() > deadline {
-                return Ok(Err(Growth::Exhausted));
-            }
-            std::thread::sleep(Duration::from_micros(200));
-            if self.any_has_room(class) {
-                return Ok(Err(Growth::Look));
-            }
+    /// Takes out empty segments, for memory to attach another one.
+    #[cold]
+    pub(super) fn make_room(&self, class: usize) -> Result<Growth> {
+        let offer = self.offer(class);
+        if self.trim()?.segments > 0 {
+            return Ok(Growth::Look);
+        }
+        self.participant.hints.refuse(class, offer, true);
+        Ok(Growth::Exhausted)
+    }
+
+    /// Gives back the memory of every segment that nobody uses; how much. Nothing where somebody grows the pool for long, or where the
+    /// world cannot be stopped now, because a participant is stopped inside an operation.
+    ///
+    /// # Errors
+    /// `Io` when locks cannot be had.
+    pub fn trim(&self) -> Result<TrimReport> {
+        match GrowLock::take(&self.participant.domain, || false)? {
+            Some(lock) => Ok(self.participant.trim(&lock, |_| true)?.report()),
+            None => Ok(TrimReport::default()),
         }
     }
 
-    /// Makes segment `index`, which does not exist. The caller holds the grow lock.
-    fn add_segment(&self, index: usize, geometry: PoolGeometry) -> Result<()> {
+    /// What the domain has to give to whom nothing of `class` is free, as a digest: it changes when segments come or go, become empty or
+    /// are used again, and when the memory of the machine allows another one or does so no more.
+    pub(super) fn offer(&self, class: usize) -> u64 {
         let domain = &self.participant.domain;
+        let is_empty = |index| domain.pool(index).is_ok_and(|pool| pool.is_some_and(|pool| pool.used() == 0));
+        let mut hasher = DefaultHasher::new();
+        for (index, entry) in self.entries() {
+            (index, entry.generation.load(Ordering::Relaxed), is_empty(index)).hash(&mut hasher);
+        }
+        matches!(self.next_segment(class, 1), Next::Segment(..)).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The memory of segments that were taken out is there when everybody has let go of it, which their sentinels do at once.
+    fn next_after_trim(&self, class: usize, wanted: usize) -> Next {
+        let deadline = deadline(Duration::from_nanos(LET_GO_NS));
+        loop {
+            let next = self.next_segment(class, wanted);
+            if !matches!(next, Next::NoSpace(_)) || Instant::now() > deadline {
+                return next;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Makes segment `index`, which does not exist.
+    fn add_segment(&self, index: usize, geometry: PoolGeometry, lock: &GrowLock) -> Result<()> {
+        let domain = &self.participant.domain;
+        let registry = domain.registry();
+        let entry = &registry.segments[index];
+        let generation = entry.generation.load(Ordering::Relaxed).wrapping_add(1);
         let name = SegmentName::Pool(index);
+        // Killed from here on: whoever has the lock next removes what there is of it.
+        entry.state.store(SEGMENT_UNLISTED, Ordering::Release);
         let made = domain.dir.create_segment(name, geometry.bytes).map(Arc::new).and_then(|segment| {
             fault::hit(Point::GrowCreated);
-            let pool = Pool::create(segment, index, geometry)?;
+            let pool = Pool::create(segment, index, generation, geometry)?;
             domain.dir.publish(name, pool.segment())
         });
         if let Err(e) = made {
-            domain.dir.remove_segment(name)?;
+            remove_unlisted(domain, lock)?;
             return Err(e);
         }
         fault::hit(Point::GrowPublished);
-        let registry = domain.registry();
-        let entry = &registry.segments[index];
         entry.count.store(geometry.count as u32, Ordering::Relaxed);
         entry.buffer_bytes.store(geometry.buffer_bytes as u64, Ordering::Relaxed);
         entry.bytes.store((geometry.buffer_bytes * geometry.count) as u64, Ordering::Relaxed);
-        // SYNC SEGMENT (release), pairs with `attach_pool` and `entries` (acquire).
+        entry.generation.store(generation, Ordering::Relaxed);
+        // SYNC SEGMENT (release), pairs with `Domain::pool` and `entries` (acquire).
         entry.state.store(SEGMENT_READY, Ordering::Release);
         registry.segments_high.fetch_max(index as u32 + 1, Ordering::Release);
         fault::hit(Point::GrowRegistered);
@@ -133,14 +214,15 @@ impl SharedBufferAllocator {
         let used: u64 = self.entries().map(bytes_of).sum();
         let same = self.entries().filter(is_same).count();
         let budget = registry.max_bytes.load(Ordering::Relaxed).saturating_sub(used) as usize;
-        let index = registry.segments_high.load(Ordering::Relaxed) as usize;
+        let is_free = |entry: &SegmentEntry| entry.state.load(Ordering::Acquire) == SEGMENT_EMPTY;
+        let index = registry.segments.iter().position(is_free);
         let target = (FIRST_SEGMENT_BYTES << same.min(20)).max(class.saturating_mul(wanted));
         let room = budget.min(MAX_SEGMENT_BYTES / 16 * 15);
         let count = (target.min(room) / class).max(usize::from(class <= budget)).min(MAX_BUFFERS_PER_SEGMENT);
         let geometry = PoolGeometry::new(class, count, page_bytes());
-        match geometry.filter(|_| index < MAX_SEGMENTS) {
-            Some(geometry) => fit_memory(index, geometry),
-            None => Next::OverBudget,
+        match (index, geometry) {
+            (Some(index), Some(geometry)) => fit_memory(index, geometry),
+            _ => Next::OverBudget,
         }
     }
 }

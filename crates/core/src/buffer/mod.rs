@@ -5,13 +5,17 @@ mod buffer_ptr;
 mod claim;
 mod exhausted;
 mod growth;
+mod memory_watch;
 mod release;
 mod share;
 mod size_class;
+mod trim;
 
 pub use allocator::{Buffer, SharedBufferAllocator};
 pub use buffer_ptr::BufferPtr;
+pub use trim::TrimReport;
 
+pub(crate) use memory_watch::MemoryWatch;
 pub(crate) use release::not_held;
 pub(crate) use size_class::class_range;
 

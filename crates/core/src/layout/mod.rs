@@ -26,7 +26,7 @@ pub(crate) use queue::{
 pub(crate) use registry::{
     Lane, NAME_CLAIMED, NAME_FREE, NAME_LIVE, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
     PARTICIPANT_LEAVING, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry,
-    ReportRecord, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_RETIRED, SegmentEntry, Taking, WaiterMask,
+    ReportRecord, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry, Taking, WaiterMask,
 };
 pub(crate) use text::Text;
 

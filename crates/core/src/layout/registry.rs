@@ -13,12 +13,13 @@ pub(crate) const PARTICIPANT_ACTIVE: u32 = 1;
 /// Takes part no more, holds nothing, and is telling the others so. If it dies at that a sweep tells them.
 pub(crate) const PARTICIPANT_LEAVING: u32 = 2;
 
-/// No segment here, or one whose creator has not finished (or died); its object may be thrown away under the grow lock.
+/// No segment here, and no object of one.
 pub(crate) const SEGMENT_EMPTY: u32 = 0;
 /// The segment is complete and linked.
 pub(crate) const SEGMENT_READY: u32 = 1;
-/// The segment has been taken out, as EMPTY, but its object has not been removed yet: whoever has the grow lock next removes it.
-pub(crate) const SEGMENT_RETIRED: u32 = 2;
+/// As EMPTY, but there may be an object: of a segment that is being made or removed, or whose maker or remover died at it. Whoever has
+/// the grow lock next removes it.
+pub(crate) const SEGMENT_UNLISTED: u32 = 2;
 
 /// `recovering` names a recoverer that has found everybody outside and changes things: it cannot be called off any more.
 pub(crate) const RECOVERING_FOR_GOOD: u32 = 1 << 31;
@@ -43,7 +44,7 @@ pub(crate) struct WaiterMask {
     pub(crate) waits: AtomicU64,
 }
 
-/// What is known of one pool segment. Written under the grow lock, `state` last (Release); READY becomes RETIRED while the world is
+/// What is known of one pool segment. Written under the grow lock, `state` last (Release); READY becomes UNLISTED while the world is
 /// stopped, too. A crash leaves a segment that is not READY, and so counts for nothing.
 #[repr(C)]
 pub(crate) struct SegmentEntry {

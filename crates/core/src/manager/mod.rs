@@ -7,7 +7,7 @@ mod names;
 mod open;
 mod open_cache;
 
-use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator};
+use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator, TrimReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::limits::PATIENCE_NS;
@@ -136,7 +136,7 @@ impl ShmManager {
     pub fn arm_pool(&self, bytes: usize) -> bool {
         let waiters = &self.participant.domain.registry().pool_waiters;
         waiters.set(self.participant.slot);
-        if self.allocator().has_free(bytes) {
+        if self.allocator().may_allocate(bytes) {
             waiters.clear(self.participant.slot);
             return false;
         }
@@ -177,13 +177,28 @@ impl ShmManager {
     /// # Errors
     /// `InvalidArgument` when there is no such segment.
     pub fn segment(&self, index: usize) -> Result<crate::SegmentView> {
-        let pool = self.participant.pool(index)?.ok_or_else(|| {
+        let pool = self.participant.domain.pool(index)?.ok_or_else(|| {
             Error::new(
                 ErrorKind::InvalidArgument,
                 format!("domain {:?} has no segment {index}", self.domain()),
             )
         })?;
-        Ok(crate::SegmentView::new(pool))
+        Ok(crate::SegmentView::new(&pool))
+    }
+
+    /// Changes when segments are taken out: what [`ShmManager::segment`] has returned may be of one that is not there any more.
+    pub fn remaps(&self) -> u32 {
+        self.participant.domain.registry().remaps.load(Ordering::Acquire)
+    }
+
+    /// Gives the memory of every segment that nobody uses back to the system. It happens by itself where memory is short, and to
+    /// segments that nobody has used for a while; this is for programs that know that they will not need it soon. Nothing is given
+    /// back while a participant is stopped inside an operation.
+    ///
+    /// # Errors
+    /// `Closed`; `Io` when the locks cannot be had.
+    pub fn trim(&self) -> Result<TrimReport> {
+        self.allocator().trim()
     }
 
     /// Looks at the domain, also from other threads and for longer than this manager lives.

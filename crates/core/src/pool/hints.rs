@@ -1,7 +1,8 @@
 //! Where a participant looks first for a free buffer.
 
 use crate::limits::MAX_SEGMENTS;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Bitmap words between the places where two neighbours start to allocate: two cache lines.
 const WORDS_APART: u32 = 16;
@@ -14,6 +15,10 @@ pub(crate) struct AllocationHints {
     words: [AtomicU32; MAX_SEGMENTS],
     /// Per size class (by its logarithm): the segment, so that full ones are not looked at each time.
     segments: [AtomicU32; usize::BITS as usize],
+    /// Per size class: what the domain had to give when the last allocation found nothing, as a digest.
+    refused: [AtomicU64; usize::BITS as usize],
+    /// Whether that was for a reason which ends without a word from the domain.
+    from_outside: AtomicBool,
 }
 
 impl AllocationHints {
@@ -22,6 +27,8 @@ impl AllocationHints {
         Self {
             words: core::array::from_fn(|_| AtomicU32::new(slot as u32 * WORDS_APART)),
             segments: core::array::from_fn(|_| AtomicU32::new(0)),
+            refused: core::array::from_fn(|_| AtomicU64::new(0)),
+            from_outside: AtomicBool::new(false),
         }
     }
 
@@ -33,6 +40,21 @@ impl AllocationHints {
 
     pub(crate) fn set_segment(&self, class: usize, segment: usize) {
         self.segments[class.ilog2() as usize].store(segment as u32, Ordering::Relaxed);
+    }
+
+    /// Remembers that an allocation of `class` bytes found nothing when the domain had `offer` to give.
+    pub(crate) fn refuse(&self, class: usize, offer: u64, from_outside: bool) {
+        self.refused[class.ilog2() as usize].store(offer, Ordering::Relaxed);
+        self.from_outside.store(from_outside, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// What the domain had to give when an allocation of `class` bytes found nothing.
+    pub(crate) fn refused(&self, class: usize) -> u64 {
+        self.refused[class.ilog2() as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn was_refused_from_outside(&self) -> bool {
+        self.from_outside.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// The bitmap word to look at first in segment `segment`.

@@ -25,6 +25,8 @@ use std::sync::Arc;
 /// One pool segment, mapped and checked.
 pub(crate) struct Pool {
     pub(crate) index: usize,
+    /// Which of the segments that have been at its place it is.
+    pub(crate) generation: u32,
     pub(crate) geometry: PoolGeometry,
     head: View<PoolHeader>,
     bitmap: View<AtomicU64>,
@@ -34,7 +36,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Attaches to a complete segment. Geometry is recomputed from two numbers; anything that does not fit them is corrupt.
-    pub(crate) fn attach(segment: Arc<Segment>, index: usize) -> Result<Self> {
+    pub(crate) fn attach(segment: Arc<Segment>, index: usize, generation: u32) -> Result<Self> {
         let head = View::<PoolHeader>::new(&segment, 0, 1)?;
         let buffer_bytes = head[0].buffer_bytes.load(Ordering::Relaxed) as usize;
         let count = head[0].count.load(Ordering::Relaxed) as usize;
@@ -47,23 +49,34 @@ impl Pool {
                 ),
             ));
         };
-        Self::map(segment, index, head, geometry)
+        Self::map(segment, (index, generation), head, geometry)
     }
 
     /// Fills in a fresh segment: everything free. `finish` is left to the caller.
-    pub(crate) fn create(segment: Arc<Segment>, index: usize, geometry: PoolGeometry) -> Result<Self> {
+    pub(crate) fn create(
+        segment: Arc<Segment>,
+        index: usize,
+        generation: u32,
+        geometry: PoolGeometry,
+    ) -> Result<Self> {
         segment.reserve(0, geometry.ledger)?;
         segment.reserve(geometry.payload, geometry.buffer_bytes * geometry.count)?;
         let head = View::<PoolHeader>::new(&segment, 0, 1)?;
         head[0].buffer_bytes.store(geometry.buffer_bytes as u64, Ordering::Relaxed);
         head[0].count.store(geometry.count as u32, Ordering::Relaxed);
-        Self::map(segment, index, head, geometry)
+        Self::map(segment, (index, generation), head, geometry)
     }
 
-    fn map(segment: Arc<Segment>, index: usize, head: View<PoolHeader>, g: PoolGeometry) -> Result<Self> {
+    fn map(
+        segment: Arc<Segment>,
+        (index, generation): (usize, u32),
+        head: View<PoolHeader>,
+        g: PoolGeometry,
+    ) -> Result<Self> {
         let rows = crate::limits::MAX_PARTICIPANTS * g.row_bytes / size_of::<AtomicU32>();
         Ok(Self {
             index,
+            generation,
             geometry: g,
             head,
             bitmap: View::new(&segment, g.bitmap, g.count.div_ceil(64))?,
@@ -120,6 +133,13 @@ impl Pool {
     /// Most buffers in use that anybody has seen.
     pub(crate) fn high_water(&self) -> u32 {
         self.head[0].high_water.fetch_max(self.used(), Ordering::Relaxed).max(self.used())
+    }
+
+    /// Raised by every allocation that begins in an empty word of the bitmap, so also by the first one from an empty segment.
+    pub(crate) fn allocations(&self) -> u32 {
+        // `claim` takes the lowest free bit of a word.
+        let firsts = self.headers.iter().step_by(64);
+        firsts.fold(0, |sum, header| sum.wrapping_add(header.generation.load(Ordering::Relaxed)))
     }
 
     /// Takes up to `out.len()` buffers, looking from bitmap word `from` on; answers how many, and where to look next time.

@@ -33,6 +33,7 @@ impl Heap {
         };
         let pool = Pool {
             index: 0,
+            generation: 0,
             geometry,
             head: View::over(&head),
             bitmap: View::over(&bitmap),

@@ -5,7 +5,7 @@ use super::{Sweep, describe, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING,
-    RING_DESTROYED, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_RETIRED, Slot, SlotState, buffer_id, cell_of,
+    RING_DESTROYED, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, Slot, SlotState, buffer_id, cell_of,
     split_id, whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
@@ -154,7 +154,7 @@ fn segments(domain: &Domain) -> (Vec<Arc<Pool>>, Vec<Finding>) {
             Err(e) => find(format!("segment {index} cannot be read, so it was not checked: {e}")),
         }
         let state = entry.state.load(Ordering::Relaxed);
-        if ![SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_RETIRED].contains(&state) {
+        if ![SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED].contains(&state) {
             find(format!("segment {index} is in state {state}, which nobody writes"));
         }
     }

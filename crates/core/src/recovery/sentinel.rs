@@ -2,6 +2,7 @@
 
 use super::stalled::StallWatch;
 use super::{Sweep, sweep};
+use crate::buffer::MemoryWatch;
 use crate::error::{Error, Result};
 use crate::limits::{BACKSTOP_NS, SWEEP_NS};
 use crate::os::DeathWatch;
@@ -44,9 +45,10 @@ impl Drop for Sentinel {
     }
 }
 
-fn watch(participant: &Participant, stop: &AtomicBool) {
+fn watch(participant: &Arc<Participant>, stop: &AtomicBool) {
     let domain = &participant.domain;
     let (mut watch, mut stalls) = (DeathWatch::default(), StallWatch::default());
+    let mut memory = MemoryWatch::default();
     // Soon at first: somebody may have died before we looked.
     let mut patience = Duration::ZERO;
     let mut looked = Instant::now();
@@ -68,6 +70,7 @@ fn watch(participant: &Participant, stop: &AtomicBool) {
             looked = Instant::now();
             domain.notify(participant.slot);
         }
+        memory.look(participant);
         let (hindrance, again) = match sweep(domain) {
             // A failed sweep (a full or vanished file system) is tried again like one with nothing to do.
             Ok(Sweep::Nothing | Sweep::Recovered(_)) | Err(_) => (None, Duration::from_nanos(SWEEP_NS)),

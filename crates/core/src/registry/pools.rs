@@ -24,15 +24,9 @@ use std::ptr;
 use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A mapping, and which of the segments that have been at its place it is of.
-struct Mapped {
-    pool: Arc<Pool>,
-    generation: u32,
-}
-
 /// What is mapped, by index.
 struct Table {
-    pools: [Option<Mapped>; MAX_SEGMENTS],
+    pools: [Option<Arc<Pool>>; MAX_SEGMENTS],
     /// Once nobody operates here any more: mappings that have been replaced, for buffers that outlive their manager.
     kept: Option<Vec<Arc<Pool>>>,
 }
@@ -66,20 +60,20 @@ impl Pools {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(&self, table: &mut Table, index: usize, mapped: Mapped) {
+    fn insert(&self, table: &mut Table, pool: &Arc<Pool>) {
+        let index = pool.index;
         self.remove(table, index);
-        self.attached[index]
-            .store(Arc::as_ptr(&mapped.pool).cast_mut(), std::sync::atomic::Ordering::Release);
-        table.pools[index] = Some(mapped);
+        self.attached[index].store(Arc::as_ptr(pool).cast_mut(), std::sync::atomic::Ordering::Release);
+        table.pools[index] = Some(Arc::clone(pool));
     }
 
     fn remove(&self, table: &mut Table, index: usize) {
         let Some(old) = table.pools[index].take() else { return };
         self.attached[index].store(ptr::null_mut(), std::sync::atomic::Ordering::Release);
         // Views of a language binding may keep the addresses: the memory goes back all the same.
-        old.pool.segment().retire();
+        old.segment().retire();
         if let Some(kept) = &mut table.kept {
-            kept.push(old.pool);
+            kept.push(old);
         }
     }
 }
@@ -100,17 +94,17 @@ impl Domain {
             self.pools.remove(&mut table, index);
             return Ok(None);
         };
-        if let Some(mapped) = table.pools[index].as_ref().filter(|mapped| mapped.generation == now) {
-            return Ok(Some(Arc::clone(&mapped.pool)));
+        if let Some(pool) = table.pools[index].as_ref().filter(|pool| pool.generation == now) {
+            return Ok(Some(Arc::clone(pool)));
         }
         let segment = self.dir.open_segment(SegmentName::Pool(index));
-        let pool = segment.and_then(|segment| Pool::attach(Arc::new(segment), index));
+        let pool = segment.and_then(|segment| Pool::attach(Arc::new(segment), index, now));
         // Taken out while we opened it: what we have, if anything, may be another one.
         if generation(entry) != Some(now) {
             return Ok(None);
         }
         let pool = Arc::new(pool?);
-        self.pools.insert(&mut table, index, Mapped { pool: Arc::clone(&pool), generation: now });
+        self.pools.insert(&mut table, &pool);
         Ok(Some(pool))
     }
 
@@ -122,7 +116,7 @@ impl Domain {
 
     /// The pool segments this process has mapped, as of now.
     pub(crate) fn mapped_pools(&self) -> Vec<Arc<Pool>> {
-        self.pools.lock().pools.iter().flatten().map(|mapped| Arc::clone(&mapped.pool)).collect()
+        self.pools.lock().pools.iter().flatten().cloned().collect()
     }
 
     /// Every pool segment there is.
@@ -136,7 +130,7 @@ impl Domain {
         let mut table = self.pools.lock();
         let mut any = false;
         for (index, entry) in self.registry().segments.iter().enumerate() {
-            let mapped = table.pools[index].as_ref().map(|mapped| mapped.generation);
+            let mapped = table.pools[index].as_ref().map(|pool| pool.generation);
             if mapped.is_some() && generation(entry) != mapped {
                 self.pools.remove(&mut table, index);
                 any = true;
