@@ -116,6 +116,9 @@ pub const LOOK_AGAIN_NS: u64 = 100_000_000;
 /// allocated in between, goes back to the system.
 pub const TRIM_LOOK_NS: u64 = 10_000_000_000;
 
+/// Time that a trim waits for the world to stop before it lets the segments be, in ns. Whoever asks for a buffer waits as long.
+pub const TRIM_PATIENCE_NS: u64 = 20_000_000;
+
 /// Time that memory of segments that were taken out may take to come back, until everybody has let go of it, in ns.
 pub const LET_GO_NS: u64 = 20_000_000;
 

@@ -182,6 +182,7 @@ fn whoever_looks_meets_no_segment_that_goes() {
             }
             looks
         });
+        let stopper = Stop(&stop);
         for round in 0..300 {
             drop(shm.allocate([200, 5000, 100_000, 2 << 20][round % 4]).unwrap());
             let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
@@ -189,12 +190,21 @@ fn whoever_looks_meets_no_segment_that_goes() {
             drop(queue);
             assert!(shm.trim().unwrap().segments > 0);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopper);
         assert!(looker.join().unwrap() > 0);
     });
     assert_eq!(used_bytes(&shm), 0);
     drop(shm);
     isolated.assert_gone();
+}
+
+/// Ends the other thread, also when this one fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Sizes of which the budget of the chaos has room for two only.

@@ -17,12 +17,15 @@ use super::growth::GrowLock;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED};
+use crate::limits::TRIM_PATIENCE_NS;
+use crate::os::deadline;
 use crate::pool::Pool;
-use crate::registry::{Domain, Participant, World, lock_recovery, with_world_stopped};
+use crate::registry::{Domain, Hindrance, Participant, World, lock_recovery, with_world_stopped};
 use crate::segment::SegmentName;
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a trim has given back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -62,12 +65,7 @@ impl Participant {
             .collect();
         pools.retain(|pool| pool.used() == 0 && which(pool));
         if !pools.is_empty() {
-            let Some(_recovery) = lock_recovery(domain)? else { return Ok(Trim::NotNow) };
-            // Who has died inside an operation is recovered first.
-            let stopped = with_world_stopped(domain, &mut Vec::new(), |dead| {
-                dead.is_empty().then(|| unlist(domain, &pools))
-            })?;
-            let World::Stopped(Some(unlisted)) = stopped else { return Ok(Trim::NotNow) };
+            let Some(unlisted) = stop_and_unlist(domain, &pools)? else { return Ok(Trim::NotNow) };
             report = unlisted;
             remove_unlisted(domain, lock)?;
         }
@@ -78,6 +76,34 @@ impl Participant {
         }
         Ok(Trim::Done(report))
     }
+}
+
+/// Stops the world and takes those of `pools` out that are still empty. `None`: it cannot be stopped now.
+fn stop_and_unlist(domain: &Domain, pools: &[Arc<Pool>]) -> Result<Option<TrimReport>> {
+    let deadline = deadline(Duration::from_nanos(TRIM_PATIENCE_NS));
+    loop {
+        if let Some(_recovery) = lock_recovery(domain)? {
+            // Who has died inside an operation is recovered first.
+            let stopped = with_world_stopped(domain, &mut Vec::new(), |dead| {
+                dead.is_empty().then(|| unlist(domain, pools))
+            })?;
+            match stopped {
+                World::Stopped(Some(report)) => return Ok(Some(report)),
+                World::Moving(Hindrance::Inside(slot)) if is_stalled(domain, slot) => return Ok(None),
+                World::Stopped(None) | World::Moving(_) => {}
+            }
+        }
+        // A recovery, or a look for one, takes less; so does whoever was interrupted inside an operation.
+        if Instant::now() > deadline {
+            return Ok(None);
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Whether the participant in this slot has been seen not to run.
+fn is_stalled(domain: &Domain, slot: usize) -> bool {
+    domain.participants().get(slot).is_some_and(|p| p.stalled.load(Ordering::Acquire) != 0)
 }
 
 /// Takes those of `pools` that are still empty out of the table. The world is stopped.
