@@ -18,8 +18,18 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, leave, role, say};
 
-const ROLES: [&str; 9] =
-    ["producer", "consumer", "copier", "allocator", "opener", "publisher", "subscriber", "peer", "recoverer"];
+const ROLES: [&str; 10] = [
+    "producer",
+    "consumer",
+    "copier",
+    "allocator",
+    "trimmer",
+    "opener",
+    "publisher",
+    "subscriber",
+    "peer",
+    "recoverer",
+];
 
 fn amo() -> QueueOptions {
     QueueOptions { capacity: Some(8), overflow: Some(Overflow::DropOldest), ..QueueOptions::default() }
@@ -192,6 +202,10 @@ fn work(role: &str, isolated: &Isolated, rounds: u32) {
                 }
                 drop(shm.allocate(2 << 20));
             }
+            "trimmer" => {
+                drop([shm.allocate(5000), shm.allocate(2 << 20)]);
+                shm.trim().unwrap();
+            }
             "recoverer" => {
                 // Somebody dies with messages in every state, and nobody but us is there to repair it.
                 let fault = (round % 2 == 1).then(|| "PopTaken:2:kill".to_owned());
@@ -301,7 +315,8 @@ enum Signal {
 fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     let isolated = Isolated::new("cell");
     // A recoverer is alone with its prey: we come afterwards, and find the rest repaired.
-    let alone = role == "recoverer";
+    // Who stops with the world stopped keeps everybody waiting.
+    let alone = role == "recoverer" || role == "trimmer" && signal == Signal::Stop;
     let keeper = (!alone).then(|| Keeper::new(&isolated));
     let what = if signal == Signal::Kill { "kill" } else { "stop" };
     let mut victim = spawn(role, &isolated, Some(format!("{point:?}:{nth}:{what}")));
