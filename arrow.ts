@@ -2,9 +2,19 @@
  * Apache Arrow tables in shared memory, for those who have installed `apache-arrow`.
  * @module millrace/arrow
  */
-import { AsyncByteQueue, RecordBatch, RecordBatchStreamWriter, Table, tableFromIPC, type TypeMap } from 'apache-arrow'
+import {
+  AsyncByteQueue,
+  type Data,
+  DataType,
+  RecordBatch,
+  RecordBatchStreamWriter,
+  Table,
+  tableFromIPC,
+  type TypeMap,
+} from 'apache-arrow'
 import type { BufferPtr } from './lib/memory/buffer-ptr.js'
 import type { Codec, EncodedWriter } from './lib/codec/codec.js'
+import { invalidArgument } from './lib/errors.js'
 
 /** What {@link writeTable} needs of a `ShmManager`, or of its allocator. */
 export interface BufferSource {
@@ -15,12 +25,17 @@ export interface BufferSource {
 /**
  * Writes `table` once, in Arrow's streaming format, into a buffer of shared memory, to be sent or released. Its columns are
  * copied straight from where they lie.
- * @throws `MillraceError` as `allocate` does
+ * @throws `MillraceError` as `allocate` does; `ERR_MILLRACE_INVALID_ARGUMENT` for a table of another copy of `apache-arrow`
  */
 export function writeTable<T extends TypeMap>(source: BufferSource, table: Table<T> | RecordBatch<T>): BufferPtr {
   const encoded = encode(table)
   const buffer = source.allocate(encoded.byteLength)
-  encoded.write(buffer.bytes)
+  try {
+    encoded.write(buffer.bytes)
+  } catch (error) {
+    buffer.release()
+    throw error
+  }
   return buffer
 }
 
@@ -54,8 +69,25 @@ class Parts extends AsyncByteQueue {
   }
 }
 
+const RULE =
+  "a Table or RecordBatch of the copy of 'apache-arrow' that millrace/arrow imports: install one copy, and load both by import, or both by require()"
+
+/**
+ * Whether all of `table` was made by the copy of Arrow that this module imports. Tables of another copy are instances of ours, too, but
+ * their types are not, and what is written of columns whose types are unknown cannot be read.
+ */
+function isOurs(table: Table): boolean {
+  const types = table.schema.fields.map(({ type }) => type as unknown)
+  return types.every((type) => type instanceof DataType) && table.batches.every(({ data }) => isOurData(data))
+}
+
+function isOurData({ type, children = [], dictionary }: Partial<Data>): boolean {
+  return (type as unknown) instanceof DataType && children.every(isOurData) && (dictionary?.data ?? []).every(isOurData)
+}
+
 function encode<T extends TypeMap>(value: Table<T> | RecordBatch<T>): EncodedWriter {
   const table = value instanceof RecordBatch ? new Table([value]) : value
+  if (!(table instanceof Table && isOurs(table))) throw invalidArgument('what is written by Arrow', RULE, value)
   const parts = new Parts()
   new RecordBatchStreamWriter<T>().reset(parts).writeAll(table)
   return {

@@ -5,7 +5,7 @@ import * as arrow from '../arrow.js'
 import { arrowCodec, tableOf, writeTable } from '../arrow.js'
 import { memoryOf, rowsOf, ticks } from './helpers/arrow.js'
 import { buffersInUse, openDomain, openQueue, testDomain } from './helpers/domain.js'
-import { throwsCode } from './helpers/errors.js'
+import { rejectsCode, throwsCode } from './helpers/errors.js'
 
 test('a table is written once and read in place', (t) => {
   const shm = openDomain(t)
@@ -74,4 +74,18 @@ test('the CommonJS entry works with the same messages', (t) => {
   const entry = createRequire(import.meta.url)('../arrow.cjs') as typeof arrow
   using buffer = arrow.writeTable(shm, ticks(10))
   t.is(rowsOf(entry.tableOf(buffer)), rowsOf(ticks(10)))
+})
+
+test('what another copy of apache-arrow made is refused, and so is what is no table', async (t) => {
+  const other = createRequire(import.meta.url)('apache-arrow') as { tableFromArrays: typeof tableFromArrays }
+  const { shm, queue } = openQueue(t, { codec: arrowCodec })
+  const foreign = other.tableFromArrays({ i: Int32Array.of(1, 2, 3) })
+  for (const value of [foreign, foreign.batches[0], {}, null, 'text', new Uint8Array(8)]) {
+    await rejectsCode(t, queue.put(value as Table), 'ERR_MILLRACE_INVALID_ARGUMENT', 'apache-arrow')
+    throwsCode(t, () => writeTable(shm, value as Table), 'ERR_MILLRACE_INVALID_ARGUMENT', 'apache-arrow')
+  }
+  t.is(buffersInUse(shm), 0)
+  const mixed = new Table([ticks(1).batches[0]!])
+  mixed.batches.push(foreign.batches[0] as never)
+  throwsCode(t, () => writeTable(shm, mixed), 'ERR_MILLRACE_INVALID_ARGUMENT')
 })

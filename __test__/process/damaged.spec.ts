@@ -1,6 +1,7 @@
 // Domains that somebody else has damaged, or made with another version. While anybody lives in one that is an error with a code
 // of its own; when nobody does, the next one to open it starts afresh.
 import { closeSync, openSync, readSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
+import binding from '#native'
 import test, { type ExecutionContext } from 'ava'
 import { type ErrorCode, type OpenOptions, ShmManager } from '../../index.js'
 import type { HoldArgs } from '../fixtures/hold.js'
@@ -9,6 +10,8 @@ import { throwsCode } from '../helpers/errors.js'
 import { startChild } from './children.js'
 
 const onLinux = process.platform === 'linux' ? test.serial : test.serial.skip
+
+test.afterEach.always((t) => t.is(binding.runtimeInfo().panics, 0))
 
 interface Damage {
   what: string
