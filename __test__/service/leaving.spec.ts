@@ -34,6 +34,10 @@ test('a source that waits for something else does not keep its place', async (t)
   end()
 })
 
+function failing(): never {
+  throw new Error('in the clean-up')
+}
+
 test('a source at rest cleans up at once; what that throws is nobody’s', async (t) => {
   const { watcher, server, client, end } = pair<number, number>(t, json)
   const ended: string[] = []
@@ -43,7 +47,7 @@ test('a source at rest cleans up at once; what that throws is nobody’s', async
         for (let i = 0; ; i++) yield i
       } finally {
         ended.push('sync')
-        if (which === 1) throw new Error('in the clean-up')
+        if (which === 1) failing()
       }
     }
     const later = async function* () {
@@ -52,7 +56,7 @@ test('a source at rest cleans up at once; what that throws is nobody’s', async
       } finally {
         await sleep(1)
         ended.push('async')
-        if (which === 1) throw new Error('in the clean-up')
+        if (which === 1) failing()
       }
     }
     return which < 2 ? source() : later()

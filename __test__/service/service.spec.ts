@@ -1,11 +1,9 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import {
   type BufferPtr,
   MillraceError,
   type ServiceHandler,
-  type ServiceOptions,
-  type ShmManager,
 } from '../../index.js'
 import { STATUS_OK } from '../../lib/native/generated/codes.js'
 import * as native from '../../lib/native/native.js'

@@ -65,10 +65,13 @@ export class StreamCall<Res> extends Call<Res> implements PullSource<BufferPtr, 
     return null
   }
 
-  wait(limits: Limits): Promise<BufferPtr | null> {
+  async wait(limits: Limits): Promise<BufferPtr | null> {
+    // Something may have come since the last try.
+    const taken = this.take()
+    if (taken !== undefined) return taken
     // The call ends the wait when its own time is over.
     const until = { ...UNLIMITED, cancel: limits.cancel }
-    return this.#waiting.add(() => this.take() as BufferPtr | null | undefined, until, '')
+    return await this.#waiting.add<BufferPtr | null>(() => this.take(), until, '')
   }
 
   value(item: BufferPtr): Res {

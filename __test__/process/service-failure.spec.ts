@@ -1,0 +1,58 @@
+// What cannot be done in the background ends a call, or the serving, and never a process. Streams do not heed the deaths of others.
+import test from 'ava'
+import type { ServiceArgs } from '../fixtures/service.js'
+import { testDomain } from '../helpers/domain.js'
+import { rejectsCode } from '../helpers/errors.js'
+import { Deaths, startChild, until } from './children.js'
+
+test.serial('a server that cannot reach its clients for want of descriptors ends serving, and lives', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const few = { execPath: '/bin/sh', execArgv: ['-c', 'ulimit -n 64; exec "$0" "$@"', process.execPath] }
+  const server = startChild(t, 'service-without-descriptors', { domain: domain.name }, few)
+  await server.started()
+  const near = shm.service<number, number>('work', { codec: 'json' })
+  t.is(await near.request(1), 2)
+  server.say('exhaust')
+  t.is(await server.hear(), 'exhausted')
+  // Its mailbox is so large that it lies in a segment of its own, which the server cannot map any more.
+  const far = domain.open().service<number, number>('work', { codec: 'json', inFlight: 2 ** 16 })
+  const lost = rejectsCode(t, far.request(1, { timeout: 2000 }), 'ERR_MILLRACE_TIMEOUT', 'has begun to run')
+  t.is(await server.hear(), 'ERR_MILLRACE_LIMIT')
+  await lost
+  t.is(near.stats().servers, 0)
+  server.say('go')
+  await server.done()
+})
+
+test.serial('streams between two healthy processes go on while others die', async (t) => {
+  const domain = testDomain(t)
+  t.timeout(60_000)
+  const shm = domain.open()
+  const work = shm.service<object, { n: number }>('work', { codec: 'json' })
+  const args: ServiceArgs = { domain: domain.name, role: 'serve' }
+  const server = await startChild(t, 'service', args).started()
+  const deaths = new Deaths(shm)
+  const leaving = new AbortController()
+  let items = 0
+  const reading = (async () => {
+    while (!leaving.signal.aborted) {
+      for await (const { n } of work.stream({ do: 'count', n: 2000 }, { window: 64 })) {
+        t.is(n, items++ % 2000)
+        if (leaving.signal.aborted) break
+      }
+    }
+  })()
+  for (let i = 0; i < 8; i++) {
+    const bystander = await startChild(t, 'service', { ...args, role: 'hang' }).started()
+    const before = items
+    await bystander.kill()
+    await deaths.of(bystander)
+    await until(() => items > before + 100)
+  }
+  leaving.abort()
+  await reading
+  t.true(items > 1200)
+  await work.request({ do: 'stop', n: 0 })
+  await server.done()
+})
