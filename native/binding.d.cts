@@ -47,7 +47,7 @@ export declare class BindingManager {
   snapshot(): string
   /** Recovery reports not taken yet, as JSON. */
   takeReports(): string
-  /** Who stands still now, as JSON. Those who did before and do not any more are not in it. */
+  /** Who is stalled now, as JSON. Those who did before and do not any more are not in it. */
   takeStalled(): string
   /**
    * The domain, for what takes its time: mapped once more, because our mappings are replaced by zeros when this manager closes, and

@@ -1,4 +1,4 @@
-// Stopped is not dead: a process that stands still is reported, keeps what it has, and goes on; or it is evicted.
+// Stopped is not dead: a process that is stalled is reported, keeps what it has, and goes on; or it is evicted.
 import { once } from 'node:events'
 import test, { type ExecutionContext } from 'ava'
 import {
@@ -38,7 +38,7 @@ onLinux('a stopped process is reported as stalled, and as resumed when it goes o
   const child = await startHolding(t, domain, shm)
   const { slot, epoch, name, stalled } = participantOf(shm, child)
   t.is(stalled, null)
-  const expected: StallReport = { slot, epoch, pid: child.pid, name, place: 'outside' }
+  const expected: StallReport = { slot, epoch, pid: child.pid, name, phase: 'outside' }
   for (let round = 0; round < 2; round++) {
     const stopped = next(shm, 'participant-stalled')
     child.signal('SIGSTOP')

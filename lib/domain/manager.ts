@@ -41,7 +41,7 @@ import { Topic } from '../topic/topic.js'
 export interface ManagerEvents {
   /** A participant died, and what it held has been put right. */
   'participant-lost': [report: RecoveryReport]
-  /** A participant stands still; see {@link ShmManager.evict} for what can be done about it. Seen within two seconds. */
+  /** A participant is stalled; see {@link ShmManager.evict} for what can be done about it. Seen within two seconds. */
   'participant-stalled': [report: StallReport]
   /** A participant that stood still goes on. */
   'participant-resumed': [report: StallReport]

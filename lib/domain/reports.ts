@@ -32,7 +32,7 @@ export interface RecoveryReport {
   missed: number
 }
 
-/** A participant that stands still: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */
+/** A participant that is stalled: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */
 export interface StallReport {
   /** Slot of the participant. */
   slot: number
@@ -42,8 +42,8 @@ export interface StallReport {
   pid: number
   /** Its name, see {@link OpenOptions.name}. */
   name: string
-  /** Where it stands still. */
-  place: StallPhase
+  /** Where it is stalled. */
+  phase: StallPhase
 }
 
 /** Hears every {@link RecoveryReport}. */
@@ -74,7 +74,7 @@ export class Stalls {
     const now = JSON.parse(this.#session.call((open) => open.takeStalled())) as StallReport[]
     const before = this.#known
     this.#known = new Map(now.map((report) => [keyOf(report), report]))
-    const stalled = now.filter((report) => before.get(keyOf(report))?.place !== report.place)
+    const stalled = now.filter((report) => before.get(keyOf(report))?.phase !== report.phase)
     const gone = [...before].filter(([key]) => !this.#known.has(key))
     const alive = gone.length > 0 ? new Set(snapshotOf(this.#session).participants.map(keyOf)) : undefined
     const resumed = gone.filter(([key]) => alive?.has(key)).map(([, report]) => report)

@@ -27,7 +27,7 @@ export interface ParticipantStats {
   received: number
   /** Buffer references held now, those to rings of queues it has open included. */
   held: number
-  /** Where it stands still, if it has been seen to; a stop shows within two seconds. */
+  /** Where it is stalled, if it has been seen to be; a stop shows within two seconds. */
   stalled: StallPhase | null
 }
 

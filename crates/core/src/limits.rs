@@ -108,7 +108,7 @@ pub const RECOVERY_PATIENCE_NS: u64 = 10_000_000;
 /// Period in which a sentinel rings its own participant, the backstop for a ring that could not be delivered, in ns.
 pub const BACKSTOP_NS: u64 = 30_000_000_000;
 
-/// Time after which a sentinel looks more closely at a participant that is in the way of a recovery, in ns. Whether it stands still is
+/// Time after which a sentinel looks more closely at a participant that is in the way of a recovery, in ns. Whether it is stalled is
 /// looked at once a sweep otherwise.
 pub const LOOK_AGAIN_NS: u64 = 100_000_000;
 

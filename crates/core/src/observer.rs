@@ -65,7 +65,7 @@ impl Observer {
         fsck(&self.domain, timeout)
     }
 
-    /// The participants that stand still: stopped by a signal, a debugger, a container that is paused. They live, and go on one day.
+    /// The participants that are stalled: stopped by a signal, a debugger, a container that is paused. They live, and go on one day.
     pub fn stalled(&self) -> Vec<StallReport> {
         stalled(&self.domain)
     }

@@ -4,7 +4,9 @@
 
 mod support;
 
-use millrace::{ErrorKind, Place, QueueOptions, ShmManager, StallReport, SubscribeOptions, TopicOptions};
+use millrace::{
+    ErrorKind, QueueOptions, ShmManager, StallPhase, StallReport, SubscribeOptions, TopicOptions,
+};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -72,7 +74,7 @@ fn stop(child: &Child, isolated: &Isolated) {
     }
 }
 
-/// Waits until exactly that many stand still.
+/// Waits until exactly that many are stalled.
 fn await_stalled(shm: &ShmManager, count: usize) -> Vec<StallReport> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -156,11 +158,11 @@ test_with_children!(stopped_outside_it_is_reported_and_goes_on, |name| {
     for _ in 0..2 {
         stop(&child, &isolated);
         let stalled = await_stalled(&shm, 1);
-        assert_eq!((stalled[0].pid, stalled[0].place), (child.id(), Place::Outside));
+        assert_eq!((stalled[0].pid, stalled[0].phase), (child.id(), StallPhase::Outside));
         let snapshot = shm.snapshot().unwrap();
-        let places: Vec<_> = snapshot.participants.iter().map(|p| (p.pid, p.stalled)).collect();
-        assert!(places.contains(&(child.id(), Some(Place::Outside))), "{places:?}");
-        assert!(places.contains(&(std::process::id(), None)), "{places:?}");
+        let phases: Vec<_> = snapshot.participants.iter().map(|p| (p.pid, p.stalled)).collect();
+        assert!(phases.contains(&(child.id(), Some(StallPhase::Outside))), "{phases:?}");
+        assert!(phases.contains(&(std::process::id(), None)), "{phases:?}");
         // It is alive: nobody takes anything from it.
         assert_eq!((shm.fsck().unwrap(), shm.recoveries()), (vec![], 0));
         signal(&child, Signal::CONT);
@@ -177,7 +179,7 @@ test_with_children!(all_participants_but_one_may_be_stopped, |name| {
     let children: Vec<_> = (0..4).map(|_| started(name, "recover", &isolated)).collect();
     children.iter().for_each(|child| stop(child, &isolated));
     let stalled = await_stalled(&shm, 4);
-    assert!(stalled.iter().all(|s| s.place == Place::Outside), "{stalled:?}");
+    assert!(stalled.iter().all(|s| s.phase == StallPhase::Outside), "{stalled:?}");
     signal(&children[2], Signal::CONT);
     let stalled = await_stalled(&shm, 3);
     assert!(stalled.iter().all(|s| s.pid != children[2].id()), "{stalled:?}");
@@ -196,7 +198,7 @@ test_with_children!(stopped_inside_an_operation_it_holds_up_recoveries_only, |na
     let prey = started(name, "hold", &isolated);
     end(prey);
     let stalled = await_stalled(&shm, 1);
-    assert_eq!((stalled[0].pid, stalled[0].place), (inside.id(), Place::Inside));
+    assert_eq!((stalled[0].pid, stalled[0].phase), (inside.id(), StallPhase::Inside));
     let queue = shm.find_queue("q").unwrap().unwrap();
     for _ in 0..500 {
         queue.try_send(shm.allocate(100).unwrap()).unwrap();
@@ -235,7 +237,7 @@ test_with_children!(a_participant_stopped_with_the_recovery_lock_is_reported, |n
     let (isolated, shm) = scene("locked");
     let (recoverer, shm) = stopped_recoverer(name, &isolated, shm, "RecoverLocked");
     let stalled = await_stalled(&shm, 1);
-    assert_eq!((stalled[0].pid, stalled[0].place), (recoverer.id(), Place::Recovering));
+    assert_eq!((stalled[0].pid, stalled[0].phase), (recoverer.id(), StallPhase::Recovering));
     assert!(shm.allocate(100).is_ok(), "nobody waits for it");
     let late = shm.observer().fsck(Duration::from_millis(20)).unwrap_err();
     assert!(late.to_string().contains(&recoverer.id().to_string()), "{late}");
@@ -256,7 +258,7 @@ test_with_children!(a_recoverer_stopped_while_it_waits_for_others_is_not_waited_
         drop(queue.try_receive().unwrap().0.unwrap());
     }
     let stalled = await_stalled(&shm, 1);
-    assert_eq!((stalled[0].pid, stalled[0].place), (recoverer.id(), Place::Recovering));
+    assert_eq!((stalled[0].pid, stalled[0].phase), (recoverer.id(), StallPhase::Recovering));
     assert_eq!(shm.recoveries(), 0, "it holds the recovery lock");
     signal(&recoverer, Signal::CONT);
     await_recoveries(&shm, 1);
@@ -273,7 +275,7 @@ test_with_children!(a_recoverer_stopped_in_the_middle_is_reported_by_those_who_w
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| drop(shm.allocate(100).unwrap()));
         let stalled = await_stalled(&shm, 1);
-        assert_eq!((stalled[0].pid, stalled[0].place), (recoverer.id(), Place::Recovering));
+        assert_eq!((stalled[0].pid, stalled[0].phase), (recoverer.id(), StallPhase::Recovering));
         assert!(!waiting.is_finished(), "it must wait: the recoverer may go on at any time");
         signal(&recoverer, Signal::CONT);
         waiting.join().unwrap();
@@ -394,7 +396,11 @@ fn leaving_beside_a_stopped_visitor(test: &str, point: &str) {
     await_stop(&visitor);
     let observer = shm.observer();
     drop(shm);
-    assert_eq!(observer.snapshot().unwrap().participants.len(), 0, "leaving has waited for the lock, in vain");
+    assert_eq!(
+        observer.snapshot().unwrap().participants.len(),
+        0,
+        "leaving has waited for the lock, in vain"
+    );
     drop(observer);
     // Whoever opens the domain has to wait, and is told for whom.
     let options = millrace::OpenOptions { timeout: Some(Duration::from_millis(1)), ..isolated.options() };

@@ -219,7 +219,7 @@ impl BindingManager {
         })
     }
 
-    /// Who stands still now, as JSON. Those who did before and do not any more are not in it.
+    /// Who is stalled now, as JSON. Those who did before and do not any more are not in it.
     #[napi(catch_unwind)]
     pub fn take_stalled(&self) -> Result<String> {
         self.session(|session| {

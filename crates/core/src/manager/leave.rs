@@ -1,6 +1,6 @@
 //! Leaving a domain, and removing it when nobody is left.
 //!
-//! A leaver gives up its slot by a store of its own, whoever has the domain lock: a process that stands still in the middle of opening or
+//! A leaver gives up its slot by a store of its own, whoever has the domain lock: a process that is stopped in the middle of opening or
 //! closing keeps nobody from leaving. Then the domain has to be removed by somebody, under the lock:
 //!
 //! ```text

@@ -4,13 +4,13 @@ use crate::sync::model::{Arc, check, joined, spawn};
 use crate::sync::{AtomicU32, Ordering, fence};
 
 /// A domain of two participants, each active (1) or gone (0), and its lock.
-struct Place {
+struct Model {
     active: [AtomicU32; 2],
     removed: AtomicU32,
     lock: loom::sync::Mutex<()>,
 }
 
-impl Place {
+impl Model {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             active: [AtomicU32::new(1), AtomicU32::new(1)],
@@ -48,12 +48,12 @@ impl Place {
 
 fn two_leave(with_fence: bool) {
     check(move || {
-        let place = Place::new();
-        let other = Arc::clone(&place);
+        let domain = Model::new();
+        let other = Arc::clone(&domain);
         let other = spawn(move || other.leave(1, with_fence));
-        place.leave(0, with_fence);
+        domain.leave(0, with_fence);
         joined(other);
-        assert_eq!(place.removed.load(Ordering::Acquire), 1, "a domain is left behind");
+        assert_eq!(domain.removed.load(Ordering::Acquire), 1, "a domain is left behind");
     });
 }
 
@@ -71,9 +71,9 @@ fn without_the_leavers_fence() {
 /// One leaves while another, who is not in the domain, has the lock: it opens it, and fails.
 fn leaving_beside_a_holder(looks_again: bool) {
     check(move || {
-        let place = Place::new();
-        place.active[1].store(0, Ordering::Relaxed);
-        let holder = Arc::clone(&place);
+        let domain = Model::new();
+        domain.active[1].store(0, Ordering::Relaxed);
+        let holder = Arc::clone(&domain);
         let holder = spawn(move || {
             if let Ok(lock) = holder.lock.try_lock() {
                 // It is about something else: its own failure, say.
@@ -84,9 +84,9 @@ fn leaving_beside_a_holder(looks_again: bool) {
                 }
             }
         });
-        place.leave(0, true);
+        domain.leave(0, true);
         joined(holder);
-        assert_eq!(place.removed.load(Ordering::Acquire), 1, "a domain is left behind");
+        assert_eq!(domain.removed.load(Ordering::Acquire), 1, "a domain is left behind");
     });
 }
 

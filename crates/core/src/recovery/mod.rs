@@ -25,7 +25,7 @@ pub(crate) use ownership::end_owned;
 pub use report::{RecoveredTotals, RecoveryReport};
 pub(crate) use report::{reports_since, totals};
 pub(crate) use sentinel::Sentinel;
-pub use stalled::{Place, StallReport};
+pub use stalled::{StallPhase, StallReport};
 pub(crate) use stalled::{stalled, stalled_at};
 
 use crate::error::Result;
@@ -52,7 +52,7 @@ fn describe(hindrance: Hindrance, domain: &Domain) -> String {
     let slot = match hindrance {
         Hindrance::Inside(slot) => Some(slot),
         Hindrance::Recovery => domain.recoverer().or_else(|| {
-            let stalled = stalled(domain).into_iter().find(|s| s.place == Place::Recovering);
+            let stalled = stalled(domain).into_iter().find(|s| s.phase == StallPhase::Recovering);
             stalled.map(|s| s.slot)
         }),
     };

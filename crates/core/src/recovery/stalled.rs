@@ -1,6 +1,6 @@
-//! Stopped is not dead: a participant whose process stands still keeps its place, and is reported.
+//! Stopped is not dead: a participant that is stalled keeps what it holds, and is reported.
 //!
-//! Who stands still cannot say so, and nobody can see everybody (pid namespaces), so each sentinel looks after the participants behind
+//! A stalled participant cannot say so, and nobody can see everybody (pid namespaces), so each sentinel looks after the participants behind
 //! it in the table up to the first one that certainly runs, and writes what it sees into their slots, for all to read. One look per
 //! participant and sweep, however many take part. Who goes on wipes its own slot.
 
@@ -13,11 +13,11 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Where a participant stands still, and so who waits for it.
+/// Where a participant is stalled, and so who waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u32)]
-pub enum Place {
+pub enum StallPhase {
     /// Outside every operation: nobody waits for it, but whoever wants its messages.
     Outside = 1,
     /// Inside an operation: the dead are not recovered meanwhile, and a queue blocks when it comes round to a slot it has taken.
@@ -26,9 +26,9 @@ pub enum Place {
     Recovering = 3,
 }
 
-impl Place {
+impl StallPhase {
     fn from_bits(bits: u32) -> Option<Self> {
-        [Self::Outside, Self::Inside, Self::Recovering].into_iter().find(|place| *place as u32 == bits)
+        [Self::Outside, Self::Inside, Self::Recovering].into_iter().find(|phase| *phase as u32 == bits)
     }
 
     /// Where participant `slot` is. `tenant`: its process, if that can be had; it may hold the recovery lock and have raised nothing.
@@ -48,7 +48,7 @@ fn is_inside(participant: &ParticipantSlot) -> bool {
     participant.lanes.iter().any(|lane| lane.inside.load(Ordering::Acquire) != 0)
 }
 
-/// A participant that stands still. It is alive, so it keeps what it holds until it goes on or dies.
+/// A participant that is stalled. It is alive, so it keeps what it holds until it goes on or dies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StallReport {
@@ -60,16 +60,16 @@ pub struct StallReport {
     pub pid: u32,
     /// Name it gave itself.
     pub name: String,
-    /// Where it stands still.
-    pub place: Place,
+    /// Where it is stalled.
+    pub phase: StallPhase,
 }
 
-/// Where this participant stands still, if it does.
-pub(crate) fn stalled_at(participant: &ParticipantSlot) -> Option<Place> {
-    Place::from_bits(participant.stalled.load(Ordering::Acquire))
+/// Where this participant is stalled, if it is.
+pub(crate) fn stalled_at(participant: &ParticipantSlot) -> Option<StallPhase> {
+    StallPhase::from_bits(participant.stalled.load(Ordering::Acquire))
 }
 
-/// Everybody who stands still.
+/// Everybody who is stalled.
 pub(crate) fn stalled(domain: &Domain) -> Vec<StallReport> {
     let report = |(slot, p): (usize, &ParticipantSlot)| {
         Some(StallReport {
@@ -77,21 +77,21 @@ pub(crate) fn stalled(domain: &Domain) -> Vec<StallReport> {
             epoch: p.epoch.load(Ordering::Relaxed),
             pid: p.pid.load(Ordering::Relaxed),
             name: p.name.get(),
-            place: stalled_at(p)?,
+            phase: stalled_at(p)?,
         })
     };
     domain.active().filter_map(report).collect()
 }
 
-/// Writes where participant `slot` stands still (`None`: it goes on), and tells everybody if that is news.
-fn mark(domain: &Domain, slot: usize, participant: &ParticipantSlot, place: Option<Place>) {
-    let bits = place.map_or(0, |place| place as u32);
-    // SYNC STALL (release), pairs with `stalled_at`; then the counter, then the ring: whoever is rung sees both.
+/// Writes where participant `slot` is stalled (`None`: it goes on), and tells everybody if that is news.
+fn mark(domain: &Domain, slot: usize, participant: &ParticipantSlot, phase: Option<StallPhase>) {
+    let bits = phase.map_or(0, |phase| phase as u32);
+    // SYNC STALL (release), pairs with `stalled_at`; then the counter, then the notification: whoever is notified sees both.
     if participant.stalled.swap(bits, Ordering::AcqRel) == bits {
         return;
     }
     domain.registry().stalls.fetch_add(1, Ordering::Release);
-    if place.is_some() {
+    if phase.is_some() {
         // It finds the byte when it goes on, and looks at once.
         domain.notify_sentinel(slot);
     }
@@ -109,14 +109,14 @@ pub(super) struct StallWatch {
 }
 
 impl StallWatch {
-    /// Looks, if it is time to. `hindrance`: why a recovery was not possible just now. Answers in how long to look again at the latest.
+    /// Looks, if it is time to. `hindrance`: why a recovery was not possible just now. Returns in how long to look again at the latest.
     pub(super) fn look(&mut self, me: &Participant, hindrance: Option<Hindrance>) -> Duration {
         let domain = &*me.domain;
         // We run: whoever took us for stopped was right then, and is not any more.
         let stuck = is_inside(me.shared()) || domain.recoverer() == Some(me.slot);
         if stalled_at(me.shared()).is_some() {
             if stuck {
-                // A thread of ours may be what stands still, or be in the middle of something.
+                // A thread of ours may be what is stalled, or be in the middle of something.
                 return Duration::from_nanos(LOOK_AGAIN_NS);
             }
             mark(domain, me.slot, me.shared(), None);
@@ -141,8 +141,8 @@ impl StallWatch {
             match self.tenant(domain, slot, participant) {
                 Some(tenant) if !tenant.is_stopped() => return,
                 Some(tenant) => {
-                    let place = Place::of(domain, slot, participant, Some(tenant));
-                    mark(domain, slot, participant, Some(place));
+                    let phase = StallPhase::of(domain, slot, participant, Some(tenant));
+                    mark(domain, slot, participant, Some(phase));
                 }
                 None => {}
             }
@@ -172,9 +172,9 @@ impl StallWatch {
             return;
         }
         let tenant = self.tenant(domain, slot, participant);
-        // An operation takes microseconds: who has been in one for so long stands still, whatever the kernel calls it.
+        // An operation takes microseconds: who has been in one for so long is stalled, whatever the kernel calls it.
         if tenant.is_some_and(Tenant::is_stopped) || since.elapsed() >= Duration::from_nanos(SWEEP_NS) {
-            mark(domain, slot, participant, Some(Place::of(domain, slot, participant, tenant)));
+            mark(domain, slot, participant, Some(StallPhase::of(domain, slot, participant, tenant)));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::layout::{NameEntry, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
 use crate::queue::{ResolvedOptions, RingView};
-use crate::recovery::{Place, RecoveredTotals, stalled_at, totals};
+use crate::recovery::{RecoveredTotals, StallPhase, stalled_at, totals};
 use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;
 use serde::Serialize;
@@ -77,7 +77,7 @@ pub struct ParticipantSnapshot {
     /// References to buffers it holds (those to rings of queues it uses included).
     pub held: u64,
     /// Where it is stalled, if it has been seen to be.
-    pub stalled: Option<Place>,
+    pub stalled: Option<StallPhase>,
 }
 
 /// All buffers of one size at one moment.

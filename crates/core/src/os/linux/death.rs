@@ -6,14 +6,21 @@ use crate::os::unix::Fifo;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Watches a set of processes, keyed by participant.
 #[derive(Debug, Default)]
 pub(crate) struct DeathWatch {
-    /// `None`: it has ended, or cannot be watched.
-    watched: HashMap<(usize, u32), Option<OwnedFd>>,
+    watched: HashMap<(usize, u32), Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    pid: u32,
+    /// `None`: it has ended, or cannot be watched. Participants of one process share a descriptor.
+    fd: Option<Arc<OwnedFd>>,
 }
 
 impl DeathWatch {
@@ -21,35 +28,38 @@ impl DeathWatch {
     pub(crate) fn set(&mut self, participants: &[((usize, u32), u32)]) {
         self.watched.retain(|key, _| participants.iter().any(|(k, _)| k == key));
         for &(key, pid) in participants {
-            if self.watched.contains_key(&key) {
-                continue;
+            if !self.watched.contains_key(&key) {
+                let fd = self.shared(pid).or_else(|| open(pid));
+                self.watched.insert(key, Watched { pid, fd });
             }
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            self.watched.insert(key, pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()));
         }
+    }
+
+    fn shared(&self, pid: u32) -> Option<Arc<OwnedFd>> {
+        self.watched.values().find(|other| other.pid == pid).and_then(|other| other.fd.clone())
     }
 
     /// Sleeps until a watched process dies, `bell` is notified, or `timeout`. May return early for no reason.
     pub(crate) fn wait(&mut self, bell: &Fifo, timeout: Duration) {
-        let (keys, mut fds): (Vec<_>, Vec<_>) = self
-            .watched
-            .iter()
-            .filter_map(|(key, fd)| {
-                Some((*key, PollFd::from_borrowed_fd(fd.as_ref()?.as_fd(), PollFlags::IN)))
-            })
-            .unzip();
-        fds.push(bell.poll_fd());
+        let mut pidfds: Vec<_> = self.watched.values().filter_map(|watched| watched.fd.clone()).collect();
+        pidfds.sort_unstable_by_key(|fd| fd.as_raw_fd());
+        pidfds.dedup_by_key(|fd| fd.as_raw_fd());
+        let mut polled: Vec<_> = pidfds.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        polled.push(bell.poll_fd());
         // An interrupted or failed poll is a reason to look, like any other return.
-        let _ = poll(&mut fds, Some(&timespec(timeout)));
-        let dead: Vec<_> = keys
-            .into_iter()
-            .zip(&fds)
-            .filter(|(_, fd)| !fd.revents().is_empty())
-            .map(|(key, _)| key)
-            .collect();
+        let _ = poll(&mut polled, Some(&timespec(timeout)));
+        let dead: Vec<_> = pidfds.iter().zip(&polled).filter(|(_, fd)| !fd.revents().is_empty()).collect();
         // A dead process stays readable: its descriptor has done its work, the sweep sees to the rest.
-        for key in dead {
-            self.watched.insert(key, None);
+        for watched in self.watched.values_mut() {
+            if dead.iter().any(|(fd, _)| watched.fd.as_ref().is_some_and(|watched| Arc::ptr_eq(watched, fd)))
+            {
+                watched.fd = None;
+            }
         }
     }
+}
+
+fn open(pid: u32) -> Option<Arc<OwnedFd>> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok().map(Arc::new)
 }
