@@ -41,12 +41,14 @@ for (const size of ['16k', '64k']) {
 for (const size of ['1m', '4m', '16m']) {
   inSmallMemory(title(size), async (t) => {
     t.timeout(30_000)
-    const { start, allocate, queue, batch, lost, waited, works, left } = await run(size)
+    const { start, allocate, queue, batch, lost, puts, leaked, waited, works, left } = await run(size)
     t.is(start, undefined)
     isExplained(t, allocate)
     isExplained(t, queue)
     isExplained(t, batch)
     t.is(lost, 0, 'a batch that cannot be had takes nothing')
+    isExplained(t, puts)
+    t.is(leaked, 0, 'what putMany could not send is free')
     t.true(waited)
     t.true(works)
     t.deepEqual(left, [])

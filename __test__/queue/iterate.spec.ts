@@ -116,3 +116,15 @@ test('a loop that always finds messages lets the event loop turn', async (t) => 
   }
   t.true(turned)
 })
+
+test('messages of calls that overlap are all released', async (t) => {
+  const { shm, queue } = openQueue(t)
+  const iterator = queue[Symbol.asyncIterator]()
+  const both = [iterator.next(), iterator.next()]
+  await queue.putMany(values(2))
+  const [first, second] = (await Promise.all(both)).map(({ value }) => value!)
+  t.deepEqual([first!.bytes[0], second!.bytes[0]], [0, 1])
+  await iterator.return!()
+  t.true(first!.released && second!.released)
+  t.is(buffersInUse(shm), 0)
+})

@@ -1,4 +1,5 @@
 import test from 'ava'
+import type { BufferPtr } from '../../index.js'
 import type { Overflow } from '../../index.js'
 import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
@@ -258,4 +259,32 @@ test('producers: 1 and consumers: 1 admit one participant each', (t) => {
   t.true(mine.tryPut(new Uint8Array([3])))
   throwsCode(t, () => mine.tryGet(), 'ERR_MILLRACE_ROLE', 'queue')
   t.is(theirs.tryGet()?.[0], 3)
+})
+
+test('a list that has one reference twice, or is none, is refused, and nothing is sent', async (t) => {
+  const { shm, queue } = openQueue(t)
+  const topic = shm.topic('topic', {})
+  using subscription = topic.subscribe()
+  const [a, b] = shm.allocateMany(9, 2) as [BufferPtr, BufferPtr]
+  using kept = a.share()
+  throwsCode(t, () => queue.sendMany([a, b, a]), 'ERR_MILLRACE_INVALID_ARGUMENT', 'buffers[2]', 'share()')
+  await rejectsCode(t, topic.publishMany([b, b]), 'ERR_MILLRACE_INVALID_ARGUMENT', 'buffers[1]', 'share()')
+  for (const list of [new Set([a]), { length: 1, 0: a }, 'text', 7, null, undefined]) {
+    throwsCode(t, () => queue.sendMany(list as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'an array')
+    await rejectsCode(t, topic.publishMany(list as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'an array')
+    await rejectsCode(t, queue.putMany(list as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'an array')
+    await rejectsCode(t, topic.putMany(list as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'an array')
+  }
+  // A hole is no buffer.
+  throwsCode(t, () => queue.sendMany(Array<BufferPtr>(2)), 'ERR_MILLRACE_INVALID_ARGUMENT', 'BufferPtr')
+  t.is(queue.depth, 0)
+  t.is(subscription.tryReceive(), null)
+  // Two references to one buffer are two messages, and the third still holds it.
+  t.is(queue.sendMany([a, kept.share()]), 2)
+  for (const message of queue.receiveMany(2)) message.release()
+  using other = shm.allocate(9)
+  other.bytes[0] = 42
+  kept.bytes[0] = 13
+  t.is(other.bytes[0], 42)
+  b.release()
 })

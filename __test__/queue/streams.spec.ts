@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { pipeline } from 'node:stream/promises'
 import { Readable, Writable } from 'node:stream'
 import test from 'ava'
@@ -197,4 +198,56 @@ test('bytes: web streams', async (t) => {
   for await (const chunk of readable) got.push(...chunk)
   await written
   t.deepEqual(got, [1, 2])
+})
+
+test('an abort ends putFrom while its source is idle, and one that came before takes nothing', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json' })
+  let told = 0
+  const idle: AsyncIterable<number> = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => new Promise(() => {}),
+      return: async () => {
+        told++
+        return { value: undefined, done: true }
+      },
+    }),
+  }
+  const controller = new AbortController()
+  const waiting = queue.putFrom(idle, { signal: controller.signal })
+  controller.abort(new Error('enough'))
+  await t.throwsAsync(waiting, { message: 'enough' })
+  t.is(told, 1)
+  await t.throwsAsync(queue.putFrom([1], { signal: controller.signal }), { message: 'enough' })
+  t.is(queue.depth, 0)
+})
+
+test('what a stream could not hand on is still in an at-least-once queue', async (t) => {
+  const { shm, queue } = openQueue<number | null>(t, { codec: 'json', delivery: 'at-least-once', capacity: 16 })
+  await queue.putMany([1, 2, 3, null, 5, 6])
+  const seen: unknown[] = []
+  const stream = queue.readable().on('data', (value) => seen.push(value))
+  await rejectsCode(t, once(stream, 'close'), 'ERR_MILLRACE_INVALID_ARGUMENT', 'null')
+  t.deepEqual(seen, [1, 2, 3])
+  t.deepEqual(queue.getMany(9), [null, 5, 6])
+  // Held ready, and not taken.
+  await queue.putMany([1, 2, 3])
+  const unread = queue.readable()
+  await once(unread, 'readable')
+  t.is(unread.read(), 1)
+  unread.destroy()
+  await once(unread, 'close')
+  t.deepEqual(queue.getMany(9), [2, 3])
+  t.is(buffersInUse(shm), 0)
+})
+
+test('writable({ close: true }) closes the queue however its source ends', async (t) => {
+  const failing = openQueue<number>(t, { codec: 'json' }).queue
+  await t.throwsAsync(pipeline(Readable.from(broken()), failing.writable({ close: true })), { instanceOf: RangeError })
+  t.true(failing.info!.closed)
+  t.deepEqual(failing.getMany(9), [6])
+  const destroyed = openQueue<number>(t, { codec: 'json' }).queue
+  const stream = destroyed.writable({ close: true })
+  stream.destroy()
+  await once(stream, 'close')
+  t.true(destroyed.info!.closed)
 })

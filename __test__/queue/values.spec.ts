@@ -1,4 +1,5 @@
 import test from 'ava'
+import type { BufferPtr } from '../../index.js'
 import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
@@ -142,4 +143,45 @@ test('messages larger than a domain can hold', async (t) => {
   await rejectsCode(t, queue.put(2 ** 32), 'ERR_MILLRACE_TOO_LARGE', String(2 ** 32))
   await rejectsCode(t, queue.putMany([2 ** 32]), 'ERR_MILLRACE_TOO_LARGE', String(2 ** 32))
   await rejectsCode(t, queue.put(NaN), 'ERR_MILLRACE_INVALID_ARGUMENT', 'NaN')
+})
+
+/** A value too large for the stage. */
+const job = (state: string) => ({ state, pad: 'x'.repeat(5000) })
+
+test('what put was given is what arrives, whatever is changed while it waits', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open({ maxBytes: '8MiB', exhausted: 'wait' })
+  const full = shm.portQueue('full', { capacity: 1, codec: 'json' })
+  const bytes = shm.portQueue('bytes', { capacity: 64 })
+  const topic = shm.topic('topic', { codec: 'json' })
+  using subscription = topic.subscribe({ capacity: 1 })
+  await full.put(job('first'))
+  await topic.put(job('first'))
+  const given = [job('put'), job('many'), job('published')] as const
+  const chunk = new Uint8Array(20_000).fill(1)
+  const waits: Promise<unknown>[] = [full.put(given[0]), full.putMany([given[1]]), topic.put(given[2])]
+  // With memory used up, too.
+  const held: BufferPtr[] = []
+  for (const size of [32_768, 8192, 256]) {
+    for (let buffer = shm.allocator.tryAllocate(size); buffer !== null; buffer = shm.allocator.tryAllocate(size)) {
+      held.push(buffer)
+    }
+  }
+  waits.push(bytes.put(chunk), bytes.putMany([chunk, chunk.subarray(10_000)]))
+  for (const each of given) each.state = 'as it was changed later'
+  chunk.fill(2)
+  for (const buffer of held) buffer.release()
+  const states: string[] = []
+  for (let i = 0; i < 3; i++) states.push(((await full.get()) as { state: string }).state)
+  t.deepEqual(states, ['first', 'put', 'many'])
+  t.is(((await subscription.get()) as { state: string }).state, 'first')
+  t.is(((await subscription.get()) as { state: string }).state, 'published')
+  for (let i = 0; i < 3; i++) t.true((await bytes.get()).every((byte) => byte === 1))
+  await Promise.all(waits)
+  // What cannot be encoded is refused at the call, however long it would have had to wait.
+  await full.put(job('fills it'))
+  const circle: Record<string, unknown> = {}
+  circle['self'] = circle
+  await t.throwsAsync(full.put(circle as never), { instanceOf: TypeError })
+  t.is(full.depth, 1)
 })
