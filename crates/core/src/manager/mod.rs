@@ -149,7 +149,7 @@ impl ShmManager {
         self.participant.domain.registry().pool_waiters.clear(self.participant.slot);
     }
 
-    /// Asks for a byte in the doorbell at the next ring. Call it before arming anything.
+    /// Asks for a byte in the doorbell at the next notification. Call it before arming anything.
     pub fn arm_bell(&self) {
         self.participant.arm_bell();
     }
@@ -162,12 +162,12 @@ impl ShmManager {
         self.participant.bell.duplicate()
     }
 
-    /// Number of rings so far: read it before arming, pass it to [`ShmManager::park`].
+    /// Number of notifications so far: read it before arming, pass it to [`ShmManager::park`].
     pub fn wake_sequence(&self) -> u32 {
         self.participant.wake_sequence()
     }
 
-    /// Blocks this thread until the participant is rung (`true`) or `timeout` passes.
+    /// Blocks this thread until the participant is notified (`true`) or `timeout` passes.
     pub fn park(&self, sequence: u32, timeout: Duration) -> bool {
         self.participant.park(sequence, timeout)
     }
@@ -227,7 +227,7 @@ impl ShmManager {
         self.observer().stalled()
     }
 
-    /// Changes with what [`ShmManager::stalled`] answers; this participant is rung at each change.
+    /// Changes with what [`ShmManager::stalled`] returns; this participant is notified at each change.
     pub fn stalls(&self) -> u32 {
         self.participant.domain.registry().stalls.load(Ordering::Acquire)
     }

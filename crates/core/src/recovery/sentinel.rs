@@ -66,7 +66,7 @@ fn watch(participant: &Arc<Participant>, stop: &AtomicBool) {
             return;
         }
         if looked.elapsed() > Duration::from_nanos(BACKSTOP_NS) {
-            // For the ring that could not be delivered: whoever sleeps here looks again.
+            // For the notification that could not be delivered: whoever sleeps here looks again.
             looked = Instant::now();
             domain.notify(participant.slot);
         }
@@ -76,7 +76,7 @@ fn watch(participant: &Arc<Participant>, stop: &AtomicBool) {
             Ok(Sweep::Nothing | Sweep::Recovered(_)) | Err(_) => (None, Duration::from_nanos(SWEEP_NS)),
             Ok(Sweep::Later(hindrance)) => {
                 if patience >= Duration::from_nanos(SWEEP_NS) {
-                    // Somebody may stay inside for long (stopped): a ring that died with the dead must not wait for that.
+                    // Somebody may stay inside for long (stopped): a notification that died with the dead must not wait for that.
                     domain.notify_all();
                 }
                 let again = (patience * 2).clamp(Duration::from_millis(1), Duration::from_millis(50));

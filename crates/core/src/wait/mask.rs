@@ -20,7 +20,7 @@ impl WaiterMask {
         fault::hit(Point::WaitArmed);
     }
 
-    /// Lowers `slot`'s bit. `false`: a waker has taken it, so a ring meant for one consumer is on its way here.
+    /// Lowers `slot`'s bit. `false`: a waker has taken it, so a notification meant for one consumer is on its way here.
     pub(crate) fn clear(&self, slot: usize) -> bool {
         let (word, bit) = self.bit(slot);
         word.fetch_and(!bit, Ordering::AcqRel) & bit != 0
@@ -32,19 +32,19 @@ impl WaiterMask {
         word.load(Ordering::Acquire) & bit != 0
     }
 
-    /// Takes the bits of up to `count` sleepers and passes each to `ring`. `from` rotates who is first, so that nobody starves.
+    /// Takes the bits of up to `count` sleepers and passes each to `notify`. `from` rotates who is first, so that nobody starves.
     /// Costs two loads when nobody sleeps.
     #[inline]
-    pub(crate) fn wake(&self, count: usize, from: usize, ring: impl FnMut(usize)) {
+    pub(crate) fn wake(&self, count: usize, from: usize, notify: impl FnMut(usize)) {
         // SYNC W2 (fence), pairs with W1.
         dekker_fence();
         if self.words.iter().any(|word| word.load(Ordering::Acquire) != 0) {
-            self.wake_slow(count, from, ring);
+            self.wake_slow(count, from, notify);
         }
     }
 
     #[cold]
-    fn wake_slow(&self, mut count: usize, from: usize, mut ring: impl FnMut(usize)) {
+    fn wake_slow(&self, mut count: usize, from: usize, mut notify: impl FnMut(usize)) {
         let [low, high] = &self.words;
         let sleepers =
             u128::from(high.load(Ordering::Relaxed)) << 64 | u128::from(low.load(Ordering::Relaxed));
@@ -54,7 +54,7 @@ impl WaiterMask {
             sleepers &= sleepers - 1;
             if self.clear(slot) {
                 fault::hit(Point::WakeTaken);
-                ring(slot);
+                notify(slot);
                 count -= 1;
             }
         }
@@ -77,11 +77,11 @@ mod tests {
         for slot in [3, 64, 127] {
             mask.set(slot);
         }
-        let mut rung = Vec::new();
-        mask.wake(2, 4, |slot| rung.push(slot));
-        assert_eq!(rung, [64, 127]);
-        mask.wake(usize::MAX, 4, |slot| rung.push(slot));
-        assert_eq!(rung, [64, 127, 3]);
+        let mut notified = Vec::new();
+        mask.wake(2, 4, |slot| notified.push(slot));
+        assert_eq!(notified, [64, 127]);
+        mask.wake(usize::MAX, 4, |slot| notified.push(slot));
+        assert_eq!(notified, [64, 127, 3]);
         mask.wake(1, 0, |_| panic!("nobody is left"));
     }
 
