@@ -66,8 +66,10 @@ points! {
     LeaseGranted,
     /// A pending message is leased; ledger empty.
     LeaseRetaken,
-    /// Acknowledged; the buffer is still held.
+    /// Acknowledged, not counted as settled; the buffer is still held.
     LeaseAcked,
+    /// Acknowledged and counted; the buffer is still held.
+    LeaseSettled,
     /// Pending again; the buffer is still in the ledger.
     LeaseGivenBack,
     /// A ring's buffer is counted once more for a new end.

@@ -4,7 +4,8 @@
 mod support;
 
 use millrace::{
-    Buffer, Delivery, ErrorKind, Interest, PortQueue, QueueOptions, ShmManager, TakeOutcome, TrySendError,
+    Buffer, Delivery, ErrorKind, Interest, OpenOptions, Overflow, PortQueue, QueueOptions, Received,
+    ShmManager, TakeOutcome, TrySendError,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -290,4 +291,84 @@ fn dead_letters_are_received_at_the_one_end_there_is() {
     take(&queue).unwrap().nack().unwrap();
     assert!(take(&queue).is_none());
     assert_eq!(take(&shm.find_queue("q.dead").unwrap().unwrap()).unwrap().sequence(), 8);
+}
+
+/// The number of dropped messages comes with the first message that is received, not with one that goes to the dead letters instead.
+#[test]
+fn a_gap_is_not_told_to_the_dead_letters() {
+    let isolated = Isolated::new("gap");
+    let shm = isolated.open();
+    let dropping = QueueOptions { overflow: Some(Overflow::DropOldest), ..options(2, 1) };
+    let queue = shm.port_queue("q", &dropping).unwrap();
+    put(&shm, &queue, 0);
+    take(&queue).unwrap().nack().unwrap();
+    (1..6).for_each(|sequence| put(&shm, &queue, sequence));
+    let mut out = [Received::default(); 4];
+    let (count, _) = queue.receive(&mut out).unwrap();
+    assert_eq!(out[..count].iter().map(|r| (r.attempt, r.gap)).collect::<Vec<_>>(), [(1, 3)]);
+    assert_eq!(take(&shm.find_queue("q.dead").unwrap().unwrap()).unwrap().sequence(), 0);
+}
+
+/// What is left of a participant that has left keeps its slot from being given away, so it cannot disturb the next one there.
+#[test]
+fn a_slot_is_not_given_away_while_anything_is_left_of_its_tenant() {
+    let isolated = Isolated::new("slot");
+    let (shm, leaver) = (isolated.open(), isolated.open());
+    let queue = leaver.port_queue("q", &options(4, 0)).unwrap();
+    let slot = leaver.slot();
+    drop(leaver);
+    let next = isolated.open();
+    assert_ne!(next.slot(), slot);
+    assert_eq!(queue.try_receive().unwrap_err().kind(), ErrorKind::Closed);
+    drop(queue);
+    drop(next);
+    assert_eq!((isolated.open().slot(), shm.slot()), (slot, 0));
+}
+
+/// Two threads of one participant wait for a buffer: one that gives up leaves the other waiting.
+#[test]
+fn a_thread_that_gives_up_does_not_end_the_wait_of_another() {
+    let isolated = Isolated::new("two");
+    let options = OpenOptions { max_bytes: Some(1 << 20), ..isolated.options() };
+    let open = || ShmManager::open(&isolated.name, &options).unwrap();
+    let (shm, other) = (open(), open());
+    let hoard: Vec<_> = std::iter::from_fn(|| other.allocate(100_000).ok()).collect();
+    let sequence = shm.wake_sequence();
+    assert!(shm.arm_pool(100_000) && shm.arm_pool(100_000));
+    shm.disarm_pool();
+    drop(hoard);
+    assert!(shm.park(sequence, PATIENCE), "the other is told");
+    shm.disarm_pool();
+}
+
+/// Waits that end while their queue's end retires: none is ended twice.
+#[test]
+fn a_wait_that_ends_while_the_participant_leaves_is_ended_once() {
+    let isolated = Isolated::new("end");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &options(4, 0)).unwrap();
+    for _ in 0..200 {
+        let leaver = isolated.open();
+        let theirs = leaver.find_queue("q").unwrap().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        if theirs.arm(Interest::Data) {
+                            theirs.disarm(Interest::Data);
+                        }
+                    }
+                });
+            }
+            drop(leaver);
+        });
+        drop(theirs);
+        // A bit that was left up would take this wake.
+        let mine = shm.wake_sequence();
+        assert!(queue.arm(Interest::Data));
+        put(&shm, &queue, 1);
+        assert_ne!(shm.wake_sequence(), mine);
+        queue.disarm(Interest::Data);
+        drop(take(&queue));
+    }
 }

@@ -39,6 +39,8 @@ impl From<BindingOpenOptions> for millrace::OpenOptions {
 pub struct BindingQueueOptions {
     /// Messages the queue holds.
     pub capacity: Option<u32>,
+    /// Messages that a send may leave in the queue, 0 = as many as it holds.
+    pub limit: Option<u32>,
     /// 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest.
     pub overflow: Option<u32>,
     /// 0 at-most-once, 1 at-least-once.
@@ -68,6 +70,7 @@ impl BindingQueueOptions {
         });
         Ok(QueueOptions {
             capacity: self.capacity,
+            limit: self.limit,
             overflow: overflow.transpose()?,
             delivery: delivery.transpose()?,
             max_deliveries: self.max_deliveries,
@@ -105,6 +108,8 @@ pub struct BindingQueueInfo {
     pub name: String,
     /// Messages the queue holds.
     pub capacity: u32,
+    /// Messages that a send may leave in the queue, 0 = as many as it holds.
+    pub limit: u32,
     /// 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest.
     pub overflow: u32,
     /// 0 at-most-once, 1 at-least-once.
@@ -131,6 +136,7 @@ impl BindingQueueInfo {
         Self {
             name: queue.name().to_owned(),
             capacity: options.capacity,
+            limit: options.limit,
             overflow: options.overflow as u32,
             delivery: options.delivery as u32,
             max_deliveries: options.max_deliveries,

@@ -156,6 +156,7 @@ impl Armed {
     fn is_ready(self, manager: &ShmManager, handles: &mut HandleTable) -> millrace::Result<bool> {
         if self.kind == KIND_POOL {
             // One bit stands for all sizes: an allocation tells.
+            manager.disarm_pool();
             return Ok(true);
         }
         if self.at_queue {

@@ -7,7 +7,7 @@
 //! ```text
 //! registry   | header 4 KiB | segment table | reports | participants 128 x 1280 B | names 4096 x 128 B |
 //! pool n     | header 4 KiB | bitmap | buffer headers 64 B each | ledger rows 128 x count | payloads |
-//! ring       | RingHeader 1 KiB | slots 8 B each |      (the payload of one buffer whose kind is RING)
+//! ring       | RingHeader 1152 B | slots 8 B each |      (the payload of one buffer whose kind is RING)
 //! ```
 
 mod buffer;
@@ -26,7 +26,7 @@ pub(crate) use queue::{
 pub(crate) use registry::{
     Lane, NAME_CLAIMED, NAME_FREE, NAME_LIVE, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
     PARTICIPANT_LEAVING, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry,
-    ReportRecord, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry, Taking, WaiterMask,
+    ReportRecord, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry, TakeIntent, WaiterMask,
 };
 pub(crate) use text::Text;
 
@@ -96,7 +96,10 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("RingHeader.data_waiters", offset_of!(RingHeader, data_waiters)),
     ("RingHeader.space_waiters", offset_of!(RingHeader, space_waiters)),
     ("RingHeader.dropped", offset_of!(RingHeader, dropped)),
-    ("RingHeader.pending", offset_of!(RingHeader, pending)),
+    ("RingHeader.limit", offset_of!(RingHeader, limit)),
+    ("RingHeader.settled", offset_of!(RingHeader, settled)),
+    ("RingHeader.given_back", offset_of!(RingHeader, given_back)),
+    ("RingHeader.retaken", offset_of!(RingHeader, retaken)),
     ("RingHeader.history", offset_of!(RingHeader, history)),
     ("RingHeader.start", offset_of!(RingHeader, start)),
     ("RingHeader.subscriptions", offset_of!(RingHeader, subscriptions)),

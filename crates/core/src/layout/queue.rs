@@ -5,6 +5,7 @@
 //!       | cycle (lap of the ring), 26 | state | owner  | id of buffer or cell        |
 //!
 //! FREE(c) --push: CAS--> READY(c, id) --pop: CAS--> TAKEN(c, owner, id) --store--> FREE(c + 1)
+//!                        READY(c, id) --drop, take back: CAS--> REMOVED(c, owner, id) --store--> FREE(c + 1)
 //! ```
 //!
 //! The ring of an at-least-once queue is followed by as many lease entries:
@@ -14,6 +15,7 @@
 //!       | 0                      | state | owner  | id of buffer or cell        |   + position, deliveries
 //!
 //! FREE --receive: CAS--> RESERVED(owner) --store--> LEASED(owner, id) --ack: CAS--> FREE
+//!                        RESERVED --recovery, if the owner had TAKEN a message--> PENDING(id)
 //!                                                   LEASED --nack: CAS, or recovery--> PENDING(id) --receive: CAS--> LEASED
 //! ```
 
@@ -44,9 +46,10 @@ pub(crate) const RING_DESTROYED: u32 = 2;
 pub(crate) enum SlotState {
     Free,
     Ready,
+    /// A receiver is taking the message.
     Taken,
-    /// A bit pattern nobody writes: shared memory was damaged.
-    Invalid,
+    /// Somebody is taking the message out, to drop it or to take back what it had sent itself: it is not delivered any more.
+    Removed,
 }
 
 /// A slot word, taken apart by methods.
@@ -63,13 +66,17 @@ impl Slot {
     }
 
     pub(crate) const fn taken(self, owner: u32) -> Self {
+        self.owned(2, owner)
+    }
+
+    pub(crate) const fn removed(self, owner: u32) -> Self {
+        self.owned(3, owner)
+    }
+
+    const fn owned(self, state: u64, owner: u32) -> Self {
         let cycle = self.0 >> SLOT_CYCLE_SHIFT;
-        Self(
-            Self::free(cycle).0
-                | 2 << SLOT_STATE_SHIFT
-                | (owner as u64 & OWNER_MASK) << SLOT_OWNER_SHIFT
-                | self.0 & ID_MASK,
-        )
+        let owner = (owner as u64 & OWNER_MASK) << SLOT_OWNER_SHIFT;
+        Self(Self::free(cycle).0 | state << SLOT_STATE_SHIFT | owner | self.0 & ID_MASK)
     }
 
     pub(crate) const fn state(self) -> SlotState {
@@ -77,7 +84,7 @@ impl Slot {
             0 => SlotState::Free,
             1 => SlotState::Ready,
             2 => SlotState::Taken,
-            _ => SlotState::Invalid,
+            _ => SlotState::Removed,
         }
     }
 
@@ -94,11 +101,6 @@ impl Slot {
         Self::free((self.0 >> SLOT_CYCLE_SHIFT).wrapping_add(1))
     }
 
-    /// A taken slot as it was before it was taken.
-    pub(crate) const fn untaken(self) -> Self {
-        Self::ready(self.0 >> SLOT_CYCLE_SHIFT, self.id())
-    }
-
     /// How many laps this slot is ahead of `cycle` (negative: behind), modulo 2^26.
     pub(crate) const fn laps_ahead(self, cycle: u64) -> i64 {
         let distance = (self.0 >> SLOT_CYCLE_SHIFT).wrapping_sub(cycle) & CYCLE_MASK;
@@ -110,7 +112,8 @@ impl Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeaseState {
     Free,
-    /// A receiver is about to take a message; a crash leaves it to recovery, which sets it free.
+    /// A receiver is about to take a message. A crash leaves it to recovery, which makes it PENDING if the message has been taken, and
+    /// sets it free if not.
     Reserved,
     /// A receiver has the message. Its death makes it PENDING.
     Leased,
@@ -189,18 +192,22 @@ pub(crate) struct RingHeader {
     pub(crate) producers: AtomicU32,
     pub(crate) consumers: AtomicU32,
     pub(crate) type_id: AtomicU32,
+    /// Messages that a send may leave in the queue, 0 = as many as it has slots.
+    pub(crate) limit: AtomicU32,
     /// OPEN -> CLOSED -> DESTROYED, only forward. Written by anyone, read by every operation; a crash leaves it whole.
     pub(crate) state: AtomicU32,
     pub(crate) codec: Text<4>,
 
-    /// Position of the next message to take: a hint that everybody helps forward; only recovery puts it back.
+    /// Position of the next message to take: a hint that everybody helps forward.
     pub(crate) head: CachePadded<AtomicU64>,
     /// Position of the next slot to fill: likewise.
     pub(crate) tail: CachePadded<AtomicU64>,
     /// Who waits for a message.
-    pub(crate) data_waiters: WaiterMask,
+    pub(crate) data_waiters: CachePadded<WaiterMask>,
     /// Who waits for room.
-    pub(crate) space_waiters: WaiterMask,
+    pub(crate) space_waiters: CachePadded<WaiterMask>,
+    /// What of an at-least-once queue is over.
+    pub(crate) settled: CachePadded<Settled>,
 
     /// Messages dropped by an overflow policy.
     pub(crate) dropped: CachePadded<AtomicU64>,
@@ -212,8 +219,12 @@ pub(crate) struct RingHeader {
     pub(crate) producer: AtomicU32,
     /// The same for `consumers: 1`.
     pub(crate) consumer: AtomicU32,
-    /// Lease entries that are PENDING: a hint that spares receivers the look; recovery sets it right.
-    pub(crate) pending: AtomicU32,
+    /// Leases that have ended without an acknowledgement, modulo 2^32. Written by whoever gives back, after the entry is PENDING, and by
+    /// recovery, which makes it right.
+    pub(crate) given_back: AtomicU32,
+    /// Of these, those that have been leased again, or dropped; written after the entry has been changed. So both are behind at times,
+    /// and their difference, the number of PENDING entries, is exact only at rest.
+    pub(crate) retaken: AtomicU32,
     /// Of a topic: messages it keeps for those who come late, 0 or its capacity. Written by the creator.
     pub(crate) history: AtomicU32,
     /// Messages delivered again after a nack or a death.
@@ -225,11 +236,22 @@ pub(crate) struct RingHeader {
     pub(crate) start: AtomicU64,
     /// Of a topic: raised by each subscriber once it is listed. A crash in between ends the subscription.
     pub(crate) subscriptions: AtomicU64,
-    _reserved: [AtomicU64; 9],
+    _reserved: [AtomicU64; 8],
     /// Of a topic: messages published. Statistics; a publisher killed in a batch leaves it short. On a line of its own: written by
     /// every publish, while `subscriptions` is only read.
     pub(crate) published: AtomicU64,
     _reserved_too: [AtomicU64; 15],
+}
+
+/// How many messages of an at-least-once queue are over, and who waits for all of them to be. One line: who settles a message looks for
+/// waiters.
+#[repr(C)]
+pub(crate) struct Settled {
+    /// Messages that are neither in the ring nor leased nor to be delivered again: acknowledged, dropped, or taken back by their sender.
+    /// Written after that by whoever did it, so never more than there are; a crash leaves it behind, recovery makes it right.
+    pub(crate) count: AtomicU64,
+    /// Who waits for the queue to be idle.
+    pub(crate) idle_waiters: WaiterMask,
 }
 
 /// Bytes of a ring with `capacity` slots and `leases` lease entries.
@@ -246,11 +268,12 @@ pub(crate) const fn leases_offset(capacity: usize) -> usize {
 const _: () = {
     use core::mem::offset_of;
     assert!(MAX_PARTICIPANTS.is_power_of_two() && SLOT_CYCLE_SHIFT == 38);
-    assert!(size_of::<RingHeader>() == 1024);
+    assert!(size_of::<RingHeader>() == 1152);
+    assert!(size_of::<Settled>() <= 64);
     assert!(size_of::<LeaseEntry>() == 24);
     assert!(offset_of!(RingHeader, head) == 128);
-    assert!(offset_of!(RingHeader, dropped) == 640);
-    assert!(offset_of!(RingHeader, published) == 896);
+    assert!(offset_of!(RingHeader, dropped) == 768);
+    assert!(offset_of!(RingHeader, published) == 1024);
 };
 
 #[cfg(test)]
@@ -264,7 +287,9 @@ mod tests {
         let taken = ready.taken(127);
         assert_eq!((taken.state(), taken.id(), taken.owner()), (SlotState::Taken, 0x1abc_def1, 127));
         assert_eq!(taken.recycled(), Slot::free(8));
-        assert_eq!(taken.untaken(), ready);
+        let removed = ready.removed(3);
+        assert_eq!((removed.state(), removed.id(), removed.owner()), (SlotState::Removed, 0x1abc_def1, 3));
+        assert_eq!(removed.recycled(), Slot::free(8));
         assert_eq!(Slot::free(0).0, 0, "fresh memory is an empty ring");
     }
 

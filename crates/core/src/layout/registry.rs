@@ -37,7 +37,7 @@ pub(crate) const NAME_LIVE: u32 = 2;
 ///
 /// Written by: the sleeper (sets, clears its own bit), wakers (clear a bit and ring its owner), recovery (clears the bits
 /// of the dead). A crash leaves a stale bit: one needless ring, cleared by recovery.
-#[repr(C, align(128))]
+#[repr(C)]
 pub(crate) struct WaiterMask {
     pub(crate) words: [AtomicU64; MAX_PARTICIPANTS / 64],
     /// Times somebody went to sleep here. Statistics only.
@@ -107,10 +107,11 @@ pub(crate) struct ParticipantSlot {
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Lane {
-    /// How many of them are. A lane of one thread alone is only stored to.
+    /// How many of them are, and from bit 16 on, how many messages they have taken to copy them out. A lane of one thread alone is only
+    /// stored to.
     pub(crate) inside: AtomicU32,
     _reserved: AtomicU32,
-    /// 0, or the [`Taking`] that one of them is about to note.
+    /// 0, or the [`TakeIntent`] that one of them is about to note.
     pub(crate) taking: AtomicU64,
     /// Messages they have put into queues. Statistics.
     pub(crate) sent: AtomicU64,
@@ -118,12 +119,22 @@ pub(crate) struct Lane {
     pub(crate) received: AtomicU64,
 }
 
+impl Lane {
+    /// One message that is being copied, in `inside`.
+    pub(crate) const COPY: u32 = 1 << 16;
+
+    /// Messages that are being copied, by what `inside` says.
+    pub(crate) const fn copies(inside: u32) -> u32 {
+        inside / Self::COPY
+    }
+}
+
 /// A message of a pack that its taker is about to note in its ledger. One entry of the ledger counts all the messages of a pack, so it
 /// does not tell by itself whether a taker that was killed had come to this one.
 #[derive(Clone, Copy)]
-pub(crate) struct Taking(u64);
+pub(crate) struct TakeIntent(u64);
 
-impl Taking {
+impl TakeIntent {
     const ID_MASK: u64 = u32::MAX as u64;
     const BEGUN: u64 = 1 << 63;
 
@@ -210,9 +221,9 @@ pub(crate) struct Registry {
     pub(crate) recoveries: CachePadded<AtomicU64>,
 
     /// Who waits for a queue to appear.
-    pub(crate) name_waiters: WaiterMask,
+    pub(crate) name_waiters: CachePadded<WaiterMask>,
     /// Who waits for a buffer.
-    pub(crate) pool_waiters: WaiterMask,
+    pub(crate) pool_waiters: CachePadded<WaiterMask>,
 
     pub(crate) segments: [SegmentEntry; MAX_SEGMENTS],
     pub(crate) reports: [ReportRecord; MAX_REPORTS],
@@ -226,7 +237,7 @@ pub(crate) const REGISTRY_BYTES: usize = size_of::<Registry>().next_multiple_of(
 #[cfg(not(loom))]
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<WaiterMask>() == 128);
+    assert!(size_of::<WaiterMask>() == 24);
     assert!(size_of::<SegmentEntry>() == 32);
     assert!(size_of::<ReportRecord>() == 136);
     assert!(size_of::<NameEntry>() == 128);
@@ -242,10 +253,10 @@ mod tests {
 
     #[test]
     fn what_is_being_taken_is_noted_once_the_ledger_counts_more() {
-        let taking = Taking::from_bits(Taking::new(0x1abc_def1, 7).bits());
+        let taking = TakeIntent::from_bits(TakeIntent::new(0x1abc_def1, 7).bits());
         assert!(!taking.is_noted(0x1abc_def1, 7), "not yet");
         assert!(taking.is_noted(0x1abc_def1, 8));
         assert!(!taking.is_noted(0x1abc_def0, 8), "another message");
-        assert!(!Taking::from_bits(0).is_noted(0, 1), "nothing is being taken");
+        assert!(!TakeIntent::from_bits(0).is_noted(0, 1), "nothing is being taken");
     }
 }

@@ -132,21 +132,25 @@ impl ShmManager {
         self.participant.domain.registry().name_waiters.set(self.participant.slot);
     }
 
-    /// Announces that this participant sleeps until a buffer of `bytes` bytes may be free; `false`: one is, do not sleep.
+    /// Announces that a thread of this participant sleeps until a buffer of `bytes` bytes may be free; `false`: one is, do not sleep.
+    /// Each call that returns `true` wants one [`ShmManager::disarm_pool`].
     pub fn arm_pool(&self, bytes: usize) -> bool {
         let waiters = &self.participant.domain.registry().pool_waiters;
-        waiters.set(self.participant.slot);
+        self.participant.pool_waits.begin(waiters, self.participant.slot);
         if self.allocator().may_allocate(bytes) {
-            waiters.clear(self.participant.slot);
+            self.disarm_pool();
             return false;
         }
         waiters.waits.fetch_add(1, Ordering::Relaxed);
         true
     }
 
-    /// Ends [`ShmManager::arm_pool`].
+    /// Ends a wait that [`ShmManager::arm_pool`] began, whether it was for nothing or not.
     pub fn disarm_pool(&self) {
-        self.participant.domain.registry().pool_waiters.clear(self.participant.slot);
+        let (domain, slot) = (&self.participant.domain, self.participant.slot);
+        // A wake is for everybody who waits, so there is nobody to pass one on to.
+        let _ =
+            self.participant.pool_waits.end(&domain.registry().pool_waiters, slot, || domain.notify(slot));
     }
 
     /// Asks for a byte in the doorbell at the next notification. Call it before arming anything.

@@ -27,8 +27,7 @@ impl PortQueue {
             return Offer::Ended;
         }
         // Who waits here has an older message: the order of our own messages is kept.
-        let waits = &self.waiting[Interest::Space as usize];
-        if self.options.overflow == Overflow::Block && waits.load(Ordering::Relaxed) > 0 {
+        if self.options.overflow == Overflow::Block && self.waits[Interest::Space as usize].any() {
             return Offer::Full;
         }
         let ring = self.ring();
@@ -53,6 +52,7 @@ impl PortQueue {
             && let Some(taken) = ring.retract(position, id, self.participant.slot as u32)
         {
             ring.recycle(taken);
+            self.settle(1);
             return Offer::Ended;
         }
         Offer::Taken
@@ -76,7 +76,7 @@ impl PortQueue {
     pub(crate) fn fill(&self, id: u32) -> bool {
         let ring = self.ring();
         let (mut tail, mut dropped) = (ring.tail(), 0);
-        let at = ring.push(&mut tail, id).or_else(|| self.push_over(&ring, &mut tail, id, &mut dropped));
+        let at = self.push_over(&ring, &mut tail, id, &mut dropped);
         ring.help_tail(tail);
         at.is_some()
     }

@@ -54,6 +54,10 @@ impl Overflow {
 pub struct QueueOptions {
     /// Messages the queue holds, 1 to 1 Mi; rounded up to a power of two. Default 1024.
     pub capacity: Option<u32>,
+    /// Messages that a send may leave in the queue, 1 to the capacity before it is rounded up: exactly, with any number of senders.
+    /// Those given back count, too, so there may be more after a receiver has given some back. Not with `Latest`, which keeps one message.
+    /// Default: the capacity, and what was given back does not count. `Some(0)` asks for a queue without a limit.
+    pub limit: Option<u32>,
     /// Policy when full. Default `Block`.
     pub overflow: Option<Overflow>,
     /// Delivery mode. Default `AtMostOnce`.
@@ -75,6 +79,8 @@ pub struct QueueOptions {
 pub struct ResolvedOptions {
     /// Messages the queue holds; a power of two.
     pub capacity: u32,
+    /// Messages that a send may leave in the queue, 0 = as many as it holds.
+    pub limit: u32,
     /// Policy when full.
     pub overflow: Overflow,
     /// Delivery mode.
@@ -114,6 +120,13 @@ impl QueueOptions {
             return invalid("length of the codec name", codec.len() as u32, "at most 31 bytes");
         }
         let overflow = self.overflow.unwrap_or_default();
+        let limit = self.limit.unwrap_or(0);
+        if limit > capacity {
+            return invalid("limit", limit, &format!("1 to its capacity of {capacity}"));
+        }
+        if limit > 0 && overflow == Overflow::Latest {
+            return invalid("limit", limit, "left out with overflow \"latest\", which keeps one message");
+        }
         let delivery = self.delivery.unwrap_or_default();
         if self.max_deliveries.is_some_and(|limit| limit > 0) {
             if delivery == Delivery::AtMostOnce {
@@ -129,6 +142,7 @@ impl QueueOptions {
         let least = if overflow == Overflow::Latest { 2 } else { 1 };
         Ok(ResolvedOptions {
             capacity: capacity.max(least).next_power_of_two(),
+            limit,
             overflow,
             delivery,
             max_deliveries: self.max_deliveries.unwrap_or(0),
@@ -150,6 +164,9 @@ impl QueueOptions {
         };
         if self.capacity.is_some() && asked.capacity != is.capacity {
             return differs("capacity", &asked.capacity, &is.capacity);
+        }
+        if self.limit.is_some() && asked.limit != is.limit {
+            return differs("limit", &asked.limit, &is.limit);
         }
         if self.overflow.is_some() && asked.overflow != is.overflow {
             return differs("overflow policy", &asked.overflow, &is.overflow);
@@ -182,6 +199,11 @@ pub(crate) fn dead_letter_name(queue: &str) -> String {
 }
 
 impl ResolvedOptions {
+    /// Most messages that a send leaves in the queue.
+    pub(crate) fn most(&self) -> u64 {
+        if self.limit == 0 { self.capacity.into() } else { self.limit.into() }
+    }
+
     /// Lease entries the ring has: a receiver holds at most as many messages as the queue does.
     pub(crate) fn leases(&self) -> usize {
         match self.delivery {
@@ -194,6 +216,7 @@ impl ResolvedOptions {
     pub(crate) fn store(&self, header: &RingHeader) {
         let fields = [
             (&header.capacity, self.capacity),
+            (&header.limit, self.limit),
             (&header.overflow, self.overflow as u32),
             (&header.delivery, self.delivery as u32),
             (&header.max_deliveries, self.max_deliveries),
@@ -211,9 +234,12 @@ impl ResolvedOptions {
     /// Reads the options of a ring; `None` when a value is out of range.
     pub(crate) fn load(header: &RingHeader) -> Option<Self> {
         let capacity = header.capacity.load(Ordering::Relaxed);
-        let in_range = capacity.is_power_of_two() && capacity as usize <= MAX_QUEUE_CAPACITY;
+        let limit = header.limit.load(Ordering::Relaxed);
+        let in_range =
+            capacity.is_power_of_two() && capacity as usize <= MAX_QUEUE_CAPACITY && limit <= capacity;
         in_range.then_some(Self {
             capacity,
+            limit,
             overflow: Overflow::from_code(header.overflow.load(Ordering::Relaxed))?,
             delivery: Delivery::from_code(header.delivery.load(Ordering::Relaxed))?,
             max_deliveries: header.max_deliveries.load(Ordering::Relaxed),

@@ -1,16 +1,20 @@
 //! Sending, receiving and waiting.
 
-use super::lease::Leases;
+use super::lease::{Leases, PendingList};
 use super::ring::Ring;
+use super::send::Admission;
 use super::view::RingView;
 use super::{QueueCache, ResolvedOptions};
 use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{LeaseState, RingHeader};
-use crate::limits::BATCH_MAX;
+use crate::layout::RingHeader;
 use crate::registry::{Domain, EntryRef, Participant};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::wait::Waits;
 use std::sync::{Arc, Mutex};
+
+/// Messages that are dropped under one pin when a queue is emptied: few enough for a recovery to wait for.
+const DRAINED_AT_ONCE: u32 = 32;
 
 /// What a participant can wait for at a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,13 @@ pub enum Interest {
     Data = 0,
     /// Room for a message, or the end of the queue.
     Space = 1,
+    /// Nothing to do at an at-least-once queue (see [`PortQueue::is_idle`]), or its end by destruction. At other queues nobody is told
+    /// when a message has been dealt with, so there is nothing to wait for.
+    Idle = 2,
+}
+
+impl Interest {
+    pub(super) const ALL: [Self; 3] = [Self::Data, Self::Space, Self::Idle];
 }
 
 /// How a send ended.
@@ -94,8 +105,11 @@ pub struct PortQueue {
     view: RingView,
     pub(super) options: ResolvedOptions,
     /// Waits of this end per [`Interest`]: the participant's bit in the mask stays up while there are any.
-    pub(super) waiting: [AtomicU32; 2],
-    /// Where the last free lease entry was found.
+    pub(super) waits: [Waits; Interest::ALL.len()],
+    /// What of the queue waits to be delivered again, as far as this end has seen.
+    pub(super) pending: PendingList,
+    pub(super) admission: Admission,
+    /// Where to look first for a free lease entry.
     pub(super) lease_cursor: AtomicU32,
     /// Where the head was when a sender last had to look.
     pub(super) head_seen: AtomicU64,
@@ -118,12 +132,11 @@ impl PortQueue {
         view: RingView,
         options: ResolvedOptions,
     ) -> Self {
-        let waiting = [AtomicU32::new(0), AtomicU32::new(0)];
         let participant = Arc::clone(&cache.participant);
         let lease_cursor = AtomicU32::new(participant.slot as u32);
         let dead_letters = Mutex::default();
         let allocator = SharedBufferAllocator { participant: Arc::clone(&participant) };
-        let head_seen = AtomicU64::new(0);
+        let (head_seen, admission) = (AtomicU64::new(0), Admission::of(&options));
         Self {
             cache,
             participant,
@@ -132,7 +145,9 @@ impl PortQueue {
             listed,
             view,
             options,
-            waiting,
+            waits: Default::default(),
+            pending: PendingList::default(),
+            admission,
             lease_cursor,
             head_seen,
             dead_letters,
@@ -149,9 +164,23 @@ impl PortQueue {
         &self.options
     }
 
-    /// Messages in the queue now, those that wait to be delivered again included.
+    /// Messages in the queue now, those that wait to be delivered again included. Cheap; exact while nobody moves, and else what it was
+    /// at about this time.
     pub fn len(&self) -> usize {
-        self.view.depth() + self.leases().count(LeaseState::Pending)
+        self.view.counts().len()
+    }
+
+    /// Whether an at-least-once queue has no message and nobody has one of it that is not acknowledged, at one moment: all that was ever
+    /// sent is over. Of another queue: whether it is empty.
+    ///
+    /// A worker may send more before it acknowledges; that is seen. Messages are counted when they are over, and none is before it was
+    /// sent, so there are never more over than sent. This reads first how many are over, then how many have been sent: if that is the same
+    /// number, it was so at the first look, too.
+    pub fn is_idle(&self) -> bool {
+        let (ring, leases) = (self.ring(), self.leases());
+        // SYNC IDLE (acquire), pairs with `Leases::settle`.
+        let over = if leases.is_any() { leases.settled() } else { ring.taken() };
+        ring.published() == over
     }
 
     /// Whether there is no message now.
@@ -216,25 +245,20 @@ impl PortQueue {
         for token in [&self.header().producer, &self.header().consumer] {
             let _ = token.compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
-        for interest in [Interest::Data, Interest::Space] {
-            while self.waiting[interest as usize].load(Ordering::Relaxed) > 0 {
-                self.end_wait(interest);
-            }
-        }
+        self.end_waits();
     }
 
     /// Gives every message of a destroyed queue back to the pool.
     pub(crate) fn drain(&self) {
-        let mut freed = 0;
-        while let Ok(_pin) = self.participant.pin() {
-            let dropped = self.leases().drop_pending().map(|id| self.forget(id)).is_some()
-                || self.drop_before(&self.ring(), u64::MAX, 1) > 0;
-            if !dropped || freed > BATCH_MAX * 4096 {
+        // Bounded: as many as it can have.
+        for _ in 0..2 * self.options.capacity.max(1) {
+            let Ok(_pin) = self.participant.pin() else { break };
+            if !self.drop_pending() && self.drop_before(&self.ring(), u64::MAX, DRAINED_AT_ONCE) == 0 {
                 break;
             }
-            freed += 1;
         }
         self.participant.wake_pool();
+        self.wake_after_settling();
     }
 
     #[inline]
@@ -247,7 +271,7 @@ impl PortQueue {
     pub(super) fn take_role(&self, interest: Interest) -> Result<()> {
         let (limit, token, what) = match interest {
             Interest::Space => (self.options.producers, &self.header().producer, "producer"),
-            Interest::Data => (self.options.consumers, &self.header().consumer, "consumer"),
+            Interest::Data | Interest::Idle => (self.options.consumers, &self.header().consumer, "consumer"),
         };
         let me = self.participant.slot as u32 + 1;
         if limit == 0 || token.load(Ordering::Relaxed) == me {

@@ -2,7 +2,7 @@
 
 use super::options::{Delivery, Overflow};
 use super::port_queue::{PortQueue, PutOutcome, SendOutcome};
-use super::send::{Cargo, Sent};
+use super::send::{MessageSource, Sent};
 use crate::buffer::{Buffer, class_range, not_held};
 use crate::error::Result;
 use crate::layout::{CELLS_MAX, cell_capacity, cell_units, split_id};
@@ -71,10 +71,10 @@ impl PortQueue {
         let (count, bytes) = run_of(messages.clone());
         let count = if count > 1 { self.room(count) } else { count };
         self.allocator.with_claimed(bytes, &mut ids[..count], |ids, pin| {
-            let mut cargo =
-                Fresh { participant: &self.participant, ids, messages: messages.clone(), loaded: 0 };
-            let sent = self.publish(ids.len(), &mut cargo, pin);
-            cargo.free_from(sent.accepted + sent.returned);
+            let mut copies =
+                NewMessages { participant: &self.participant, ids, messages: messages.clone(), loaded: 0 };
+            let sent = self.publish(ids.len(), &mut copies, pin);
+            copies.free_from(sent.accepted + sent.returned);
             Ok((ids.len(), sent))
         })
     }
@@ -102,9 +102,9 @@ impl PortQueue {
                 *into = pool.write_cell(ids[0], 1 + unit, cell_capacity(units), message);
                 unit += units;
             }
-            let mut cargo = Packed { ids: &written[..count], given: 0 };
-            let sent = self.publish(count, &mut cargo, pin);
-            let spare = count - cargo.given;
+            let mut messages = PackedMessages { ids: &written[..count], given: 0 };
+            let sent = self.publish(count, &mut messages, pin);
+            let spare = count - messages.given;
             if spare > 0 {
                 self.participant.unref(pool, index, spare as u32);
             }
@@ -131,7 +131,7 @@ impl PortQueue {
         if !matches!(self.options.overflow, Overflow::Block | Overflow::Reject) {
             return wanted;
         }
-        let (tail, capacity) = (self.ring().tail(), u64::from(self.options.capacity));
+        let (tail, capacity) = (self.ring().tail(), self.options.most());
         let room = |head: u64| capacity.saturating_sub(tail.saturating_sub(head)).max(1) as usize;
         // The head is the receivers' cache line: what it was once is enough as long as it leaves room.
         if room(self.head_seen.load(Ordering::Relaxed)) < wanted {
@@ -142,7 +142,7 @@ impl PortQueue {
 }
 
 /// Bytes that are copied into buffers claimed for them, which nobody holds: killed before it is published, a copy is freed by recount.
-struct Fresh<'a, M> {
+struct NewMessages<'a, M> {
     participant: &'a Participant,
     ids: &'a [u32],
     messages: M,
@@ -150,7 +150,7 @@ struct Fresh<'a, M> {
     loaded: usize,
 }
 
-impl<M> Fresh<'_, M> {
+impl<M> NewMessages<'_, M> {
     /// Gives back the buffers that the queue did not take.
     fn free_from(&self, accepted: usize) {
         for (at, id) in self.ids.iter().enumerate().skip(accepted) {
@@ -172,7 +172,7 @@ impl<M> Fresh<'_, M> {
     }
 }
 
-impl<'m, M: Iterator<Item = &'m [u8]>> Cargo for Fresh<'_, M> {
+impl<'m, M: Iterator<Item = &'m [u8]>> MessageSource for NewMessages<'_, M> {
     #[inline]
     fn load(&mut self, at: usize) -> Result<u32> {
         let id = self.ids[at];
@@ -202,13 +202,13 @@ impl<'m, M: Iterator<Item = &'m [u8]>> Cargo for Fresh<'_, M> {
 }
 
 /// Messages in cells of one buffer, which nobody holds and which has a reference for each of them.
-struct Packed<'a> {
+struct PackedMessages<'a> {
     ids: &'a [u32],
     /// References that are the queue's.
     given: usize,
 }
 
-impl Cargo for Packed<'_> {
+impl MessageSource for PackedMessages<'_> {
     #[inline]
     fn load(&mut self, at: usize) -> Result<u32> {
         Ok(self.ids[at])

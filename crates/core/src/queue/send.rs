@@ -1,6 +1,6 @@
 //! Sending.
 
-use super::options::Overflow;
+use super::options::{Overflow, ResolvedOptions};
 use super::port_queue::{Interest, PortQueue, SendOutcome};
 use super::ring::{Ring, Taken};
 use crate::buffer::{Buffer, not_held};
@@ -14,7 +14,7 @@ use crate::sync::{Ordering, dekker_fence};
 use std::mem::MaybeUninit;
 
 /// What a send moves into the queue: references this participant holds, or bytes that are copied into fresh buffers.
-pub(super) trait Cargo {
+pub(super) trait MessageSource {
     /// The buffer of message `at`, ready to be read by others.
     fn load(&mut self, at: usize) -> Result<u32>;
     /// Message `at` is in the queue: the reference is the queue's.
@@ -36,14 +36,14 @@ impl PortQueue {
             Err(e) => return (0, Err(e)),
         };
         let participant = &*self.participant;
-        let sent = self.publish(buffers.len(), &mut Held { participant, buffers, pool: None }, &pin);
+        let sent = self.publish(buffers.len(), &mut HeldMessages { participant, buffers, pool: None }, &pin);
         drop(pin);
         self.wake_after(&sent);
         (sent.accepted, sent.result)
     }
 
-    /// Publishes up to `count` messages of `cargo`.
-    pub(super) fn publish(&self, count: usize, cargo: &mut impl Cargo, pin: &Pin<'_>) -> Sent {
+    /// Publishes up to `count` messages of `messages`.
+    pub(super) fn publish(&self, count: usize, messages: &mut impl MessageSource, pin: &Pin<'_>) -> Sent {
         let mut sent =
             Sent { accepted: 0, published: 0, dropped: 0, returned: 0, result: Ok(SendOutcome::Done) };
         let before = self.state();
@@ -62,7 +62,7 @@ impl PortQueue {
         // What went where, for the case that it must come back. Not initialised: 4 KiB would cost more than the rest.
         let mut placed = [MaybeUninit::<Placed>::uninit(); BATCH_MAX];
         for at in 0..count.min(BATCH_MAX) {
-            let id = match cargo.load(at) {
+            let id = match messages.load(at) {
                 Ok(id) => id,
                 Err(e) => {
                     sent.result = Err(e);
@@ -73,12 +73,12 @@ impl PortQueue {
                 Some(position) => {
                     fault::hit(Point::PushPublished);
                     placed[sent.published].write(Placed { position, id, at: at as u32 });
-                    cargo.sent(at);
+                    messages.sent(at);
                     fault::hit(Point::PushStruck);
                     sent.published += 1;
                 }
                 None if self.options.overflow == Overflow::DropNewest => {
-                    if let Err(e) = cargo.dropped(at) {
+                    if let Err(e) = messages.dropped(at) {
                         sent.result = Err(e);
                         break;
                     }
@@ -102,7 +102,7 @@ impl PortQueue {
             // SAFETY: the first `published` entries have been written.
             let placed =
                 unsafe { std::slice::from_raw_parts(placed.as_ptr().cast::<Placed>(), sent.published) };
-            let back = self.retract(&ring, placed, cargo);
+            let back = self.retract(&ring, placed, messages);
             sent.published -= back;
             if self.options.overflow == Overflow::DropNewest {
                 sent.dropped += back as u32;
@@ -120,7 +120,7 @@ impl PortQueue {
         sent
     }
 
-    /// Wakes whoever waits for what was sent. Not under the pin: a recovery need not wait for system calls.
+    /// Wakes whoever waits for what was sent, and for what was dropped to be over. Not under the pin: a recovery need not wait for system calls.
     pub(super) fn wake_after(&self, sent: &Sent) {
         if sent.published > 0 {
             self.wake(&self.header().data_waiters, sent.published);
@@ -128,25 +128,29 @@ impl PortQueue {
         if sent.dropped > 0 {
             self.participant.wake_pool();
         }
+        if sent.dropped > 0 || sent.returned > 0 {
+            self.wake_after_settling();
+        }
     }
 
     /// Publishes one message, making room first if the policy says so.
     #[inline]
     pub(super) fn push(&self, ring: &Ring<'_>, tail: &mut u64, id: u32, dropped: &mut u32) -> Option<u64> {
-        let at = ring.push(tail, id);
-        match self.options.overflow {
-            Overflow::DropOldest if at.is_none() => self.push_over(ring, tail, id, dropped),
-            Overflow::Latest => {
-                let at = at.or_else(|| self.push_over(ring, tail, id, dropped))?;
+        match self.admission {
+            Admission::Capacity => ring.push(tail, id),
+            Admission::Limit => ring.push_within(tail, id, self.options.limit, || self.leases().pending()),
+            Admission::DropOldest => ring.push(tail, id).or_else(|| self.push_over(ring, tail, id, dropped)),
+            Admission::DropOldestWithin => self.push_over(ring, tail, id, dropped),
+            Admission::Latest => {
+                let at = ring.push(tail, id).or_else(|| self.push_over(ring, tail, id, dropped))?;
                 *dropped += self.drop_before(ring, at, u32::MAX);
                 Some(at)
             }
-            _ => at,
         }
     }
 
-    /// Publishes a message where one that is a whole lap older is in the way, which is dropped unless a receiver has taken it. `None`:
-    /// receivers that have taken theirs have not freed the slots yet, or other senders were faster every time.
+    /// Publishes a message, if one that is older is in the way (by a whole lap, or by the limit) instead of that, unless a receiver has
+    /// taken it. `None`: receivers that have taken theirs have not freed the slots yet, or other senders were faster every time.
     #[cold]
     pub(super) fn push_over(
         &self,
@@ -156,13 +160,31 @@ impl PortQueue {
         dropped: &mut u32,
     ) -> Option<u64> {
         for _ in 0..BATCH_MAX {
-            let in_the_way = tail.checked_sub(self.options.capacity.into())?;
-            *dropped += self.drop_before(ring, in_the_way + 1, 1);
-            if let Some(at) = ring.push(tail, id) {
-                return Some(at);
+            let (limit, pending) = (self.options.limit, self.leases().pending());
+            let at = match limit {
+                0 => ring.push(tail, id),
+                limit => ring.push_within(tail, id, limit, || self.leases().pending()),
+            };
+            if at.is_some() {
+                return at;
             }
+            if limit > 0 && pending > 0 {
+                // What waits to be delivered again is older than all that is in the ring.
+                *dropped += u32::from(self.drop_pending_by_policy());
+                continue;
+            }
+            let room = if limit == 0 { self.options.capacity } else { limit };
+            *dropped += tail.checked_sub(room.into()).map_or(0, |old| self.drop_before(ring, old + 1, 1));
         }
         None
+    }
+
+    fn drop_pending_by_policy(&self) -> bool {
+        let done = self.drop_pending();
+        if done {
+            self.header().dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        done
     }
 
     /// Drops up to `most` messages whose positions are before `end`, the oldest first; returns how many. What is dropped depends on the
@@ -175,7 +197,7 @@ impl PortQueue {
                 break;
             }
             let Some(front) = ring.front().filter(|front| front.position < end) else { break };
-            if let Some(taken) = ring.take_front(front, self.participant.slot as u32) {
+            if let Some(taken) = ring.remove(front, self.participant.slot as u32) {
                 ring.help_head(taken.position.wrapping_add(1));
                 self.discard(ring, taken);
                 dropped += 1;
@@ -184,14 +206,16 @@ impl PortQueue {
         dropped
     }
 
-    /// Frees the slot and drops the queue's reference to the message in it. Killed in between: refs too high, repaired by recount.
-    fn discard(&self, ring: &Ring<'_>, taken: Taken) {
+    /// Frees the slot of a message that was removed, and drops the queue's reference to it. Killed in between: refs too high, repaired by
+    /// recount.
+    fn discard(&self, ring: &Ring<'_>, removed: Taken) {
         fault::hit(Point::DropTaken);
-        ring.recycle(taken);
+        ring.recycle(removed);
         // Killed right here, one drop goes uncounted: the only count that a death can make inexact.
         self.header().dropped.fetch_add(1, Ordering::Relaxed);
+        self.settle(1);
         fault::hit(Point::DropRecycled);
-        self.forget(taken.id());
+        self.forget(removed.id());
     }
 
     /// Drops the queue's own reference to a message.
@@ -208,7 +232,7 @@ impl PortQueue {
     /// Takes back messages that nobody has taken, last first; answers how many. Consumers take first first, so what is taken back
     /// is always the end of the batch. With a policy that drops new messages it is dropped.
     #[cold]
-    fn retract(&self, ring: &Ring<'_>, placed: &[Placed], cargo: &mut impl Cargo) -> usize {
+    fn retract(&self, ring: &Ring<'_>, placed: &[Placed], messages: &mut impl MessageSource) -> usize {
         let me = self.participant.slot as u32;
         let mut back = 0;
         for Placed { position, id, at } in placed.iter().rev() {
@@ -218,7 +242,8 @@ impl PortQueue {
             if self.options.overflow == Overflow::DropNewest {
                 self.discard(ring, taken);
             } else {
-                cargo.returned(*at as usize, || ring.recycle(taken));
+                messages.returned(*at as usize, || ring.recycle(taken));
+                self.settle(1);
             }
         }
         back
@@ -227,7 +252,7 @@ impl PortQueue {
     /// Keeps the high-water mark: looked at only now and then, the head is the receivers' cache line.
     pub(super) fn note_depth(&self, first: u64, tail: u64, result: &Result<SendOutcome>) {
         if tail / 64 != first / 64 || matches!(result, Ok(SendOutcome::Full)) {
-            let depth = tail.saturating_sub(self.ring().head()).min(self.options.capacity.into()) as u32;
+            let depth = tail.saturating_sub(self.ring().head()).min(self.options.most()) as u32;
             if depth > self.header().high_water.load(Ordering::Relaxed) {
                 self.header().high_water.fetch_max(depth, Ordering::Relaxed);
             }
@@ -246,6 +271,33 @@ pub(super) struct Sent {
     pub(super) result: Result<SendOutcome>,
 }
 
+/// What a queue's options say about who may send, as one thing to ask.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Admission {
+    /// Whoever finds a free slot.
+    Capacity,
+    /// Whoever leaves no more messages than the limit.
+    Limit,
+    /// Everybody: the oldest message makes room.
+    DropOldest,
+    /// Everybody: the oldest message makes room within the limit.
+    DropOldestWithin,
+    /// Everybody: all older messages go.
+    Latest,
+}
+
+impl Admission {
+    pub(super) fn of(options: &ResolvedOptions) -> Self {
+        match (options.overflow, options.limit) {
+            (Overflow::Latest, _) => Self::Latest,
+            (Overflow::DropOldest, 0) => Self::DropOldest,
+            (Overflow::DropOldest, _) => Self::DropOldestWithin,
+            (Overflow::Block | Overflow::Reject | Overflow::DropNewest, 0) => Self::Capacity,
+            (Overflow::Block | Overflow::Reject | Overflow::DropNewest, _) => Self::Limit,
+        }
+    }
+}
+
 /// A message of the batch under way: its position in the queue, its buffer, its place in the batch.
 #[derive(Clone, Copy)]
 struct Placed {
@@ -255,14 +307,14 @@ struct Placed {
 }
 
 /// References this participant holds.
-struct Held<'a> {
+struct HeldMessages<'a> {
     participant: &'a Participant,
     buffers: &'a [Buffer],
     /// The pool of the message that was loaded last.
     pool: Option<&'a Pool>,
 }
 
-impl Cargo for Held<'_> {
+impl MessageSource for HeldMessages<'_> {
     #[inline]
     fn load(&mut self, at: usize) -> Result<u32> {
         let buffer = self.buffers[at];

@@ -1,7 +1,7 @@
-//! Ending a lease: acknowledge, give back, or bury.
+//! Ending a lease: acknowledge, give back, or move to the dead letters.
 
 use super::lifecycle::{attach, attach_or_create};
-use super::options::{QueueOptions, ResolvedOptions, dead_letter_name};
+use super::options::{Delivery, QueueOptions, ResolvedOptions, dead_letter_name};
 use super::port_queue::{PortQueue, Received};
 use crate::buffer::{Buffer, Settle, not_held};
 use crate::error::Result;
@@ -16,13 +16,15 @@ impl Settle for PortQueue {
         let Ok(pin) = self.participant.pin() else { return false };
         let done = self.leases().ack(lease as usize, self.participant.slot as u32, id);
         fault::hit(Point::LeaseAcked);
+        if done {
+            self.leases().settle(1);
+            fault::hit(Point::LeaseSettled);
+            // Where the next message finds room at once, in lines that are here.
+            self.lease_cursor.store(lease, Ordering::Relaxed);
+        }
         drop(pin);
-        if done && self.is_closed() {
-            // Receivers of a closed queue wait for the last lease.
-            self.wake_all();
-        } else if done && self.ring().front().is_some() {
-            // There may have been no room for another lease.
-            self.wake(&self.header().data_waiters, 1);
+        if done {
+            self.wake_after_settling();
         }
         done
     }
@@ -37,23 +39,66 @@ impl Settle for PortQueue {
 }
 
 impl PortQueue {
+    /// Counts messages of an at-least-once queue that are over. Others do not count theirs.
+    #[inline]
+    pub(super) fn settle(&self, count: u64) {
+        if self.options.delivery == Delivery::AtLeastOnce {
+            self.leases().settle(count);
+        }
+    }
+
+    /// Wakes whoever waits for messages to be settled.
+    #[inline]
+    pub(super) fn wake_after_settling(&self) {
+        let header = self.header();
+        if header.settled.idle_waiters.any() {
+            self.wake_if_idle();
+        }
+        // There may have been no room for another lease; and receivers of a closed queue wait for the last one.
+        if header.data_waiters.any() {
+            if self.is_closed() {
+                self.wake_all();
+            } else if self.ring().front().is_some() {
+                self.wake(&header.data_waiters, 1);
+            }
+        }
+    }
+
+    #[cold]
+    fn wake_if_idle(&self) {
+        if self.is_idle() {
+            self.wake(&self.header().settled.idle_waiters, usize::MAX);
+        }
+    }
+
+    /// Drops a message that waits to be delivered again; `false`: there is none. The caller has pinned.
+    pub(super) fn drop_pending(&self) -> bool {
+        while let Some(pending) = self.pending.first(&self.leases()) {
+            if self.leases().drop_pending(pending) {
+                self.forget(pending.id());
+                return true;
+            }
+        }
+        false
+    }
+
     /// Ends a lease and leaves its reference to the queue; `false`: there is no such lease of ours.
     pub(super) fn give_back(&self, _pin: &Pin<'_>, lease: u32, id: u32) -> bool {
         let (segment, index) = split_id(id);
-        let me = self.participant.slot;
-        let Ok(Some(pool)) = self.participant.pool(segment) else { return false };
-        if !pool.holds(me, index, false) || !self.leases().give_back(lease as usize, me as u32, id) {
+        let (me, leases) = (self.participant.slot, self.leases());
+        let Ok(Some(pool)) = self.participant.pool_without_row(segment) else { return false };
+        if !pool.holds(me, index, false) {
             return false;
         }
+        let Some(before) = leases.give_back(lease as usize, me as u32, id) else { return false };
         fault::hit(Point::LeaseGivenBack);
         // Entry first: killed in between, the message counts as pending and held, which a recount repairs.
         pool.ledger_remove(me, index, false);
+        self.pending.add(&leases, lease as usize, before);
         // SYNC CLOSE: as in `send`, against a destroyer that drained before our message was pending.
         dekker_fence();
         if self.is_destroyed() {
-            while let Some(id) = self.leases().drop_pending() {
-                self.forget(id);
-            }
+            while self.drop_pending() {}
         }
         true
     }
@@ -67,17 +112,17 @@ impl PortQueue {
     }
 
     /// Whether a message has used up its deliveries with this one not counted.
-    fn is_spent(&self, received: &Received) -> bool {
+    fn is_exhausted(&self, received: &Received) -> bool {
         self.options.max_deliveries > 0 && received.attempt > self.options.max_deliveries
     }
 
-    /// Moves messages that have been delivered too often to the dead-letter queue and closes the ranks; answers how many are left.
+    /// Moves messages that have been delivered too often to the dead-letter queue and compacts the rest; returns how many are left.
     /// While that queue takes no more (or cannot be made), they are delivered once more instead: nothing is lost, nothing spins.
-    pub(super) fn bury(&self, out: &mut [Received]) -> usize {
+    pub(super) fn dead_letter(&self, out: &mut [Received]) -> usize {
         let mut kept = 0;
         for at in 0..out.len() {
             let received = out[at];
-            if self.is_spent(&received) && self.bury_one(&received) {
+            if self.is_exhausted(&received) && self.dead_letter_one(&received) {
                 continue;
             }
             out[kept] = received;
@@ -86,7 +131,7 @@ impl PortQueue {
         kept
     }
 
-    fn bury_one(&self, received: &Received) -> bool {
+    fn dead_letter_one(&self, received: &Received) -> bool {
         let (allocator, one) = (&self.allocator, [received.buffer]);
         let Ok(dead_letters) = self.dead_letters() else { return false };
         if allocator.share_for_send(&one, |_| true).is_err() {
@@ -126,6 +171,7 @@ impl PortQueue {
 
     /// Whether a receiver of a closed queue has nothing more to expect.
     pub(super) fn is_drained(&self) -> bool {
-        self.ring().front().is_none() && !self.leases().more_may_come(self.participant.slot)
+        let ring = self.ring();
+        ring.front().is_none() && !self.leases().more_may_come(ring.taken(), self.participant.slot)
     }
 }

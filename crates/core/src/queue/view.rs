@@ -1,10 +1,10 @@
 //! The ring of a queue as it lies in shared memory, mapped and checked.
 
-use super::ResolvedOptions;
 use super::lease::Leases;
 use super::ring::Ring;
+use super::{Overflow, ResolvedOptions};
 use crate::error::Result;
-use crate::layout::{KIND_RING, LeaseEntry, RingHeader, Slot, SlotState, leases_offset, ring_bytes};
+use crate::layout::{KIND_RING, LeaseEntry, RingHeader, leases_offset, ring_bytes};
 use crate::pool::Pool;
 use crate::segment::View;
 use crate::sync::{AtomicU64, Ordering};
@@ -52,20 +52,40 @@ impl RingView {
         Leases::new(self.header(), &self.leases)
     }
 
-    /// Messages in the ring now.
-    pub(crate) fn depth(&self) -> usize {
-        if self.leases.is_empty() {
-            let (head, tail) = self.ring().positions();
-            return ((tail - head) as usize).min(self.slots.len());
-        }
-        // Recovery may have put a message back behind others that are gone: positions do not tell, slots do.
-        self.slots
-            .iter()
-            .filter(|word| Slot(word.load(Ordering::Relaxed)).state() == SlotState::Ready)
-            .count()
+    /// What the queue has now, from counts, without a look at each message. Exact at rest, and else what it was at about this time.
+    pub(crate) fn counts(&self) -> Counts {
+        let (ring, leases) = (self.ring(), self.leases());
+        let (ready, pending) = (ring.depth() as usize, leases.pending() as usize);
+        let unsettled = if leases.is_any() { leases.unsettled(ring.taken()) } else { 0 };
+        let leased = (unsettled as usize).min(self.leases.len()).saturating_sub(pending);
+        Counts { ready, pending, leased }
+    }
+
+    /// Whether messages that are taken out of the ring without being received count as dropped.
+    pub(crate) fn drops(&self) -> bool {
+        let overflow = Overflow::from_code(self.header().overflow.load(Ordering::Relaxed));
+        matches!(overflow, Some(Overflow::DropOldest | Overflow::DropNewest | Overflow::Latest))
     }
 
     pub(crate) fn slots(&self) -> &[AtomicU64] {
         &self.slots
+    }
+}
+
+/// How many messages a queue has, by where they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// In the ring.
+    pub(crate) ready: usize,
+    /// Given back, to be delivered again.
+    pub(crate) pending: usize,
+    /// Received and not acknowledged.
+    pub(crate) leased: usize,
+}
+
+impl Counts {
+    /// Those that can be received.
+    pub(crate) fn len(self) -> usize {
+        self.ready + self.pending
     }
 }

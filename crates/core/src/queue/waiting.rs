@@ -1,100 +1,96 @@
 //! Waiting for data and for space; see [`crate::wait`] for why no wake is lost.
 
-use super::options::Delivery;
 use super::port_queue::{Interest, PortQueue};
 use crate::layout::{RING_CLOSED, RING_OPEN, WaiterMask};
 use crate::sync::Ordering;
+use crate::wait::Waits;
 use std::time::{Duration, Instant};
 
 impl PortQueue {
     /// Announces that this participant will sleep until `interest` holds; `false`: it holds already, do not sleep.
-    /// Each call that answers `true` wants one [`PortQueue::disarm`].
+    /// Each call that returns `true` wants one [`PortQueue::disarm`].
     pub fn arm(&self, interest: Interest) -> bool {
-        if self.participant.has_left() {
-            return false; // whoever looks now is told
-        }
-        self.waiting[interest as usize].fetch_add(1, Ordering::Relaxed);
-        self.mask(interest).set(self.participant.slot);
+        // Pinned, so that no bit is raised after we have left.
+        let Ok(_pin) = self.participant.pin() else { return false }; // whoever looks now is told
+        let mask = self.mask(interest);
+        self.waits(interest).begin(mask, self.participant.slot);
         if self.is_ready(interest) {
-            self.disarm_satisfied(interest);
+            self.end_wait(interest);
             return false;
         }
-        self.mask(interest).waits.fetch_add(1, Ordering::Relaxed);
+        mask.waits.fetch_add(1, Ordering::Relaxed);
         true
     }
 
-    /// Whether nobody has rung for `interest` since it was armed. Costs a load, where [`PortQueue::rearm`] looks at the queue; but a
-    /// sender that died between sending and ringing shows only there, so after a recovery look there.
+    /// Whether nobody has notified for `interest` since it was armed. Costs a load, where [`PortQueue::rearm`] looks at the queue; but a
+    /// sender that died between sending and notifying shows only there, so after a recovery look there.
     pub fn is_unrung(&self, interest: Interest) -> bool {
         self.mask(interest).is_set(self.participant.slot)
     }
 
-    /// Raises the bit again after a ring that brought nothing; `true`: it holds now (and the bit is lowered).
+    /// Raises the bit again after a wake that brought nothing; `true`: it holds now (and the wait has ended).
     pub fn rearm(&self, interest: Interest) -> bool {
-        if self.participant.has_left() {
-            return true;
-        }
+        let Ok(_pin) = self.participant.pin() else { return true };
         self.mask(interest).set(self.participant.slot);
         let ready = self.is_ready(interest);
         if ready {
-            self.disarm_satisfied(interest);
+            self.end_wait(interest);
         }
         ready
     }
 
-    /// Ends a wait without consuming (timeout, abort): a ring that was meant for us goes to somebody else.
+    /// Ends a wait without consuming (timeout, abort): a wake that was meant for us goes to somebody else.
     pub fn disarm(&self, interest: Interest) {
-        if self.participant.has_left() {
-            return;
-        }
-        self.end_wait(interest);
-    }
-
-    /// As `disarm`, for an end that retires.
-    pub(super) fn end_wait(&self, interest: Interest) {
-        let rung = self.disarm_satisfied(interest);
-        if rung && self.is_ready(interest) {
+        let Ok(pin) = self.participant.pin() else { return };
+        let passes_on = self.end_wait(interest) && self.is_ready(interest);
+        drop(pin);
+        if passes_on {
             self.wake(self.mask(interest), 1);
         }
     }
 
-    /// Ends a wait of somebody who looks at the queue next; whether a waker had rung for it.
-    fn disarm_satisfied(&self, interest: Interest) -> bool {
-        let waiting = &self.waiting[interest as usize];
-        if waiting.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return false;
+    /// Ends every wait, of an end that retires: whoever still waits is told when it looks.
+    pub(super) fn end_waits(&self) {
+        for interest in Interest::ALL {
+            while self.waits(interest).any() {
+                if self.end_wait(interest) && self.is_ready(interest) {
+                    self.wake(self.mask(interest), 1);
+                }
+            }
         }
-        let rung = !self.mask(interest).clear(self.participant.slot);
-        if waiting.load(Ordering::Acquire) > 0 {
-            // Another thread of ours has armed in between, and we may have lowered its bit.
-            self.mask(interest).set(self.participant.slot);
-            self.participant.domain.notify(self.participant.slot);
-        }
-        rung
     }
 
-    /// Whether a receiver (sender) should look now: a message (room), or the end.
+    /// Ends a wait of somebody who looks at the queue next; whether a waker had notified for it.
+    fn end_wait(&self, interest: Interest) -> bool {
+        let (domain, slot) = (&self.participant.domain, self.participant.slot);
+        self.waits(interest).end(self.mask(interest), slot, || domain.notify(slot))
+    }
+
+    /// Whether whoever waits for `interest` should look now: a message, room, idleness, or the end.
     pub fn is_ready(&self, interest: Interest) -> bool {
         match (self.state(), interest) {
             (RING_OPEN, _) => self.is_ready_for(interest),
             (RING_CLOSED, Interest::Data) => self.is_ready_for(interest) || self.is_drained(),
+            (RING_CLOSED, Interest::Idle) => self.is_ready_for(interest),
             _ => true,
         }
     }
 
-    /// A message that can be taken; room for one.
+    /// A message that can be taken; room for one; nothing to do.
     pub(super) fn is_ready_for(&self, interest: Interest) -> bool {
         match interest {
             Interest::Data => {
                 self.leases().any_pending() || (self.can_lease() && self.ring().front().is_some())
             }
-            Interest::Space => self.ring().has_room(),
+            Interest::Space => self.ring().has_room(self.options.limit, self.leases().pending()),
+            Interest::Idle => self.is_idle(),
         }
     }
 
     /// Whether a receiver may take a message: on an at-least-once queue as many can be out as the queue holds.
     fn can_lease(&self) -> bool {
-        self.options.delivery == Delivery::AtMostOnce || self.leases().has_room()
+        let leases = self.leases();
+        !leases.is_any() || leases.has_room(self.ring().taken())
     }
 
     /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.
@@ -121,13 +117,19 @@ impl PortQueue {
     pub(super) fn wake_all(&self) {
         self.wake(&self.header().data_waiters, usize::MAX);
         self.wake(&self.header().space_waiters, usize::MAX);
+        self.wake(&self.header().settled.idle_waiters, usize::MAX);
     }
 
     fn mask(&self, interest: Interest) -> &WaiterMask {
         match interest {
             Interest::Data => &self.header().data_waiters,
             Interest::Space => &self.header().space_waiters,
+            Interest::Idle => &self.header().settled.idle_waiters,
         }
+    }
+
+    fn waits(&self, interest: Interest) -> &Waits {
+        &self.waits[interest as usize]
     }
 
     #[inline]

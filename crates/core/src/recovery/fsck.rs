@@ -268,20 +268,19 @@ impl Check<'_> {
         let destroyed = ring.header().state.load(Ordering::Acquire) == RING_DESTROYED;
         let place =
             name.map_or_else(|| format!("the ring in buffer {ring_id}"), |name| format!("queue {name:?}"));
-        let (head, tail) = ring.ring().positions();
+        let (head, tail) = (ring.ring().taken(), ring.ring().published());
         let ready = ring
             .slots()
             .iter()
             .filter(|w| Slot(w.load(Ordering::Relaxed)).state() == SlotState::Ready)
             .count() as u64;
-        // Of an at-least-once queue a message may have been put back behind others that are gone.
-        if !destroyed && ring.leases().entries().is_empty() && ready != tail - head {
+        if !destroyed && ready != tail.saturating_sub(head) {
             let message = format!("{place} has {ready} messages between positions {head} and {tail}");
             self.findings.push(
                 Finding::new(FindingKind::Queue, message)
                     .buffer(ring_id)
                     .queue(name)
-                    .counts(ready, tail - head),
+                    .counts(ready, tail.saturating_sub(head)),
             );
         }
         for (index, word) in ring.slots().iter().enumerate() {
@@ -295,18 +294,44 @@ impl Check<'_> {
                 SlotState::Taken => {
                     format!("is taken by participant {}, which is inside nothing", slot.owner())
                 }
-                SlotState::Invalid => "is in a state that nobody writes".to_owned(),
+                SlotState::Removed => {
+                    format!("is being emptied by participant {}, which is inside nothing", slot.owner())
+                }
             };
             let message = format!("slot {index} of {place}, with {}, {disorder}", name_of(slot.id()));
             self.findings
                 .push(Finding::new(FindingKind::Slot, message).buffer(whole_id(slot.id())).queue(name));
         }
+        self.lease_counts(ring, ring_id, name, &place);
         for (index, entry) in ring.leases().entries().iter().enumerate() {
             self.lease(
                 LeaseWord(entry.word.load(Ordering::Relaxed)),
                 &format!("lease {index} of {place}"),
                 name,
             );
+        }
+    }
+
+    /// The counts by which a queue's pending and leased messages are known without a look at each.
+    fn lease_counts(&mut self, ring: &RingView, ring_id: u32, name: Option<&str>, place: &str) {
+        let (mut pending, mut leased) = (0, 0);
+        for entry in ring.leases().entries() {
+            match LeaseWord(entry.word.load(Ordering::Relaxed)).state() {
+                LeaseState::Pending => pending += 1,
+                // Whoever has reserved one is inside nothing, which is a finding of its own.
+                LeaseState::Leased | LeaseState::Reserved => leased += 1,
+                LeaseState::Free | LeaseState::Invalid => {}
+            }
+        }
+        let counts = ring.counts();
+        for (what, found, counted) in
+            [("pending", pending, counts.pending), ("leased", leased, counts.leased)]
+        {
+            if found != counted {
+                let message = format!("{place} has {found} {what} messages, its counts say {counted}");
+                let finding = Finding::new(FindingKind::Queue, message).buffer(ring_id).queue(name);
+                self.findings.push(finding.counts(found as u64, counted as u64));
+            }
         }
     }
 

@@ -4,15 +4,18 @@ use super::ownership::is_orphan;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{
-    KIND_RING, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, Taking, buffer_id, cell_of, split_id,
-    whole_id,
+    KIND_RING, Lane, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, TakeIntent, buffer_id, cell_of,
+    split_id, whole_id,
 };
-use crate::limits::MAX_SEGMENTS;
+use crate::limits::{BATCH_MAX, LANES, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};
 use crate::queue::RingView;
 use crate::registry::{Dead, Domain};
 use crate::sync::{AtomicU32, Ordering};
 use std::collections::HashMap;
+
+/// Most messages that the threads of a participant can be copying: what a damaged lane says is not believed beyond that.
+const MAX_COPIES: u32 = (BATCH_MAX * LANES) as u32;
 
 /// What the death of one participant came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ struct Recount<'a> {
     pools: Vec<&'a Pool>,
     dead: &'a [Dead],
     counts: Vec<Counts>,
+    /// Slots of at-most-once queues that the dead had taken and not noted anywhere.
+    taken: Vec<u32>,
     /// Holders found so far, per segment and buffer.
     holders: Vec<Vec<u32>>,
     /// Per buffer id: references that are neither in `holders` nor in a ledger (a slot taken by the dead), less those that are in both
@@ -51,6 +56,7 @@ pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
         pools,
         dead,
         counts: vec![Counts::default(); dead.len()],
+        taken: vec![0; dead.len()],
         holders,
         uncounted: HashMap::new(),
     };
@@ -147,36 +153,32 @@ impl Recount<'_> {
             match slot.state() {
                 SlotState::Ready if !destroyed => self.hold(slot.id(), 1),
                 SlotState::Ready => word.store(slot.recycled().0, Ordering::Relaxed),
-                // Nobody alive is inside, so its taker is dead. If it got as far as its ledger, the message counts there.
-                SlotState::Taken => {
+                // Nobody alive is inside, so whoever was at it is dead.
+                SlotState::Taken | SlotState::Removed => {
                     if let Some(dead) = self.dead_at(slot.owner()) {
-                        let now = if destroyed {
-                            slot.recycled()
-                        } else if ring.leases().entries().is_empty() {
-                            if !self.has_noted(slot.owner(), slot.id()) {
-                                self.counts[dead].lost += 1;
-                                *self.uncounted.entry(whole_id(slot.id())).or_default() += 1;
-                            }
-                            slot.recycled()
-                        } else {
-                            self.restore(ring, index, slot)
-                        };
-                        word.store(now.0, Ordering::Relaxed);
+                        match slot.state() {
+                            _ if destroyed => {}
+                            SlotState::Removed => self.finish_removal(ring, slot),
+                            _ if ring.leases().is_any() => self.deliver_again(ring, dead, index, slot),
+                            _ => self.finish_taking(dead, slot),
+                        }
+                        word.store(slot.recycled().0, Ordering::Relaxed);
                         fault::hit(Point::RecoverRolled);
                     } else {
                         self.hold(slot.id(), 1);
                     }
                 }
-                SlotState::Free | SlotState::Invalid => {}
+                SlotState::Free => {}
             }
         }
-        ring.leases().recount();
+        self.end_reservations(ring);
         for dead in self.dead {
             for token in [&header.producer, &header.consumer] {
                 let _ = token.compare_exchange(dead.slot as u32 + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
             }
             header.data_waiters.clear(dead.slot);
             header.space_waiters.clear(dead.slot);
+            header.settled.idle_waiters.clear(dead.slot);
         }
     }
 
@@ -215,7 +217,6 @@ impl Recount<'_> {
                     }
                     LeaseWord::pending(word.id())
                 }
-                (LeaseState::Reserved, Some(_)) => LeaseWord::FREE,
                 _ => word,
             };
             let now = if destroyed && now.state() == LeaseState::Pending { LeaseWord::FREE } else { now };
@@ -229,9 +230,28 @@ impl Recount<'_> {
         }
     }
 
+    /// The message of a slot that was taken from an at-most-once queue: if its taker got as far as its ledger, it counts there.
+    fn finish_taking(&mut self, dead: usize, slot: Slot) {
+        if !self.has_noted(slot.owner(), slot.id()) {
+            self.taken[dead] += 1;
+            *self.uncounted.entry(whole_id(slot.id())).or_default() += 1;
+        }
+    }
+
+    /// The message of a slot out of which somebody was dropping it, or taking back what it had sent: it is nobody's, or in its ledger.
+    fn finish_removal(&mut self, ring: &RingView, slot: Slot) {
+        if self.entry(slot.owner(), slot.id()).total() == 0 {
+            *self.uncounted.entry(whole_id(slot.id())).or_default() += 1;
+        }
+        if ring.drops() {
+            ring.header().dropped.fetch_add(1, Ordering::Relaxed);
+            ring.header().gap.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// On an at-least-once queue: sees to it that the message of a taken slot is delivered. If its taker got as far as the lease, that
-    /// stands for it; else the taking is undone: nobody is inside, so the slot is READY again and the head is where it was.
-    fn restore(&mut self, ring: &RingView, index: usize, slot: Slot) -> Slot {
+    /// stands for it; else the reservation that it had made becomes the lease.
+    fn deliver_again(&mut self, ring: &RingView, dead: usize, index: usize, slot: Slot) {
         let position = ring.ring().position_of(index, slot);
         let is_leased = ring.leases().entries().iter().any(|entry| {
             let word = LeaseWord(entry.word.load(Ordering::Relaxed));
@@ -240,11 +260,29 @@ impl Recount<'_> {
                 && entry.position.load(Ordering::Relaxed) == position
         });
         if is_leased {
-            return slot.recycled();
+            return;
         }
-        self.hold(slot.id(), 1);
-        ring.header().head.fetch_min(position, Ordering::Relaxed);
-        slot.untaken()
+        if ring.leases().recover(slot.owner(), slot.id(), position) {
+            fault::hit(Point::RecoverLease);
+            self.hold(slot.id(), 1);
+        } else {
+            // Damage: whoever takes has reserved.
+            self.counts[dead].lost += 1;
+        }
+    }
+
+    /// Sets free what the dead had reserved and not used, and makes the counts of the queue right.
+    fn end_reservations(&self, ring: &RingView) {
+        let leases = ring.leases();
+        for entry in leases.entries() {
+            let word = LeaseWord(entry.word.load(Ordering::Relaxed));
+            if word.state() == LeaseState::Reserved && self.dead_at(word.owner()).is_some() {
+                entry.word.store(LeaseWord::FREE.0, Ordering::Relaxed);
+            }
+        }
+        if leases.is_any() {
+            leases.recount(ring.ring().taken());
+        }
     }
 
     /// Whether a dead receiver of an at-most-once queue has the message in its ledger.
@@ -254,7 +292,9 @@ impl Recount<'_> {
             return received > 0;
         }
         let lanes = self.domain.participants().get(owner).map_or(&[][..], |owner| &owner.lanes);
-        lanes.iter().any(|lane| Taking::from_bits(lane.taking.load(Ordering::Relaxed)).is_noted(id, received))
+        lanes
+            .iter()
+            .any(|lane| TakeIntent::from_bits(lane.taking.load(Ordering::Relaxed)).is_noted(id, received))
     }
 
     /// Whether a dead receiver of an at-least-once queue has it.
@@ -299,9 +339,22 @@ impl Recount<'_> {
                 entry.store(0, Ordering::Relaxed);
             }
         }
+        self.count_copies();
         for dead in self.dead {
             self.domain.registry().name_waiters.clear(dead.slot);
             self.domain.registry().pool_waiters.clear(dead.slot);
+        }
+    }
+
+    /// Counts as lost what the dead had taken and neither noted in a ledger nor handed to anybody: slots, and messages they were copying,
+    /// whose slots may be free already. A thread does one of the two at a time, so this is exact but where several threads of one
+    /// participant died inside, some at the one and some at the other.
+    fn count_copies(&mut self) {
+        for ((dead, taken), counts) in self.dead.iter().zip(&self.taken).zip(&mut self.counts) {
+            let lanes = self.domain.participants().get(dead.slot).map_or(&[][..], |slot| &slot.lanes);
+            let copied: u32 =
+                lanes.iter().map(|lane| Lane::copies(lane.inside.load(Ordering::Relaxed))).sum();
+            counts.lost += copied.min(MAX_COPIES).max(*taken);
         }
     }
 }

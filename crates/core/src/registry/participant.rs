@@ -4,7 +4,7 @@ use super::Domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING, ParticipantSlot, Taking, buffer_id,
+    Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING, ParticipantSlot, TakeIntent, buffer_id,
 };
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, OWN_LANES, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
@@ -13,8 +13,9 @@ use crate::pool::{AllocationHints, LedgerEntry, Pool};
 use crate::registry::now_ms;
 use crate::segment::Bell;
 use crate::sync::{AtomicU64, Ordering};
-use std::sync::Arc;
+use crate::wait::Waits;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A joined participant. Everything a manager and its handles share.
@@ -24,6 +25,10 @@ pub(crate) struct Participant {
     pub(crate) slot: usize,
     /// Set when we leave: what still exists of us (buffers, queue ends) must not touch a slot that is somebody else's by then.
     left: AtomicBool,
+    /// Whose turn it is at what the threads of a shared lane write one at a time.
+    turns: [Mutex<()>; LANES - OWN_LANES],
+    /// Threads that wait for a buffer.
+    pub(crate) pool_waits: Waits,
     /// Where to look first for a free buffer.
     pub(crate) hints: AllocationHints,
     /// Read end of our event loop's doorbell.
@@ -38,17 +43,41 @@ pub(crate) struct Participant {
 #[derive(Debug)]
 pub(crate) struct Pin<'a> {
     lane: &'a Lane,
-    /// No other thread writes to the lane: where others take a locked instruction, this one stores.
-    alone: bool,
+    /// `None`: no other thread writes to the lane, so where others take a locked instruction, this one stores. Else what serialises what
+    /// only one of them can write at a time.
+    shared: Option<&'a Mutex<()>>,
 }
 
 impl Pin<'_> {
-    /// Says which message of a pack is about to be noted in the ledger.
+    /// Runs `take`, which adds the message of a pack to the ledger and frees its slot, and says meanwhile which one that is.
     #[inline]
-    pub(crate) fn begin_taking(&self, taking: Taking) {
-        // Release: before the note. Not for another processor, for whoever looks at what a crash left: what comes later in the program
-        // is not there without it.
-        self.lane.taking.store(taking.bits(), Ordering::Release);
+    pub(crate) fn with_intent(&self, intent: impl FnOnce() -> TakeIntent, take: impl FnOnce()) {
+        let _turn = self.shared.map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
+        // Release: before the ledger, and after the slot. Not for another processor, for whoever looks at what a crash left: what comes
+        // later in the program is not there without it.
+        self.lane.taking.store(intent().bits(), Ordering::Release);
+        take();
+        self.lane.taking.store(0, Ordering::Release);
+    }
+
+    /// Says that `count` messages have been taken to be copied out, until we are outside: no ledger says so.
+    #[inline]
+    pub(crate) fn begin_copies(&self, count: usize) {
+        let copies = count as u32 * Lane::COPY;
+        // Release: before the first slot is free, likewise.
+        if self.shared.is_none() {
+            self.lane.inside.store(copies + 1, Ordering::Release);
+        } else {
+            self.lane.inside.fetch_add(copies, Ordering::Release);
+        }
+    }
+
+    /// Of a lane that others write to: the copies are done.
+    #[inline]
+    pub(crate) fn end_copies(&self, count: usize) {
+        if self.shared.is_some() {
+            self.lane.inside.fetch_sub(count as u32 * Lane::COPY, Ordering::Release);
+        }
     }
 
     /// Counts messages put into queues.
@@ -65,7 +94,7 @@ impl Pin<'_> {
 
     fn count(&self, counter: &AtomicU64, count: usize) {
         // Relaxed: statistics.
-        if self.alone {
+        if self.shared.is_none() {
             counter.store(counter.load(Ordering::Relaxed) + count as u64, Ordering::Relaxed);
         } else {
             counter.fetch_add(count as u64, Ordering::Relaxed);
@@ -75,18 +104,11 @@ impl Pin<'_> {
     #[inline]
     fn leave(&self) {
         // SYNC PIN (release), pairs with the recoverer's acquire load of the lane: it sees all we did inside.
-        if self.alone {
+        if self.shared.is_none() {
             self.lane.inside.store(0, Ordering::Release);
         } else {
             self.lane.inside.fetch_sub(1, Ordering::Release);
         }
-    }
-
-    /// It is, and its slot is free.
-    #[inline]
-    pub(crate) fn end_taking(&self) {
-        // Release: after the slot, likewise.
-        self.lane.taking.store(0, Ordering::Release);
     }
 }
 
@@ -131,6 +153,8 @@ impl Participant {
             domain,
             slot,
             left: AtomicBool::new(false),
+            turns: Default::default(),
+            pool_waits: Waits::default(),
             hints: AllocationHints::new(slot),
             bell,
             sentinel,
@@ -226,7 +250,7 @@ impl Participant {
             // SYNC PIN (seq-cst), pairs with the recoverer's store of `recovering` and its loads of the lanes: in the single
             // order of these four, either the recoverer sees us inside, or we see that it recovers. Acquire: we see its repairs.
             lane.inside.fetch_add(1, Ordering::SeqCst);
-            let pin = Pin { lane, alone: number < OWN_LANES };
+            let pin = Pin { lane, shared: number.checked_sub(OWN_LANES).map(|shared| &self.turns[shared]) };
             let recovering = self.domain.registry().recovering.load(Ordering::SeqCst);
             if recovering == 0 {
                 #[cfg(all(debug_assertions, not(loom)))]

@@ -1,7 +1,7 @@
 //! Queues at one moment.
 
 use super::{of_kind as entries_of_kind, ring};
-use crate::layout::{LeaseState, RING_OPEN};
+use crate::layout::RING_OPEN;
 use crate::queue::{Overflow, PortQueue};
 use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;
@@ -73,8 +73,8 @@ pub(super) fn of_kind(domain: &Domain, kind: Kind) -> Vec<QueueSnapshot> {
 pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
     let (pool, at, view, options) = ring(domain, entry)?;
     let header = view.header();
-    let (_, tail) = view.ring().positions();
-    let depth = view.depth() as u64;
+    let (counts, tail) = (view.counts(), view.ring().published());
+    let depth = counts.ready as u64;
     let head = tail.saturating_sub(depth);
     let dropped = header.dropped.load(Ordering::Relaxed);
     // Drop-newest drops what it has not published; the others what they have.
@@ -82,7 +82,7 @@ pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
         Overflow::DropNewest => (tail + dropped, head),
         _ => (tail, head.saturating_sub(dropped)),
     };
-    let pending = view.leases().count(LeaseState::Pending) as u64;
+    let pending = counts.pending as u64;
     let name = domain.entry(entry).name.get();
     let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
     // Read while it was still this queue, or not at all.
@@ -98,8 +98,7 @@ pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
         closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
         max_deliveries: options.max_deliveries,
         depth: depth + pending,
-        // Who has reserved an entry may have taken the message already.
-        leased: (view.leases().count(LeaseState::Leased) + view.leases().count(LeaseState::Reserved)) as u64,
+        leased: counts.leased as u64,
         pending,
         redelivered: header.redelivered.load(Ordering::Relaxed),
         dead_lettered: header.dead_lettered.load(Ordering::Relaxed),

@@ -71,7 +71,7 @@ fn topic(domain: &Domain, entry: EntryRef) -> Option<TopicSnapshot> {
         name: domain.entry(entry).name.get(),
         exists: true,
         history,
-        kept: if history == 0 { 0 } else { view.depth() as u64 },
+        kept: if history == 0 { 0 } else { view.ring().depth() },
         type_id: options.type_id,
         codec: options.codec,
         closed: header.state.load(Ordering::Relaxed) != RING_OPEN,

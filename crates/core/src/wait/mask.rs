@@ -32,13 +32,19 @@ impl WaiterMask {
         word.load(Ordering::Acquire) & bit != 0
     }
 
+    /// Whether anybody sleeps: for whoever has to look closer before it wakes somebody.
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        // SYNC W2 (fence), pairs with W1.
+        dekker_fence();
+        self.words.iter().any(|word| word.load(Ordering::Acquire) != 0)
+    }
+
     /// Takes the bits of up to `count` sleepers and passes each to `notify`. `from` rotates who is first, so that nobody starves.
     /// Costs two loads when nobody sleeps.
     #[inline]
     pub(crate) fn wake(&self, count: usize, from: usize, notify: impl FnMut(usize)) {
-        // SYNC W2 (fence), pairs with W1.
-        dekker_fence();
-        if self.words.iter().any(|word| word.load(Ordering::Acquire) != 0) {
+        if self.any() {
             self.wake_slow(count, from, notify);
         }
     }

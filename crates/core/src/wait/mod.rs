@@ -21,3 +21,6 @@
 mod mask;
 #[cfg(all(test, loom))]
 mod model;
+mod waits;
+
+pub(crate) use waits::Waits;

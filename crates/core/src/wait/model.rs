@@ -1,5 +1,6 @@
 //! Models of sleeping and waking: see [`crate::sync::model`]. Sleep itself is left out: a sleeper that found nothing has to be rung.
 
+use super::Waits;
 use crate::layout::WaiterMask;
 use crate::sync::model::{Arc, check, joined, spawn};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, dekker_fence};
@@ -10,15 +11,15 @@ struct Heap {
     there: AtomicU32,
     mask: WaiterMask,
     rung: [AtomicU32; 2],
-    /// Threads of participant 0 that wait here, as in `queue/waiting.rs`.
-    waiting: AtomicU32,
+    /// Threads of participant 0 that wait here.
+    waits: Waits,
 }
 
 impl Heap {
     fn new() -> Arc<Self> {
         let mask = WaiterMask { words: Default::default(), waits: AtomicU64::new(0) };
         let rung = Default::default();
-        Arc::new(Self { there: AtomicU32::new(0), mask, rung, waiting: AtomicU32::new(0) })
+        Arc::new(Self { there: AtomicU32::new(0), mask, rung, waits: Waits::default() })
     }
 
     fn is_ready(&self) -> bool {
@@ -135,12 +136,11 @@ fn without_passing_the_ring_on() {
     giving_up(false);
 }
 
-/// Two threads of one participant: one ends its wait while the other begins one. As in `queue/waiting.rs`.
-fn sharing_a_bit(looks_again: bool) {
+/// Two threads of one participant: one ends its wait while the other begins one.
+fn sharing_a_bit(end: fn(&Heap)) {
     check(move || {
         let heap = Heap::new();
-        heap.waiting.fetch_add(1, Ordering::Relaxed);
-        heap.mask.set(0);
+        heap.waits.begin(&heap.mask, 0);
         let waker = Arc::clone(&heap);
         let waker = spawn(move || {
             waker.there.fetch_add(1, Ordering::Release);
@@ -151,19 +151,9 @@ fn sharing_a_bit(looks_again: bool) {
             }
         });
         let leaver = Arc::clone(&heap);
-        let leaver = spawn(move || {
-            if leaver.waiting.fetch_sub(1, Ordering::AcqRel) > 1 {
-                return;
-            }
-            leaver.mask.clear(0);
-            if looks_again && leaver.waiting.load(Ordering::Acquire) > 0 {
-                leaver.mask.set(0);
-                leaver.ring(0);
-            }
-        });
+        let leaver = spawn(move || end(&leaver));
         let before = heap.rung[0].load(Ordering::Acquire);
-        heap.waiting.fetch_add(1, Ordering::Relaxed);
-        heap.mask.set(0);
+        heap.waits.begin(&heap.mask, 0);
         let sleeps = !heap.is_ready();
         joined(waker);
         joined(leaver);
@@ -174,13 +164,18 @@ fn sharing_a_bit(looks_again: bool) {
 
 #[test]
 fn a_thread_does_not_lower_the_bit_of_another() {
-    sharing_a_bit(true);
+    sharing_a_bit(|heap| {
+        heap.waits.end(&heap.mask, 0, || heap.ring(0));
+    });
 }
 
 #[test]
 #[should_panic = "sleeps for ever"]
 fn without_a_second_look_at_the_others() {
-    sharing_a_bit(false);
+    sharing_a_bit(|heap| {
+        heap.waits.end(&heap.mask, 0, || {});
+        heap.mask.clear(0);
+    });
 }
 
 /// `Participant::park` against `Domain::ring`. The kernel compares and enqueues in one step, under its own lock; `dekker_fence` stands

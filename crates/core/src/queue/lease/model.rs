@@ -9,7 +9,9 @@ use crate::sync::{dekker_fence, fence};
 /// An at-least-once queue on the heap.
 struct Queue {
     heap: Arc<Heap>,
-    pending: AtomicU32,
+    given_back: AtomicU32,
+    retaken: AtomicU32,
+    settled: AtomicU64,
     entries: Vec<LeaseEntry>,
 }
 
@@ -24,17 +26,19 @@ struct Lease {
 impl Queue {
     fn new(capacity: usize) -> Arc<Self> {
         let entries = std::iter::repeat_with(LeaseEntry::default).take(capacity).collect();
-        Arc::new(Self { heap: Heap::new(capacity), pending: AtomicU32::new(0), entries })
+        let (given_back, retaken) = (AtomicU32::new(0), AtomicU32::new(0));
+        Arc::new(Self { heap: Heap::new(capacity), given_back, retaken, settled: AtomicU64::new(0), entries })
     }
 
     fn leases(&self) -> Leases<'_> {
-        Leases { pending: &self.pending, entries: &self.entries }
+        let Self { given_back, retaken, settled, entries, .. } = self;
+        Leases { given_back, retaken, settled, entries }
     }
 
-    /// As in `queue/receive.rs`.
+    /// As in `queue/take.rs`.
     fn receive(&self, me: u32) -> Option<Lease> {
         let (ring, leases) = (self.heap.ring(), self.leases());
-        if let Some(Retaken { entry, id, deliveries }) = leases.retake(me, |_| true) {
+        if let Some(Retaken { entry, id, deliveries }) = retake(&leases, me) {
             return Some(Lease { entry, id, deliveries });
         }
         let entry = leases.reserve(me as usize, me)?;
@@ -57,8 +61,43 @@ impl Queue {
 
     /// As in `queue/settle.rs`.
     fn nack(&self, lease: Lease, me: u32) {
-        assert!(self.leases().give_back(lease.entry, me, lease.id), "the lease is its holder's");
+        let before = self.leases().give_back(lease.entry, me, lease.id);
+        assert!(before.is_some(), "the lease is its holder's");
     }
+
+    /// As in `queue/settle.rs`.
+    fn ack(&self, lease: Lease, me: u32) {
+        assert!(self.leases().ack(lease.entry, me, lease.id), "the lease is its holder's");
+        self.leases().settle(1);
+    }
+
+    fn more_may_come(&self, me: usize) -> bool {
+        self.leases().more_may_come(self.heap.ring().taken(), me)
+    }
+
+    fn count(&self, state: LeaseState) -> usize {
+        let is = |entry: &usize| self.leases().word(*entry).state() == state;
+        (0..self.entries.len()).filter(is).count()
+    }
+
+    /// Drops what waits, as in `PortQueue::drain`.
+    fn drop_pending(&self) {
+        let list = PendingList::default();
+        while let Some(pending) = list.first(&self.leases()) {
+            self.leases().drop_pending(pending);
+        }
+    }
+}
+
+/// Each participant has a list of its own.
+fn retake(leases: &Leases<'_>, me: u32) -> Option<Retaken> {
+    let list = PendingList::default();
+    while let Some(pending) = list.first(leases) {
+        if let Some(retaken) = leases.retake(pending, me) {
+            return Some(retaken);
+        }
+    }
+    None
 }
 
 #[test]
@@ -76,14 +115,14 @@ fn a_message_has_one_holder_until_it_is_acknowledged() {
         let mine = queue.receive(2);
         if let Some(lease) = mine {
             queue.hold(lease);
-            assert!(queue.leases().ack(lease.entry, 2, lease.id), "the lease is its holder's");
+            queue.ack(lease, 2);
         }
         let theirs = joined(other);
         let deliveries = theirs.into_iter().chain(mine.map(|lease| lease.deliveries));
         assert_eq!(deliveries.max(), Some(u32::from(theirs.is_some()) + u32::from(mine.is_some())));
-        let left = queue.leases().count(LeaseState::Pending);
+        let left = queue.count(LeaseState::Pending);
         assert_eq!(left, usize::from(mine.is_none()), "it waits until somebody acknowledges it");
-        assert_eq!(queue.pending.load(Ordering::Relaxed) as usize, left, "the hint is right in the end");
+        assert_eq!(queue.leases().pending() as usize, left, "the counts are right in the end");
         assert_eq!(queue.receive(3).is_some(), mine.is_none());
     });
 }
@@ -104,7 +143,7 @@ fn waiting(retake: fn(&Leases<'_>, u32) -> Option<usize>) {
 
 #[test]
 fn what_waits_goes_to_one_receiver() {
-    waiting(|leases, me| leases.retake(me, |_| true).map(|retaken| retaken.entry));
+    waiting(|leases, me| retake(leases, me).map(|retaken| retaken.entry));
 }
 
 #[test]
@@ -120,14 +159,14 @@ fn without_a_cas_at_delivering_again() {
 }
 
 /// A receiver takes the message and gives it back, while another one of the closed queue looks whether it has ended.
-fn ending(receive: fn(&Queue) -> Option<Lease>, more_may_come: fn(&Leases<'_>) -> bool) {
+fn ending(receive: fn(&Queue) -> Option<Lease>, more_may_come: fn(&Queue) -> bool) {
     check(move || {
         let queue = Queue::new(2);
         queue.heap.put(0, true);
         let other = Arc::clone(&queue);
         let other = spawn(move || receive(&other).map(|lease| other.nack(lease, 1)));
         let mine = queue.receive(2);
-        let ended = mine.is_none() && queue.heap.ring().front().is_none() && !more_may_come(&queue.leases());
+        let ended = mine.is_none() && queue.heap.ring().front().is_none() && !more_may_come(&queue);
         joined(other);
         assert!(!ended, "a message comes back that nobody comes for");
     });
@@ -135,16 +174,13 @@ fn ending(receive: fn(&Queue) -> Option<Lease>, more_may_come: fn(&Leases<'_>) -
 
 #[test]
 fn a_queue_has_not_ended_while_others_hold_a_message() {
-    ending(|queue| queue.receive(1), |leases| leases.more_may_come(2));
+    ending(|queue| queue.receive(1), |queue| queue.more_may_come(2));
 }
 
 #[test]
 #[should_panic = "nobody comes for"]
 fn without_counting_what_waits() {
-    let held = |leases: &Leases<'_>| {
-        (0..leases.entries.len())
-            .any(|at| matches!(leases.word(at).state(), LeaseState::Leased | LeaseState::Reserved))
-    };
+    let held = |queue: &Queue| queue.count(LeaseState::Leased) + queue.count(LeaseState::Reserved) > 0;
     ending(|queue| queue.receive(1), held);
 }
 
@@ -186,25 +222,25 @@ fn receive_without(missing: Missing, queue: &Queue) -> Option<Lease> {
 
 #[test]
 fn these_are_the_steps_of_a_receiver() {
-    ending(|queue| receive_without(Missing::Nothing, queue), |leases| leases.more_may_come(2));
+    ending(|queue| receive_without(Missing::Nothing, queue), |queue| queue.more_may_come(2));
 }
 
 #[test]
 #[should_panic = "nobody comes for"]
 fn without_a_reservation_before_taking() {
-    ending(|queue| receive_without(Missing::Reservation, queue), |leases| leases.more_may_come(2));
+    ending(|queue| receive_without(Missing::Reservation, queue), |queue| queue.more_may_come(2));
 }
 
 #[test]
 #[should_panic = "nobody comes for"]
 fn without_release_at_recycling() {
-    ending(|queue| receive_without(Missing::ReleaseAtRecycling, queue), |leases| leases.more_may_come(2));
+    ending(|queue| receive_without(Missing::ReleaseAtRecycling, queue), |queue| queue.more_may_come(2));
 }
 
 #[test]
 #[should_panic = "nobody comes for"]
 fn without_release_of_the_head_hint() {
-    ending(|queue| receive_without(Missing::ReleaseOfTheHint, queue), |leases| leases.more_may_come(2));
+    ending(|queue| receive_without(Missing::ReleaseOfTheHint, queue), |queue| queue.more_may_come(2));
 }
 
 /// A holder gives back while another process destroys the queue: as in `queue/settle.rs` and `queue/lifecycle.rs`.
@@ -217,21 +253,17 @@ fn destroying(looks_again: bool, destroyers_barrier: fn()) {
         let destroyer = spawn(move || {
             destroyer.heap.state.swap(RING_DESTROYED, Ordering::SeqCst);
             destroyers_barrier();
-            while destroyer.leases().drop_pending().is_some() {}
+            destroyer.drop_pending();
         });
         if queue.heap.state.load(Ordering::Acquire) != RING_DESTROYED {
             queue.nack(lease, 1);
             dekker_fence();
             if looks_again && queue.heap.state.load(Ordering::Acquire) == RING_DESTROYED {
-                while queue.leases().drop_pending().is_some() {}
+                queue.drop_pending();
             }
         }
         joined(destroyer);
-        assert_eq!(
-            queue.leases().count(LeaseState::Pending),
-            0,
-            "a message waits in a queue that is no more"
-        );
+        assert_eq!(queue.count(LeaseState::Pending), 0, "a message waits in a queue that is no more");
     });
 }
 
@@ -251,4 +283,38 @@ fn without_a_second_look_of_the_giver() {
 #[should_panic = "a queue that is no more"]
 fn without_the_destroyers_barrier() {
     destroying(true, || {});
+}
+
+/// A worker that sends another message before it acknowledges the one it has, and somebody who looks whether the queue is idle.
+fn idling(is_idle: fn(&Queue) -> bool) {
+    check(move || {
+        let queue = Queue::new(2);
+        queue.heap.put(0, true);
+        let worker = Arc::clone(&queue);
+        let worker = spawn(move || {
+            let lease = worker.receive(1).expect("one was sent");
+            worker.heap.put(1, true).expect("there is room");
+            worker.ack(lease, 1);
+        });
+        assert!(!is_idle(&queue), "there always is something to do");
+        joined(worker);
+        let last = queue.receive(2).expect("the worker has sent it");
+        assert!(!is_idle(&queue), "it is not acknowledged");
+        queue.ack(last, 2);
+        assert!(is_idle(&queue), "there is nothing left to do");
+    });
+}
+
+#[test]
+fn a_queue_is_not_idle_while_there_is_something_to_do() {
+    idling(|queue| {
+        let settled = queue.leases().settled();
+        queue.heap.ring().published() == settled
+    });
+}
+
+#[test]
+#[should_panic = "there always is something to do"]
+fn without_looking_at_what_is_over_first() {
+    idling(|queue| queue.heap.ring().published() == queue.leases().settled());
 }

@@ -470,3 +470,72 @@ fn without_order_at_letting_go_of_a_copy() {
     };
     copying(really_unref, unref);
 }
+
+/// Two senders within a limit, and a receiver: there are never more messages than the limit.
+fn limited(push: fn(&Ring<'_>, &mut u64, u32) -> Option<u64>) {
+    check(move || {
+        let heap = Heap::new(2);
+        heap.put(0, true);
+        let others: Vec<_> = (1..3)
+            .map(|id| {
+                let heap = Arc::clone(&heap);
+                spawn(move || push(&heap.ring(), &mut heap.ring().tail(), id).is_some())
+            })
+            .collect();
+        let taken = heap.ring().pop(&mut heap.ring().head(), 1, |_| true).expect("one was sent");
+        heap.ring().recycle(taken);
+        let sent = others.into_iter().map(joined).filter(|sent| *sent).count();
+        assert!(sent <= 1, "more messages than the limit");
+        assert_eq!(heap.ring().depth() as usize, sent);
+    });
+}
+
+#[test]
+fn senders_keep_a_limit() {
+    limited(|ring, tail, id| ring.push_within(tail, id, 1, || 0));
+}
+
+#[test]
+#[should_panic = "more messages than the limit"]
+fn without_a_look_at_the_message_that_is_in_the_way() {
+    // As many as there seem to be, which others change meanwhile.
+    limited(|ring, tail, id| if ring.depth() < 1 { ring.push(tail, id) } else { None });
+}
+
+/// A sender that keeps the latest message only, against a receiver: as in `queue/send.rs`.
+fn latest(drop_older: fn(&Heap, u64)) {
+    check(move || {
+        let heap = Heap::new(2);
+        heap.put(0, true);
+        let taker = Arc::clone(&heap);
+        let taker = spawn(move || taker.get(true));
+        let at = heap.put(1, true).expect("there is room");
+        drop_older(&heap, at);
+        let taken = joined(taker);
+        let left = heap.drain();
+        assert!(taken == Some(1) || left == [1], "the newest is lost");
+    });
+}
+
+#[test]
+fn the_newest_message_is_never_dropped_for_an_older_one() {
+    latest(|heap, at| {
+        if let Some(front) = heap.ring().front().filter(|front| front.position < at)
+            && let Some(removed) = heap.ring().remove(front, 0)
+        {
+            heap.ring().recycle(removed);
+        }
+    });
+}
+
+#[test]
+#[should_panic = "the newest is lost"]
+fn without_dropping_what_was_looked_at() {
+    latest(|heap, at| {
+        if heap.ring().front().is_some_and(|front| front.position < at)
+            && let Some(taken) = heap.ring().pop(&mut heap.ring().head(), 0, |_| true)
+        {
+            heap.ring().recycle(taken);
+        }
+    });
+}

@@ -1,0 +1,70 @@
+//! Looking at the next message.
+
+use super::lease::Pending;
+use super::port_queue::PortQueue;
+use super::ring::Taken;
+use crate::buffer::{Buffer, not_held};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::split_id;
+use crate::limits::RING_TRIES_MAX;
+
+impl PortQueue {
+    /// A reference to the next message, which stays in the queue.
+    ///
+    /// # Errors
+    /// `Limit` when this participant has 65535 references to it already.
+    pub fn peek(&self) -> Result<Option<Buffer>> {
+        let _pin = self.participant.pin()?;
+        for _ in 0..RING_TRIES_MAX {
+            let Some(front) = self.front().filter(|_| !self.is_destroyed()) else { break };
+            let id = front.id();
+            let (segment, index) = split_id(id);
+            let buffer = Buffer { id, received: false };
+            let pool = self.participant.pool(segment)?.filter(|p| p.has(id));
+            let pool = pool.ok_or_else(|| not_held(buffer))?;
+            if !pool.ledger_has_room(self.participant.slot, index, false) {
+                return Err(Error::new(ErrorKind::Limit, format!("buffer {id} has 65535 references here")));
+            }
+            if pool.try_ref(index) {
+                pool.ledger_add(self.participant.slot, index, false);
+                // Our reference came first: if the message is still there, it is to this message.
+                if self.is_still_there(front) {
+                    return Ok(Some(buffer));
+                }
+                if self.participant.release(buffer)? {
+                    self.participant.wake_pool();
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The message that is delivered next, wherever it waits.
+    fn front(&self) -> Option<Front> {
+        let pending = self.pending.first(&self.leases()).map(Front::Again);
+        pending.or_else(|| self.ring().front().map(Front::First))
+    }
+
+    fn is_still_there(&self, front: Front) -> bool {
+        match front {
+            Front::Again(pending) => self.leases().is_still_there(pending),
+            Front::First(taken) => self.ring().is_still_there(taken),
+        }
+    }
+}
+
+/// The message at the front: to be delivered again, or for the first time.
+#[derive(Clone, Copy)]
+enum Front {
+    Again(Pending),
+    First(Taken),
+}
+
+impl Front {
+    fn id(self) -> u32 {
+        match self {
+            Self::Again(pending) => pending.id(),
+            Self::First(taken) => taken.id(),
+        }
+    }
+}

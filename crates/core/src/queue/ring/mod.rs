@@ -1,0 +1,435 @@
+//! The ring: many producers, many consumers, and any of them may die at any instruction.
+//!
+//! One CAS publishes a message (FREE -> READY) and one takes it (READY -> TAKEN); nothing before is visible to others, nothing
+//! after is needed by them. Head and tail are hints that everybody helps forward, so a dead helper holds up nobody. After
+//! Nikolaev's NCQ ("A Scalable, Portable, and Memory-Efficient Lock-Free FIFO Queue", DISC 2019), with the owner of a taken slot
+//! written by the taking CAS itself, which is what makes a death attributable.
+//!
+//! No loop is unbounded: a ring that another process has corrupted answers full or empty.
+
+#[cfg(all(test, loom))]
+pub(super) mod model;
+
+use crate::layout::{RingHeader, Slot, SlotState};
+use crate::limits::RING_TRIES_MAX;
+use crate::pool::prefetch_for_write;
+use crate::sync::{AtomicU64, Ordering};
+
+/// A ring, wherever it lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Ring<'a> {
+    head: &'a AtomicU64,
+    tail: &'a AtomicU64,
+    slots: &'a [AtomicU64],
+}
+
+/// A message taken from the ring: its slot is TAKEN until [`Ring::recycle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) position: u64,
+    slot: Slot,
+}
+
+impl Taken {
+    pub(crate) fn id(self) -> u32 {
+        self.slot.id()
+    }
+}
+
+impl<'a> Ring<'a> {
+    /// `slots.len()` is a power of two.
+    pub(crate) fn new(header: &'a RingHeader, slots: &'a [AtomicU64]) -> Self {
+        debug_assert!(slots.len().is_power_of_two());
+        Self { head: &header.head, tail: &header.tail, slots }
+    }
+
+    fn slot(&self, position: u64) -> &'a AtomicU64 {
+        &self.slots[position as usize & (self.slots.len() - 1)]
+    }
+
+    fn lap(&self, position: u64) -> u64 {
+        position >> self.slots.len().trailing_zeros()
+    }
+
+    /// Asks for the lines of up to `count` slots from `position` on, which are about to be changed. Those of one alone come when they
+    /// are touched as soon as they would by asking.
+    #[inline]
+    pub(crate) fn prefetch(&self, position: u64, count: usize) {
+        const SLOTS_PER_LINE: usize = 8;
+        for ahead in (SLOTS_PER_LINE..count).step_by(SLOTS_PER_LINE) {
+            prefetch_for_write(std::ptr::from_ref(self.slot(position + ahead as u64)).cast());
+        }
+    }
+
+    /// Where to start pushing: pass it to [`Ring::push`], then to [`Ring::help_tail`].
+    pub(crate) fn tail(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
+    }
+
+    /// Where to start popping.
+    pub(crate) fn head(&self) -> u64 {
+        // SYNC Q5 (acquire), pairs with `help_head` (release): whoever passes over slots because of the hint has seen what their
+        // takers did before, their leases above all; else an empty ring would not tell that the queue has ended.
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// Looks at one slot after the other from `*position` on, for which a slot must be on the lap of its position: `visit` says what to
+    /// do there. Leaves the position it came to. `hint` is where others have come, for whoever was overtaken by a whole lap. `None`:
+    /// `visit` has ended it, or the next slot is a lap behind.
+    #[inline]
+    fn walk<T>(
+        &self,
+        position: &mut u64,
+        hint: impl Fn() -> u64,
+        mut visit: impl FnMut(&AtomicU64, Slot, u64) -> Step<T>,
+    ) -> Option<T> {
+        for _ in 0..RING_TRIES_MAX {
+            let word = self.slot(*position);
+            // SYNC Q2, Q4 (acquire), pair with Q1 and Q3 (release): the taker of the lap before is done with the slot, and message and
+            // payload are visible.
+            let seen = Slot(word.load(Ordering::Acquire));
+            match seen.laps_ahead(self.lap(*position)) {
+                0 => match visit(word, seen, *position) {
+                    Step::Found(found) => return Some(found),
+                    Step::Next => *position = position.wrapping_add(1),
+                    Step::Again => {}
+                    Step::End => return None,
+                },
+                ..=-1 => return None,
+                1.. => *position = hint().max(position.wrapping_add(1)),
+            }
+        }
+        None
+    }
+
+    /// Publishes `id` at the first free position from `*position` on and leaves the next one there; `None`: full, and the position is
+    /// the one that is not free.
+    #[inline]
+    pub(crate) fn push(&self, position: &mut u64, id: u32) -> Option<u64> {
+        self.push_if(position, id, |_| true)
+    }
+
+    /// As [`Ring::push`], if the queue then has no more than `limit` messages, of which `pending` says how many wait elsewhere.
+    ///
+    /// At position p it has room once the message at p - limit has been taken. That is exact with any number of senders: positions are
+    /// filled one after the other, so when p is filled each position before has been filled under the same rule, and all messages up to
+    /// p - limit have been taken. Taken stays taken: nothing comes back into the ring; what is given back waits in its lease, as pending,
+    /// and takes room from there.
+    pub(crate) fn push_within(
+        &self,
+        position: &mut u64,
+        id: u32,
+        limit: u32,
+        pending: impl Fn() -> u32,
+    ) -> Option<u64> {
+        self.push_if(position, id, |at| self.is_within(at, limit, pending()))
+    }
+
+    #[inline]
+    fn push_if(&self, position: &mut u64, id: u32, mut has_room: impl FnMut(u64) -> bool) -> Option<u64> {
+        let at = self.walk(
+            position,
+            || self.tail(),
+            |word, seen, at| match seen.state() {
+                SlotState::Free if !has_room(at) => Step::End,
+                SlotState::Free => {
+                    // SYNC Q3 (release), pairs with Q4: the payload and its header come before the message. This CAS
+                    // publishes; killed before it, the message was never sent; after it, it is in the queue for good.
+                    let ready = Slot::ready(self.lap(at), id);
+                    match word.compare_exchange(seen.0, ready.0, Ordering::Release, Ordering::Relaxed) {
+                        Ok(_) => Step::Found(at),
+                        Err(_) => Step::Again,
+                    }
+                }
+                // Somebody was faster at this position; the tail lags. Recycled slots count as passed, too: helping only
+                // past READY ones would wait for ever behind a slot that was taken and recycled meanwhile.
+                _ => Step::Next,
+            },
+        )?;
+        *position = at.wrapping_add(1);
+        Some(at)
+    }
+
+    /// Whether a message at `position` is one of `limit`, less the `pending` ones: see [`Ring::push_within`].
+    fn is_within(&self, position: u64, limit: u32, pending: u32) -> bool {
+        let room = u64::from(limit.saturating_sub(pending));
+        let Some(oldest) = position.checked_sub(room) else { return true };
+        let seen = Slot(self.slot(oldest).load(Ordering::Acquire));
+        let is_taken = || matches!(seen.state(), SlotState::Taken | SlotState::Removed);
+        room > 0 && (seen.laps_ahead(self.lap(oldest)) > 0 || is_taken())
+    }
+
+    /// Takes the first message from `*position` on for participant `owner` and leaves the next position there; `None`: empty, or
+    /// `admit` refused its buffer id, which leaves the message where it is.
+    #[inline]
+    pub(crate) fn pop(
+        &self,
+        position: &mut u64,
+        owner: u32,
+        mut admit: impl FnMut(u32) -> bool,
+    ) -> Option<Taken> {
+        let taken = self.walk(
+            position,
+            || self.head(),
+            |word, seen, at| match seen.state() {
+                SlotState::Ready if !admit(seen.id()) => Step::End,
+                SlotState::Ready => {
+                    // Killed before this CAS: not taken. After it: the slot names us, recovery rolls it forward. AcqRel: the
+                    // winner reads the payload, and a recoverer who sees TAKEN sees what we did before.
+                    let taken = seen.taken(owner);
+                    match word.compare_exchange(seen.0, taken.0, Ordering::AcqRel, Ordering::Relaxed) {
+                        Ok(_) => Step::Found(Taken { position: at, slot: seen }),
+                        Err(_) => Step::Again,
+                    }
+                }
+                SlotState::Free => Step::End,
+                SlotState::Taken | SlotState::Removed => Step::Next,
+            },
+        )?;
+        *position = taken.position.wrapping_add(1);
+        Some(taken)
+    }
+
+    /// Frees the slot of a message that was taken or removed, for the next lap.
+    pub(crate) fn recycle(&self, taken: Taken) {
+        // SYNC Q1 (release), pairs with Q2 (acquire). A plain store: only the owner of a TAKEN or REMOVED slot changes it.
+        self.slot(taken.position).store(taken.slot.recycled().0, Ordering::Release);
+    }
+
+    /// Takes out message `id`, which its sender published at `position`, if nobody has taken it.
+    pub(crate) fn retract(&self, position: u64, id: u32, owner: u32) -> Option<Taken> {
+        self.remove(Taken { position, slot: Slot::ready(self.lap(position), id) }, owner)
+    }
+
+    /// Takes out the message that [`Ring::front`] found, if it is still there.
+    pub(crate) fn remove(&self, front: Taken, owner: u32) -> Option<Taken> {
+        let word = self.slot(front.position);
+        let removed = front.slot.removed(owner);
+        let done = word.compare_exchange(front.slot.0, removed.0, Ordering::AcqRel, Ordering::Relaxed);
+        done.is_ok().then_some(front)
+    }
+
+    /// The message that a pop would take, left where it is.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<Taken> {
+        self.walk(
+            &mut self.head(),
+            || self.head(),
+            |_, seen, at| match seen.state() {
+                SlotState::Ready => Step::Found(Taken { position: at, slot: seen }),
+                SlotState::Free => Step::End,
+                SlotState::Taken | SlotState::Removed => Step::Next,
+            },
+        )
+    }
+
+    /// Whether `front` is still the message to take.
+    pub(crate) fn is_still_there(&self, front: Taken) -> bool {
+        self.slot(front.position).load(Ordering::Acquire) == front.slot.0
+    }
+
+    /// The position of the message in slot `index`. Laps are kept modulo 2^26; the head tells which one is meant.
+    pub(crate) fn position_of(&self, index: usize, slot: Slot) -> u64 {
+        let lap = self.lap(self.head());
+        let lap = lap.wrapping_add_signed(slot.laps_ahead(lap));
+        (lap << self.slots.len().trailing_zeros()) | index as u64
+    }
+
+    /// Whether a push would find room, within a limit (0: none) as for [`Ring::push_within`].
+    pub(crate) fn has_room(&self, limit: u32, pending: u32) -> bool {
+        let free = |_: &AtomicU64, seen: Slot, at| match seen.state() {
+            SlotState::Free if limit == 0 || self.is_within(at, limit, pending) => Step::Found(()),
+            SlotState::Free => Step::End,
+            _ => Step::Next,
+        };
+        self.walk(&mut self.tail(), || self.tail(), free).is_some()
+    }
+
+    /// Moves the tail hint up to `position`.
+    pub(crate) fn help_tail(&self, position: u64) {
+        // Relaxed: a hint; what matters is ordered by the slots.
+        self.tail.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// Moves the head hint up to `position`.
+    pub(crate) fn help_head(&self, position: u64) {
+        // SYNC Q5 (release).
+        self.head.fetch_max(position, Ordering::Release);
+    }
+
+    /// Messages ever taken out, as the slots show it.
+    pub(crate) fn taken(&self) -> u64 {
+        self.passed(self.head(), |state| matches!(state, SlotState::Taken | SlotState::Removed))
+    }
+
+    /// Messages ever published, as the slots show it.
+    pub(crate) fn published(&self) -> u64 {
+        self.passed(self.tail(), |state| state != SlotState::Free)
+    }
+
+    /// Messages in the ring: exact while nobody moves. Meanwhile it may count some that have just been taken.
+    pub(crate) fn depth(&self) -> u64 {
+        let taken = self.taken();
+        self.published().saturating_sub(taken).min(self.slots.len() as u64)
+    }
+
+    fn passed(&self, mut position: u64, is_over: impl Fn(SlotState) -> bool) -> u64 {
+        let visit = |_: &AtomicU64, seen: Slot, _| if is_over(seen.state()) { Step::Next } else { Step::End };
+        let _: Option<()> = self.walk(&mut position, || 0, visit);
+        position
+    }
+}
+
+/// What to do at a slot.
+enum Step<T> {
+    /// This is it.
+    Found(T),
+    /// Look at the next one.
+    Next,
+    /// Look at this one once more: it has changed.
+    Again,
+    /// There is nothing to be found.
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    struct Heap {
+        head: AtomicU64,
+        tail: AtomicU64,
+        slots: Vec<AtomicU64>,
+    }
+
+    impl Heap {
+        fn new(capacity: usize) -> Self {
+            let slots = (0..capacity).map(|_| AtomicU64::new(0)).collect();
+            Self { head: AtomicU64::new(0), tail: AtomicU64::new(0), slots }
+        }
+
+        fn ring(&self) -> Ring<'_> {
+            Ring { head: &self.head, tail: &self.tail, slots: &self.slots }
+        }
+    }
+
+    #[test]
+    fn behaves_like_a_bounded_fifo_over_many_laps() {
+        for capacity in [1, 2, 4, 8] {
+            let heap = Heap::new(capacity);
+            let ring = heap.ring();
+            let mut model = VecDeque::new();
+            // A fixed pseudo-random walk; helping is left out now and then, as a death would.
+            let mut state = 0x9e37_79b9_u32;
+            for step in 0..10_000 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if state >> 31 == 0 {
+                    let mut tail = ring.tail();
+                    let pushed = ring.push(&mut tail, step).is_some();
+                    assert_eq!(pushed, model.len() < capacity);
+                    if pushed {
+                        model.push_back(step);
+                    }
+                    if state >> 20 & 3 != 0 {
+                        ring.help_tail(tail);
+                    }
+                } else {
+                    let mut head = ring.head();
+                    let taken = ring.pop(&mut head, 1, |_| true);
+                    assert_eq!(taken.map(Taken::id), model.pop_front());
+                    if let Some(taken) = taken {
+                        ring.recycle(taken);
+                    }
+                    if state >> 20 & 3 != 0 {
+                        ring.help_head(head);
+                    }
+                }
+                assert_eq!(ring.depth() as usize, model.len());
+                assert_eq!((ring.published() - ring.taken()) as usize, model.len());
+                assert_eq!(ring.has_room(0, 0), model.len() < capacity);
+                assert_eq!(ring.front().map(Taken::id), model.front().copied());
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_counts_what_is_in_the_ring_and_what_is_pending() {
+        for (capacity, limit) in [(4, 3), (4, 4), (8, 1), (8, 5)] {
+            let heap = Heap::new(capacity);
+            let ring = heap.ring();
+            let (mut depth, mut pending) = (0, 0);
+            let mut state = 0x9e37_79b9_u32;
+            for step in 0..20_000 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                match state >> 29 {
+                    0..=3 => {
+                        let has_room = ring.has_room(limit, pending);
+                        let mut tail = ring.tail();
+                        let pushed = ring.push_within(&mut tail, step, limit, || pending).is_some();
+                        assert_eq!((pushed, has_room), (depth + pending < limit, pushed));
+                        depth += u32::from(pushed);
+                        if state & 0x40 != 0 {
+                            ring.help_tail(tail);
+                        }
+                    }
+                    4..=6 => {
+                        let taken = ring.pop(&mut ring.head(), 1, |_| true);
+                        assert_eq!(taken.is_some(), depth > 0);
+                        if let Some(taken) = taken {
+                            depth -= 1;
+                            // Given back, or not.
+                            pending += u32::from(state & 0x180 == 0);
+                            ring.recycle(taken);
+                        }
+                    }
+                    _ => pending = pending.saturating_sub(1),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_taken_slot_is_full_for_producers_and_gone_for_consumers() {
+        let heap = Heap::new(2);
+        let ring = heap.ring();
+        let mut tail = 0;
+        ring.push(&mut tail, 7).unwrap();
+        ring.push(&mut tail, 8).unwrap();
+        let first = ring.pop(&mut 0, 3, |_| true).unwrap();
+        assert_eq!(ring.push(&mut tail, 9), None, "not recycled yet");
+        assert_eq!(ring.pop(&mut 0, 4, |_| true).unwrap().id(), 8, "the next message is not held up");
+        ring.recycle(first);
+        assert_eq!(ring.push(&mut tail, 9), Some(2));
+    }
+
+    #[test]
+    fn retract_wins_or_loses_against_a_consumer() {
+        let heap = Heap::new(4);
+        let ring = heap.ring();
+        let mut tail = 0;
+        let at = ring.push(&mut tail, 7).unwrap();
+        let taken = ring.retract(at, 7, 1).unwrap();
+        ring.recycle(taken);
+        assert_eq!(ring.pop(&mut 0, 1, |_| true), None);
+        let at = ring.push(&mut tail, 8).unwrap();
+        assert_eq!(ring.pop(&mut 0, 1, |_| true).unwrap().id(), 8);
+        assert_eq!(ring.retract(at, 8, 1), None);
+    }
+
+    #[test]
+    fn garbage_ends_every_loop() {
+        let mut seed = 1_u64;
+        for _ in 0..200 {
+            let heap = Heap::new(4);
+            let words = heap.slots.iter().chain([&heap.head, &heap.tail]);
+            for word in words {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                word.store(seed, Ordering::Relaxed);
+            }
+            let ring = heap.ring();
+            let _ = (ring.push(&mut ring.tail(), 1), ring.pop(&mut ring.head(), 1, |_| true), ring.depth());
+            let _ = (ring.front(), ring.has_room(0, 0), ring.has_room(3, 1));
+        }
+    }
+}
