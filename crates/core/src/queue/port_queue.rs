@@ -178,9 +178,7 @@ impl PortQueue {
     /// number, it was so at the first look, too.
     pub fn is_idle(&self) -> bool {
         let (ring, leases) = (self.ring(), self.leases());
-        // SYNC IDLE (acquire), pairs with `Leases::settle`.
-        let over = if leases.is_any() { leases.settled() } else { ring.taken() };
-        ring.published() == over
+        if leases.is_any() { leases.unsettled(|| ring.published()) == 0 } else { ring.front().is_none() }
     }
 
     /// Whether there is no message now.

@@ -4,7 +4,7 @@ use super::lease::Leases;
 use super::ring::Ring;
 use super::{Overflow, ResolvedOptions};
 use crate::error::Result;
-use crate::layout::{KIND_RING, LeaseEntry, RingHeader, leases_offset, ring_bytes};
+use crate::layout::{KIND_RING, LeaseEntry, RING_OPEN, RingHeader, leases_offset, ring_bytes};
 use crate::pool::Pool;
 use crate::segment::View;
 use crate::sync::{AtomicU64, Ordering};
@@ -52,12 +52,16 @@ impl RingView {
         Leases::new(self.header(), &self.leases)
     }
 
-    /// What the queue has now, from counts, without a look at each message. Exact at rest, and else what it was at about this time.
+    /// What the queue has now, from counts, without a look at each message. Exact at rest, and else what it was at about this time. (A queue that
+    /// has ended is looked through.)
     pub(crate) fn counts(&self) -> Counts {
         let (ring, leases) = (self.ring(), self.leases());
-        let (ready, pending) = (ring.depth() as usize, leases.pending() as usize);
-        let unsettled = if leases.is_any() { leases.unsettled(ring.taken()) } else { 0 };
-        let leased = (unsettled as usize).min(self.leases.len()).saturating_sub(pending);
+        // Senders take messages back, from between others, only from a queue that has ended.
+        let is_open = self.header().state.load(Ordering::Acquire) == RING_OPEN;
+        let ready = if is_open { ring.depth() } else { ring.depth_by_slots() } as usize;
+        let pending = leases.pending() as usize;
+        let unsettled = if leases.is_any() { leases.unsettled(|| ring.published()) } else { 0 };
+        let leased = (unsettled as usize).saturating_sub(ready + pending).min(self.leases.len());
         Counts { ready, pending, leased }
     }
 

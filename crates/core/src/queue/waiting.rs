@@ -90,7 +90,8 @@ impl PortQueue {
     /// Whether a receiver may take a message: on an at-least-once queue as many can be out as the queue holds.
     fn can_lease(&self) -> bool {
         let leases = self.leases();
-        !leases.is_any() || leases.has_room(self.ring().taken())
+        // Messages are taken back from a queue that has ended, so there the count may be wrong.
+        !leases.is_any() || (leases.has_room(self.ring().taken()) && (!self.is_closed() || leases.any_free()))
     }
 
     /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.

@@ -5,8 +5,8 @@ use super::{Sweep, describe, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING,
-    RING_DESTROYED, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, Slot, SlotState, buffer_id, cell_of,
-    split_id, whole_id,
+    RING_OPEN, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, Slot, SlotState, buffer_id, cell_of, split_id,
+    whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};
@@ -265,7 +265,6 @@ impl Check<'_> {
 
     fn ring(&mut self, ring: &RingView, ring_id: u32, name: Option<&str>) {
         // What is left in a destroyed ring is held until its destroyer, or a recovery, comes to it.
-        let destroyed = ring.header().state.load(Ordering::Acquire) == RING_DESTROYED;
         let place =
             name.map_or_else(|| format!("the ring in buffer {ring_id}"), |name| format!("queue {name:?}"));
         let (head, tail) = (ring.ring().taken(), ring.ring().published());
@@ -274,7 +273,9 @@ impl Check<'_> {
             .iter()
             .filter(|w| Slot(w.load(Ordering::Relaxed)).state() == SlotState::Ready)
             .count() as u64;
-        if !destroyed && ready != tail.saturating_sub(head) {
+        // From a queue that has ended senders take messages back, from between others.
+        let is_open = ring.header().state.load(Ordering::Acquire) == RING_OPEN;
+        if is_open && ready != tail.saturating_sub(head) {
             let message = format!("{place} has {ready} messages between positions {head} and {tail}");
             self.findings.push(
                 Finding::new(FindingKind::Queue, message)

@@ -281,7 +281,7 @@ impl Recount<'_> {
             }
         }
         if leases.is_any() {
-            leases.recount(ring.ring().taken());
+            leases.recount(ring.ring().published(), ring.ring().depth_by_slots());
         }
     }
 

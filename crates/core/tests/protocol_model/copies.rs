@@ -1,4 +1,4 @@
-//! Messages that are copied in and out: see `put` in `queue/send.rs` and `get` in `queue/receive.rs`. No ledger is written.
+//! Messages that are copied in and out: see `put` in `queue/put.rs` and `get` in `queue/receive.rs`. No ledger is written.
 
 use crate::receive::Nothing;
 use crate::ring::{End, Taken};
@@ -62,13 +62,7 @@ impl Cpu {
         for (position, id) in placed.iter().copied().rev() {
             let Some(taken) = self.retract_at(end, position, id).await else { break };
             back += 1;
-            if self.rules().has(Rule::RecycleBeforeUnref) {
-                self.discard(end, taken).await;
-            } else {
-                self.unref(id).await;
-                self.recycle(end, taken).await;
-                self.now(|w| w.ghost.processes[self.process].discharge(id, Some(end.uid)));
-            }
+            self.discard(end, taken).await;
         }
         if end.options.overflow == Overflow::DropNewest { 0 } else { back }
     }
@@ -90,6 +84,16 @@ impl Cpu {
             taken.push(one);
         }
         self.help_head(end, head).await;
+        let (me, count) = (self.me(), taken.len() as i32);
+        if self.rules().has(Rule::CopiesAreTold) {
+            self.step(|w| {
+                w.participants[me].copies += count;
+                for one in &taken {
+                    w.ghost.processes[self.process].noted(one.id, end.uid);
+                }
+            })
+            .await;
+        }
         let mut copies = Vec::new();
         let mut over = Vec::new();
         for one in &taken {
@@ -101,6 +105,16 @@ impl Cpu {
         }
         let ended = taken.is_empty() && state == RingState::Closed && self.front(end).await.is_none();
         let known = self.now(|w| w.ghost.ended(end.uid, self.process, since));
+        // Until here they count as lost with us: the application has not got them.
+        if self.rules().has(Rule::CopiesAreTold) {
+            self.step(|w| {
+                w.participants[me].copies -= count;
+                for one in &taken {
+                    w.ghost.processes[self.process].discharge(one.id, None);
+                }
+            })
+            .await;
+        }
         self.unpin().await;
         for (position, content) in &copies {
             self.say(|| format!("gets {position} of ring {}", end.uid));
@@ -114,18 +128,10 @@ impl Cpu {
         if copies.is_empty() { Err(Nothing::Empty) } else { Ok(copies.len()) }
     }
 
-    /// Copies a taken message and frees its slot. Once it has done both the message is the process's own: a death takes it along
-    /// like everything else the process has in its memory.
+    /// Copies a taken message and frees its slot.
     async fn copy_out(&self, end: &End, taken: Taken) -> Option<u64> {
-        let late = !self.rules().has(Rule::CopyBeforeRecycle);
-        if late {
-            self.recycle(end, taken).await;
-        }
         let copy = self.step(|w| w.content(taken.id)).await;
-        if !late {
-            self.recycle(end, taken).await;
-        }
-        self.now(|w| w.ghost.processes[self.process].discharge(taken.id, Some(end.uid)));
+        self.recycle(end, taken).await;
         copy
     }
 }

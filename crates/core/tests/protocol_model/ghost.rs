@@ -127,14 +127,6 @@ impl Ghost {
         Ok(())
     }
 
-    /// Recovery put the message at `position` back where it was.
-    pub(crate) fn put_back(&mut self, queue: usize, position: u64) {
-        let queue = &mut self.queues[queue];
-        queue.first = queue.first.min(position);
-        let message = &mut queue.publications[position as usize];
-        (message.taken_by, message.withdrawn_by, message.holder) = (None, None, None);
-    }
-
     /// The message at `position` was leased to process `by`.
     pub(crate) fn leased(&mut self, queue: usize, position: u64, by: usize) -> Result<(), String> {
         let message = &mut self.queues[queue].publications[position as usize];

@@ -75,10 +75,13 @@ fn any_queue(random: &Random) -> Options {
     let at_least_once = random.one_in(2);
     let policies =
         [Overflow::Block, Overflow::Block, Overflow::DropOldest, Overflow::DropNewest, Overflow::Latest];
+    let (capacity, overflow) = ([1, 2, 4][random.below(3)], policies[random.below(policies.len())]);
+    let has_limit = overflow != Overflow::Latest && random.one_in(3);
     Options {
-        capacity: [1, 2, 4][random.below(3)],
+        capacity,
+        limit: if has_limit { 1 + random.below(capacity) } else { 0 },
         at_least_once,
         max_deliveries: if at_least_once && random.one_in(2) { 1 + random.below(2) as u32 } else { 0 },
-        overflow: policies[random.below(policies.len())],
+        overflow,
     }
 }

@@ -183,7 +183,7 @@ impl Cpu {
         self.unpin().await;
         loop {
             self.pin().await;
-            let dropped = self.drop_pending(end).await || self.drop_front(end).await;
+            let dropped = self.drop_pending(end).await || self.drop_before(end, u64::MAX).await;
             self.unpin().await;
             if !dropped {
                 break;

@@ -1,4 +1,4 @@
-//! Receiving, and ending leases: see `queue/receive.rs`, `queue/lease.rs`, `queue/settle.rs`.
+//! Receiving, and ending leases: see `queue/receive.rs`, `queue/take.rs`, `queue/lease/`, `queue/settle.rs`.
 
 use crate::app::{DEAD_LETTERS, Message};
 use crate::ring::End;
@@ -257,6 +257,9 @@ impl Cpu {
                 done
             })
             .await;
+        if done {
+            self.over(&lease.end).await;
+        }
         self.unpin().await;
         done
     }
@@ -307,7 +310,13 @@ impl Cpu {
             if let LeaseWord::Pending(id) = word
                 && self.ring(end, |r, _| r.cas_lease(entry, word, LeaseWord::Free)).await
             {
-                self.ring(end, |r, _| r.pending -= 1).await;
+                self.ring(end, |r, ghost| {
+                    r.pending -= 1;
+                    let position = r.leases[entry].position as usize;
+                    ghost.queues[end.uid].publications[position].withdrawn_by = Some(self.process);
+                })
+                .await;
+                self.over(end).await;
                 self.unref(id).await;
                 return true;
             }
@@ -328,8 +337,13 @@ impl Cpu {
     }
 
     async fn bury_one(&self, message: &Message) -> bool {
-        let options =
-            Options { capacity: 1, at_least_once: false, max_deliveries: 0, overflow: Overflow::Block };
+        let options = Options {
+            capacity: 1,
+            limit: 0,
+            at_least_once: false,
+            max_deliveries: 0,
+            overflow: Overflow::Block,
+        };
         let Some(end) = self.attach_or_create(DEAD_LETTERS, options).await else { return false };
         let buried = self.send_leased(&end, message).await;
         if buried {

@@ -89,13 +89,18 @@ async fn recover(cpu: &Cpu, dead: &[usize]) {
         (!attempted && !is_shared).then(|| w.ghost.custody(w.ghost.tenants[slot]))
     });
     let holders = vec![0; cpu.now(|w| w.buffers.len())];
-    let mut recount = Recount { cpu, dead, uncounted: holders.clone(), holders, lost: 0 };
+    let mut recount = Recount { cpu, dead, uncounted: holders.clone(), holders, lost: 0, taken: 0 };
     recount.ledgers().await;
     recount.directory().await;
     recount.rings().await;
     recount.forget_dead().await;
     recount.free_unheld().await;
-    let lost = recount.lost;
+    let mut copied = 0;
+    for slot in dead {
+        copied += cpu.step(|w| w.participants[*slot].copies).await;
+    }
+    // A process does one thing at a time: slots that it has taken to copy them are among what it says it copies.
+    let lost = recount.lost + recount.taken.max(copied);
     if cpu.rules().has(Rule::VacateLast) {
         vacate(cpu, dead).await;
     }
@@ -114,7 +119,7 @@ async fn recover(cpu: &Cpu, dead: &[usize]) {
 
 async fn vacate(cpu: &Cpu, dead: &[usize]) {
     for slot in dead {
-        cpu.step(|w| w.participants[*slot].lanes = 0).await;
+        cpu.step(|w| (w.participants[*slot].lanes, w.participants[*slot].copies) = (0, 0)).await;
         cpu.step(|w| w.participants[*slot].active = false).await;
     }
 }
@@ -126,6 +131,8 @@ struct Recount<'a> {
     /// References that are neither in `holders` nor in a ledger, less those that are in both.
     uncounted: Vec<i32>,
     lost: i32,
+    /// Slots of at-most-once queues that the dead had taken and not noted anywhere.
+    taken: i32,
 }
 
 impl Recount<'_> {
@@ -194,27 +201,47 @@ impl Recount<'_> {
             match slot.state {
                 SlotState::Ready(id) if !destroyed => self.holders[id] += 1,
                 SlotState::Ready(_) => self.cpu.ring(end, |r, _| r.slots[index] = free).await,
+                SlotState::Removed { owner, id } if self.is_dead(owner) => {
+                    if !destroyed {
+                        let held = self.cpu.step(|w| w.ledger[owner][id].total() > 0).await;
+                        self.uncounted[id] += i32::from(!held);
+                    }
+                    self.cpu.ring(end, |r, _| r.slots[index] = free).await;
+                }
                 SlotState::Taken { owner, id } if self.is_dead(owner) => {
                     let position = slot.lap * end.options.capacity as u64 + index as u64;
-                    let at_least_once = end.options.at_least_once && !destroyed;
-                    if at_least_once && self.put_back(end, position, id).await {
-                        continue;
+                    if end.options.at_least_once && !destroyed {
+                        self.deliver_again(end, owner, position, id).await;
                     }
                     if !end.options.at_least_once && !destroyed {
                         let noted = self.cpu.step(|w| w.ledger[owner][id].received > 0).await;
-                        self.lost += i32::from(!noted);
+                        self.taken += i32::from(!noted);
                         self.uncounted[id] += i32::from(!noted);
                     }
                     if self.cpu.rules().has(Rule::RollForward) {
                         self.cpu.ring(end, |r, _| r.slots[index] = free).await;
                     }
                 }
-                SlotState::Taken { id, .. } => self.holders[id] += 1,
+                SlotState::Taken { id, .. } | SlotState::Removed { id, .. } => self.holders[id] += 1,
                 SlotState::Free => {}
             }
         }
-        let pending = |lease: &&crate::world::Lease| matches!(lease.word, LeaseWord::Pending(_));
-        self.cpu.ring(end, |r, _| r.pending = r.leases.iter().filter(pending).count() as i32).await;
+        for entry in 0..self.cpu.ring(end, |r, _| r.leases.len()).await {
+            let word = self.cpu.ring(end, |r, _| r.leases[entry].word).await;
+            if matches!(word, LeaseWord::Reserved(owner) if self.is_dead(owner)) {
+                self.cpu.ring(end, |r, _| r.leases[entry].word = LeaseWord::Free).await;
+            }
+        }
+        self.cpu
+            .ring(end, |r, ghost| {
+                let pending = |lease: &&crate::world::Lease| matches!(lease.word, LeaseWord::Pending(_));
+                let leased = |lease: &&crate::world::Lease| matches!(lease.word, LeaseWord::Leased { .. });
+                let ready = r.slots.iter().filter(|slot| matches!(slot.state, SlotState::Ready(_))).count();
+                r.pending = r.leases.iter().filter(pending).count() as i32;
+                let left = ready + r.pending as usize + r.leases.iter().filter(leased).count();
+                r.settled = ghost.queues[r.uid].publications.len() as i64 - left as i64;
+            })
+            .await;
     }
 
     /// Leases of the dead wait for somebody else; what waits is held by the queue.
@@ -227,7 +254,6 @@ impl Recount<'_> {
                     self.uncounted[id] -= i32::from(held);
                     LeaseWord::Pending(id)
                 }
-                LeaseWord::Reserved(owner) if self.is_dead(owner) => LeaseWord::Free,
                 other => other,
             };
             if let LeaseWord::Pending(id) = now {
@@ -243,41 +269,32 @@ impl Recount<'_> {
         }
     }
 
-    /// Sees to it that the message of a dead taker is delivered. `true`: its slot is in use again.
-    async fn put_back(&mut self, end: &End, position: u64, id: usize) -> bool {
+    /// Sees to it that the message of a dead taker is delivered.
+    async fn deliver_again(&mut self, end: &End, owner: usize, position: u64, id: usize) {
         let rules = self.cpu.rules();
         let leases = self.cpu.ring(end, |r, _| r.leases.clone()).await;
         let is_leased =
             leases.iter().any(|lease| lease.word == LeaseWord::Pending(id) && lease.position == position);
-        if is_leased && rules.has(Rule::LeaseOutranksSlot) {
-            return false;
+        if (is_leased && rules.has(Rule::LeaseOutranksSlot)) || !rules.has(Rule::ReservationBecomesMessage) {
+            return;
         }
-        if rules.has(Rule::RollBackLeased) {
-            // The hint first: a message behind it would never be found.
-            self.cpu.ring(end, |r, _| r.head = r.head.min(position)).await;
-            self.cpu
-                .ring(end, |r, ghost| {
-                    r.slot(position).state = SlotState::Ready(id);
-                    ghost.put_back(end.uid, position);
-                })
-                .await;
-            self.holders[id] += 1;
-            self.cpu.say(|| format!("put {position} of ring {} back", end.uid));
-            return true;
-        }
-        let free = leases.iter().position(|lease| lease.word == LeaseWord::Free);
-        if let Some(entry) = free {
+        // Another thread of the dead may have reserved one, too.
+        let is_reserved = |lease: &crate::world::Lease| {
+            lease.word == LeaseWord::Reserved(owner) || (is_leased && lease.word == LeaseWord::Free)
+        };
+        let reserved = leases.iter().position(is_reserved);
+        if let Some(entry) = reserved {
             self.cpu.ring(end, |r, _| r.leases[entry].position = position).await;
             self.cpu.ring(end, |r, _| r.leases[entry].deliveries = 0).await;
             self.cpu
                 .ring(end, |r, ghost| {
                     r.leases[entry].word = LeaseWord::Pending(id);
-                    ghost.queues[end.uid].publications[position as usize].withdrawn_by = None;
+                    ghost.queues[end.uid].publications[position as usize].holder = None;
                 })
                 .await;
             self.holders[id] += 1;
+            self.cpu.say(|| format!("{position} of ring {} is pending", end.uid));
         }
-        false
     }
 
     /// Frees what nobody holds and sets every other count right.

@@ -65,10 +65,17 @@ impl Cpu {
     /// Publishes `item` at the first free position.
     pub(crate) async fn push(&self, end: &End, position: &mut u64, item: &Item) -> Option<u64> {
         let Item { id, received, content } = *item;
+        let mut counted = None;
+        if !self.rules().has(Rule::LimitByPosition) {
+            // As many as there are before we know where ours goes.
+            let slots = self.ring(end, |r, _| r.slots.clone()).await;
+            counted = Some(slots.iter().filter(|s| matches!(s.state, SlotState::Ready(_))).count() as u64);
+        }
         for _ in 0..TRIES {
             let at = *position;
             let (seen, ahead) = self.look(end, at).await;
             match (ahead, seen.state) {
+                (Ordering::Equal, SlotState::Free) if !self.is_within(end, at, counted).await => return None,
                 (Ordering::Equal, SlotState::Free) => {
                     let ready = Slot { state: SlotState::Ready(id), ..seen };
                     let published = self
@@ -76,6 +83,14 @@ impl Cpu {
                             r.cas_slot(at, seen, ready).then(|| {
                                 if received {
                                     ghost.processes[self.process].discharge(id, None);
+                                }
+                                let ready = r.slots.iter().filter(|s| matches!(s.state, SlotState::Ready(_)));
+                                let (ready, limit) = (ready.count(), end.options.limit);
+                                if limit > 0 && ready > limit {
+                                    return Err(format!(
+                                        "{ready} messages in ring {}, limit {limit}",
+                                        end.uid
+                                    ));
                                 }
                                 ghost.published(end.uid, at, content)
                             })
@@ -95,6 +110,26 @@ impl Cpu {
             }
         }
         None
+    }
+
+    /// Whether a message at `position` keeps the limit: the one so many positions before has been taken.
+    async fn is_within(&self, end: &End, position: u64, counted: Option<u64>) -> bool {
+        let limit = end.options.limit as u64;
+        if limit == 0 {
+            return true;
+        }
+        let pending = self.ring(end, |r, _| r.pending.max(0) as u64).await;
+        let room = limit.saturating_sub(pending);
+        if room == 0 {
+            return false;
+        }
+        if let Some(count) = counted {
+            return count < room;
+        }
+        let Some(oldest) = position.checked_sub(room) else { return true };
+        let (seen, ahead) = self.look(end, oldest).await;
+        ahead == Ordering::Greater
+            || matches!(seen.state, SlotState::Taken { .. } | SlotState::Removed { .. })
     }
 
     /// Takes the first message from `position` on.
@@ -138,20 +173,18 @@ impl Cpu {
         self.ring(end, |r, _| *r.slot(taken.position) = free).await;
     }
 
-    /// Takes back the message at `position` if nobody has taken it.
+    /// Takes out the message at `position` if nobody has taken it: what it was sent for, or what an overflow policy wants.
     pub(crate) async fn retract_at(&self, end: &End, position: u64, id: usize) -> Option<Taken> {
         let owner = self.me();
-        self.say(|| format!("will take back {position} of ring {}", end.uid));
+        let told = self.rules().has(Rule::RemovedIsTold);
+        self.say(|| format!("will take out {position} of ring {}", end.uid));
         self.ring(end, |r, ghost| {
             let lap = r.lap(position);
             let from = Slot { lap, state: SlotState::Ready(id) };
-            let to = Slot { lap, state: SlotState::Taken { owner, id } };
-            r.cas_slot(position, from, to).then(|| {
+            let to = if told { SlotState::Removed { owner, id } } else { SlotState::Taken { owner, id } };
+            r.cas_slot(position, from, Slot { lap, state: to }).then(|| {
                 let message = &mut ghost.queues[end.uid].publications[position as usize];
                 message.withdrawn_by = Some(self.process);
-                if !end.options.at_least_once {
-                    ghost.processes[self.process].custody.push((id, Some(end.uid)));
-                }
                 Taken { position, id, lap }
             })
         })

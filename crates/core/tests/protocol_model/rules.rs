@@ -9,8 +9,14 @@ pub(crate) enum Rule {
     OneRecoverer,
     /// A slot TAKEN by a dead participant is freed for the next lap.
     RollForward,
-    /// On an at-least-once queue it becomes READY again instead: not every taker has a place among the leases.
-    RollBackLeased,
+    /// On an at-least-once queue the place that its taker had reserved among the leases becomes the message, to be delivered again.
+    ReservationBecomesMessage,
+    /// A slot tells whether its message is taken to be received, or out of the queue for good.
+    RemovedIsTold,
+    /// An overflow policy drops what it has looked at, by its position.
+    DropByPosition,
+    /// A limit is kept by position, not by a count that others change.
+    LimitByPosition,
     /// A message whose lease is written is the lease's, even if its slot is still TAKEN.
     LeaseOutranksSlot,
     /// A producer passes slots that were taken and recycled while the tail hint lagged.
@@ -45,10 +51,8 @@ pub(crate) enum Rule {
     PutUnderOnePin,
     /// A copy that has been prepared is given back by its reference, not by its bit: somebody may count it, too.
     UnrefPrepared,
-    /// What is taken back after the end of the queue leaves its slot before its buffer is let go of.
-    RecycleBeforeUnref,
-    /// Who copies a message out does so before the slot is free: until then the slot tells that it is lost.
-    CopyBeforeRecycle,
+    /// Who copies messages out tells how many it has taken for that, until it is outside again.
+    CopiesAreTold,
     /// Who publishes to many counts the references before it gives them.
     CountBeforeGiving,
     /// Who peeks looks again once it has a reference.
@@ -58,11 +62,14 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::QuiesceFirst,
         Self::OneRecoverer,
         Self::RollForward,
-        Self::RollBackLeased,
+        Self::ReservationBecomesMessage,
+        Self::RemovedIsTold,
+        Self::DropByPosition,
+        Self::LimitByPosition,
         Self::LeaseOutranksSlot,
         Self::HelpPastRecycled,
         Self::CountShareFirst,
@@ -80,8 +87,7 @@ impl Rule {
         Self::DirectoryHolds,
         Self::PutUnderOnePin,
         Self::UnrefPrepared,
-        Self::RecycleBeforeUnref,
-        Self::CopyBeforeRecycle,
+        Self::CopiesAreTold,
         Self::CountBeforeGiving,
         Self::PeekLooksAgain,
         Self::FreeUnreffed,

@@ -10,7 +10,7 @@ use crate::sim::{Body, Cpu, Sim, Wait};
 use crate::world::{Options, Overflow};
 
 const AT_LEAST_ONCE: Options =
-    Options { capacity: 2, at_least_once: true, max_deliveries: 0, overflow: Overflow::Block };
+    Options { capacity: 2, limit: 0, at_least_once: true, max_deliveries: 0, overflow: Overflow::Block };
 const AT_MOST_ONCE: Options = Options { at_least_once: false, ..AT_LEAST_ONCE };
 
 /// What becomes of the two processes when both have been stopped.
@@ -52,7 +52,7 @@ pub(crate) const SCENES: [Scene; 8] = [
         then: Then::BothGoOn,
     },
     Scene {
-        rule: Rule::RollBackLeased,
+        rule: Rule::ReservationBecomesMessage,
         buffers: 6,
         cast: [|c| Box::pin(full_queue(c)), |c| Box::pin(receiver(c)), |c| Box::pin(dropper(c))],
         then: Then::BothDie,
@@ -70,13 +70,13 @@ pub(crate) const SCENES: [Scene; 8] = [
         then: Then::BothGoOn,
     },
     Scene {
-        rule: Rule::RecycleBeforeUnref,
+        rule: Rule::SenderLooksAgain,
         buffers: 4,
         cast: [|c| Box::pin(one_message(c)), |c| Box::pin(copier(c)), |c| Box::pin(closer(c))],
         then: Then::FirstGoesOnAndDies,
     },
     Scene {
-        rule: Rule::CopyBeforeRecycle,
+        rule: Rule::CopiesAreTold,
         buffers: 3,
         cast: [|c| Box::pin(one_copy(c)), |c| Box::pin(getter(c)), |c| Box::pin(closer(c))],
         then: Then::FirstDies,

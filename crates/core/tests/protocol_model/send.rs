@@ -3,7 +3,7 @@
 use crate::ring::{End, Taken};
 use crate::rules::Rule;
 use crate::sim::Cpu;
-use crate::world::{Overflow, RingState};
+use crate::world::{Overflow, RingState, SlotState};
 
 /// A reference that the sender holds.
 #[derive(Clone, Copy, Debug)]
@@ -62,56 +62,74 @@ impl Cpu {
     pub(crate) async fn push_by_policy(&self, end: &End, tail: &mut u64, item: &Item) -> Option<u64> {
         let at = self.push(end, tail, item).await;
         match end.options.overflow {
-            Overflow::DropOldest if at.is_none() => {
-                for _ in 0..8 {
-                    self.drop_front(end).await;
-                    if let Some(at) = self.push(end, tail, item).await {
-                        return Some(at);
-                    }
-                }
-                None
-            }
+            Overflow::DropOldest if at.is_none() => self.push_over(end, tail, item).await,
             Overflow::Latest => {
                 let at = match at {
-                    None => {
-                        self.drop_front(end).await;
-                        self.push(end, tail, item).await?
-                    }
+                    None => self.push_over(end, tail, item).await?,
                     Some(at) => at,
                 };
-                while self.front(end).await.is_some_and(|front| front < at) && self.drop_front(end).await {}
+                while self.drop_before(end, at).await {}
                 Some(at)
             }
             _ => at,
         }
     }
 
-    /// Drops the oldest message.
-    pub(crate) async fn drop_front(&self, end: &End) -> bool {
-        let mut head = self.ring(end, |r, _| r.head).await;
-        let taken = self.pop(end, &mut head).await;
-        if let Some(taken) = taken {
-            let process = self.process;
-            self.now(|w| {
-                let message = &mut w.ghost.queues[end.uid].publications[taken.position as usize];
-                message.withdrawn_by = Some(process);
-            });
-        }
-        self.help_head(end, head).await;
-        match taken {
-            Some(taken) => {
-                self.discard(end, taken).await;
-                true
+    /// Publishes where an older message is in the way, which is dropped unless a receiver has taken it.
+    async fn push_over(&self, end: &End, tail: &mut u64, item: &Item) -> Option<u64> {
+        for _ in 0..8 {
+            let pending = self.ring(end, |r, _| r.pending).await;
+            if end.options.limit > 0 && pending > 0 {
+                self.drop_pending(end).await;
+            } else {
+                let room = if end.options.limit > 0 { end.options.limit } else { end.options.capacity };
+                if let Some(in_the_way) = tail.checked_sub(room as u64) {
+                    self.drop_before(end, in_the_way + 1).await;
+                }
             }
-            None => false,
+            if let Some(at) = self.push(end, tail, item).await {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Drops the oldest message if its position is before `limit`; `false`: there is none such.
+    pub(crate) async fn drop_before(&self, end: &End, limit: u64) -> bool {
+        loop {
+            let Some((mut position, mut slot)) = self.front_slot(end).await.filter(|(at, _)| *at < limit)
+            else {
+                return false;
+            };
+            if !self.rules().has(Rule::DropByPosition) {
+                // Whatever is in front by now.
+                let Some(now) = self.front_slot(end).await else { return false };
+                (position, slot) = now;
+            }
+            let SlotState::Ready(id) = slot.state else { return false };
+            if let Some(taken) = self.retract_at(end, position, id).await {
+                if position >= limit {
+                    self.now(|w| w.fail(|| format!("{position} was dropped to make room for {limit}")));
+                }
+                self.help_head(end, position + 1).await;
+                self.discard(end, taken).await;
+                return true;
+            }
         }
     }
 
     /// Frees the slot and drops the queue's reference.
     pub(crate) async fn discard(&self, end: &End, taken: Taken) {
         self.recycle(end, taken).await;
-        self.now(|w| w.ghost.processes[self.process].discharge(taken.id, Some(end.uid)));
+        self.over(end).await;
         self.unref(taken.id).await;
+    }
+
+    /// Counts a message that is over, where they are counted.
+    pub(crate) async fn over(&self, end: &End) {
+        if end.options.at_least_once {
+            self.ring(end, |r, _| r.settled += 1).await;
+        }
     }
 
     /// Takes back what nobody has taken, last first.
@@ -125,10 +143,10 @@ impl Cpu {
             } else {
                 self.note(self.me(), item.id, item.received).await;
                 if item.received {
-                    self.now(|w| w.ghost.processes[self.process].noted(item.id, end.uid));
+                    self.now(|w| w.ghost.processes[self.process].custody.push((item.id, None)));
                 }
                 self.recycle(end, taken).await;
-                self.now(|w| w.ghost.processes[self.process].discharge(item.id, Some(end.uid)));
+                self.over(end).await;
             }
         }
         back

@@ -57,7 +57,7 @@ impl Cpu {
             && let Some(taken) = self.retract_at(end, at, item.id).await
         {
             self.recycle(end, taken).await;
-            self.now(|w| w.ghost.processes[self.process].discharge(item.id, Some(end.uid)));
+            self.over(end).await;
             return false;
         }
         self.settle(end, std::iter::once(at));

@@ -46,7 +46,15 @@ pub(crate) struct Buffer {
 pub(crate) enum SlotState {
     Free,
     Ready(usize),
-    Taken { owner: usize, id: usize },
+    Taken {
+        owner: usize,
+        id: usize,
+    },
+    /// Being taken out to be dropped, or taken back by its sender.
+    Removed {
+        owner: usize,
+        id: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +97,8 @@ pub(crate) enum Overflow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) capacity: usize,
+    /// Messages that a send may leave, 0 = as many as there are slots.
+    pub(crate) limit: usize,
     pub(crate) at_least_once: bool,
     pub(crate) max_deliveries: u32,
     pub(crate) overflow: Overflow,
@@ -105,6 +115,8 @@ pub(crate) struct Ring {
     pub(crate) slots: Vec<Slot>,
     pub(crate) leases: Vec<Lease>,
     pub(crate) pending: i32,
+    /// Messages that are over, of an at-least-once queue.
+    pub(crate) settled: i64,
 }
 
 impl Ring {
@@ -121,6 +133,7 @@ impl Ring {
             slots: vec![slot; options.capacity],
             leases: vec![lease; leases],
             pending: 0,
+            settled: 0,
         }
     }
 
@@ -157,6 +170,8 @@ pub(crate) struct Participant {
     pub(crate) active: bool,
     pub(crate) epoch: u32,
     pub(crate) lanes: i32,
+    /// Messages it has taken to copy them out, until it is outside again.
+    pub(crate) copies: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,8 +287,11 @@ impl World {
             for (index, slot) in ring.slots.iter().enumerate() {
                 match slot.state {
                     SlotState::Ready(id) => holders[id] += 1,
-                    SlotState::Taken { owner, .. } => {
-                        findings.push(format!("slot {index} of ring {} is TAKEN({owner})", ring.uid));
+                    SlotState::Taken { owner, .. } | SlotState::Removed { owner, .. } => {
+                        findings.push(format!(
+                            "slot {index} of ring {} is {:?} by {owner}",
+                            ring.uid, slot.state
+                        ));
                     }
                     SlotState::Free => {}
                 }
@@ -297,6 +315,19 @@ impl World {
                 }
             }
             let pending = ring.leases.iter().filter(|l| matches!(l.word, LeaseWord::Pending(_))).count();
+            let ready = ring.slots.iter().filter(|s| matches!(s.state, SlotState::Ready(_))).count();
+            let leased = ring.leases.iter().filter(|l| matches!(l.word, LeaseWord::Leased { .. })).count();
+            let published = self.ghost.queues[ring.uid].publications.len() as i64;
+            let left = published - ring.settled;
+            if ring.options.at_least_once
+                && ring.state != RingState::Destroyed
+                && left != (ready + pending + leased) as i64
+            {
+                findings.push(format!(
+                    "ring {} counts {} of {published} over, {ready} are there, {pending} pending, {leased} leased",
+                    ring.uid, ring.settled
+                ));
+            }
             if ring.pending != pending as i32 {
                 findings.push(format!("ring {} counts {} pending of {pending}", ring.uid, ring.pending));
             }

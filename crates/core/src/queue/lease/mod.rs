@@ -68,17 +68,24 @@ impl<'a> Leases<'a> {
         })
     }
 
-    /// Whether there is an entry for another message, of `taken` that have ever been taken from the ring.
+    /// Whether there may be an entry for another message, of `taken` that have ever been taken from the ring. It may be wrong where messages
+    /// have been taken back by their senders; see [`Leases::any_free`].
     #[inline]
     pub(crate) fn has_room(&self, taken: u64) -> bool {
-        self.unsettled(taken) < self.entries.len() as u64
+        taken.saturating_sub(self.settled()) < self.entries.len() as u64
     }
 
-    /// Messages that are leased or pending, of `taken` that have ever been taken from the ring. Too many rather than too few while others
-    /// settle some.
+    /// Whether an entry is free, by a look at each.
+    pub(crate) fn any_free(&self) -> bool {
+        (0..self.entries.len()).any(|entry| self.word(entry) == LeaseWord::FREE)
+    }
+
+    /// Messages that are not over: in the ring, leased or pending. 0 only if there was none at one moment, that of the look at what is
+    /// over; see `PortQueue::is_idle`.
     #[inline]
-    pub(crate) fn unsettled(&self, taken: u64) -> u64 {
-        taken.saturating_sub(self.settled())
+    pub(crate) fn unsettled(&self, published: impl FnOnce() -> u64) -> u64 {
+        let settled = self.settled();
+        published().saturating_sub(settled)
     }
 
     /// Messages that are over. Each of them was published before it was counted.
@@ -167,19 +174,17 @@ impl<'a> Leases<'a> {
         done.then(|| self.given_back.fetch_add(1, Ordering::AcqRel))
     }
 
-    /// Whether a message may yet come, of `taken` that have ever been taken from the ring: somebody else has it, or it waits already. A
-    /// message keeps its entry from before it is taken from the ring until it is acknowledged, so one look after an empty ring is exact.
-    pub(crate) fn more_may_come(&self, taken: u64, me: usize) -> bool {
-        // SYNC IDLE: all were published and have been settled, so nobody has any.
-        self.unsettled(taken) > 0
-            && (0..self.entries.len()).any(|entry| {
-                let word = self.word(entry);
-                match word.state() {
-                    LeaseState::Pending => true,
-                    LeaseState::Leased | LeaseState::Reserved => word.owner() != me,
-                    LeaseState::Free | LeaseState::Invalid => false,
-                }
-            })
+    /// Whether a message may yet come: somebody else has it, or it waits already. A message keeps its entry from before it is taken from
+    /// the ring until it is acknowledged, so one look after an empty ring is exact.
+    pub(crate) fn more_may_come(&self, me: usize) -> bool {
+        (0..self.entries.len()).any(|entry| {
+            let word = self.word(entry);
+            match word.state() {
+                LeaseState::Pending => true,
+                LeaseState::Leased | LeaseState::Reserved => word.owner() != me,
+                LeaseState::Free | LeaseState::Invalid => false,
+            }
+        })
     }
 
     /// Leases of participant `me`: entry and buffer id.
@@ -210,16 +215,17 @@ impl<'a> Leases<'a> {
         true
     }
 
-    /// Recovery only: makes the counts right, for a ring that holds all but `taken` of `published` messages.
-    pub(crate) fn recount(&self, taken: u64) {
+    /// Recovery only: makes the counts right, for a ring that has `ready` of `published` messages.
+    pub(crate) fn recount(&self, published: u64, ready: u64) {
         let count = |state| {
-            self.entries.iter().filter(|e| LeaseWord(e.word.load(Ordering::Relaxed)).state() == state).count()
+            let word = |entry: &LeaseEntry| LeaseWord(entry.word.load(Ordering::Relaxed));
+            self.entries.iter().filter(|entry| word(entry).state() == state).count() as u64
         };
         let (pending, leased) = (count(LeaseState::Pending), count(LeaseState::Leased));
-        // Raised, never lowered: lists of what is pending are made anew when it has changed.
+        // Raised, so that whoever has a list of what is pending makes it anew.
         let given_back = self.given_back.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         self.retaken.store(given_back.wrapping_sub(pending as u32), Ordering::Release);
-        self.settled.store(taken.saturating_sub((pending + leased) as u64), Ordering::Release);
+        self.settled.store(published.saturating_sub(ready + pending + leased), Ordering::Release);
     }
 }
 
@@ -264,13 +270,13 @@ mod tests {
             })
             .collect();
         assert_eq!(leases.reserve(0, 7), None, "the table is full");
-        assert!(!leases.has_room(4) && leases.has_room(3));
+        assert!(!leases.has_room(4) && leases.has_room(3) && !leases.any_free());
         for (at, before) in [(2, 0), (1, 1)] {
             assert_eq!(leases.give_back(granted[at], 7, 100 + at as u32), Some(before));
             list.add(&leases, granted[at], before);
         }
         assert_eq!(leases.give_back(granted[0], 8, 100), None, "not theirs");
-        assert_eq!((leases.pending(), leases.unsettled(4)), (2, 4));
+        assert_eq!((leases.pending(), leases.unsettled(|| 5)), (2, 5));
         let retake = |list: &PendingList| {
             let pending = list.first(&leases)?;
             let retaken = leases.retake(pending, 9).unwrap();
@@ -283,8 +289,8 @@ mod tests {
         assert_eq!((retake(&others), retake(&list)), (Some((102, 2)), None));
         assert!(!leases.ack(granted[1], 7, 101) && leases.ack(granted[1], 9, 101));
         leases.settle(1);
-        assert_eq!((leases.pending(), leases.unsettled(4)), (0, 3));
-        assert!(leases.more_may_come(4, 9) && leases.reserve(0, 1).is_some());
+        assert_eq!((leases.pending(), leases.unsettled(|| 5)), (0, 4));
+        assert!(leases.more_may_come(9) && leases.reserve(0, 1).is_some());
     }
 
     #[test]
@@ -295,7 +301,7 @@ mod tests {
         leases.reserve(0, 4).unwrap();
         leases.reserve(0, 5).unwrap();
         assert!(leases.recover(5, 77, 3) && !leases.recover(5, 77, 3));
-        leases.recount(9);
+        leases.recount(10, 1);
         let pending = list.first(&leases).unwrap();
         assert_eq!((pending.id(), leases.pending(), leases.settled()), (77, 1, 8));
         assert_eq!(leases.retake(pending, 1).unwrap().deliveries, 1, "it has not been delivered yet");
@@ -309,6 +315,6 @@ mod tests {
         heap.settled.store(u64::MAX, Ordering::Relaxed);
         let leases = heap.leases();
         assert_eq!((PendingList::default().first(&leases), leases.pending()), (None, 4));
-        assert_eq!((leases.unsettled(7), leases.has_room(7)), (0, true));
+        assert_eq!((leases.unsettled(|| 7), leases.has_room(7)), (0, true));
     }
 }

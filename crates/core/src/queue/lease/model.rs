@@ -72,7 +72,7 @@ impl Queue {
     }
 
     fn more_may_come(&self, me: usize) -> bool {
-        self.leases().more_may_come(self.heap.ring().taken(), me)
+        self.leases().more_may_come(me)
     }
 
     fn count(&self, state: LeaseState) -> usize {

@@ -267,10 +267,17 @@ impl<'a> Ring<'a> {
         self.passed(self.tail(), |state| state != SlotState::Free)
     }
 
-    /// Messages in the ring: exact while nobody moves. Meanwhile it may count some that have just been taken.
+    /// Messages in the ring: exact while nobody moves, unless senders have taken some back from between others. Meanwhile it may count
+    /// some that have just been taken.
     pub(crate) fn depth(&self) -> u64 {
         let taken = self.taken();
         self.published().saturating_sub(taken).min(self.slots.len() as u64)
+    }
+
+    /// The same with a look at each, for a ring from which messages may have been taken back.
+    pub(crate) fn depth_by_slots(&self) -> u64 {
+        let is_ready = |word: &&AtomicU64| Slot(word.load(Ordering::Acquire)).state() == SlotState::Ready;
+        self.slots.iter().filter(is_ready).count() as u64
     }
 
     fn passed(&self, mut position: u64, is_over: impl Fn(SlotState) -> bool) -> u64 {
