@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer'
-import v8 from 'node:v8'
 import { msgpackCodec } from './msgpack.js'
 import { invalidArgument, MillraceError, show } from '../errors.js'
 import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
 import type { Codec, CodecName, NamedCodec, ValueCodecName, Encoded } from './types.js'
+import { deserialize, serialize } from './structured.js'
 import { isBytes } from './views.js'
 
 export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, NamedCodec, ValueCodecName } from './types.js'
@@ -46,10 +46,10 @@ const v8Codec: NamedCodec<unknown> = {
   name: 'v8',
   encode(value) {
     checkValue('v8', value)
-    return v8.serialize(value)
+    return serialize(value)
   },
   // Deserialized typed arrays are views of their input, so the input must not be shared memory.
-  decode: (bytes) => v8.deserialize(bytes.slice()) as unknown,
+  decode: (bytes) => deserialize(bytes.slice()),
 }
 
 const CODECS: Record<CodecName, () => NamedCodec<unknown>> = {

@@ -1,4 +1,4 @@
-import v8 from 'node:v8'
+import { deserialize, serialize } from '../codec/structured.js'
 import type { ErrorCode } from '../errors.js'
 import { knownCode, MillraceError, show } from '../errors.js'
 
@@ -28,7 +28,7 @@ const APART = new Set(['name', 'message', 'stack', 'cause', 'remote'])
 
 /** What a handler threw, as bytes. Never throws: what cannot be read or cloned is described instead. */
 export function encodeFailure(thrown: unknown): Uint8Array {
-  return v8.serialize(isError(thrown) ? recordOf(thrown, 0) : { name: '', message: '', value: cloneable(thrown) })
+  return serialize(isError(thrown) ? recordOf(thrown, 0) : { name: '', message: '', value: cloneable(thrown) })
 }
 
 /**
@@ -38,7 +38,7 @@ export function encodeFailure(thrown: unknown): Uint8Array {
  */
 export function decodeFailure(bytes: Uint8Array, origin: string): Error {
   try {
-    return errorOf(v8.deserialize(bytes.slice()) as Sent, origin)
+    return errorOf(deserialize(bytes.slice()) as Sent, origin)
   } catch (cause) {
     return new MillraceError('ERR_MILLRACE_CORRUPT', `${origin} answered with an error that cannot be read`, { cause })
   }
@@ -108,7 +108,7 @@ function cloneable(value: unknown): unknown {
 /** Undefined: it cannot be cloned. */
 function copyOf(value: unknown): { value: unknown } | undefined {
   try {
-    return { value: v8.deserialize(v8.serialize(value)) }
+    return { value: deserialize(serialize(value)) }
   } catch {
     return undefined
   }
