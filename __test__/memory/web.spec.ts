@@ -51,13 +51,14 @@ test('crypto.subtle', async (t) => {
   crypto.getRandomValues(bytes)
 })
 
+const pass = (data: Uint8Array<ArrayBuffer>, through: CompressionStream | DecompressionStream) => {
+  const writer = through.writable.getWriter()
+  void writer.write(data).then(() => writer.close())
+  return arrayOf(new Response(through.readable))
+}
+
 test('CompressionStream and DecompressionStream', async (t) => {
   const { bytes, expected } = message(t, new Uint8Array(100_000).fill(7))
-  const pass = (data: Uint8Array<ArrayBuffer>, through: CompressionStream | DecompressionStream) => {
-    const writer = through.writable.getWriter()
-    void writer.write(data).then(() => writer.close())
-    return arrayOf(new Response(through.readable))
-  }
   const compressed = await pass(bytes, new CompressionStream('gzip'))
   t.true(compressed.length < 1000)
   t.deepEqual(await pass(compressed, new DecompressionStream('gzip')), expected)

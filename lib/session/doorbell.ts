@@ -1,8 +1,20 @@
+import { closeSync } from 'node:fs'
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net'
 import { Socket } from 'node:net'
 
-/** A pipe that becomes readable when this participant is rung, heard by the event loop. */
-export class Doorbell {
+/** A pipe that becomes readable when this participant is woken, heard by the event loop. */
+export interface Doorbell {
+  /** Says whether it keeps the process alive. */
+  hold(held: boolean): void
+  close(): void
+}
+
+/** Hears the doorbell `fd`, which is its own from now on. It does not keep the process alive yet. */
+export function openDoorbell(fd: number, onRing: () => void, onError: (error: Error) => void): Doorbell {
+  return 'bun' in process.versions ? new StreamDoorbell(fd, onRing, onError) : new SocketDoorbell(fd, onRing, onError)
+}
+
+class SocketDoorbell implements Doorbell {
   readonly #socket: Socket
   #held = false
 
@@ -22,7 +34,6 @@ export class Doorbell {
     this.#socket.unref()
   }
 
-  /** Whether the doorbell keeps the process alive. */
   hold(held: boolean): void {
     if (held === this.#held) return
     this.#held = held
@@ -32,5 +43,65 @@ export class Doorbell {
 
   close(): void {
     this.#socket.destroy()
+  }
+}
+
+/** The part of Bun that hears pipes. */
+declare const Bun: { file(fd: number): { stream(): ReadableStream<Uint8Array> } }
+
+/** How often it is looked, without a wait, whether somebody has died. Milliseconds. */
+const LOOK_PERIOD_MS = 100
+
+/**
+ * For Bun, whose sockets hear no pipes. Its streams do, and keep the process alive as long as they are read: so that is done while
+ * somebody waits. Otherwise only reports can come, which are looked for now and then.
+ */
+class StreamDoorbell implements Doorbell {
+  readonly #fd: number
+  readonly #onRing: () => void
+  readonly #onError: (error: Error) => void
+  readonly #timer: NodeJS.Timeout
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  #closed = false
+
+  constructor(fd: number, onRing: () => void, onError: (error: Error) => void) {
+    this.#fd = fd
+    this.#onRing = onRing
+    this.#onError = onError
+    this.#timer = setInterval(() => {
+      if (this.#reader === undefined) onRing()
+    }, LOOK_PERIOD_MS).unref()
+  }
+
+  hold(held: boolean): void {
+    if (this.#closed || held === (this.#reader !== undefined)) return
+    if (held) {
+      const reader = Bun.file(this.#fd).stream().getReader()
+      this.#reader = reader
+      this.#listen(reader).catch((error: unknown) => {
+        if (this.#reader === reader) this.#onError(error as Error)
+      })
+    } else {
+      this.#stop().catch(this.#onError)
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    clearInterval(this.#timer)
+    this.#stop()
+      .then(() => closeSync(this.#fd))
+      .catch(this.#onError)
+  }
+
+  async #stop(): Promise<void> {
+    const reader = this.#reader
+    this.#reader = undefined
+    await reader?.cancel()
+  }
+
+  async #listen(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+    while (!(await reader.read()).done) this.#onRing()
   }
 }

@@ -5,7 +5,7 @@ import { STATUS_ARMED, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { BlockingOptions, Spin } from '../options.js'
 import { checkObject, checkSpin, checkTimeout } from '../options.js'
-import { Doorbell } from './doorbell.js'
+import { type Doorbell, openDoorbell } from './doorbell.js'
 import type { Limits } from './limits.js'
 import { Spinner } from './spinner.js'
 import type { WaitKey } from './wait-key.js'
@@ -164,7 +164,7 @@ export class Waits {
 
   #openDoorbell(): Doorbell {
     const fd = this.#session.call((open) => open.doorbell())
-    return new Doorbell(
+    return openDoorbell(
       fd,
       () => this.dispatch(),
       (cause) => {
