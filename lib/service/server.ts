@@ -1,4 +1,3 @@
-import { MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { idOf } from '../memory/buffer-ptr.js'
 import { CANCEL, CREDIT, REQUEST, STREAM } from '../native/generated/envelope.js'
@@ -11,32 +10,28 @@ import type { Endpoint } from './endpoint.js'
 import { closedHere } from './endpoint.js'
 import type { Envelope } from './envelope.js'
 import * as envelopes from './envelope.js'
+import type { AnyHandler, RunOwner } from './handling.js'
+import { Handling } from './handling.js'
 import type { InboxOwner } from './inbox.js'
 import { Inbox } from './inbox.js'
-import type { Sending } from './replies.js'
 import { Replies } from './replies.js'
 import { claim, inspect } from './request-state.js'
-import type { RequestContext } from './run.js'
 import { Run } from './run.js'
-import { abandon, isStream, sendStream } from './stream-run.js'
 
 /** Words from clients that a server holds at most; more make them wait. */
 const CONTROL_CAPACITY = 1024
 
-export type AnyHandler<Req> = (request: Req, context: RequestContext) => unknown
-
 /** The answering side of a service. */
-export class Server<Req, Res> implements InboxOwner {
+export class Server<Req, Res> implements InboxOwner, RunOwner {
   served = 0
   expired = 0
   cancelled = 0
   refused = 0
-  failed = 0
   readonly #endpoint: Endpoint<Req, Res>
-  readonly #handler: AnyHandler<Req>
   readonly #concurrency: number
   readonly #receiver: Receiver
   readonly #replies: Replies<Req, Res>
+  readonly #handling: Handling<Req, Res>
   readonly #runs = new Set<Run>()
   /** Nothing more is begun. */
   readonly #stopping = new Cancel()
@@ -51,11 +46,16 @@ export class Server<Req, Res> implements InboxOwner {
   constructor(endpoint: Endpoint<Req, Res>, handler: AnyHandler<Req>, concurrency: number) {
     const { session, name, queue } = endpoint
     this.#endpoint = endpoint
-    this.#handler = handler
     this.#concurrency = concurrency
     this.#receiver = new Receiver(session, queue, `service '${name}'`)
     this.#replies = new Replies(endpoint)
+    this.#handling = new Handling(endpoint, handler, this.#replies, this)
     this.#control = new Inbox(session, name, 'server', CONTROL_CAPACITY, this)
+  }
+
+  /** Requests whose handler threw. */
+  get failed(): number {
+    return this.#handling.failed
   }
 
   get running(): number {
@@ -120,6 +120,10 @@ export class Server<Req, Res> implements InboxOwner {
     this.#fail(error)
   }
 
+  onStuck(error: unknown): void {
+    this.#fail(error)
+  }
+
   async #take(): Promise<void> {
     const limits: Limits = { ...UNLIMITED, cancel: this.#stopping, hold: false }
     const slice = new TimeSlice()
@@ -134,7 +138,12 @@ export class Server<Req, Res> implements InboxOwner {
         slice.restart()
       }
       if (message === null) return
-      this.#begin(message)
+      try {
+        this.#begin(message)
+      } catch (error) {
+        message.nack()
+        throw error
+      }
       if (slice.exceeded()) await slice.pass()
     }
   }
@@ -190,58 +199,11 @@ export class Server<Req, Res> implements InboxOwner {
     }
     const run = new Run(envelope, message, claimed)
     this.#runs.add(run)
-    this.#call(run)
+    this.#handling.call(run)
   }
 
-  /** Calls the handler, and sees to it that its result is sent: at once if it is there at once. */
-  #call(run: Run): void {
-    let answering: Sending
-    try {
-      answering = this.#answer(run, this.#handler(this.#endpoint.requests.peek(run.message), run))
-    } catch (thrown) {
-      return this.#refuse(run, thrown)
-    }
-    if (answering === undefined) return this.#end(run)
-    answering.then(
-      () => this.#end(run),
-      (thrown: unknown) => this.#refuse(run, thrown),
-    )
-  }
-
-  #answer(run: Run, result: unknown): Sending {
-    if (run.envelope.kind !== STREAM) {
-      return isPromiseLike(result)
-        ? Promise.resolve(result).then((value) => this.#answerValue(run, value))
-        : this.#answerValue(run, result)
-    }
-    return sendStream(run, this.#endpoint.name, result, this.#replies)
-  }
-
-  #answerValue(run: Run, value: unknown): Sending {
-    if (!isStream(value)) return this.#replies.value(run, value)
-    run.rest = abandon(value)
-    const { name } = this.#endpoint
-    throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `service '${name}' answers with a stream: use stream()`)
-  }
-
-  /** Ends `run` with what was thrown. If not even that can be sent, serving ends. */
-  #refuse(run: Run, thrown: unknown): void {
-    if (!run.unwanted) this.failed++
-    const lost = (error: unknown) => {
-      this.#fail(error)
-      this.#end(run)
-    }
-    try {
-      const sending = this.#replies.failure(run, thrown)
-      if (sending === undefined) this.#end(run)
-      else sending.then(() => this.#end(run), lost)
-    } catch (error) {
-      lost(error)
-    }
-  }
-
-  /** The run has been answered: acknowledges the request, once nothing looks at it any more. */
-  #end(run: Run): void {
+  /** Acknowledges the request, once nothing looks at it any more. */
+  onEnd(run: Run): void {
     run.end()
     const { message, rest } = run
     if (rest === undefined) {
@@ -293,8 +255,4 @@ export class Server<Req, Res> implements InboxOwner {
     this.#control.close()
     for (const message of this.#resting) message.release()
   }
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value
 }

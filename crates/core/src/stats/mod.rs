@@ -9,13 +9,13 @@ pub use services::{MailboxSnapshot, ServiceSnapshot};
 pub use topics::{SubscriptionSnapshot, TopicSnapshot};
 
 use crate::error::Result;
-use crate::layout::{NameEntry, SEGMENT_READY};
+use crate::layout::{NameEntry, ParticipantSlot, SEGMENT_READY};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
 use crate::queue::{ResolvedOptions, RingView};
 use crate::recovery::{RecoveredTotals, StallPhase, stalled_at, totals};
 use crate::registry::{Domain, EntryRef, Kind};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,18 +125,24 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
 }
 
 fn participants(domain: &Domain, pools: &[Arc<Pool>]) -> Vec<ParticipantSnapshot> {
-    let snapshot = |(slot, p): (usize, &crate::layout::ParticipantSlot)| ParticipantSnapshot {
-        slot,
-        epoch: p.epoch.load(Ordering::Relaxed),
-        pid: p.pid.load(Ordering::Relaxed),
-        name: p.name.get(),
-        started_at_ms: p.started_ms.load(Ordering::Relaxed),
-        sent: p.lanes.iter().map(|lane| lane.sent.load(Ordering::Relaxed)).sum(),
-        received: p.lanes.iter().map(|lane| lane.received.load(Ordering::Relaxed)).sum(),
-        held: pools.iter().map(|pool| pool.references_of(slot)).sum(),
-        stalled: stalled_at(p),
+    let snapshot = |(slot, p): (usize, &ParticipantSlot)| {
+        let epoch = p.epoch.load(Ordering::Relaxed);
+        let snapshot = ParticipantSnapshot {
+            slot,
+            epoch,
+            pid: p.pid.load(Ordering::Relaxed),
+            name: p.name.get(),
+            started_at_ms: p.started_ms.load(Ordering::Relaxed),
+            sent: p.lanes.iter().map(|lane| lane.sent.load(Ordering::Relaxed)).sum(),
+            received: p.lanes.iter().map(|lane| lane.received.load(Ordering::Relaxed)).sum(),
+            held: pools.iter().map(|pool| pool.references_of(slot)).sum(),
+            stalled: stalled_at(p),
+        };
+        // SYNC JOIN (acquire fence): what was read is the tenant's, unless the slot has been given to another meanwhile.
+        fence(Ordering::Acquire);
+        domain.is_tenant(slot, epoch).then_some(snapshot)
     };
-    domain.active().map(snapshot).collect()
+    domain.active().filter_map(snapshot).collect()
 }
 
 fn size_classes(domain: &Domain, pools: &[Arc<Pool>]) -> Vec<PoolSnapshot> {
