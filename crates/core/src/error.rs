@@ -142,6 +142,11 @@ impl Error {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// The same error, with what to do at the end.
+    pub(crate) fn advising(self, advice: &str) -> Self {
+        Self { message: format!("{}: {advice}", self.message), ..self }
+    }
+
     /// Whether it is for want of memory (or address space) of this process, whatever shared memory there is.
     pub(crate) fn is_out_of_memory(&self) -> bool {
         self.source.as_ref().and_then(shortage) == Some(Shortage::Memory)

@@ -43,6 +43,12 @@ impl Observer {
         }
     }
 
+    /// Another one of the same domain, with mappings of its own.
+    pub(crate) fn separate(&self) -> Result<Self> {
+        let dir = self.domain.dir.try_clone()?;
+        Ok(Self::new(Arc::new(Domain::open(&self.domain.name, dir, assist)?)))
+    }
+
     /// Name of the domain.
     pub fn domain(&self) -> &str {
         &self.domain.name

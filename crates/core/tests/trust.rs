@@ -280,6 +280,8 @@ fn closing_after_the_directory_was_removed_spares_the_domain_that_took_its_place
     fs::remove_dir_all(isolated.base.join(&isolated.name)).unwrap();
     let new = isolated.open();
     let queue = new.port_queue("q", &QueueOptions::default()).unwrap();
+    let error = old.separate_observer().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "it looks at the other one: {error}");
     drop(old);
     assert!(old_objects.iter().all(|name| !Path::new("/dev/shm").join(name).exists()), "its own are gone");
     let newer = isolated.open();
@@ -382,4 +384,25 @@ fn children_that_are_just_being_forked_keep_no_lock() {
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     forking.join().unwrap();
+}
+
+#[test]
+fn the_last_leaves_nothing_beside_one_that_is_refused() {
+    let isolated = std::sync::Arc::new(Isolated::new("beside"));
+    for round in 0..300_u32 {
+        let shm = isolated.open();
+        let other = std::sync::Arc::clone(&isolated);
+        let refused = std::thread::spawn(move || {
+            let options = OpenOptions { max_bytes: Some(1 << 20), ..other.options() };
+            // In time to be refused, or to find nobody.
+            if let Err(error) = ShmManager::open(&other.name, &options) {
+                assert_eq!(error.kind(), ErrorKind::OptionsMismatch, "{error}");
+            }
+        });
+        // At another moment of its opening each time.
+        (0..round * 20).for_each(|_| std::hint::spin_loop());
+        drop(shm);
+        refused.join().unwrap();
+        isolated.assert_gone();
+    }
 }

@@ -14,7 +14,6 @@ use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
 use std::os::fd::IntoRawFd;
-use std::path::Path;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -233,10 +232,7 @@ impl BindingManager {
     /// what runs aside would take those for the truth.
     #[napi(catch_unwind)]
     pub fn observer(&self) -> Result<BindingObserver> {
-        self.session(|session| {
-            let name = session.manager.domain();
-            BindingObserver::open(name, Path::new(&self.directory).parent())
-        })
+        self.session(|session| BindingObserver::new(|| session.manager.separate_observer()))
     }
 
     /// Leaves the domain; from now on every view reads zeros. Idempotent.

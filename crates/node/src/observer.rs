@@ -18,8 +18,8 @@ pub struct BindingObserver {
 }
 
 impl BindingObserver {
-    pub(crate) fn open(domain: &str, directory: Option<&Path>) -> Result<Self> {
-        let observer = guarded(|| Observer::open(domain, directory)).flatten().map_err(from_core)?;
+    pub(crate) fn new(open: impl FnOnce() -> millrace::Result<Observer>) -> Result<Self> {
+        let observer = guarded(open).flatten().map_err(from_core)?;
         Ok(Self { observer: RefCell::new(Some(observer)) })
     }
 
@@ -42,9 +42,9 @@ impl BindingObserver {
 #[napi]
 impl BindingObserver {
     /// Opens a domain that exists.
-    #[napi(factory, catch_unwind, js_name = "open")]
-    pub fn of_domain(domain: String, directory: Option<String>) -> Result<Self> {
-        Self::open(&domain, directory.as_deref().map(Path::new))
+    #[napi(factory, catch_unwind)]
+    pub fn open(domain: String, directory: Option<String>) -> Result<Self> {
+        Self::new(|| Observer::open(&domain, directory.as_deref().map(Path::new)))
     }
 
     /// Lets go of the domain. What runs goes on. Idempotent.

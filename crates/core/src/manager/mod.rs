@@ -210,6 +210,15 @@ impl ShmManager {
         Observer::new(Arc::clone(&self.participant.domain))
     }
 
+    /// The same with mappings of its own, for a binding that has those of this manager replaced when it ends
+    /// ([`SegmentView::retire`](crate::SegmentView::retire)).
+    ///
+    /// # Errors
+    /// As [`Observer::open`]. Of a domain whose directory has been removed `Corrupt`, whatever has taken its place.
+    pub fn separate_observer(&self) -> Result<Observer> {
+        self.observer().separate()
+    }
+
     /// As [`Observer::snapshot`].
     ///
     /// # Errors

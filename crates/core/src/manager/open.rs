@@ -1,7 +1,7 @@
 //! Opening a domain: attaching to it, making it, and making it anew when what is left of it is of no use.
 
 use super::OpenOptions;
-use super::leave::give_up;
+use super::leave::{give_up, remove_if_deserted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
@@ -34,6 +34,7 @@ pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Par
         Err(error) => {
             lock.remove_unfinished();
             lock.release();
+            look_after_leavers(base, name);
             return Err(error);
         }
     };
@@ -48,6 +49,15 @@ pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Par
         give_up(lock, base, &domain);
     }
     joined
+}
+
+/// Whoever was refused has held the lock, and the last participant may have left meanwhile.
+fn look_after_leavers(base: &Path, name: &str) {
+    let domain = DomainDir::existing(base, name).and_then(|dir| Domain::open(name, dir, assist));
+    // One that cannot be opened is made afresh by the next who opens it.
+    if let Ok(domain) = domain {
+        remove_if_deserted(base, &domain);
+    }
 }
 
 /// Attaches to the domain that `lock` is about, or makes it.

@@ -67,6 +67,11 @@ impl DomainDir {
         Ok(Self { dir: Dir::open(&base.join(name), Access::None)? })
     }
 
+    /// The same directory once more, whatever its path leads to now.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        Ok(Self { dir: self.dir.try_clone()? })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }

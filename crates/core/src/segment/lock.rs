@@ -67,6 +67,9 @@ impl DomainLock {
         // The last one out removes an empty base directory.
         let base = match Dir::open(base, Access::Look) {
             Err(e) if e.is_not_found() => return Ok(Attempt::Removed),
+            Err(e) if e.kind() == ErrorKind::Permission => {
+                return Err(e.advising("choose a directory of your own (`directory`, or MILLRACE_DIR)"));
+            }
             base => base?,
         };
         let lock_name = lock_name(name);

@@ -111,6 +111,14 @@ impl Dir {
         duplicate.map_err(|e| Error::io(format!("cannot open {} once more", self.path.display()), e))
     }
 
+    /// The same directory once more.
+    ///
+    /// # Errors
+    /// `Limit`.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        Ok(Self { path: self.path.clone(), fd: self.duplicate()?, id: self.id })
+    }
+
     pub(crate) fn id(&self) -> FileId {
         self.id
     }
