@@ -21,10 +21,10 @@ test('whoever takes many beside destroy holds nothing it does not know of', asyn
     queue: 'queue',
     duration: 1500,
   } satisfies DestroyArgs).started()
-  let over = false
+  const work = { over: false }
   let [taken, failed] = [0, 0]
-  const rounds = child.hear<number>().finally(() => (over = true))
-  while (!over) {
+  const rounds = child.hear<number>().finally(() => (work.over = true))
+  while (!work.over) {
     try {
       const queue = shm.portQueue('queue')
       const messages = queue.receiveMany(1000)
