@@ -56,9 +56,14 @@ export class Child {
   }
 
   /** Waits until it has told that it is ready. */
-  async started(): Promise<this> {
+  started(): Promise<this> {
+    return this.heard('started')
+  }
+
+  /** Waits for its next word, which must be that one. */
+  async heard(expected: string): Promise<this> {
     const word = await this.hear()
-    if (word !== 'started') throw new Error(`${this.#name} told ${JSON.stringify(word)}`)
+    if (word !== expected) throw new Error(`${this.#name} told ${JSON.stringify(word)}`)
     return this
   }
 
@@ -86,7 +91,12 @@ export class Child {
 }
 
 /** Starts a program of __test__/fixtures. When the test ends it is killed, if it still lives. */
-export function startChild(t: ExecutionContext, fixture: string, args: unknown, options: ForkOptions = {}): Child {
+export function startChild(
+  t: Pick<ExecutionContext, 'teardown'>,
+  fixture: string,
+  args: unknown,
+  options: ForkOptions = {},
+): Child {
   const file = fileURLToPath(new URL(`../fixtures/${fixture}.js`, import.meta.url))
   const stdio = ['ignore', 'inherit', 'pipe', 'ipc'] satisfies ForkOptions['stdio']
   const child = new Child(fixture, fork(file, [JSON.stringify(args)], { ...options, stdio }))
