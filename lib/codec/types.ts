@@ -24,7 +24,10 @@ export interface Codec<T> {
   readonly name?: string
   /** The encoded form of `value`. */
   encode(value: T): Encoded
-  /** The value that `bytes` stand for. `bytes` lie in shared memory and are gone afterwards: keep copies only. */
+  /**
+   * The value that `bytes` stand for. `bytes` lie in shared memory and are gone afterwards: keep copies only, and copy before native
+   * code reads them, which may measure first and decode then, while a peer still writes.
+   */
   decode(bytes: Uint8Array): T
 }
 

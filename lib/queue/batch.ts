@@ -44,7 +44,7 @@ export class Batch implements Iterable<BufferPtr>, Disposable {
    * message.
    * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` beyond the end; as {@link BufferPtr.bytes}
    */
-  bytes(index: number): Uint8Array {
+  bytes(index: number): Uint8Array<ArrayBuffer> {
     const session = this.#session
     const id = this.#ids[index]
     if (this.#messages === undefined && !this.#released && !session.closed && id !== undefined) {
