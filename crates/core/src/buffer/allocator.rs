@@ -98,7 +98,7 @@ impl SharedBufferAllocator {
             };
             let (claimed, no_row) = match claimed {
                 // No memory for a row of our own in the ledger: to us, that segment is full.
-                Err(e) if e.kind() == ErrorKind::NoSpace => (0, true),
+                Err(e) if e.kind() == ErrorKind::NoSpace && !e.is_out_of_memory() => (0, true),
                 claimed => (claimed?, false),
             };
             if claimed > 0 || ids.is_empty() {
