@@ -39,6 +39,8 @@ export declare class BindingManager {
   guardView(id: number): ArrayBuffer
   /** Detaches a guard view. */
   guardDetach(view: ArrayBuffer): void
+  /** Gives the memory of segments that nobody uses back to the system. */
+  trim(): BindingTrim
   /** Why there is no buffer of `bytes` bytes: who holds them all, or that the machine has no memory left. */
   explainExhausted(bytes: number): { code: string; message: string }
   /** What the last hot operation with status Error died of. */
@@ -214,6 +216,14 @@ export interface BindingTopicOptions {
   typeId?: number
   /** Name of the codec. */
   codec?: string
+}
+
+/** What a trim has given back. */
+export interface BindingTrim {
+  /** Segments that were taken out. */
+  segments: number
+  /** Bytes of the budget that they counted for. */
+  bytes: number
 }
 
 /** Milliseconds on the monotonic clock that all processes of the machine share, containers with a time of their own included. */

@@ -88,3 +88,11 @@ export class Stalls {
 function keyOf({ slot, epoch }: { slot: number; epoch: number }): string {
   return `${slot}.${epoch}`
 }
+
+/** What a {@link ShmManager.trim} has given back. */
+export interface TrimReport {
+  /** Segments that were given back. */
+  segments: number
+  /** Bytes that they counted for against `maxBytes`. */
+  bytes: number
+}

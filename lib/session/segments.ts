@@ -10,7 +10,7 @@ import {
   INDEX_MASK,
   SEGMENT_MASK,
 } from '../native/generated/layout.js'
-import type { BindingSegment } from '../native/native.js'
+import { type BindingSegment, remaps } from '../native/native.js'
 
 /** Views that are kept for the next message at the same place, at most: making one costs more than everything else about a message. */
 const VIEWS = 4096
@@ -150,13 +150,19 @@ export class Segment {
 export class Segments {
   readonly #map: (index: number) => BindingSegment
   readonly #segments: Segment[] = []
+  /** What {@link remaps} was when they were mapped. */
+  #remaps = remaps()
 
   constructor(map: (index: number) => BindingSegment) {
     this.#map = map
   }
 
-  /** The segment of buffer `id`; mapped anew if user code detached the one we had. */
+  /**
+   * The segment of buffer `id`, which is held here; mapped anew if user code detached the one we had, or if another segment has come in
+   * its place.
+   */
   of(id: number): Segment {
+    if (remaps() !== this.#remaps) this.#forget()
     const index = (id >>> INDEX_BITS) & SEGMENT_MASK
     const segment = this.#segments[index]
     return segment !== undefined && segment.payload.length !== 0 ? segment : this.#attach(index)
@@ -164,6 +170,11 @@ export class Segments {
 
   /** The manager has been closed: views keep their addresses, nothing here does. */
   close(): void {
+    this.#segments.length = 0
+  }
+
+  #forget(): void {
+    this.#remaps = remaps()
     this.#segments.length = 0
   }
 

@@ -8,6 +8,7 @@
 /// Results: STATUS; NEWS (bits, see NEWS_REPORTS and NEWS_DEPARTURES) of `ready`; DELIVERED and DROPPED of `publish`; CLAIM (see
 /// CLAIM_RUN) of `claim`, and with `cancel` and `inspect` the state of the request: RUNS begun, whether it is CANCELLED, RUNNER, slot
 /// + 1 of whoever began the last run (0 = nobody), RUNNER_EPOCH, low half of its epoch.
+/// Of every operation: REMAPS, which changes when segments of a domain of this isolate may have been replaced by others.
 pub const STATUS: usize = 0;
 pub const MANAGER: usize = 1;
 pub const QUEUE: usize = 2;
@@ -23,6 +24,7 @@ pub const RUNS: usize = 11;
 pub const CANCELLED: usize = 12;
 pub const RUNNER: usize = 13;
 pub const RUNNER_EPOCH: usize = 14;
+pub const REMAPS: usize = 15;
 
 /// Bit of NEWS: `takeReports` or `takeStalled` has something new. Stays up until it is taken.
 pub const NEWS_REPORTS: u32 = 1;

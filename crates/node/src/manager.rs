@@ -156,9 +156,7 @@ impl BindingManager {
 
     fn segment_view(&self, index: usize) -> Result<SegmentView> {
         self.session(|session| {
-            if let Some(view) = session.segments.get(&index) {
-                return Ok(view.clone());
-            }
+            // Of one that has been taken out the core has let go: what has views of it reads zeros.
             let view = session.manager.segment(index).map_err(from_core)?;
             session.segments.insert(index, view.clone());
             Ok(view)
@@ -183,6 +181,13 @@ impl BindingManager {
         #[napi(ts_arg_type = "ArrayBuffer")] view: Unknown<'_>,
     ) -> Result<()> {
         detach(env.raw(), view.raw())
+    }
+
+    /// Gives the memory of segments that nobody uses back to the system.
+    #[napi(catch_unwind)]
+    pub fn trim(&self) -> Result<BindingTrim> {
+        let report = self.session(|session| session.manager.trim().map_err(from_core))?;
+        Ok(BindingTrim { segments: report.segments as u32, bytes: report.bytes as f64 })
     }
 
     /// Why there is no buffer of `bytes` bytes: who holds them all, or that the machine has no memory left.
@@ -276,6 +281,16 @@ pub fn command_block(env: &Env) -> Result<Unknown<'_>> {
     let value = made.map_err(|e: napi::Error| from_napi(&e))?;
     // SAFETY: the value belongs to this env and this scope.
     Ok(unsafe { Unknown::from_raw_unchecked(raw, value) })
+}
+
+/// What a trim has given back.
+#[napi(object, object_from_js = false)]
+#[derive(Debug)]
+pub struct BindingTrim {
+    /// Segments that were taken out.
+    pub segments: u32,
+    /// Bytes of the budget that they counted for.
+    pub bytes: f64,
 }
 
 /// What this build is, and what the runtime offers.

@@ -22,6 +22,7 @@ pub(crate) struct Session {
     pub(crate) reports_seen: u64,
     pub(crate) stalls_seen: u32,
     departures_seen: u32,
+    remaps_seen: u32,
     /// Segments that JavaScript has views of.
     pub(crate) segments: HashMap<usize, SegmentView>,
 }
@@ -34,6 +35,7 @@ impl Session {
             // Report those that are stalled already.
             stalls_seen: manager.stalls().wrapping_sub(1),
             departures_seen: manager.departures(),
+            remaps_seen: manager.remaps(),
             allocator: manager.allocator(),
             manager,
             handles: HandleTable::default(),
@@ -49,6 +51,14 @@ impl Session {
         drop(self);
         retire(segments.values());
         segments
+    }
+
+    /// Whether segments have been taken out since the last call. Whoever gets the number of a buffer from an operation asks after it: a
+    /// segment that came in the place of another did so before.
+    #[inline]
+    pub(crate) fn has_remapped(&mut self) -> bool {
+        let remaps = self.manager.remaps();
+        std::mem::replace(&mut self.remaps_seen, remaps) != remaps
     }
 
     /// What is new, as the bits of NEWS. Departures are told once.

@@ -120,7 +120,7 @@ pub(crate) fn block_ts() -> String {
         "crates/node: the command block",
         &[
             block! { STATUS MANAGER QUEUE COUNT BYTES KIND RUNS_MAX NEWS DELIVERED DROPPED },
-            block! { CLAIM RUNS CANCELLED RUNNER RUNNER_EPOCH },
+            block! { CLAIM RUNS CANCELLED RUNNER RUNNER_EPOCH REMAPS },
             block! { DESCRIPTORS DESCRIPTOR_WORDS ID GAP LEASE RECEIVED ATTEMPT },
             block! { LENGTHS READY READY_WORDS READY_QUEUE READY_KIND WORDS },
             block! { BATCH_MAX STAGE_BYTES },

@@ -5,11 +5,12 @@ use millrace_node::hot::{OPERATIONS, Operation};
 use std::fmt::Write;
 
 /// A result: function, the expression it returns, description. `index` in the expression is a parameter.
-const RESULTS: [(&str, &str, &str); 15] = [
+const RESULTS: [(&str, &str, &str); 16] = [
     ("resultCount", "COUNT", "Number of results of the last operation."),
     ("deliveredCount", "DELIVERED", "How many messages the last {@link publish} put into queues."),
     ("droppedCount", "DROPPED", "How many it did not, by the policies of their subscribers."),
     ("news", "NEWS", "What was new at the last {@link ready}: bits, `NEWS_…`."),
+    ("remaps", "REMAPS", "Changes when segments may have been replaced by others, as of the last operation."),
     ("claimOutcome", "CLAIM", "How the last {@link claim} ended: one of the `CLAIM_…` constants."),
     (
         "requestWord",

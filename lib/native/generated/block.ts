@@ -16,6 +16,7 @@ export const RUNS = 11
 export const CANCELLED = 12
 export const RUNNER = 13
 export const RUNNER_EPOCH = 14
+export const REMAPS = 15
 
 export const DESCRIPTORS = 16
 export const DESCRIPTOR_WORDS = 4

@@ -23,6 +23,7 @@ import {
   READY_QUEUE,
   READY_WORDS,
   RECEIVED,
+  REMAPS,
   RUNS_MAX,
   STAGE_BYTES,
   STATUS,
@@ -204,6 +205,11 @@ export function droppedCount(): number {
 /** What was new at the last {@link ready}: bits, `NEWS_…`. */
 export function news(): number {
   return block[NEWS]!
+}
+
+/** Changes when segments may have been replaced by others, as of the last operation. */
+export function remaps(): number {
+  return block[REMAPS]!
 }
 
 /** How the last {@link claim} ended: one of the `CLAIM_…` constants. */

@@ -88,20 +88,42 @@ impl SharedBufferAllocator {
         mut hold: impl FnMut(&[u32], &Pin<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let class = class_of(bytes)?;
+        let pin = self.participant.pin()?;
+        if let Ok(claimed) = self.claim(class, ids)
+            && (claimed > 0 || ids.is_empty())
+        {
+            fault::hit(Point::AllocClaimed);
+            return hold(&ids[..claimed], &pin).map(Some);
+        }
+        drop(pin);
+        self.with_grown(class, ids, hold)
+    }
+
+    /// The same once nothing of `class` is free: with growth, or else with larger buffers.
+    #[cold]
+    fn with_grown<T>(
+        &self,
+        class: usize,
+        ids: &mut [u32],
+        mut hold: impl FnMut(&[u32], &Pin<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
         // Why there will be no more of this class: then a larger buffer serves as well.
         let mut exhausted = None;
+        // Until we have claimed of it nobody may take what has just been made for empty.
+        let mut grown = None;
         loop {
             let pin = self.participant.pin()?;
             let claimed = match exhausted {
                 None => self.claim(class, ids),
                 Some(_) => self.claim_larger(class, ids),
             };
+            drop(grown.take());
             let (claimed, no_row) = match claimed {
                 // No memory for a row of our own in the ledger: to us, that segment is full.
                 Err(e) if e.kind() == ErrorKind::NoSpace && !e.is_out_of_memory() => (0, true),
                 claimed => (claimed?, false),
             };
-            if claimed > 0 || ids.is_empty() {
+            if claimed > 0 {
                 fault::hit(Point::AllocClaimed);
                 return hold(&ids[..claimed], &pin).map(Some);
             }
@@ -111,11 +133,12 @@ impl SharedBufferAllocator {
             }
             // Others may be faster at what was made or released: only the end of the budget ends this.
             let growth = if no_row { self.make_room(class) } else { self.grow(class, ids.len()) };
-            exhausted = match growth {
-                Ok(Growth::Look) => None,
-                Ok(Growth::Exhausted) => Some(Ok(None)),
-                Err(e) => Some(Err(e)),
-            };
+            match growth {
+                Ok(Growth::Look) => {}
+                Ok(Growth::Grown(lock)) => grown = Some(lock),
+                Ok(Growth::Exhausted) => exhausted = Some(Ok(None)),
+                Err(e) => exhausted = Some(Err(e)),
+            }
         }
     }
 

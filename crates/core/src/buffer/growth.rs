@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 pub(super) enum Growth {
     /// There are free buffers now, or there were a moment ago.
     Look,
+    /// There is another segment. Nobody can take it out again before the lock is dropped.
+    Grown(GrowLock),
     /// No more segments.
     Exhausted,
 }
@@ -107,7 +109,7 @@ impl SharedBufferAllocator {
         match self.add_segment(index, geometry, &lock) {
             Ok(()) => {
                 self.participant.wake_pool();
-                Ok(Growth::Look)
+                Ok(Growth::Grown(lock))
             }
             // Somebody else has taken the memory since we looked.
             Err(e) if e.kind() == ErrorKind::NoSpace && !e.is_out_of_memory() => refused(true),
@@ -115,12 +117,14 @@ impl SharedBufferAllocator {
         }
     }
 
-    /// Takes out empty segments, for memory to attach another one.
-    #[cold]
+    /// Takes out empty segments of other sizes, for memory to attach one of `class`.
     pub(super) fn make_room(&self, class: usize) -> Result<Growth> {
         let offer = self.offer(class);
-        if self.trim()?.segments > 0 {
-            return Ok(Growth::Look);
+        if let Some(lock) = GrowLock::take(&self.participant.domain, || false)? {
+            let trim = self.participant.trim(&lock, |pool| pool.geometry.buffer_bytes != class)?;
+            if trim.report().segments > 0 {
+                return Ok(Growth::Look);
+            }
         }
         self.participant.hints.refuse(class, offer, true);
         Ok(Growth::Exhausted)
@@ -231,7 +235,8 @@ impl SharedBufferAllocator {
 fn fit_memory(index: usize, mut geometry: PoolGeometry) -> Next {
     let Some((free, total)) = free_bytes() else { return Next::Segment(index, geometry) };
     loop {
-        let needed = (geometry.buffer_bytes * geometry.count + geometry.ledger) as u64;
+        // The ledger with a row for whoever makes it.
+        let needed = (geometry.buffer_bytes * geometry.count + geometry.ledger + geometry.row_bytes) as u64;
         if needed + total * SHM_RESERVE_PERCENT / 100 <= free {
             return Next::Segment(index, geometry);
         }

@@ -9,7 +9,7 @@ mod queue;
 mod topic;
 mod wait;
 
-use crate::block::{Block, COUNT, MANAGER, STATUS, Status};
+use crate::block::{Block, COUNT, MANAGER, REMAPS, STATUS, Status};
 use crate::error::{Failure, guarded};
 use crate::isolate::{Isolate, Parts, Scratch};
 use crate::leases::LeaseTable;
@@ -130,7 +130,14 @@ fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> Outcome
     Isolate::with(|isolate| {
         let Some(Parts { mut block, scratch, sessions, error }) = isolate.parts() else { return };
         let session = sessions.get_mut(block.get(MANAGER) as usize).and_then(Option::as_mut);
-        let status = match guarded(|| session.map(|session| f(&mut block, scratch, session))) {
+        let run = |session: &mut Session| {
+            let outcome = f(&mut block, scratch, session);
+            if session.has_remapped() {
+                block.set(REMAPS, block.get(REMAPS).wrapping_add(1));
+            }
+            outcome
+        };
+        let status = match guarded(|| session.map(run)) {
             Ok(Some(Ok(status) | Err(Failure::Status(status)))) => status,
             Ok(None) => {
                 block.set(COUNT, 0);
