@@ -144,6 +144,8 @@ export interface BindingQueueInfo {
   name: string
   /** Messages the queue holds. */
   capacity: number
+  /** Messages that a send may leave in the queue, 0 = as many as it holds. */
+  limit: number
   /** 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest. */
   overflow: number
   /** 0 at-most-once, 1 at-least-once. */
@@ -168,6 +170,8 @@ export interface BindingQueueInfo {
 export interface BindingQueueOptions {
   /** Messages the queue holds. */
   capacity?: number
+  /** Messages that a send may leave in the queue, 0 = as many as it holds. */
+  limit?: number
   /** 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest. */
   overflow?: number
   /** 0 at-most-once, 1 at-least-once. */
