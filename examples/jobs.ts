@@ -60,7 +60,7 @@ function start(kind: 'worker' | 'doomed'): ChildProcess {
 
 async function supervise(): Promise<void> {
   using jobs = new SageQueue<Job>('jobs', { namespace, maxsize: JOBS })
-  using results = new SageQueue<Result>('results', { namespace, maxsize: JOBS })
+  using results = new SageQueue<Result>('results', { namespace, maxsize: JOBS, acknowledge: 'get' })
   for (let id = 0; id < JOBS; id++) await jobs.put({ id, numbers: numbersOf(id) })
 
   const doomed = start('doomed')

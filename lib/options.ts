@@ -62,6 +62,11 @@ export interface OpenOptions {
 export interface QueueOptions<T> {
   /** Messages the queue holds, rounded up to a power of two; 1 … 1 048 576. Default: 1024. */
   capacity?: number
+  /**
+   * Messages that a send may leave in the queue, 1 … `capacity`: exactly, with any number of senders. Those that were given back count,
+   * too. 0 is as many as there is room for. Default: 0.
+   */
+  limit?: number
   /** What a send does when the queue is full. Default: `block`. */
   overflow?: Overflow
   /**
@@ -223,9 +228,10 @@ export function bindOpenOptions(options: OpenOptions, defaultName: string): Bind
 
 /** @internal Options of {@link ShmManager.portQueue} as the addon takes them; those left out stay out. */
 export function bindQueueOptions<T>(options: QueueOptions<T>, codec: string | undefined): BindingQueueOptions {
-  const { capacity, overflow, delivery, maxDeliveries, producers, consumers, typeId } = options
+  const { capacity, limit, overflow, delivery, maxDeliveries, producers, consumers, typeId } = options
   return {
     ...(capacity !== undefined && { capacity: checkInteger('capacity', capacity, 1, MAX_QUEUE_CAPACITY) }),
+    ...(limit !== undefined && { limit: checkInteger('limit', limit, 0, MAX_QUEUE_CAPACITY) }),
     ...(overflow !== undefined && { overflow: checkWord('overflow', overflow, OVERFLOWS) }),
     ...(delivery !== undefined && { delivery: checkWord('delivery', delivery, DELIVERIES) }),
     ...(maxDeliveries !== undefined && { maxDeliveries: checkInteger('maxDeliveries', maxDeliveries, 0, 2 ** 32 - 1) }),

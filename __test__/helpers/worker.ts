@@ -1,6 +1,6 @@
 // What the worker threads of worker.spec.ts do: one function of `jobs` each, named in workerData.
 import { parentPort, workerData } from 'node:worker_threads'
-import { type MillraceError, ShmManager } from '../../index.js'
+import { type MillraceError, SageQueue, ShmManager } from '../../index.js'
 
 export interface WorkerData {
   job: keyof typeof jobs
@@ -39,6 +39,12 @@ const jobs = {
     const { length } = shm.portQueue('to-worker').receiveMany(3)
     parentPort!.postMessage(length)
     shm.portQueue('nowhere').receiveSync()
+  },
+  /** Waits for ever, with a value of a SageQueue in hand. */
+  async work() {
+    const jobs = new SageQueue('jobs', { domain })
+    parentPort!.postMessage(await jobs.get())
+    await jobs.get()
   },
   /** Takes a message and goes on to write into it: characters of one byte, then of two, as fast as it can. */
   async scribble() {

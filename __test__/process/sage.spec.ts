@@ -1,4 +1,6 @@
 // What the first origin's report could not test on its mock, and what it did not dream of: with real processes, exact counts.
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 import { SageQueue, SageQueueManager, ShmManager } from '../../index.js'
 import type { Haul, SageConsumeArgs } from '../fixtures/sage-consume.js'
@@ -7,6 +9,7 @@ import type { SageHoldArgs } from '../fixtures/sage-hold.js'
 import type { Parcel, SageProduceArgs } from '../fixtures/sage-produce.js'
 import { rejectsCode } from '../helpers/errors.js'
 import { testNamespace } from '../helpers/sage.js'
+import type { WorkerData } from '../helpers/worker.js'
 import { type Child, startChild, until } from './children.js'
 
 const produce = (t: ExecutionContext, args: SageProduceArgs) => startChild(t, 'sage-produce', args)
@@ -53,6 +56,9 @@ async function stream(t: ExecutionContext, { producers, consumers, ...rest }: St
       t.deepEqual(own, own.toSorted((a, b) => a - b)) // prettier-ignore
     }
   }
+  using shm = ShmManager.open(`sage.${namespace}`)
+  const { highWater } = shm.registry.snapshot().workQueues.find(({ name }) => name === queue)!
+  t.true(highWater <= maxsize, `${highWater} values in a queue of ${maxsize}`)
   const all = producers.length * count
   t.like(q.getStats(), { size: 0, inWork: 0, put: all, got: all, redelivered: 0, closed: true })
 }
@@ -179,6 +185,36 @@ for (const ending of ['end', 'throw'] as const) {
     for (const value of [1, 2, 3]) t.is(await q.get(), value)
   })
 }
+
+test.serial('what a worker thread has in work comes back when it is terminated', async (t) => {
+  const namespace = testNamespace(t)
+  using q = new SageQueue<string>('jobs', { namespace })
+  await q.put('job')
+  const workerData: WorkerData = { job: 'work', domain: `sage.${namespace}` }
+  const worker = new Worker(new URL('../helpers/worker.js', import.meta.url), { workerData })
+  t.deepEqual(await once(worker, 'message'), ['job'])
+  t.like(q.getStats(), { size: 0, inWork: 1, attached: 2 })
+  await worker.terminate()
+  t.is(await q.get(), 'job')
+})
+
+test.serial('workers that wait for more of a queue that was shut down do not wait for each other', async (t) => {
+  const namespace = testNamespace(t)
+  using q = new SageQueue<number>('q', { namespace })
+  for (const value of [1, 2]) await q.put(value)
+  const other = hold(t, { namespace, queue: 'q', count: 1, ending: 'get' })
+  t.deepEqual(await other.hear(), [1])
+  t.is(await q.get(), 2)
+  const waiting = q.get()
+  q.shutdown()
+  // Each has what the other one could get if it died.
+  await rejectsCode(t, waiting, 'ERR_MILLRACE_CLOSED', 'shut down')
+  t.is(await other.hear(), 'ERR_MILLRACE_CLOSED')
+  q.taskDone(2)
+  // Now it may come: that one has ended without finishing what it had.
+  t.is(await q.get(), 1)
+  await other.done()
+})
 
 test.serial('workers and producers killed at random: every value is finished, join ends when it is', async (t) => {
   t.timeout(180_000)

@@ -32,6 +32,7 @@ test('info tells options and state', (t) => {
   t.deepEqual(queue.info, {
     name: 'queue',
     capacity: 128,
+    limit: 0,
     overflow: 'drop-oldest',
     delivery: 'at-most-once',
     maxDeliveries: 0,
@@ -90,6 +91,22 @@ test('a full queue refuses, and the buffer stays yours', (t) => {
   t.false(queue.tryPut(new Uint8Array(8)))
   queue.tryReceive()!.release()
   t.true(queue.trySend(buffers[2]!))
+})
+
+test('a limit is exact, where capacity is rounded up', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 100, limit: 5 })
+  t.like(queue.info, { capacity: 128, limit: 5 })
+  const buffers = shm.allocateMany(8, 7)
+  t.is(queue.sendMany(buffers), 5)
+  t.false(queue.tryPut(new Uint8Array(8)))
+  const sent = queue.send(buffers[5]!)
+  queue.tryReceive()!.release()
+  await sent
+  t.is(queue.depth, 5)
+  throwsCode(t, () => shm.portQueue('queue', { limit: 6 }), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'limit', '5', '6')
+  for (const limit of [-1, 1.5, 101]) {
+    throwsCode(t, () => shm.portQueue('other', { capacity: 100, limit }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'limit')
+  }
 })
 
 test('sendMany and receiveMany go beyond one batch', (t) => {

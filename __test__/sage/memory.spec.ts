@@ -32,9 +32,13 @@ test('when memory is used up, put waits and putNowait says so', async (t) => {
   await put
 })
 
+/** Larger than what goes over the stage. */
+function job(state: string): { state: string; pad: string } {
+  return { state, pad: 'x'.repeat(5000) }
+}
+
 test('what put() was given is what arrives, however it has to wait', async (t) => {
   const q = openSage<{ state: string; pad: string }>(t, { maxsize: 1, codec: 'msgpack', acknowledge: 'get' })
-  const job = (state: string) => ({ state, pad: 'x'.repeat(5000) })
   q.putNowait(job('first'))
   const waiting = job('as it was put')
   const puts = [q.put(waiting), q.put(waiting)]
@@ -44,4 +48,28 @@ test('what put() was given is what arrives, however it has to wait', async (t) =
   for (let i = 0; i < 3; i++) states.push((await q.get()).state)
   await Promise.all(puts)
   t.deepEqual(states, ['first', 'as it was put', 'as it was put'])
+})
+
+test('memory that is used up is waited for, and what waits needs none', async (t) => {
+  const q = openSage<Uint8Array>(t, { maxsize: 10_000, maxBytes: '8MiB' })
+  const value = new Uint8Array(30_000)
+  let count = 0
+  await rejectsCode(
+    t,
+    (async () => {
+      for (; ; count++) await q.put(value, { timeout: 0.2 })
+    })(),
+    'ERR_MILLRACE_FULL',
+    'memory',
+    '0.2 s',
+  )
+  await rejectsCode(t, q.join({ timeout: 0.05 }), 'ERR_MILLRACE_TIMEOUT', '0.05 s')
+  const [put, joined] = [q.put(value), q.join()]
+  q.taskDone(await q.get())
+  await put
+  for (let i = 1; i < count; i++) q.taskDone(await q.get())
+  const last = await q.get()
+  t.true(await isPending(joined))
+  q.taskDone(last)
+  await joined
 })

@@ -21,11 +21,11 @@ export const fsck: Command = {
 function told(findings: Finding[], snapshot: Snapshot | undefined): string {
   const lines = findings.map(({ kind, message }) => `${kind}: ${message}`)
   if (snapshot === undefined) return lines.join('\n')
-  const { domain, participants, queues, pools } = snapshot
+  const { domain, participants, queues, workQueues, pools } = snapshot
   const buffers = pools.reduce((sum, pool) => sum + pool.buffers, 0)
   const checked = [
     plural(participants.length, 'participant'),
-    plural(queues.length, 'queue'),
+    plural(queues.length + workQueues.length, 'queue'),
     plural(buffers, 'buffer'),
   ]
   const off = findings.length === 1 ? '1 thing is off' : `${findings.length} things are off`

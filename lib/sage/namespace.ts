@@ -36,7 +36,7 @@ export class Namespace {
   /** Memory for all its queues together. */
   readonly maxBytes: number
   readonly #key: string
-  readonly shm: ShmManager
+  readonly #shm: ShmManager
   #members = 0
   /** How many use a queue, by its handle. */
   readonly #uses = new Map<number, number>()
@@ -47,7 +47,7 @@ export class Namespace {
     this.allocator = shm.allocator
     this.maxBytes = shm.registry.snapshot().maxBytes
     this.#key = key
-    this.shm = shm
+    this.#shm = shm
   }
 
   /** Joins the namespace that `options` name, until {@link Namespace.leave}. */
@@ -89,7 +89,7 @@ export class Namespace {
   leave(): void {
     if (--this.#members > 0) return
     namespaces.delete(this.#key)
-    this.shm.close()
+    this.#shm.close()
   }
 
   /** A handle of queue `name`, until {@link Namespace.detach}. With options the queue is made if there is none. */

@@ -42,7 +42,7 @@ export interface WorkQueue<T> {
 }
 
 const MAXSIZE_DEFAULT = 1024
-/** Every value in work takes a place among the leases, of which a ring has as many as slots. */
+/** Values in work take places among the leases, of which a ring has as many as slots: so it is larger than maxsize. */
 const LEASES_MIN = 1024
 const AT_LEAST_ONCE = DELIVERIES.indexOf('at-least-once')
 const DEAD = '.dead'
@@ -69,7 +69,7 @@ export function openWorkQueue<T>(
   const options = {
     capacity: Math.max(size, LEASES_MIN),
     delivery: AT_LEAST_ONCE,
-    typeId: size,
+    limit: size,
     codec: named.name,
   }
   for (;;) {
@@ -104,7 +104,7 @@ export function findWorkQueue<T>(
 /** The queue as it is, if it is what was asked for. */
 function fitting<T>(
   handle: number,
-  { name, typeId: maxsize, capacity: leases, codec: recorded }: BindingQueueInfo,
+  { name, limit: maxsize, capacity: leases, codec: recorded }: BindingQueueInfo,
   asked: Pick<SageEndOptions<T>, 'maxsize' | 'codec'>,
 ): WorkQueue<T> {
   const differs = (what: string, is: unknown, wanted: unknown) => {

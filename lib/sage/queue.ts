@@ -1,23 +1,18 @@
 import type { Encoded, NamedCodec } from '../codec/codec.js'
 import { MillraceError } from '../errors.js'
-import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { byteLengthOf, detachEncoded } from '../memory/store.js'
+import { byteLengthOf } from '../memory/store.js'
 import { Sender } from '../queue/sender.js'
 import { ValueWriter } from '../queue/value-writer.js'
 import { Cancel } from '../session/cancel.js'
-import type { Limits } from '../session/limits.js'
-import { Semaphore } from '../session/semaphore.js'
 import type { Session } from '../session/session.js'
-import { queueStatsFrom, type QueueStats } from '../session/snapshot.js'
+import { type QueueStats, queueStatsFrom } from '../session/snapshot.js'
+import { idleAt } from '../session/wait-key.js'
 import { Getter } from './getter.js'
 import { Namespace } from './namespace.js'
 import type { SageQueueOptions } from './open.js'
 import { checkQueueName, checkSageOptions, findWorkQueue, openWorkQueue } from './open.js'
-import { Signal } from './signal.js'
 import { entryOf, type SageQueueStats } from './stats.js'
 import { sageLimits, type SageWaitOptions } from './wait.js'
-
-const DONE = Promise.resolve()
 
 /**
  * A queue in the manner of Python's `queue.Queue`, between all processes and worker threads of this machine: values of any kind
@@ -42,12 +37,9 @@ export class SageQueue<T = unknown> implements Disposable {
   readonly #handle: number
   readonly #subject: string
   readonly #codec: NamedCodec<T>
+  readonly #sender: Sender
   readonly #writer: ValueWriter
   readonly #getter: Getter<T>
-  readonly #metal: BufferPtr
-  readonly #room: Signal
-  readonly #done: Signal
-  readonly #turn: Semaphore
   readonly #cancel = new Cancel()
 
   /**
@@ -75,12 +67,9 @@ export class SageQueue<T = unknown> implements Disposable {
       this.#handle = queue.handle
       this.#subject = subject
       this.#codec = queue.codec
-      this.#writer = new ValueWriter(session, allocator, new Sender(session, queue.handle, subject), queue.handle)
+      this.#sender = new Sender(session, queue.handle, subject)
+      this.#writer = new ValueWriter(session, allocator, this.#sender, queue.handle)
       this.#getter = new Getter(namespace, queue, subject, checked, this.#cancel)
-      this.#metal = allocator.allocate(1)
-      this.#room = new Signal(namespace, `${name}.room`, this.#metal)
-      this.#done = new Signal(namespace, `${name}.done`, this.#metal)
-      this.#turn = new Semaphore(1, subject)
     } catch (error) {
       namespace.leave()
       throw error
@@ -100,9 +89,10 @@ export class SageQueue<T = unknown> implements Disposable {
   put(value: T, options?: SageWaitOptions): Promise<void> {
     try {
       const encoded = this.#encode(value)
-      const limits = sageLimits(options, this.#cancel, (seconds) => this.#full(` within ${seconds} s`))
-      if (!this.#turn.busy && this.#offer(encoded)) return DONE
-      return this.#putLater(detachEncoded(encoded), limits)
+      return this.#writer.put(
+        encoded,
+        sageLimits(options, this.#cancel, (seconds) => this.#full(` within ${seconds} s`)),
+      )
     } catch (error) {
       return Promise.reject(error)
     }
@@ -111,7 +101,7 @@ export class SageQueue<T = unknown> implements Disposable {
   /** Puts `value` now. @throws {@link MillraceError} `ERR_MILLRACE_FULL` and as {@link SageQueue.put} */
   putNowait(value: T): void {
     const encoded = this.#encode(value)
-    if (this.#turn.busy || !this.#offer(encoded)) throw this.#full('')
+    if (this.#sender.crowded || !this.#writer.tryPut(encoded)) throw this.#full('')
   }
 
   /**
@@ -122,27 +112,20 @@ export class SageQueue<T = unknown> implements Disposable {
    */
   async get(options?: SageWaitOptions): Promise<T> {
     this.#checkOpen()
-    const limits = sageLimits(options, this.#cancel, (seconds) => this.#getter.nothing(` within ${seconds} s`))
-    try {
-      return await this.#getter.get(limits)
-    } finally {
-      this.#afterTaking()
-    }
+    return await this.#getter.get(
+      sageLimits(options, this.#cancel, (seconds) => this.#getter.nothing(` within ${seconds} s`)),
+    )
   }
 
   /** Takes the next value now. @throws {@link MillraceError} `ERR_MILLRACE_EMPTY` and as {@link SageQueue.get} */
   getNowait(): T {
     this.#checkOpen()
-    try {
-      const got = this.#getter.tryGet()
-      if (got === undefined) throw this.#getter.nothing()
-      return got[0]
-    } finally {
-      this.#afterTaking()
-    }
+    const got = this.#getter.tryGet()
+    if (got === undefined) throw this.#getter.nothing()
+    return got[0]
   }
 
-  /** The next value, which stays in the queue. @throws {@link MillraceError} `ERR_MILLRACE_EMPTY`, `_CLOSED`, `_DECODE` */
+  /** The next value, which stays in the queue. @throws {@link MillraceError} `ERR_MILLRACE_EMPTY`, `_DECODE` */
   peek(): T {
     this.#checkOpen()
     const next = this.#getter.peek()
@@ -174,7 +157,6 @@ export class SageQueue<T = unknown> implements Disposable {
   taskDone(...value: [] | [value: T]): void {
     this.#checkOpen()
     this.#getter.unacknowledged.take(value, 'taskDone').release()
-    this.#afterTaking()
   }
 
   /**
@@ -193,10 +175,10 @@ export class SageQueue<T = unknown> implements Disposable {
    */
   async join(options?: SageWaitOptions): Promise<void> {
     this.#checkOpen()
-    const late = (seconds: number) => `${this.#subject} was not finished within ${seconds} s`
-    await this.#joinLater(
-      sageLimits(options, this.#cancel, (seconds) => new MillraceError('ERR_MILLRACE_TIMEOUT', late(seconds))),
-    )
+    const what = `${this.#subject} was not finished`
+    const late = (seconds: number) => new MillraceError('ERR_MILLRACE_TIMEOUT', `${what} within ${seconds} s`)
+    const isIdle = () => this.#session.call((native) => native.isIdle(this.#handle) ?? this.#destroyed()) || undefined
+    await this.#session.waits.wait(idleAt(this.#handle), sageLimits(options, this.#cancel, late), what, isIdle)
   }
 
   /** What it is now. */
@@ -211,15 +193,12 @@ export class SageQueue<T = unknown> implements Disposable {
   shutdown(): void {
     this.#checkOpen()
     this.#session.call((native) => native.closeQueue(this.#handle))
-    this.#room.close()
   }
 
   /** Removes the queue for everybody, with what is in it, and closes this end. Its dead letters stay. Idempotent. */
   destroy(): void {
     if (this.closed) return
     this.#session.call((native) => native.destroyQueue(this.#handle))
-    this.#room.destroy()
-    this.#done.destroy()
     this.close()
   }
 
@@ -232,9 +211,6 @@ export class SageQueue<T = unknown> implements Disposable {
     this.#cancel.cancel(this.#closedError())
     try {
       this.#getter.close()
-      this.#room.leave()
-      this.#done.leave()
-      this.#metal.release()
       this.#namespace.detach(this.#handle)
     } finally {
       this.#namespace.leave()
@@ -244,12 +220,6 @@ export class SageQueue<T = unknown> implements Disposable {
   /** The same as {@link SageQueue.close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
-  }
-
-  #afterTaking(): void {
-    if (this.closed) return
-    this.#room.notify()
-    if (this.#done.exists) this.#done.notify()
   }
 
   #encode(value: T): Encoded {
@@ -262,60 +232,6 @@ export class SageQueue<T = unknown> implements Disposable {
       'ERR_MILLRACE_TOO_LARGE',
       `a value of ${bytes} bytes for ${this.#subject} is more than maxBytes, ${maxBytes}`,
     )
-  }
-
-  /** False: it must wait, or cannot. */
-  #offer(encoded: Encoded): boolean {
-    return this.qsize() < this.maxsize && this.#writer.tryPut(encoded)
-  }
-
-  async #putLater(encoded: Encoded, limits: Limits): Promise<void> {
-    await this.#turn.enter(limits)
-    let token: BufferPtr | null = null
-    try {
-      for (;;) {
-        this.#room.open()
-        // Full memory, and an end, are for the queue to wait for or to say.
-        const { closed, depth } = this.#stats()
-        if (closed || depth < this.maxsize) break
-        token?.release()
-        token = await this.#room.hear(limits)
-      }
-      await this.#writer.put(encoded, limits)
-    } finally {
-      // There may be room for others, too.
-      token?.nack()
-      this.#turn.leave()
-    }
-  }
-
-  async #joinLater(limits: Limits): Promise<void> {
-    let token: BufferPtr | null = null
-    const onDeath = () => this.#done.notify()
-    this.#namespace.shm.on('participant-lost', onDeath)
-    try {
-      for (;;) {
-        this.#done.open()
-        if (this.#isDone()) return
-        token?.release()
-        token = await this.#done.hear(limits)
-      }
-    } finally {
-      this.#namespace.shm.off('participant-lost', onDeath)
-      // Others may wait for the same.
-      token?.nack()
-    }
-  }
-
-  /**
-   * Nothing in it and nothing in work, at one moment. One look is not enough: what is in work may put more while we look from
-   * the ring to the leases. Nothing was put or delivered again between two looks, so one of them saw it all.
-   */
-  #isDone(): boolean {
-    const first = this.#stats()
-    if (first.depth + first.leased > 0) return false
-    const { depth, leased, sent, redelivered } = this.#stats()
-    return depth + leased === 0 && sent === first.sent && redelivered === first.redelivered
   }
 
   #stats(): QueueStats {

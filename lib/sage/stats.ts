@@ -33,6 +33,6 @@ export interface SageQueueStats extends SageQueueEntry {
 }
 
 /** What is told of a queue in a list. */
-export function entryOf({ name, typeId, codec, depth, leased, closed, attached }: QueueStats): SageQueueEntry {
-  return { name, maxsize: typeId, codec, size: depth, inWork: leased, closed, attached }
+export function entryOf({ name, limit, codec, depth, leased, closed, attached }: QueueStats): SageQueueEntry {
+  return { name, maxsize: limit, codec, size: depth, inWork: leased, closed, attached }
 }

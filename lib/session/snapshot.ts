@@ -53,6 +53,8 @@ export interface QueueStats {
   name: string
   /** Messages it holds. */
   capacity: number
+  /** Messages that a send may leave in it; 0 is as many as it has room for. */
+  limit: number
   /** What a send does when it is full. */
   overflow: Overflow
   /** What becomes of the messages of a consumer that dies. */

@@ -1,6 +1,6 @@
-import { KIND_DATA, KIND_POOL, KIND_SPACE, QUEUE_POOL } from '../native/generated/block.js'
+import { KIND_DATA, KIND_IDLE, KIND_POOL, KIND_SPACE, QUEUE_POOL } from '../native/generated/block.js'
 
-/** What can be waited for: data or space in a queue, or `bytes` of pool. */
+/** What can be waited for: data or space in a queue, all of it being over, or `bytes` of pool. */
 export interface WaitKey {
   readonly queue: number
   readonly kind: number
@@ -20,6 +20,11 @@ export function dataIn(queue: number): WaitKey {
 /** Room for a message in `queue`; also its creation and its end. */
 export function spaceIn(queue: number): WaitKey {
   return { queue, kind: KIND_SPACE, bytes: 0, id: waitId(queue, KIND_SPACE) }
+}
+
+/** Nothing to be done at `queue`: no message in it, and none that is not acknowledged; also its end. */
+export function idleAt(queue: number): WaitKey {
+  return { queue, kind: KIND_IDLE, bytes: 0, id: waitId(queue, KIND_IDLE) }
 }
 
 /** A free buffer of `bytes`. */

@@ -68,6 +68,7 @@ pub const CLAIM_EXHAUSTED: u32 = 2;
 pub const KIND_DATA: u32 = 0;
 pub const KIND_SPACE: u32 = 1;
 pub const KIND_POOL: u32 = 2;
+pub const KIND_IDLE: u32 = 3;
 /// Queue "handle" of the pool among the results of `ready`.
 pub const QUEUE_POOL: u32 = u32::MAX;
 

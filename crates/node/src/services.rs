@@ -126,6 +126,13 @@ impl BindingManager {
         self.with_queue(queue, |queue| queue.stats().map(|stats| to_json(&stats))).map(Option::flatten)
     }
 
+    /// Whether the queue is empty and nobody has a message of it that is not acknowledged; null while it does not exist or when it has
+    /// been destroyed.
+    #[napi(catch_unwind)]
+    pub fn is_idle(&self, queue: u32) -> Result<Option<bool>> {
+        self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| queue.is_idle())).map(Option::flatten)
+    }
+
     /// Messages in the queue now, those to be delivered again included; null while it does not exist or when it has been destroyed.
     #[napi(catch_unwind)]
     pub fn depth(&self, queue: u32) -> Result<Option<u32>> {

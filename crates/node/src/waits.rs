@@ -1,6 +1,6 @@
 //! What somebody in this isolate waits for in one domain.
 
-use crate::block::{Block, KIND_DATA, KIND_POOL, KIND_SPACE, Status};
+use crate::block::{Block, KIND_DATA, KIND_IDLE, KIND_POOL, KIND_SPACE, Status};
 use crate::error::Failure;
 use crate::handles::HandleTable;
 use millrace::{Interest, PortQueue, ShmManager};
@@ -98,8 +98,9 @@ impl Waits {
 
     /// Ends every wait at `handle`.
     pub(crate) fn disarm_all(&mut self, manager: &ShmManager, handles: &HandleTable, handle: u32) {
-        self.disarm(manager, handles, handle, KIND_DATA);
-        self.disarm(manager, handles, handle, KIND_SPACE);
+        for kind in [KIND_DATA, KIND_SPACE, KIND_IDLE] {
+            self.disarm(manager, handles, handle, kind);
+        }
     }
 
     /// The queue behind `handle` is about to end for us: whoever waits there finds it ready.
@@ -184,5 +185,9 @@ fn look<'a>(manager: &ShmManager, handles: &'a mut HandleTable, handle: u32) -> 
 }
 
 fn interest(kind: u32) -> Interest {
-    if kind == KIND_SPACE { Interest::Space } else { Interest::Data }
+    match kind {
+        KIND_SPACE => Interest::Space,
+        KIND_IDLE => Interest::Idle,
+        _ => Interest::Data,
+    }
 }

@@ -126,7 +126,7 @@ pub(crate) fn block_ts() -> String {
             block! { BATCH_MAX STAGE_BYTES },
             block! { NEWS_REPORTS NEWS_DEPARTURES },
             block! { CLAIM_RUN CLAIM_CANCELLED CLAIM_EXHAUSTED },
-            block! { KIND_DATA KIND_SPACE KIND_POOL QUEUE_POOL },
+            block! { KIND_DATA KIND_SPACE KIND_POOL KIND_IDLE QUEUE_POOL },
         ],
     )
 }

@@ -15,6 +15,8 @@ pub struct QueueSnapshot {
     pub name: String,
     /// Messages it can hold.
     pub capacity: u32,
+    /// Messages a send may leave in it, 0 = as many as it can hold.
+    pub limit: u32,
     /// Overflow policy, as its number.
     pub overflow: u32,
     /// Delivery mode, as its number.
@@ -89,6 +91,7 @@ pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
     domain.is_current(entry).then(|| QueueSnapshot {
         name,
         capacity: options.capacity,
+        limit: options.limit,
         overflow: options.overflow as u32,
         delivery: options.delivery as u32,
         producers: options.producers,

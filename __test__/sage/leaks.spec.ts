@@ -1,0 +1,74 @@
+// Nothing outlives a wait: the heap is flat over calls of every kind.
+import { setTimeout } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import test from 'ava'
+import { type SageQueue, type SageWaitOptions } from '../../index.js'
+import { openSage } from '../helpers/sage.js'
+
+setFlagsFromString('--expose-gc')
+const gc = runInNewContext('gc') as () => void
+
+const CALLS = 4000
+const ROUNDS = 7
+/** An object that is kept has 24 at least. */
+const BYTES_A_CALL = 8
+
+async function heapUsed(): Promise<number> {
+  for (let i = 0; i < 4; i++) {
+    await setTimeout(5)
+    gc()
+  }
+  return process.memoryUsage().heapUsed
+}
+
+/** Bytes that a call of `work` leaves on the heap: the median of rounds, of which the first ones fill caches. */
+async function bytesLeft(work: () => Promise<unknown>): Promise<number> {
+  const growths: number[] = []
+  let last = 0
+  for (let round = 0; round < ROUNDS; round++) {
+    for (let i = 0; i < CALLS; i++) await work()
+    const now = await heapUsed()
+    if (round > 1) growths.push((now - last) / CALLS)
+    last = now
+  }
+  return growths.toSorted((a, b) => a - b)[growths.length >> 1]!
+}
+
+const { signal } = new AbortController()
+const KINDS: Record<string, (q: SageQueue<number>) => () => Promise<unknown>> = {
+  'get before put': (q) => async () => {
+    const got = q.get({ timeout: 60, signal })
+    await q.put(1)
+    q.taskDone(await got)
+  },
+  'put, get and taskDone': (q) => async () => {
+    await q.put(1, { timeout: 60 })
+    q.taskDone(await q.get({ timeout: 60 }))
+  },
+  'put on a full queue': (q) => {
+    const options: SageWaitOptions = { timeout: 60, signal }
+    for (let i = 0; i < q.maxsize; i++) q.putNowait(i)
+    return async () => {
+      const put = q.put(1, options)
+      await q.get(options)
+      q.taskDone()
+      await put
+    }
+  },
+  join: (q) => async () => {
+    await q.put(1)
+    const joined = q.join({ timeout: 60, signal })
+    q.taskDone(await q.get())
+    await joined
+  },
+  'waits whose time is over': (q) => () => q.get({ timeout: 0, signal }).catch(() => {}),
+}
+
+for (const [kind, make] of Object.entries(KINDS)) {
+  test.serial(`${kind}: nothing stays on the heap`, async (t) => {
+    const work = make(openSage<number>(t, { maxsize: 4 }))
+    const left = await bytesLeft(work)
+    t.true(left < BYTES_A_CALL, `${left.toFixed(1)} bytes a call`)
+  })
+}
