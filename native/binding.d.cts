@@ -78,6 +78,11 @@ export declare class BindingManager {
   destroyService(service: string): boolean
   /** The numbers of one queue, as JSON; null while it does not exist or when it has been destroyed. */
   queueStats(queue: number): string | null
+  /**
+   * Whether the queue is empty and nobody has a message of it that is not acknowledged; null while it does not exist or when it has
+   * been destroyed.
+   */
+  isIdle(queue: number): boolean | null
   /** Messages in the queue now, those to be delivered again included; null while it does not exist or when it has been destroyed. */
   depth(queue: number): number | null
   /** A handle for topic `name`. With options it is created or attached to, without it may not exist yet. */

@@ -206,6 +206,7 @@ test.serial('workers that wait for more of a queue that was shut down do not wai
   t.deepEqual(await other.hear(), [1])
   t.is(await q.get(), 2)
   const waiting = q.get()
+  other.say('get')
   q.shutdown()
   // Each has what the other one could get if it died.
   await rejectsCode(t, waiting, 'ERR_MILLRACE_CLOSED', 'shut down')

@@ -118,6 +118,26 @@ fn burying_does_not_hide_what_is_behind() {
 }
 
 #[test]
+fn receivers_of_a_closed_queue_do_not_wait_for_each_other() {
+    let isolated = Isolated::new("mutual");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let queue = shm.port_queue("q", &options(8, 0)).unwrap();
+    (0..2).for_each(|i| put(&shm, &queue, i));
+    let theirs = other.find_queue("q").unwrap().unwrap();
+    let (held, held_there) = (take(&queue).unwrap(), take(&theirs).unwrap());
+    assert!(queue.arm(Interest::Data) && theirs.arm(Interest::Data));
+    queue.close();
+    for end in [&queue, &theirs] {
+        assert!(end.rearm(Interest::Data), "it is told");
+        assert_eq!(end.try_receive().unwrap().1, TakeOutcome::Closed);
+    }
+    drop(held);
+    assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Empty, "now it may wait for the other");
+    held_there.nack().unwrap();
+    assert_eq!(take(&queue).unwrap().sequence(), 1);
+}
+
+#[test]
 fn as_many_leases_as_the_queue_holds() {
     let isolated = Isolated::new("full");
     let shm = isolated.open();

@@ -46,4 +46,5 @@ export const CLAIM_EXHAUSTED = 2
 export const KIND_DATA = 0
 export const KIND_SPACE = 1
 export const KIND_POOL = 2
+export const KIND_IDLE = 3
 export const QUEUE_POOL = 4294967295

@@ -174,17 +174,21 @@ impl<'a> Leases<'a> {
         done.then(|| self.given_back.fetch_add(1, Ordering::AcqRel))
     }
 
-    /// Whether a message may yet come: somebody else has it, or it waits already. A message keeps its entry from before it is taken from
-    /// the ring until it is acknowledged, so one look after an empty ring is exact.
+    /// Whether a message may yet come to participant `me`: one waits already, or others have some, which may come back. Whoever has some
+    /// itself does not wait for that, as two of them would wait for each other.
+    ///
+    /// A message keeps its entry from before it is taken from the ring until it is acknowledged, so one look after an empty ring is exact.
     pub(crate) fn more_may_come(&self, me: usize) -> bool {
-        (0..self.entries.len()).any(|entry| {
-            let word = self.word(entry);
+        let (mut ours, mut theirs) = (false, false);
+        for word in (0..self.entries.len()).map(|entry| self.word(entry)) {
             match word.state() {
-                LeaseState::Pending => true,
-                LeaseState::Leased | LeaseState::Reserved => word.owner() != me,
-                LeaseState::Free | LeaseState::Invalid => false,
+                LeaseState::Pending => return true,
+                LeaseState::Leased if word.owner() == me => ours = true,
+                LeaseState::Leased | LeaseState::Reserved => theirs |= word.owner() != me,
+                LeaseState::Free | LeaseState::Invalid => {}
             }
-        })
+        }
+        theirs && !ours
     }
 
     /// Leases of participant `me`: entry and buffer id.
