@@ -1,9 +1,19 @@
 // What cannot be done in the background ends a call, or the serving, and never a process. Streams do not heed the deaths of others.
 import test from 'ava'
-import type { ServiceArgs } from '../fixtures/service.js'
+import { NativeManager, type BindingManager, type BindingSegment } from '../../lib/native/native.js'
+import type { Job, Result, ServiceArgs } from '../fixtures/service.js'
 import { testDomain } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
 import { Deaths, startChild, until } from './children.js'
+
+function segmentsOf(manager: BindingManager): BindingSegment[] {
+  const all: BindingSegment[] = []
+  try {
+    for (;;) all.push(manager.segment(all.length))
+  } catch {
+    return all
+  }
+}
 
 test.serial('a server that cannot reach its clients for want of descriptors ends serving, and lives', async (t) => {
   const domain = testDomain(t)
@@ -23,6 +33,33 @@ test.serial('a server that cannot reach its clients for want of descriptors ends
   t.is(near.stats().servers, 0)
   server.say('go')
   await server.done()
+})
+
+test.serial('a client whose mailbox is damaged is as good as gone', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const args: ServiceArgs = { domain: domain.name, role: 'serve' }
+  const server = await startChild(t, 'service', args).started()
+  const near = shm.service<Job, Result>('work', { codec: 'json' })
+  t.is((await near.request({ do: 'square', n: 3 })).n, 9)
+  // So large that it lies in a segment of its own, which begins with it.
+  const far = domain.open().service<Job, Result>('work', { codec: 'json', inFlight: 2 ** 16 })
+  t.is((await far.request({ do: 'square', n: 4 })).n, 16)
+  const stranger = NativeManager.open(domain.name, {})
+  const large = segmentsOf(stranger).find(({ stride }) => stride >= 2 ** 19)!
+  const ring = new Uint8Array(large.payload, 0, 1024)
+  const before = ring.slice()
+  ring.fill(0xff)
+  // Who has attached it goes by what it has; a server that comes now finds no mailbox in it.
+  await near.request({ do: 'stop', n: 0 })
+  await server.done()
+  const fresh = await startChild(t, 'service', args).started()
+  await rejectsCode(t, far.request({ do: 'square', n: 5 }, { timeout: 500 }), 'ERR_MILLRACE_TIMEOUT', 'has begun')
+  t.is((await near.request({ do: 'square', n: 6 })).n, 36)
+  ring.set(before)
+  stranger.close()
+  await near.request({ do: 'stop', n: 0 })
+  await fresh.done()
 })
 
 test.serial('streams between two healthy processes go on while others die', async (t) => {

@@ -3,6 +3,7 @@
 
 mod support;
 
+use millrace::service::{Envelope, Role};
 use millrace::{Buffer, Delivery, Interest, OpenOptions, QueueOptions, ShmManager, TrySendError};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -34,6 +35,9 @@ fn live(isolated: &Isolated, seed: u64) -> millrace::Result<()> {
             shm.allocator().release(peeked)?;
         }
         queue.wait(Interest::Data, Duration::from_micros(50));
+        if round % 10 == 0 {
+            ask(&shm, round as u32)?;
+        }
         match round % 100 {
             20 => drop(shm.snapshot()?),
             // Numbers nobody gave out.
@@ -42,6 +46,31 @@ fn live(isolated: &Isolated, seed: u64) -> millrace::Result<()> {
             80 => queue.destroy(),
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// A request to whoever is there, with whatever words there are by then.
+fn ask(shm: &ShmManager, call: u32) -> millrace::Result<()> {
+    let replies = shm.create_mailbox("service", Role::Client, 4)?;
+    let requests = shm.requests("service", &QueueOptions::default())?;
+    let mut request = shm.allocate(10)?;
+    request.set_envelope(&Envelope::request(shm.id(), call));
+    let kept = request.share()?;
+    let _ = requests.try_send(request);
+    if let Some(request) = requests.try_receive()?.0 {
+        let _ = request.request().claim(shm.id(), 3);
+        if let Some(asked) = request.envelope()
+            && let Some(mailbox) = shm.find_mailbox("service", Role::Client, asked.from)?
+        {
+            let _ = mailbox.try_send(request);
+        }
+    }
+    let state = kept.request().cancel();
+    let runner_is_there = state.last_run.is_some_and(|runner| shm.is_runner_alive(runner));
+    std::hint::black_box((runner_is_there, shm.servers("service"), replies.try_receive()?.0));
+    if call.is_multiple_of(50) {
+        shm.destroy_service("service")?;
     }
     Ok(())
 }
