@@ -231,7 +231,7 @@ pub(crate) struct RingHeader {
     pub(crate) redelivered: AtomicU64,
     /// Messages moved to the dead-letter queue.
     pub(crate) dead_lettered: AtomicU64,
-    /// Of a subscription: from which message of the topic on publishers deliver to it; see `topic/start.rs`. Written by the
+    /// Of a subscription: from which message of the topic on publishers deliver to it; see `topic/join_state.rs`. Written by the
     /// subscriber, and by publishers while it joins. A crash of the subscriber before it has begun ends the subscription.
     pub(crate) start: AtomicU64,
     /// Of a topic: raised by each subscriber once it is listed. A crash in between ends the subscription.

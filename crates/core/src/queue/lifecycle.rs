@@ -170,6 +170,18 @@ pub(crate) fn create(
 
 impl PortQueue {
     /// Says "no more": sends fail from now on, receivers drain what is left and then see the end. Idempotent.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let queue = shm.port_queue("close", &QueueOptions::default())?;
+    /// queue.try_send(shm.allocate(10)?).unwrap();
+    /// queue.close();
+    /// assert!(matches!(queue.try_send(shm.allocate(10)?), Err(TrySendError::Closed(_))));
+    /// assert_eq!(queue.try_receive()?.1, TakeOutcome::Done, "what is in it can be received");
+    /// assert_eq!(queue.try_receive()?.1, TakeOutcome::Closed);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn close(&self) {
         if self.participant.has_left() {
             return;
@@ -182,6 +194,16 @@ impl PortQueue {
     }
 
     /// Removes the queue for everybody: its name is free, its messages go back to the pool, every waiter ends. Idempotent.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let queue = shm.port_queue("destroy", &QueueOptions::default())?;
+    /// queue.destroy();
+    /// assert_eq!(queue.try_receive()?.1, TakeOutcome::Destroyed);
+    /// assert!(shm.find_queue("destroy")?.is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn destroy(&self) {
         if self.participant.has_left() {
             return;

@@ -9,6 +9,7 @@ mod lease;
 mod lifecycle;
 mod offer;
 mod options;
+mod overflow;
 mod peek;
 mod port_queue;
 mod put;

@@ -19,7 +19,7 @@ pub(crate) enum Offer {
 }
 
 impl PortQueue {
-    /// Puts `id` in, by the queue's policy. A reference for it has been counted; it stays the caller's unless the answer is `Taken`.
+    /// Puts `id` in, by the queue's policy. A reference for it has been counted; it stays the caller's unless it is `Taken`.
     /// The caller has pinned, and wakes receivers afterwards: [`PortQueue::announce`].
     #[inline]
     pub(crate) fn offer(&self, id: u32) -> Offer {

@@ -57,6 +57,17 @@ pub struct QueueOptions {
     /// Messages that a send may leave in the queue, 1 to the capacity before it is rounded up: exactly, with any number of senders.
     /// Those given back count, too, so there may be more after a receiver has given some back. Not with `Latest`, which keeps one message.
     /// Default: the capacity, and what was given back does not count. `Some(0)` asks for a queue without a limit.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let options = QueueOptions { capacity: Some(100), limit: Some(100), ..QueueOptions::default() };
+    /// let queue = shm.port_queue("limit", &options)?;
+    /// assert_eq!(queue.options().capacity, 128);
+    /// let message = &b"message"[..];
+    /// assert_eq!(queue.put(std::iter::repeat_n(message, 128)).0, 100);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub limit: Option<u32>,
     /// Policy when full. Default `Block`.
     pub overflow: Option<Overflow>,

@@ -13,6 +13,17 @@ impl PortQueue {
     ///
     /// # Errors
     /// `Limit` when this participant has 65535 references to it already.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let queue = shm.port_queue("peek", &QueueOptions::default())?;
+    /// queue.try_send(shm.allocate(10)?).unwrap();
+    /// let peeked = queue.peek()?.expect("there is one");
+    /// assert_eq!(queue.len(), 1, "it stays");
+    /// shm.allocator().release(peeked)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn peek(&self) -> Result<Option<Buffer>> {
         let _pin = self.participant.pin()?;
         for _ in 0..RING_TRIES_MAX {

@@ -1,8 +1,8 @@
 //! Sending, receiving and waiting.
 
 use super::lease::{Leases, PendingList};
+use super::overflow::Admission;
 use super::ring::Ring;
-use super::send::Admission;
 use super::view::RingView;
 use super::{QueueCache, ResolvedOptions};
 use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
@@ -216,6 +216,22 @@ impl PortQueue {
     ///
     /// # Errors
     /// `Role`, `Corrupt`.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let options = QueueOptions { delivery: Some(Delivery::AtLeastOnce), ..QueueOptions::default() };
+    /// let queue = shm.port_queue("try-receive", &options)?;
+    /// queue.try_send(shm.allocate(10)?).unwrap();
+    /// let (message, _) = queue.try_receive()?;
+    /// message.expect("there is one").nack()?; // not now: somebody else may try
+    /// let (message, _) = queue.try_receive()?;
+    /// assert_eq!(message.expect("it came back").attempt(), 2);
+    /// // Dropped, it is acknowledged.
+    /// assert_eq!(queue.try_receive()?.1, TakeOutcome::Empty);
+    /// assert!(queue.is_idle());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn try_receive(self: &Arc<Self>) -> Result<(Option<BufferPtr>, TakeOutcome)> {
         let mut out = [Received::default()];
         let (count, outcome) = self.receive(&mut out)?;

@@ -11,13 +11,25 @@ use crate::registry::Participant;
 use crate::sync::Ordering;
 
 impl PortQueue {
-    /// Copies the first `n` of `messages` (at most 256 are looked at) into the queue and answers `n`. Each gets a buffer of its own, but
+    /// Copies the first `n` of `messages` (at most 256 are looked at) into the queue and returns `n`. Each gets a buffer of its own, but
     /// 16 small ones or more that follow each other share one, a pack, which is free when all of them have been released.
     ///
     /// A message that is copied in has no other holder on its way, so no ledger is written: this is the fastest way for small ones.
     ///
     /// # Errors
     /// `Role`, `TooLarge`.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let queue = shm.port_queue("put", &QueueOptions::default())?;
+    /// let (count, outcome) = queue.put([&b"one"[..], b"two"].into_iter());
+    /// assert_eq!((count, outcome?), (2, PutOutcome::Done));
+    /// let (mut bytes, mut lengths) = ([0; 100], [0; 10]);
+    /// let (count, dropped, _) = queue.get(&mut bytes, &mut lengths)?;
+    /// assert_eq!((count, dropped, &lengths[..2], &bytes[..6]), (2, 0, &[3, 3][..], &b"onetwo"[..]));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn put<'m>(&self, messages: impl Iterator<Item = &'m [u8]> + Clone) -> (usize, Result<PutOutcome>) {
         // One message needs one id: clearing room for a batch would cost as much as the rest.
         let (mut one, mut many);
@@ -62,7 +74,7 @@ impl PortQueue {
         (done, Ok(PutOutcome::Done))
     }
 
-    /// Puts a run of messages of one size class into buffers of their own; answers how many it tried. `None`: exhausted.
+    /// Puts a run of messages of one size class into buffers of their own; returns how many it tried. `None`: exhausted.
     fn put_run<'m>(
         &self,
         messages: impl Iterator<Item = &'m [u8]> + Clone,
@@ -79,7 +91,7 @@ impl PortQueue {
         })
     }
 
-    /// Puts the first messages into one buffer; answers how many it tried. `None`: exhausted.
+    /// Puts the first messages into one buffer; returns how many it tried. `None`: exhausted.
     fn put_pack<'m>(
         &self,
         messages: impl Iterator<Item = &'m [u8]> + Clone,

@@ -16,6 +16,18 @@ impl PortQueue {
     /// `Role`; `NoSpace` or `Io` when the message's segment cannot be attached, `Limit` when this participant cannot hold another
     /// reference to the message's buffer (it stays in the queue either way); `Corrupt` when a slot named no buffer (it is skipped).
     /// Messages taken before an error are returned without it; the next call meets it again.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let queue = shm.port_queue("receive", &QueueOptions::default())?;
+    /// queue.put([&b"one"[..], b"two", b"three"].into_iter()).1?;
+    /// let mut out = [Received::default(); 2];
+    /// let (count, outcome) = queue.receive(&mut out)?;
+    /// assert_eq!((count, outcome), (2, TakeOutcome::Done));
+    /// shm.allocator().release_all(out[..count].iter().map(|message| message.buffer)).1?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn receive(&self, out: &mut [Received]) -> Result<(usize, TakeOutcome)> {
         self.receive_after(None, out)
     }

@@ -1,13 +1,13 @@
 //! Sending.
 
-use super::options::{Overflow, ResolvedOptions};
+use super::options::Overflow;
 use super::port_queue::{Interest, PortQueue, SendOutcome};
-use super::ring::{Ring, Taken};
+use super::ring::Ring;
 use crate::buffer::{Buffer, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{RING_CLOSED, RING_OPEN, split_id};
-use crate::limits::{BATCH_MAX, RING_TRIES_MAX};
+use crate::limits::BATCH_MAX;
 use crate::pool::Pool;
 use crate::registry::{Participant, Pin};
 use crate::sync::{Ordering, dekker_fence};
@@ -26,10 +26,23 @@ pub(super) trait MessageSource {
 }
 
 impl PortQueue {
-    /// Moves the first `n` of `buffers` (at most 256 are looked at) into the queue and answers `n`; the rest stays the caller's.
+    /// Moves the first `n` of `buffers` (at most 256 are looked at) into the queue and returns `n`; the rest stays the caller's.
     ///
     /// # Errors
     /// `NotHeld` for a buffer this participant does not hold; `Role`.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let queue = shm.port_queue("send", &QueueOptions { capacity: Some(2), ..QueueOptions::default() })?;
+    /// let mut ids = [0; 3];
+    /// assert_eq!(shm.allocator().allocate_ids(100, &mut ids)?, 3);
+    /// let buffers = ids.map(|id| Buffer { id, received: false });
+    /// let (accepted, outcome) = queue.send(&buffers);
+    /// assert_eq!((accepted, outcome?), (2, SendOutcome::Full));
+    /// shm.allocator().release(buffers[2])?; // the third is still ours
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn send(&self, buffers: &[Buffer]) -> (usize, Result<SendOutcome>) {
         let pin = match self.participant.pin() {
             Ok(pin) => pin,
@@ -133,91 +146,6 @@ impl PortQueue {
         }
     }
 
-    /// Publishes one message, making room first if the policy says so.
-    #[inline]
-    pub(super) fn push(&self, ring: &Ring<'_>, tail: &mut u64, id: u32, dropped: &mut u32) -> Option<u64> {
-        match self.admission {
-            Admission::Capacity => ring.push(tail, id),
-            Admission::Limit => ring.push_within(tail, id, self.options.limit, || self.leases().pending()),
-            Admission::DropOldest => ring.push(tail, id).or_else(|| self.push_over(ring, tail, id, dropped)),
-            Admission::DropOldestWithin => self.push_over(ring, tail, id, dropped),
-            Admission::Latest => {
-                let at = ring.push(tail, id).or_else(|| self.push_over(ring, tail, id, dropped))?;
-                *dropped += self.drop_before(ring, at, u32::MAX);
-                Some(at)
-            }
-        }
-    }
-
-    /// Publishes a message, if one that is older is in the way (by a whole lap, or by the limit) instead of that, unless a receiver has
-    /// taken it. `None`: receivers that have taken theirs have not freed the slots yet, or other senders were faster every time.
-    #[cold]
-    pub(super) fn push_over(
-        &self,
-        ring: &Ring<'_>,
-        tail: &mut u64,
-        id: u32,
-        dropped: &mut u32,
-    ) -> Option<u64> {
-        for _ in 0..BATCH_MAX {
-            let (limit, pending) = (self.options.limit, self.leases().pending());
-            let at = match limit {
-                0 => ring.push(tail, id),
-                limit => ring.push_within(tail, id, limit, || self.leases().pending()),
-            };
-            if at.is_some() {
-                return at;
-            }
-            if limit > 0 && pending > 0 {
-                // What waits to be delivered again is older than all that is in the ring.
-                *dropped += u32::from(self.drop_pending_by_policy());
-                continue;
-            }
-            let room = if limit == 0 { self.options.capacity } else { limit };
-            *dropped += tail.checked_sub(room.into()).map_or(0, |old| self.drop_before(ring, old + 1, 1));
-        }
-        None
-    }
-
-    fn drop_pending_by_policy(&self) -> bool {
-        let done = self.drop_pending();
-        if done {
-            self.header().dropped.fetch_add(1, Ordering::Relaxed);
-        }
-        done
-    }
-
-    /// Drops up to `most` messages whose positions are before `end`, the oldest first; returns how many. What is dropped depends on the
-    /// position alone, never on what has become the oldest meanwhile. The caller has pinned.
-    pub(crate) fn drop_before(&self, ring: &Ring<'_>, end: u64, most: u32) -> u32 {
-        let mut dropped = 0;
-        // Each round somebody has taken a message, so the bound is for damaged rings.
-        for _ in 0..RING_TRIES_MAX {
-            if dropped == most {
-                break;
-            }
-            let Some(front) = ring.front().filter(|front| front.position < end) else { break };
-            if let Some(taken) = ring.remove(front, self.participant.slot as u32) {
-                ring.help_head(taken.position.wrapping_add(1));
-                self.discard(ring, taken);
-                dropped += 1;
-            }
-        }
-        dropped
-    }
-
-    /// Frees the slot of a message that was removed, and drops the queue's reference to it. Killed in between: refs too high, repaired by
-    /// recount.
-    fn discard(&self, ring: &Ring<'_>, removed: Taken) {
-        fault::hit(Point::DropTaken);
-        ring.recycle(removed);
-        // Killed right here, one drop goes uncounted: the only count that a death can make inexact.
-        self.header().dropped.fetch_add(1, Ordering::Relaxed);
-        self.settle(1);
-        fault::hit(Point::DropRecycled);
-        self.forget(removed.id());
-    }
-
     /// Drops the queue's own reference to a message.
     pub(crate) fn forget(&self, id: u32) {
         let (segment, index) = split_id(id);
@@ -229,7 +157,7 @@ impl PortQueue {
         }
     }
 
-    /// Takes back messages that nobody has taken, last first; answers how many. Consumers take first first, so what is taken back
+    /// Takes back messages that nobody has taken, last first; returns how many. Consumers take first first, so what is taken back
     /// is always the end of the batch. With a policy that drops new messages it is dropped.
     #[cold]
     fn retract(&self, ring: &Ring<'_>, placed: &[Placed], messages: &mut impl MessageSource) -> usize {
@@ -269,33 +197,6 @@ pub(super) struct Sent {
     /// Messages that were published and taken back.
     pub(super) returned: usize,
     pub(super) result: Result<SendOutcome>,
-}
-
-/// What a queue's options say about who may send, as one thing to ask.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Admission {
-    /// Whoever finds a free slot.
-    Capacity,
-    /// Whoever leaves no more messages than the limit.
-    Limit,
-    /// Everybody: the oldest message makes room.
-    DropOldest,
-    /// Everybody: the oldest message makes room within the limit.
-    DropOldestWithin,
-    /// Everybody: all older messages go.
-    Latest,
-}
-
-impl Admission {
-    pub(super) fn of(options: &ResolvedOptions) -> Self {
-        match (options.overflow, options.limit) {
-            (Overflow::Latest, _) => Self::Latest,
-            (Overflow::DropOldest, 0) => Self::DropOldest,
-            (Overflow::DropOldest, _) => Self::DropOldestWithin,
-            (Overflow::Block | Overflow::Reject | Overflow::DropNewest, 0) => Self::Capacity,
-            (Overflow::Block | Overflow::Reject | Overflow::DropNewest, _) => Self::Limit,
-        }
-    }
 }
 
 /// A message of the batch under way: its position in the queue, its buffer, its place in the batch.

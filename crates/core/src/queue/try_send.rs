@@ -51,6 +51,17 @@ impl PortQueue {
     /// # Errors
     /// Always with the message: `Full`, `Closed`, `Destroyed`; `Failed` when another participant is the one producer (`Role`), or when a
     /// leased message has 65535 references here (`Limit`).
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let queue = shm.port_queue("try-send", &QueueOptions { capacity: Some(1), ..QueueOptions::default() })?;
+    /// queue.try_send(shm.allocate(10)?).expect("there is room for one");
+    /// let refused = queue.try_send(shm.allocate(10)?).unwrap_err();
+    /// assert!(refused.is_full());
+    /// assert_eq!(refused.into_inner().len(), 10, "it is still ours");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn try_send(&self, buffer: BufferPtr) -> Result<(), TrySendError<BufferPtr>> {
         let (leased, one) = (buffer.is_leased(), [buffer.buffer()]);
         if let Err(error) = self.allocator.share_for_send(&one, |_| leased) {

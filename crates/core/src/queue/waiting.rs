@@ -95,6 +95,17 @@ impl PortQueue {
     }
 
     /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// # use std::time::Duration;
+    /// let queue = shm.port_queue("wait", &QueueOptions::default())?;
+    /// assert!(!queue.wait(Interest::Data, Duration::from_millis(1)));
+    /// queue.try_send(shm.allocate(10)?).unwrap();
+    /// assert!(queue.wait(Interest::Data, Duration::from_secs(1)));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn wait(&self, interest: Interest, timeout: Duration) -> bool {
         let deadline = crate::os::deadline(timeout);
         let mut sequence = self.participant.wake_sequence();

@@ -5,7 +5,7 @@ use crate::layout::{NameEntry, RingHeader};
 use crate::queue::QueueCache;
 use crate::registry::{EntryRef, Kind};
 use crate::sync::Ordering;
-use crate::topic::Start;
+use crate::topic::JoinState;
 use std::sync::Arc;
 
 /// Whether nobody is left for whom the ring behind `entry` is. A subscription with a name outlives its maker, once it has begun.
@@ -15,7 +15,7 @@ pub(super) fn is_orphan(
     header: &RingHeader,
     lives: impl FnOnce(usize, u32) -> bool,
 ) -> bool {
-    let is_unfinished = || entry.is_kind(Kind::Subscription) && !Start(&header.start).has_begun();
+    let is_unfinished = || entry.is_kind(Kind::Subscription) && !JoinState(&header.start).has_begun();
     let (slot, epoch) = entry.owner();
     (ends_with_owner(entry) || is_unfinished()) && !lives(slot, epoch)
 }

@@ -347,7 +347,7 @@ impl Participant {
         self.shared().wake.sequence.load(Ordering::SeqCst)
     }
 
-    /// Sleeps until this participant is rung (`true`) or `timeout` passes. `sequence` was read before arming.
+    /// Sleeps until this participant is notified (`true`) or `timeout` passes. `sequence` was read before arming.
     pub(crate) fn park(&self, sequence: u32, timeout: Duration) -> bool {
         let wake = &self.shared().wake;
         // SYNC WAKE (seq-cst), pairs with `Domain::ring`: it raises the sequence, then looks for sleepers.

@@ -6,18 +6,18 @@
 //! exists as long as its entry does, and a recovery removes those whose subscriber is dead.
 
 mod history;
+mod join_state;
 #[cfg(all(test, loom))]
 mod model;
 mod options;
 mod publish;
-mod start;
 mod subscribe;
 
 pub use options::{SubscribeOptions, TopicOptions};
 pub use publish::{Published, TryPublishError};
 
 pub(crate) use history::History;
-pub(crate) use start::Start;
+pub(crate) use join_state::JoinState;
 pub(crate) use subscribe::{subscribe, unsubscribe};
 
 use crate::error::Result;
@@ -99,6 +99,18 @@ impl Topic {
     }
 
     /// Says "no more": publishing fails from now on, subscribers drain what they have and then see the end. Idempotent.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let topic = shm.topic("topic-close", &TopicOptions::default())?;
+    /// let queue = shm.subscribe("topic-close", &SubscribeOptions::default())?;
+    /// topic.try_publish(shm.allocate(10)?).unwrap();
+    /// topic.close();
+    /// assert_eq!(queue.try_receive()?.1, TakeOutcome::Done);
+    /// assert_eq!(queue.try_receive()?.1, TakeOutcome::Closed);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn close(&self) {
         self.ring.close();
         self.for_each_subscription(PortQueue::close);

@@ -2,7 +2,7 @@
 //! real ones; `publish` and `subscribe` are `Topic::publish_one` and `subscribe::begin` without queues, buffers and directory.
 
 use super::history::At;
-use super::{History, Start};
+use super::{History, JoinState};
 use crate::sync::model::{Arc, Plain, check, joined, spawn};
 use crate::sync::{AtomicU64, Ordering, dekker_fence};
 
@@ -46,7 +46,7 @@ impl Heap {
             tail: AtomicU64::new(0),
             slots: (0..capacity).map(|_| AtomicU64::new(0)).collect(),
             subscriptions: AtomicU64::new(0),
-            start: AtomicU64::new(Start::JOINING),
+            start: AtomicU64::new(JoinState::JOINING),
             payloads: Default::default(),
         })
     }
@@ -70,7 +70,7 @@ impl Heap {
         if self.subscriptions.load(Ordering::Acquire) == 0 {
             return Sent { position, delivered: false };
         }
-        let start = Start(&self.start);
+        let start = JoinState(&self.start);
         let begun = if missing == Missing::Notice && !start.has_begun() { None } else { start.look() };
         let delivered = begun.is_some_and(|begun| missing == Missing::Comparison || position >= begun);
         Sent { position, delivered }
@@ -82,7 +82,7 @@ impl Heap {
         if missing != Missing::SubscribersFence {
             dekker_fence();
         }
-        let (history, start) = (self.history(), Start(&self.start));
+        let (history, start) = (self.history(), JoinState(&self.start));
         let mut copied = Vec::new();
         let mut next = history.oldest(u64::MAX);
         loop {

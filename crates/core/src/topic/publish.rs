@@ -1,6 +1,6 @@
 //! Publishing.
 
-use super::{History, Start, Topic};
+use super::{History, JoinState, Topic};
 use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
@@ -80,7 +80,7 @@ impl Target {
     #[inline]
     fn wants(&mut self, position: Option<u64>) -> bool {
         if self.start.is_none() {
-            self.start = Start(&self.queue.view().header().start).look();
+            self.start = JoinState(&self.queue.view().header().start).look();
         }
         self.start.is_some_and(|start| position.is_none_or(|position| position >= start))
     }
@@ -154,6 +154,19 @@ impl Topic {
     /// to miss. Never waits.
     ///
     /// Killed on the way, some subscribers have a message and others do not.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let topic = shm.topic("publish", &TopicOptions::default())?;
+    /// let queue = shm.subscribe("publish", &SubscribeOptions::default())?;
+    /// let mut ids = [0; 3];
+    /// shm.allocator().allocate_ids(100, &mut ids)?;
+    /// let published = topic.publish(&ids.map(|id| Buffer { id, received: false }));
+    /// assert_eq!((published.accepted, published.delivered, published.outcome?), (3, 3, SendOutcome::Done));
+    /// assert_eq!(queue.len(), 3);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn publish(&self, buffers: &[Buffer]) -> Published {
         let mut published = Published::none(Ok(SendOutcome::Done));
         let mut targets = self.lock_targets();
@@ -175,6 +188,22 @@ impl Topic {
     ///
     /// # Errors
     /// Always with the message: [`TryPublishError::published`] says what became of it.
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// let topic = shm.topic("try-publish", &TopicOptions { history: Some(1), ..TopicOptions::default() })?;
+    /// let early = shm.subscribe("try-publish", &SubscribeOptions { capacity: Some(1), ..SubscribeOptions::default() })?;
+    /// assert_eq!(topic.try_publish(shm.allocate(10)?).unwrap().delivered, 1);
+    /// let late = shm.subscribe("try-publish", &SubscribeOptions::default())?;
+    /// assert_eq!((early.len(), late.len()), (1, 1), "the late one gets what the topic keeps");
+    /// // One has no room, the other has the message all the same. To go on, wait for room and send it to the first alone.
+    /// let refused = topic.try_publish(shm.allocate(10)?).unwrap_err();
+    /// assert_eq!((refused.published.delivered, refused.published.blocked.len(), late.len()), (1, 1, 2));
+    /// drop(early.try_receive()?);
+    /// refused.published.blocked[0].try_send(refused.buffer).expect("there is room now");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn try_publish(&self, buffer: BufferPtr) -> std::result::Result<Published, TryPublishError> {
         let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
         let (leased, one) = (buffer.is_leased(), [buffer.buffer()]);

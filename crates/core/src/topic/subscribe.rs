@@ -1,7 +1,7 @@
 //! Subscribing.
 
 use super::history::At;
-use super::{History, Start, SubscribeOptions};
+use super::{History, JoinState, SubscribeOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{RingHeader, split_id};
@@ -11,7 +11,7 @@ use crate::registry::{EntryKey, Kind, Participant};
 use crate::sync::{Ordering, dekker_fence};
 use std::sync::Arc;
 
-/// Subscribes to topic `name`, which need not exist yet, and answers the queue its messages come through: those that the topic keeps
+/// Subscribes to topic `name`, which need not exist yet, and returns the queue its messages come through: those that the topic keeps
 /// first, then all that are published from now on.
 pub(crate) fn subscribe(
     cache: &Arc<QueueCache>,
@@ -67,7 +67,7 @@ pub(crate) fn unsubscribe(cache: &Arc<QueueCache>, name: &str, label: &str) -> R
 }
 
 fn has_begun(queue: &PortQueue) -> bool {
-    Start(&queue.view().header().start).has_begun()
+    JoinState(&queue.view().header().start).has_begun()
 }
 
 /// The subscription of that name, if it has one.
@@ -100,7 +100,7 @@ fn make(
         asked.codec = Some(topic.options().codec.clone());
     }
     let copies = topic.is_some_and(|topic| History::of(topic.view()).is_some());
-    let start = if copies { Start::JOINING } else { Start::AT_ONCE };
+    let start = if copies { JoinState::JOINING } else { JoinState::AT_ONCE };
     let key = EntryKey { kind: Kind::Subscription, name, label };
     let prepare = |header: &RingHeader| header.start.store(start, Ordering::Relaxed);
     create(cache, key, asked.resolve(called)?, prepare)
@@ -140,7 +140,7 @@ fn close_with(queue: &PortQueue, topic: &PortQueue) {
 
 /// Copies the history into the queue until nothing has been added meanwhile; from then on publishers deliver.
 fn copy(participant: &Participant, queue: &PortQueue, history: &History<'_>) -> Result<()> {
-    let start = Start(&queue.view().header().start);
+    let start = JoinState(&queue.view().header().start);
     let count = history.capacity().min(queue.options().capacity.into());
     let mut next = history.oldest(count);
     for _ in 0..JOIN_TRIES_MAX {

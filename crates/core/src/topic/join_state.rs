@@ -17,9 +17,9 @@ const BEGUN: u64 = 1 << 63;
 
 /// The word.
 #[derive(Clone, Copy)]
-pub(crate) struct Start<'a>(pub(crate) &'a AtomicU64);
+pub(crate) struct JoinState<'a>(pub(crate) &'a AtomicU64);
 
-impl Start<'_> {
+impl JoinState<'_> {
     /// The word of a subscription that is about to copy.
     pub(crate) const JOINING: u64 = 0;
     /// The word of a subscription that has nothing to copy.
@@ -68,13 +68,13 @@ mod tests {
 
     #[test]
     fn a_publisher_in_between_makes_the_subscriber_look_again() {
-        let word = AtomicU64::new(Start::JOINING);
-        let start = Start(&word);
+        let word = AtomicU64::new(JoinState::JOINING);
+        let start = JoinState(&word);
         let ticket = start.ticket();
         assert_eq!(start.look(), None);
         assert!(!start.begin(ticket, 7) && !start.has_begun());
         assert!(start.begin(start.ticket(), 8) && start.has_begun());
         assert_eq!(start.look(), Some(8));
-        assert_eq!(Start(&AtomicU64::new(Start::AT_ONCE)).look(), Some(0));
+        assert_eq!(JoinState(&AtomicU64::new(JoinState::AT_ONCE)).look(), Some(0));
     }
 }
