@@ -2,8 +2,8 @@
 
 use super::growth::Growth;
 use super::size_class::class_of;
-use super::{BufferPtr, not_held};
-use crate::error::{Error, ErrorKind, Result};
+use super::{BufferPtr, not_held, too_many_references};
+use crate::error::{ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{BufferHeader, cell_of, split_id, whole_id};
 use crate::limits::BATCH_MAX;
@@ -197,7 +197,7 @@ impl SharedBufferAllocator {
     /// Adds a reference of our own to a buffer we hold.
     ///
     /// # Errors
-    /// `NotHeld`; `Limit` when this participant has 65535 references to it already.
+    /// `NotHeld`; `Limit` when this participant has 65280 references to it already.
     pub fn share(&self, buffer: Buffer) -> Result<Buffer> {
         let _pin = self.participant.pin()?;
         let (segment, index) = split_id(buffer.id);
@@ -207,10 +207,7 @@ impl SharedBufferAllocator {
             return Err(not_held(buffer));
         }
         if !pool.ledger_has_room(slot, index, false) {
-            return Err(Error::new(
-                ErrorKind::Limit,
-                format!("buffer {} has 65535 references here", buffer.id),
-            ));
+            return Err(too_many_references(buffer.id));
         }
         // Counted before it is usable: killed in between, refs are too high, which a recount repairs.
         if !pool.try_ref(index) {

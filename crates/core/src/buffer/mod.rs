@@ -16,7 +16,7 @@ pub use buffer_ptr::BufferPtr;
 pub use trim::TrimReport;
 
 pub(crate) use memory_watch::MemoryWatch;
-pub(crate) use release::not_held;
+pub(crate) use release::{not_held, too_many_references};
 pub(crate) use size_class::class_range;
 
 /// Ends leases: implemented by the queue, known here by this only.

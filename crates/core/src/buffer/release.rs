@@ -4,7 +4,7 @@ use super::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::split_id;
-use crate::pool::{Freed, Pool};
+use crate::pool::{Freed, LedgerEntry, Pool};
 use crate::registry::Participant;
 
 impl Participant {
@@ -69,4 +69,12 @@ impl Participant {
 pub(crate) fn not_held(buffer: Buffer) -> Error {
     let how = if buffer.received { "received" } else { "own" };
     Error::new(ErrorKind::NotHeld, format!("buffer {} is not held here ({how} reference)", buffer.id))
+}
+
+/// The error of a call that would add a reference which the ledger of this participant has no room for.
+#[cold]
+pub(crate) fn too_many_references(id: u32) -> Error {
+    let most = LedgerEntry::MAX;
+    let what = format!("this participant has {most} references to buffer {id} already: release some");
+    Error::new(ErrorKind::Limit, what)
 }

@@ -10,8 +10,10 @@ use crate::sync::{AtomicU32, Ordering};
 pub(crate) struct LedgerEntry(u32);
 
 impl LedgerEntry {
-    /// References of one kind that an entry can count.
-    pub(crate) const MAX: u32 = 0xffff;
+    const MASK: u32 = 0xffff;
+    /// References of one kind that an entry may have before another is added. It can count some more: of several threads that look at the
+    /// same time each may add one, and none of them may carry over into the other half.
+    pub(crate) const MAX: u32 = Self::MASK - 255;
 
     /// One reference, received from a queue or made here.
     pub(crate) const fn one(received: bool) -> u32 {
@@ -23,7 +25,7 @@ impl LedgerEntry {
     }
 
     pub(crate) const fn own(self) -> u32 {
-        self.0 & Self::MAX
+        self.0 & Self::MASK
     }
 
     pub(crate) const fn received(self) -> u32 {

@@ -3,8 +3,8 @@
 use super::lease::Pending;
 use super::port_queue::PortQueue;
 use super::ring::Taken;
-use crate::buffer::{Buffer, not_held};
-use crate::error::{Error, ErrorKind, Result};
+use crate::buffer::{Buffer, not_held, too_many_references};
+use crate::error::Result;
 use crate::layout::split_id;
 use crate::limits::RING_TRIES_MAX;
 
@@ -12,7 +12,7 @@ impl PortQueue {
     /// A reference to the next message, which stays in the queue.
     ///
     /// # Errors
-    /// `Limit` when this participant has 65535 references to it already.
+    /// `Limit` when this participant has 65280 references to it already.
     ///
     /// ```
     /// # use millrace::*;
@@ -34,7 +34,7 @@ impl PortQueue {
             let pool = self.participant.pool(segment)?.filter(|p| p.has(id));
             let pool = pool.ok_or_else(|| not_held(buffer))?;
             if !pool.ledger_has_room(self.participant.slot, index, false) {
-                return Err(Error::new(ErrorKind::Limit, format!("buffer {id} has 65535 references here")));
+                return Err(too_many_references(id));
             }
             if pool.try_ref(index) {
                 pool.ledger_add(self.participant.slot, index, false);

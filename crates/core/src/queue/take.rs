@@ -3,6 +3,7 @@
 use super::options::Delivery;
 use super::port_queue::{PortQueue, Received};
 use super::ring::{Ring, Taken};
+use crate::buffer::too_many_references;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{TakeIntent, cell_of, split_id};
@@ -232,19 +233,9 @@ impl PortQueue {
         let received = self.options.delivery == Delivery::AtMostOnce;
         let can = pool.ledger_has_room(self.participant.slot, split_id(id).1, received);
         if !can {
-            *result = Err(self.too_many_references(id));
+            *result = Err(too_many_references(id));
         }
         can
-    }
-
-    #[cold]
-    fn too_many_references(&self, id: u32) -> Error {
-        let most = crate::pool::LedgerEntry::MAX;
-        let what = format!(
-            "the next message on queue {:?} is in buffer {id}, to which this participant has {most} references already: release some",
-            self.name
-        );
-        Error::new(ErrorKind::Limit, what)
     }
 
     #[cold]

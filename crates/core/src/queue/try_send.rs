@@ -50,7 +50,7 @@ impl PortQueue {
     ///
     /// # Errors
     /// Always with the message: `Full`, `Closed`, `Destroyed`; `Failed` when another participant is the one producer (`Role`), or when a
-    /// leased message has 65535 references here (`Limit`).
+    /// leased message has 65280 references here (`Limit`).
     ///
     /// ```
     /// # use millrace::*;
