@@ -194,13 +194,13 @@ pub(crate) fn hit(point: Point) {
 #[cfg(feature = "fault-points")]
 mod armed {
     use super::Point;
-    use crate::os::{Fate, meet};
+    use crate::os::{FaultAction, apply_fault};
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Order {
         point: Point,
-        fate: Fate,
+        action: FaultAction,
         left: AtomicUsize,
     }
 
@@ -210,15 +210,15 @@ mod armed {
         let name = parts.next()?;
         let point = Point::ALL.iter().copied().find(|point| format!("{point:?}") == name);
         let count = parts.next().and_then(|n| n.parse().ok());
-        let fate = match parts.next() {
-            Some("kill") => Some(Fate::Killed),
-            Some("stop") => Some(Fate::Stopped),
+        let action = match parts.next() {
+            Some("kill") => Some(FaultAction::Kill),
+            Some("stop") => Some(FaultAction::Stop),
             _ => None,
         };
-        let (Some(point), Some(count), Some(fate)) = (point, count, fate) else {
+        let (Some(point), Some(count), Some(action)) = (point, count, action) else {
             panic!("MILLRACE_FAULT={text}: not <point>:<n>:<kill|stop>");
         };
-        Some(Order { point, fate, left: AtomicUsize::new(count) })
+        Some(Order { point, action, left: AtomicUsize::new(count) })
     }
 
     pub(super) fn hit(point: Point) {
@@ -227,7 +227,7 @@ mod armed {
             return;
         };
         if order.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            meet(order.fate);
+            apply_fault(order.action);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A domain seen from outside: takes no slot, holds nothing, and leaves the domain as it is when it goes, also if nobody else is left.
+/// It has one descriptor, and mappings; both go when it and its clones are dropped.
 #[derive(Clone, Debug)]
 pub struct Observer {
     domain: Arc<Domain>,

@@ -29,7 +29,7 @@ pub(crate) use system::{DeathWatch, Process, free_bytes, object_name, object_pre
 pub(crate) use system::{wait_on, wake_all};
 pub use unix::Descriptor;
 #[cfg(feature = "fault-points")]
-pub(crate) use unix::meet;
+pub(crate) use unix::apply_fault;
 pub(crate) use unix::{
     Access, Dir, Fifo, FileId, Mapping, create_object, page_bytes, remove_object, shortage, user,
 };
@@ -47,14 +47,14 @@ pub(crate) enum Shortage {
     Memory,
 }
 
-/// What a test has happen to this process at a fault point.
+/// What happens to this process at a fault point.
 #[cfg(feature = "fault-points")]
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Fate {
+pub(crate) enum FaultAction {
     /// `kill -9`.
-    Killed,
+    Kill,
     /// SIGSTOP.
-    Stopped,
+    Stop,
 }
 
 /// The directory that holds all domains of this user when nobody asks for another.

@@ -9,7 +9,7 @@ use crate::layout::{
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_QUEUES};
 use crate::os::wake_all;
-use crate::segment::{Bell, DomainDir, Doorbells, SegmentName, View};
+use crate::segment::{DomainDir, DoorbellKind, Doorbells, SegmentName, View};
 use crate::sync::{AtomicU32, Ordering};
 use core::mem::{offset_of, size_of};
 use std::sync::Arc;
@@ -205,7 +205,7 @@ impl Domain {
     /// Tells the sentinel of `slot` to look around.
     pub(crate) fn notify_sentinel(&self, slot: usize) {
         // Seldom needed: a descriptor for each pair of participants is not worth keeping.
-        let _ = self.dir.doorbell(Bell::Sentinel, slot, false).map(|bell| bell.notify());
+        let _ = self.dir.doorbell(DoorbellKind::Sentinel, slot, false).map(|bell| bell.notify());
     }
 }
 

@@ -11,7 +11,7 @@ use crate::liveness::LifeLock;
 use crate::os::{Fifo, deadline, wait_on};
 use crate::pool::{AllocationHints, LedgerEntry, Pool};
 use crate::registry::now_ms;
-use crate::segment::Bell;
+use crate::segment::DoorbellKind;
 use crate::sync::{AtomicU64, Ordering};
 use crate::wait::Waits;
 use std::sync::atomic::AtomicBool;
@@ -126,8 +126,8 @@ impl Participant {
     pub(crate) fn join(domain: Arc<Domain>, name: &str) -> Result<Self> {
         let (slot, life) = Self::claim(&domain)?;
         fault::hit(Point::JoinClaimed);
-        let bell = domain.dir.doorbell(Bell::Loop, slot, true)?;
-        let sentinel = domain.dir.doorbell(Bell::Sentinel, slot, true)?;
+        let bell = domain.dir.doorbell(DoorbellKind::EventLoop, slot, true)?;
+        let sentinel = domain.dir.doorbell(DoorbellKind::Sentinel, slot, true)?;
         let shared = &domain.registry().participants[slot];
         let epoch = shared.epoch.load(Ordering::Relaxed).wrapping_add(1);
         shared.epoch.store(epoch, Ordering::Relaxed);

@@ -5,7 +5,7 @@
 //! can write, so they are what is trusted, never the name of an object. A link is written as `<segment>.new` before the object is made,
 //! so every object can be found by a link, and gets its final name when the segment is ready.
 
-use super::lock::{FileLock, Pause};
+use super::lock::{Backoff, FileLock};
 use super::{DomainLock, Segment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
@@ -39,8 +39,8 @@ impl SegmentName {
 
 /// Whose doorbell: that of a participant's event loop, or that of its sentinel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Bell {
-    Loop,
+pub(crate) enum DoorbellKind {
+    EventLoop,
     Sentinel,
 }
 
@@ -105,21 +105,21 @@ impl DomainDir {
     /// Takes lock file `name`, waiting until `deadline`; the inner error: who has it instead.
     pub(crate) fn lock(&self, name: &str, deadline: Instant) -> Result<Result<FileLock, String>> {
         let path = self.path().join(name);
-        let mut pause = Pause::default();
+        let mut backoff = Backoff::default();
         loop {
             match FileLock::try_take(self.dir.open_file(name, true)?, &path)? {
-                Ok(lock) => return Ok(Ok(lock.signed())),
+                Ok(lock) => return Ok(Ok(lock.recording_holder())),
                 Err(holder) if Instant::now() >= deadline => return Ok(Err(holder.name())),
-                Err(_) => pause.wait(),
+                Err(_) => backoff.wait(),
             }
         }
     }
 
     /// Opens the doorbell of participant `slot`; with `create` it is made if need be, which is up to the participant itself.
-    pub(crate) fn doorbell(&self, bell: Bell, slot: usize, create: bool) -> Result<Fifo> {
+    pub(crate) fn doorbell(&self, bell: DoorbellKind, slot: usize, create: bool) -> Result<Fifo> {
         let name = match bell {
-            Bell::Loop => format!("bell.{slot}"),
-            Bell::Sentinel => format!("sentinel.{slot}"),
+            DoorbellKind::EventLoop => format!("bell.{slot}"),
+            DoorbellKind::Sentinel => format!("sentinel.{slot}"),
         };
         self.dir.open_fifo(&name, create)
     }

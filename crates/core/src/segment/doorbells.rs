@@ -1,6 +1,6 @@
 //! The far ends of everybody's doorbells.
 
-use super::{Bell, DomainDir};
+use super::{DomainDir, DoorbellKind};
 use crate::limits::MAX_PARTICIPANTS;
 use crate::os::Fifo;
 use std::sync::OnceLock;
@@ -20,7 +20,7 @@ impl Doorbells {
     pub(crate) fn notify(&self, dir: &DomainDir, slot: usize) -> bool {
         let Some(end) = self.0.get(slot) else { return false };
         if end.get().is_none() {
-            let Ok(fifo) = dir.doorbell(Bell::Loop, slot, false) else { return false };
+            let Ok(fifo) = dir.doorbell(DoorbellKind::EventLoop, slot, false) else { return false };
             let _ = end.set(fifo);
         }
         end.get().map(Fifo::notify).is_some()

@@ -31,7 +31,7 @@ enum Attempt {
 impl DomainLock {
     /// Takes the lock of domain `name` below `base`, which is made if need be, waiting until `deadline`.
     pub(crate) fn take(base: &Path, name: &str, deadline: Instant) -> Result<Self> {
-        let mut pause = Pause::default();
+        let mut backoff = Backoff::default();
         loop {
             Dir::make(base)?;
             match Self::attempt(base, name)? {
@@ -46,7 +46,7 @@ impl DomainLock {
                         ),
                     ));
                 }
-                Attempt::Busy(_) => pause.wait(),
+                Attempt::Busy(_) => backoff.wait(),
             }
         }
     }
@@ -65,7 +65,7 @@ impl DomainLock {
 
     fn attempt(base: &Path, name: &str) -> Result<Attempt> {
         // The last one out removes an empty base directory.
-        let base = match Dir::open(base, Access::Look) {
+        let base = match Dir::open(base, Access::ReadOnly) {
             Err(e) if e.is_not_found() => return Ok(Attempt::Removed),
             Err(e) if e.kind() == ErrorKind::Permission => {
                 return Err(e.advising("choose a directory of your own (`directory`, or MILLRACE_DIR)"));
@@ -80,7 +80,9 @@ impl DomainLock {
         match FileLock::try_take(file, &base.path().join(&lock_name))? {
             Err(holder) => Ok(Attempt::Busy(holder)),
             Ok(lock) if !base.has_file(&lock_name, &lock.0)? => Ok(Attempt::Removed),
-            Ok(lock) => Ok(Attempt::Taken(Self { base, name: name.to_owned(), _lock: lock.signed() })),
+            Ok(lock) => {
+                Ok(Attempt::Taken(Self { base, name: name.to_owned(), _lock: lock.recording_holder() }))
+            }
         }
     }
 
@@ -153,7 +155,7 @@ impl FileLock {
     }
 
     /// Writes into the file whose the lock is, for people. Best effort.
-    pub(super) fn signed(mut self) -> Self {
+    pub(super) fn recording_holder(mut self) -> Self {
         let pid = std::process::id().to_string();
         let _ = self.0.write_all(pid.as_bytes()).and_then(|()| self.0.set_len(pid.len() as u64));
         self
@@ -182,15 +184,15 @@ impl Holder {
 }
 
 /// File locks have no deadline of their own: pauses between attempts, which grow to what a joiner needs.
-pub(super) struct Pause(Duration);
+pub(super) struct Backoff(Duration);
 
-impl Default for Pause {
+impl Default for Backoff {
     fn default() -> Self {
         Self(Duration::from_micros(100))
     }
 }
 
-impl Pause {
+impl Backoff {
     pub(super) fn wait(&mut self) {
         std::thread::sleep(self.0);
         self.0 = (self.0 * 2).min(Duration::from_millis(2));

@@ -5,7 +5,7 @@ mod doorbells;
 mod lock;
 mod view;
 
-pub(crate) use directory::{Bell, DomainDir, SegmentName};
+pub(crate) use directory::{DomainDir, DoorbellKind, SegmentName};
 pub(crate) use doorbells::Doorbells;
 pub(crate) use lock::{DomainLock, FileLock, base_dir};
 pub(crate) use view::{Segment, View};

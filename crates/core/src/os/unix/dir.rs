@@ -34,15 +34,15 @@ fn number(field: impl TryInto<u64>) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     None,
-    /// Look, not write.
-    Look,
+    /// List it, not change it.
+    ReadOnly,
 }
 
 impl Access {
     fn forbidden(self) -> RawMode {
         match self {
             Self::None => 0o077,
-            Self::Look => 0o022,
+            Self::ReadOnly => 0o022,
         }
     }
 }

@@ -45,15 +45,15 @@ pub(super) fn retry<T>(call: impl FnMut() -> rustix::io::Result<T>) -> rustix::i
 
 /// Kills or stops this process: the thread that calls does not come one step further.
 #[cfg(feature = "fault-points")]
-pub(crate) fn meet(fate: super::Fate) {
+pub(crate) fn apply_fault(action: super::FaultAction) {
     use rustix::process::Signal;
     unsafe extern "C" {
         // To this very thread. A signal to the process may go to another one first.
         fn raise(signal: std::ffi::c_int) -> std::ffi::c_int;
     }
-    let signal = match fate {
-        super::Fate::Killed => Signal::KILL,
-        super::Fate::Stopped => Signal::STOP,
+    let signal = match action {
+        super::FaultAction::Kill => Signal::KILL,
+        super::FaultAction::Stop => Signal::STOP,
     };
     // SAFETY: takes no pointer; neither signal can be handled, so no handler runs.
     unsafe { raise(signal.as_raw()) };
