@@ -37,10 +37,13 @@ export function callNative<T>(operation: () => T): T {
   }
 }
 
+/** What Node-API calls a panic that nothing else has caught. */
+const NATIVE_DEFECT = 'GenericFailure'
+
 /** An error with a code of ours becomes a MillraceError; any other passes through unchanged: it is a defect, not an answer. */
 function fromNative(error: unknown): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error
-  const code = knownCode(error.code)
+  const code = error.code === NATIVE_DEFECT ? 'ERR_MILLRACE_INTERNAL' : knownCode(error.code)
   return code === undefined ? error : new MillraceError(code, error.message)
 }
 

@@ -1,19 +1,12 @@
-//! Services: what [`BindingManager`] finds by name, and the hot operations that decide about a request.
+//! Services: what [`BindingManager`] finds by name.
 
-use crate::block::{
-    Block, CANCELLED, CLAIM, CLAIM_CANCELLED, CLAIM_EXHAUSTED, CLAIM_RUN, RUNNER, RUNNER_EPOCH, RUNS,
-    RUNS_MAX, Status,
-};
 use crate::error::{Result, from_core};
 use crate::handles::What;
-use crate::hot::Outcome;
-use crate::isolate::Scratch;
 use crate::manager::BindingManager;
 use crate::options::BindingQueueOptions;
-use crate::session::Session;
 use crate::to_json;
 use millrace::ErrorKind;
-use millrace::service::{Claim, ParticipantId, RequestState, Role, Runner};
+use millrace::service::{ParticipantId, Role, Runner};
 use napi_derive::napi;
 
 /// One participant of the domain, for ever.
@@ -139,41 +132,4 @@ impl BindingManager {
         self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| queue.len() as u32))
             .map(Option::flatten)
     }
-}
-
-/// Begins a run, by this participant, of the request in descriptor 0, which may be run RUNS_MAX times.
-pub(crate) fn claim(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session) -> Outcome {
-    let request = session.allocator.request(block.buffer(0))?;
-    let claim = match request.claim(session.manager.id(), block.get(RUNS_MAX)) {
-        Claim::Run(_) => CLAIM_RUN,
-        Claim::Cancelled => CLAIM_CANCELLED,
-        Claim::Exhausted => CLAIM_EXHAUSTED,
-    };
-    block.set(CLAIM, claim);
-    describe(block, request.state())
-}
-
-/// Says that nobody wants the request in descriptor 0 any more; leaves the state it was in.
-pub(crate) fn cancel(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session) -> Outcome {
-    let state = session.allocator.request(block.buffer(0))?.cancel();
-    describe(block, state)
-}
-
-/// Leaves the state of the request in descriptor 0.
-pub(crate) fn inspect(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session) -> Outcome {
-    let state = session.allocator.request(block.buffer(0))?.state();
-    describe(block, state)
-}
-
-fn describe(block: &mut Block<'_>, state: RequestState) -> Outcome {
-    let (runner, epoch) = state.last_run.map_or((0, 0), |by| (by.slot as u32 + 1, by.epoch_low));
-    for (word, value) in [
-        (RUNS, state.runs),
-        (CANCELLED, state.cancelled.into()),
-        (RUNNER, runner),
-        (RUNNER_EPOCH, epoch.into()),
-    ] {
-        block.set(word, value);
-    }
-    Ok(Status::Ok)
 }

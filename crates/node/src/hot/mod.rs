@@ -6,6 +6,7 @@
 
 mod buffers;
 mod queue;
+mod request;
 mod topic;
 mod wait;
 
@@ -13,7 +14,6 @@ use crate::block::{Block, COUNT, MANAGER, REMAPS, STATUS, Status};
 use crate::error::{Failure, guarded};
 use crate::isolate::{Isolate, Parts, Scratch};
 use crate::leases::LeaseTable;
-use crate::services::{cancel, claim, inspect};
 use crate::session::Session;
 use buffers::{allocate, nack, release, share};
 use millrace::{Buffer, SharedBufferAllocator};
@@ -21,6 +21,7 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
 use queue::{get, next, peek, put, receive, send};
+use request::{cancel, claim, inspect};
 use std::ptr;
 use topic::publish;
 use wait::{arm, disarm, ready};
