@@ -33,9 +33,11 @@ export class Handling<Req, Res> {
 
   /** Calls the handler, and sees to it that its result is sent: at once if it is there at once. */
   call(run: Run): void {
+    // Called as the function it is, not as a method of this object.
+    const handler = this.#handler
     let answering: Sending
     try {
-      answering = this.#answer(run, this.#handler(this.#endpoint.requests.peek(run.message), run))
+      answering = this.#answer(run, handler(this.#endpoint.requests.peek(run.message), run))
     } catch (thrown) {
       return this.#refuse(run, thrown)
     }
