@@ -188,3 +188,29 @@ test('destroy ends everything for everybody', async (t) => {
   throwsCode(t, () => other.qsize(), 'ERR_MILLRACE_DESTROYED')
   throwsCode(t, () => q.qsize(), 'ERR_MILLRACE_CLOSED')
 })
+
+test.serial('what a call costs does not grow with maxsize', async (t) => {
+  const namespace = testNamespace(t)
+  const [small, large] = [100, 500_000].map((maxsize) => {
+    const q = new SageQueue<number>(`of-${maxsize}`, { namespace, maxsize, acknowledge: 'get' })
+    t.teardown(() => q.close())
+    return q
+  })
+  const round = async (q: SageQueue<number>) => {
+    const start = process.hrtime.bigint()
+    for (let i = 0; i < 200; i++) {
+      await q.put(i)
+      q.qsize()
+      q.getNowait()
+    }
+    return Number(process.hrtime.bigint() - start)
+  }
+  const best = async (q: SageQueue<number>) => {
+    let least = Infinity
+    for (let i = 0; i < 15; i++) least = Math.min(least, await round(q))
+    return least
+  }
+  const [cheap, costly] = [await best(small!), await best(large!)]
+  // To count slots would be five thousand times as much.
+  t.true(costly < 5 * cheap, `${cheap} → ${costly} ns`)
+})

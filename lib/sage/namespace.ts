@@ -50,6 +50,15 @@ export class Namespace {
     this.#shm = shm
   }
 
+  static #open(key: string, name: string, shm: ShmManager): Namespace {
+    try {
+      return new Namespace(key, name, shm)
+    } catch (error) {
+      shm.close()
+      throw error
+    }
+  }
+
   /** Joins the namespace that `options` name, until {@link Namespace.leave}. */
   static join(options: SageDomainOptions): Namespace {
     const { namespace = '', domain: base = 'sage', directory, maxBytes, persist } = options
@@ -66,7 +75,7 @@ export class Namespace {
     const key = JSON.stringify([domain, directory])
     let joined = namespaces.get(key)
     if (joined === undefined) {
-      joined = new Namespace(key, namespace, ShmManager.open(domain, wanted))
+      joined = Namespace.#open(key, namespace, ShmManager.open(domain, wanted))
       namespaces.set(key, joined)
     } else if (maxBytes !== undefined || persist !== undefined) {
       // Whether they fit what there is is for the core to say.
