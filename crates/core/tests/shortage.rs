@@ -120,3 +120,29 @@ fn without_memory_to_map_the_error_says_so() {
         drop(shm.allocate(100 << 20).unwrap());
     });
 }
+
+#[test]
+fn without_threads_opening_fails_and_leaves_nothing() {
+    const ORDINARY: u32 = 65_534;
+    if std::env::var_os("MILLRACE_TEST_ROLE").is_none() && !rustix::process::geteuid().is_root() {
+        println!(
+            "skipped: the limit holds for ordinary users, and one has to be chosen that has no processes"
+        );
+        return;
+    }
+    in_a_process("without_threads_opening_fails_and_leaves_nothing", |isolated| {
+        let ordinary = rustix::process::Uid::from_raw(ORDINARY);
+        rustix::fs::chown(&isolated.base, Some(ordinary), None).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                limit(Resource::Nproc, 0);
+                // Of this thread only.
+                rustix::thread::set_thread_res_uid(ordinary, ordinary, ordinary).unwrap();
+                let error = ShmManager::open(&isolated.name, &isolated.options()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+                assert!(error.to_string().contains("ulimit -u"), "{error}");
+                isolated.assert_gone();
+            });
+        });
+    });
+}

@@ -3,7 +3,7 @@
 use super::stalled::StallWatch;
 use super::{Sweep, sweep};
 use crate::buffer::MemoryWatch;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BACKSTOP_NS, SWEEP_NS};
 use crate::os::DeathWatch;
 use crate::registry::Participant;
@@ -29,8 +29,22 @@ impl Sentinel {
             .name("millrace".to_owned())
             .stack_size(256 << 10)
             .spawn(move || watch(&theirs.0, &theirs.1))
-            .map_err(|e| Error::io("cannot start the sentinel thread", e))?;
+            .map_err(no_thread)?;
         Ok(Self { participant, stop, thread: Some(thread) })
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    let what = "cannot start the sentinel, a thread of each participant";
+    match error.kind() {
+        // What the system says when there are too many already.
+        std::io::ErrorKind::WouldBlock => Error::new(
+            ErrorKind::Limit,
+            format!(
+                "{what}: no thread is left: raise the limit (`ulimit -u`, pids of a container), or close what is not needed"
+            ),
+        ),
+        _ => Error::io(what, error),
     }
 }
 
