@@ -215,7 +215,7 @@ impl SharedBufferAllocator {
         let bytes_of = |(_, entry): (usize, &SegmentEntry)| entry.bytes.load(Ordering::Relaxed);
         let is_same =
             |(_, entry): &(usize, &SegmentEntry)| entry.buffer_bytes.load(Ordering::Relaxed) == class as u64;
-        let used: u64 = self.entries().map(bytes_of).sum();
+        let used = self.entries().map(bytes_of).fold(0, u64::saturating_add);
         let same = self.entries().filter(is_same).count();
         let budget = registry.max_bytes.load(Ordering::Relaxed).saturating_sub(used) as usize;
         let is_free = |entry: &SegmentEntry| entry.state.load(Ordering::Acquire) == SEGMENT_EMPTY;

@@ -93,7 +93,7 @@ pub(crate) fn reports_since(domain: &Domain, seen: u64) -> Vec<RecoveryReport> {
     let first = seen.saturating_add(1).max(newest.saturating_sub(MAX_REPORTS as u64 - 1));
     let mut told = seen;
     let with_gap = |report: RecoveryReport| {
-        let missed = report.sequence - told - 1;
+        let missed = report.sequence.saturating_sub(told).saturating_sub(1);
         told = report.sequence;
         RecoveryReport { missed, ..report }
     };

@@ -95,7 +95,7 @@ impl Pin<'_> {
     fn count(&self, counter: &AtomicU64, count: usize) {
         // Relaxed: statistics.
         if self.shared.is_none() {
-            counter.store(counter.load(Ordering::Relaxed) + count as u64, Ordering::Relaxed);
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(count as u64), Ordering::Relaxed);
         } else {
             counter.fetch_add(count as u64, Ordering::Relaxed);
         }

@@ -104,7 +104,7 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
     let pools = domain.all_pools()?;
     let is_ready = |i: &usize| registry.segments[*i].state.load(Ordering::Acquire) == SEGMENT_READY;
     let used_bytes =
-        (0..MAX_SEGMENTS).filter(is_ready).map(|i| registry.segments[i].bytes.load(Ordering::Relaxed)).sum();
+        sum((0..MAX_SEGMENTS).filter(is_ready).map(|i| registry.segments[i].bytes.load(Ordering::Relaxed)));
     Ok(Snapshot {
         domain: domain.name.clone(),
         directory: domain.dir.path().display().to_string(),
@@ -124,6 +124,11 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
     })
 }
 
+/// The sum of counts that may be damaged.
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
 fn participants(domain: &Domain, pools: &[Arc<Pool>]) -> Vec<ParticipantSnapshot> {
     let snapshot = |(slot, p): (usize, &ParticipantSlot)| {
         let epoch = p.epoch.load(Ordering::Relaxed);
@@ -133,8 +138,8 @@ fn participants(domain: &Domain, pools: &[Arc<Pool>]) -> Vec<ParticipantSnapshot
             pid: p.pid.load(Ordering::Relaxed),
             name: p.name.get(),
             started_at_ms: p.started_ms.load(Ordering::Relaxed),
-            sent: p.lanes.iter().map(|lane| lane.sent.load(Ordering::Relaxed)).sum(),
-            received: p.lanes.iter().map(|lane| lane.received.load(Ordering::Relaxed)).sum(),
+            sent: sum(p.lanes.iter().map(|lane| lane.sent.load(Ordering::Relaxed))),
+            received: sum(p.lanes.iter().map(|lane| lane.received.load(Ordering::Relaxed))),
             held: pools.iter().map(|pool| pool.references_of(slot)).sum(),
             stalled: stalled_at(p),
         };

@@ -81,7 +81,7 @@ pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
     let dropped = header.dropped.load(Ordering::Relaxed);
     // Drop-newest drops what it has not published; the others what they have.
     let (sent, received) = match options.overflow {
-        Overflow::DropNewest => (tail + dropped, head),
+        Overflow::DropNewest => (tail.saturating_add(dropped), head),
         _ => (tail, head.saturating_sub(dropped)),
     };
     let pending = counts.pending as u64;

@@ -197,7 +197,7 @@ fn copy_some(
                 continue;
             }
             fault::hit(Point::SubscribeCopied);
-            *next += 1;
+            *next = next.wrapping_add(1);
         }
     }
     Ok(Copied::Some)
