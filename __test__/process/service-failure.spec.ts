@@ -4,6 +4,8 @@ import { NativeManager, type BindingManager, type BindingSegment } from '../../l
 import type { Job, Result, ServiceArgs } from '../fixtures/service.js'
 import { testDomain } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
+import type { ServiceShortage } from '../fixtures/service-small-memory.js'
+import { inSmallMemory, runInSmallMemory, smallMemory } from '../helpers/small-memory.js'
 import { Deaths, startChild, until } from './children.js'
 
 function segmentsOf(manager: BindingManager): BindingSegment[] {
@@ -60,6 +62,13 @@ test.serial('a client whose mailbox is damaged is as good as gone', async (t) =>
   stranger.close()
   await near.request({ do: 'stop', n: 0 })
   await fresh.done()
+})
+
+inSmallMemory(smallMemory('with /dev/shm full requests are refused, replies wait, and nobody dies'), async (t) => {
+  t.timeout(60_000)
+  const came = await runInSmallMemory<ServiceShortage>('6m', 'service-small-memory')
+  const refused = ['ERR_MILLRACE_NO_SPACE', 'ERR_MILLRACE_NO_SPACE']
+  t.deepEqual(came, { refused, waited: 60_000, reply: 100_000, items: 50, unhandled: [] })
 })
 
 test.serial('streams between two healthy processes go on while others die', async (t) => {
