@@ -48,7 +48,7 @@ export function tableOf<T extends TypeMap>(message: BufferPtr): Table<T> {
 }
 
 /**
- * Codec `arrow`: `put` writes a table once, straight into the buffer that is sent. `get` answers a copy, which may be kept;
+ * Codec `arrow`: `put` writes a table once, straight into the buffer that is sent. `get` returns a copy, which may be kept;
  * `tableOf(await queue.receive())` a view.
  */
 export const arrowCodec: Codec<Table> = {

@@ -40,7 +40,7 @@ export function callNative<T>(operation: () => T): T {
 /** What Node-API calls a panic that nothing else has caught. */
 const NATIVE_DEFECT = 'GenericFailure'
 
-/** An error with a code of ours becomes a MillraceError; any other passes through unchanged: it is a defect, not an answer. */
+/** An error with a code of ours becomes a MillraceError; any other passes through unchanged: it is a defect, not a result. */
 function fromNative(error: unknown): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error
   const code = error.code === NATIVE_DEFECT ? 'ERR_MILLRACE_INTERNAL' : knownCode(error.code)

@@ -29,9 +29,9 @@ export declare class BindingManager {
   destroyQueue(queue: number): void
   /** Forgets the handle. */
   detachQueue(queue: number): void
-  /** A descriptor that becomes readable when this participant is rung; the caller closes it. */
+  /** A descriptor that becomes readable when this participant is woken; the caller closes it. */
   doorbell(): number
-  /** Blocks until this participant is rung (true) or the time is over. Arm first. */
+  /** Blocks until this participant is woken (true) or the time is over. Arm first. */
   waitSync(timeoutMs: number): boolean
   /** The ArrayBuffers over pool segment `index`, with its number of buffers and their size in bytes. */
   segment(index: number): { payload: ArrayBuffer; headers: ArrayBuffer; count: number; stride: number }

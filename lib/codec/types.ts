@@ -9,7 +9,7 @@ export interface EncodedWriter {
   /** Upper bound of what `write` will write, in bytes. */
   readonly byteLength: number
   /**
-   * Writes into `target`, which has at least `byteLength` bytes. Answers how many were written; nothing means all of them,
+   * Writes into `target`, which has at least `byteLength` bytes. Returns how many were written; nothing means all of them,
    * null that `byteLength` was a wrong guess and has been set right: it is then called again with a buffer of that size.
    */
   write(target: Uint8Array): number | void | null

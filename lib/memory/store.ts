@@ -123,9 +123,9 @@ export function store(session: Session, id: number, encoded: Encoded, room: numb
 }
 
 /** Bytes that a writer says it has written; undefined: its length was a wrong guess. */
-function writtenBy(answer: unknown, byteLength: number): number | undefined {
-  if (answer === null) return undefined
-  return checkInteger('what write returns', answer ?? byteLength, 0, byteLength)
+function writtenBy(result: unknown, byteLength: number): number | undefined {
+  if (result === null) return undefined
+  return checkInteger('what write returns', result ?? byteLength, 0, byteLength)
 }
 
 /** Repeats `attempt` while it returns undefined because the length of `encoded` was a wrong guess. */

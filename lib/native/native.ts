@@ -18,7 +18,7 @@ export type {
 } from '#native'
 export type BindingSegment = ReturnType<BindingManager['segment']>
 
-/** Names no manager: whatever is asked of it answers `STATUS_MANAGER_CLOSED`. */
+/** Names no manager: whatever is asked of it ends with `STATUS_MANAGER_CLOSED`. */
 export const NO_MANAGER = 2 ** 32 - 1
 
 export const { BindingManager: NativeManager, BindingObserver: NativeObserver } = binding

@@ -115,14 +115,6 @@ export class Segment {
     return id >>> CELL_SHIFT !== 0
   }
 
-  /** Replaces `expected` in a word that other processes change too. Answers what was there: `expected` if it was replaced. */
-  exchangeWord(id: number, field: number, expected: number, value: number): number {
-    const [words, header] = this.isCell(id)
-      ? [this.#cellWords, this.#cell(id) >>> WORD_BITS]
-      : [this.#words, (id & INDEX_MASK) * HEADER_WORDS]
-    return Atomics.compareExchange(words, header + field, expected, value)
-  }
-
   long(id: number, field: number): bigint {
     if (id >>> CELL_SHIFT === 0) return this.#longs[(id & INDEX_MASK) * HEADER_LONGS + field]!
     return this.#cellLongs[(this.#cell(id) >>> LONG_BITS) + field]!

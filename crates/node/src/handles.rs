@@ -231,7 +231,7 @@ impl HandleTable {
         self.remove(handle, Status::NotFound);
     }
 
-    /// Lets go of queues that have been destroyed, so that their memory is free. Called at every ring; destroying rings everybody.
+    /// Lets go of queues that have been destroyed, so that their memory is free. Called at every wake; destroying wakes everybody.
     pub(crate) fn drop_destroyed(&mut self) {
         for at in 0..self.places.len() {
             let Some(end) = &self.places[at].end else { continue };

@@ -119,13 +119,13 @@ impl BindingManager {
         })
     }
 
-    /// A descriptor that becomes readable when this participant is rung; the caller closes it.
+    /// A descriptor that becomes readable when this participant is woken; the caller closes it.
     #[napi(catch_unwind)]
     pub fn doorbell(&self) -> Result<i32> {
         self.session(|session| session.manager.doorbell().map(IntoRawFd::into_raw_fd).map_err(from_core))
     }
 
-    /// Blocks until this participant is rung (true) or the time is over. Arm first.
+    /// Blocks until this participant is woken (true) or the time is over. Arm first.
     #[napi(catch_unwind)]
     pub fn wait_sync(&self, timeout_ms: f64) -> Result<bool> {
         let timeout = Duration::from_secs_f64(timeout_ms.clamp(0.0, 1e9) / 1e3);

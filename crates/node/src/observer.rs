@@ -86,7 +86,7 @@ fn duration(ms: f64) -> Duration {
     Duration::from_secs_f64(ms.clamp(0.0, 1e12) / 1e3)
 }
 
-/// Work on a thread of the runtime's pool. It answers JSON, `{ value }` or `{ code, message }`: an error thrown by a task could not bear
+/// Work on a thread of the runtime's pool. It returns JSON, `{ value }` or `{ code, message }`: an error thrown by a task could not carry
 /// a code.
 pub struct Later(Option<Box<dyn FnOnce() -> String + Send>>);
 
