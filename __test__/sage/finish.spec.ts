@@ -60,7 +60,7 @@ test('taskDone of a value, giveBack of a value', async (t) => {
   t.is(q.getStats().redelivered, 1)
   q.giveBack()
   t.deepEqual(q.getNowait(), a)
-  t.is(q.getStats().inHand, 2)
+  t.is(q.getStats().inWorkHere, 2)
 })
 
 test('what is not finished goes back when its end closes', async (t) => {
@@ -78,12 +78,12 @@ test('values in work count, however large and however many', async (t) => {
   const q = openSage<{ i: number; image: Uint8Array }>(t)
   for (let i = 0; i < 100; i++) q.putNowait({ i, image: new Uint8Array(i < 2 ? 600_000 : 10) })
   const jobs = Array.from({ length: 100 }, () => q.getNowait())
-  t.like(q.getStats(), { size: 0, inWork: 100, inHand: 100 })
+  t.like(q.getStats(), { size: 0, inWork: 100, inWorkHere: 100 })
   const joined = q.join()
   // Newest first: none was finished for us in the meantime.
   for (const job of jobs.toReversed()) q.taskDone(job)
   await joined
-  t.like(q.getStats(), { size: 0, inWork: 0, inHand: 0, redelivered: 0 })
+  t.like(q.getStats(), { size: 0, inWork: 0, inWorkHere: 0, redelivered: 0 })
   throwsCode(t, () => q.taskDone(), 'ERR_MILLRACE_NOT_HELD')
 })
 
@@ -93,7 +93,7 @@ test('equal values are finished one by one, the oldest first', async (t) => {
   for (let i = 0; i < 3; i++) await q.get()
   q.taskDone('a')
   q.taskDone('b')
-  t.is(q.getStats().inHand, 1)
+  t.is(q.getStats().inWorkHere, 1)
   q.giveBack('a')
   throwsCode(t, () => q.taskDone('a'), 'ERR_MILLRACE_NOT_HELD', '0 are')
   t.is(q.getNowait(), 'a')
@@ -130,7 +130,7 @@ test("acknowledge: 'get' finishes a value at once, so any number can be got", as
   const q = openSage<number>(t, { acknowledge: 'get', maxsize: 3000 })
   for (let i = 0; i < 3000; i++) q.putNowait(i)
   for (let i = 0; i < 3000; i++) t.is(i % 2 === 0 ? await q.get() : q.getNowait(), i)
-  t.like(q.getStats(), { size: 0, inWork: 0, inHand: 0, put: 3000, got: 3000 })
+  t.like(q.getStats(), { size: 0, inWork: 0, inWorkHere: 0, put: 3000, got: 3000 })
   await q.join()
   throwsCode(t, () => q.taskDone(), 'ERR_MILLRACE_NOT_HELD')
 })

@@ -5,6 +5,7 @@ import type { Cancel } from '../session/cancel.js'
 import type { Limits } from '../session/limits.js'
 import type { Taken } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
+import { queueStatsFrom } from '../session/snapshot.js'
 import { DeadLetters } from './dead-letters.js'
 import type { Namespace } from './namespace.js'
 import type { SageEndOptions, WorkQueue } from './open.js'
@@ -59,10 +60,13 @@ export class Getter<T> {
 
   /** The error of finding nothing, at once or `within` some time. */
   nothing(within = ''): MillraceError {
-    const depth = this.#session.call((native) => native.depth(this.#queue.handle)) ?? 0
-    if (depth === 0) return new MillraceError('ERR_MILLRACE_EMPTY', `no value is in ${this.#subject}${within}`)
-    const message = `${this.#subject} has ${depth} values, but ${this.#queue.leases} others are in work, which is all it has room for${within}`
-    return new MillraceError('ERR_MILLRACE_EMPTY', message)
+    const json = this.#session.call((native) => native.queueStats(this.#queue.handle))
+    const { depth, leased } = json === null ? { depth: 0, leased: 0 } : queueStatsFrom(json)
+    if (depth === 0 || leased < this.#queue.leases) {
+      return new MillraceError('ERR_MILLRACE_EMPTY', `no value is in ${this.#subject}${within}`)
+    }
+    const taken = `${leased} others were got and are not finished, which is all it has room for`
+    return new MillraceError('ERR_MILLRACE_EMPTY', `${this.#subject} has ${depth} values, but ${taken}${within}`)
   }
 
   /** Gives back what is not finished. */

@@ -185,8 +185,8 @@ export class SageQueue<T = unknown> implements Disposable {
   getStats(): SageQueueStats {
     const stats = this.#stats()
     const { sent: put, received: got, redelivered } = stats
-    const inHand = this.#getter.unacknowledged.size
-    return { ...entryOf(stats), namespace: this.namespace, inHand, put, got, redelivered }
+    const inWorkHere = this.#getter.unacknowledged.size
+    return { ...entryOf(stats), namespace: this.namespace, inWorkHere, put, got, redelivered }
   }
 
   /** No more, for everybody: puts fail, getters drain what is left and end with `ERR_MILLRACE_CLOSED`. Idempotent. */

@@ -23,7 +23,7 @@ export interface SageQueueStats extends SageQueueEntry {
   /** The tenant it belongs to; empty: none. */
   namespace: string
   /** Of the values in work, those of this end. */
-  inHand: number
+  inWorkHere: number
   /** Values ever put. */
   put: number
   /** Values ever got, each once however often it was delivered. */
