@@ -15,19 +15,13 @@ export { fromSocket, type SocketSource } from './lib/ingest/socket.js'
 export { type ManagerEvents, ShmManager } from './lib/domain/manager.js'
 export { type EvictOptions, type ObserveOptions, ShmObserver } from './lib/domain/observer.js'
 export type { ParticipantId } from './lib/session/participant-id.js'
-export type {
-  BlockingOptions,
-  Delivery,
-  ExhaustedPolicy,
-  OpenOptions,
-  Overflow,
-  QueueOptions,
-  Size,
-  Spin,
-  SubscribeOptions,
-  TopicOptions,
-  WaitOptions,
-} from './lib/options.js'
+export type { Size } from './lib/check.js'
+export type { OpenOptions } from './lib/domain/options.js'
+export type { Delivery, Overflow } from './lib/native/words.js'
+export type { QueueOptions } from './lib/queue/options.js'
+export type { BlockingOptions, Spin, WaitOptions } from './lib/session/limits.js'
+export type { ExhaustedPolicy } from './lib/session/session.js'
+export type { SubscribeOptions, TopicOptions } from './lib/topic/options.js'
 export { BufferPool } from './lib/memory/buffer-pool.js'
 export { type BatchOptions, PortQueue, type QueueInfo } from './lib/queue/port-queue.js'
 export type { RecoveryReport, StallReport, TrimReport } from './lib/domain/reports.js'

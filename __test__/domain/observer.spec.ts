@@ -49,16 +49,18 @@ test('who is evicted must be certain', async (t) => {
   shm.allocate(1).release()
 })
 
+/** What descriptor `fd` of this process leads to. */
+function targetOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return '' // that of the listing itself, closed by now
+  }
+}
+
 /** What this process has of a domain: descriptors in its directory, mappings of its memory. */
 function possessions({ directory, objects }: ReturnType<typeof traceOf>): { descriptors: number; mappings: number } {
-  const target = (fd: string): string => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      return '' // that of the listing itself, closed by now
-    }
-  }
-  const descriptors = readdirSync('/proc/self/fd').filter((fd) => target(fd).startsWith(directory)).length
+  const descriptors = readdirSync('/proc/self/fd').filter((fd) => targetOf(fd).startsWith(directory)).length
   const mappings = readFileSync('/proc/self/maps', 'utf8').split(objects).length - 1
   return { descriptors, mappings }
 }

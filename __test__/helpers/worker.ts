@@ -42,9 +42,9 @@ const jobs = {
   },
   /** Waits for ever, with a value of a SageQueue in hand. */
   async work() {
-    const jobs = new SageQueue('jobs', { domain })
-    parentPort!.postMessage(await jobs.get())
-    await jobs.get()
+    const queue = new SageQueue('jobs', { domain })
+    parentPort!.postMessage(await queue.get())
+    await queue.get()
   },
   /** Takes a message and goes on to write into it: characters of one byte, then of two, as fast as it can. */
   async scribble() {

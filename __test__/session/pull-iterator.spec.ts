@@ -176,14 +176,13 @@ test('a loop that always finds something lets the event loop turn, and is not lo
   const items = new PullIterator(source)
   let turns = 0
   const timer = setInterval(() => turns++, 1)
-  const began = performance.now()
   let expected = 0
-  while (performance.now() - began < 60) {
+  // For ever, if the loop keeps the event loop to itself.
+  while (turns < 3) {
     source.give(expected)
     t.deepEqual(await items.next(), one(expected++))
   }
   clearInterval(timer)
   await items.return()
-  t.true(turns >= 3, `${turns}`)
   t.is(source.released.length, expected)
 })

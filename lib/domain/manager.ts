@@ -9,17 +9,15 @@ import { codecOf } from '../codec/codec.js'
 import { callNative } from '../errors.js'
 import { MAX_NAME_BYTES } from '../native/generated/limits.js'
 import { NativeManager } from '../native/native.js'
-import type { OpenOptions, QueueOptions, TopicOptions, WaitOptions } from '../options.js'
-import {
-  bindOpenOptions,
-  bindQueueOptions,
-  bindTopicOptions,
-  checkBoolean,
-  checkExhausted,
-  checkName,
-  checkObject,
-  checkSpin,
-} from '../options.js'
+import type { OpenOptions } from './options.js'
+import type { QueueOptions } from '../queue/options.js'
+import type { WaitOptions } from '../session/limits.js'
+import type { TopicOptions } from '../topic/options.js'
+import { checkBoolean, checkName, checkObject } from '../check.js'
+import { bindOpenOptions, checkExhausted } from './options.js'
+import { bindQueueOptions } from '../queue/options.js'
+import { checkSpin } from '../session/limits.js'
+import { bindTopicOptions } from '../topic/options.js'
 import { PortQueue } from '../queue/port-queue.js'
 import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'

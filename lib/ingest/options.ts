@@ -1,6 +1,6 @@
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import { MAX_BUFFER_BYTES } from '../native/generated/limits.js'
-import { checkInteger, checkObject, checkSignal } from '../options.js'
+import { checkInteger, checkObject, checkSignal } from '../check.js'
 
 /** Whose buffers are read into: a {@link ShmManager}. */
 export interface BufferOwner {

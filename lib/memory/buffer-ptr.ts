@@ -11,7 +11,7 @@ import {
   HEADER_TYPE_ID,
 } from '../native/generated/layout.js'
 import * as native from '../native/native.js'
-import { checkInteger } from '../options.js'
+import { checkInteger } from '../check.js'
 import type { Segment } from '../session/segments.js'
 import type { Session } from '../session/session.js'
 import { giveBack, releaseNamed } from './release.js'

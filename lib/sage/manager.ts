@@ -1,5 +1,5 @@
 import { MillraceError } from '../errors.js'
-import { checkObject } from '../options.js'
+import { checkObject } from '../check.js'
 import type { SageDomainOptions } from './namespace.js'
 import { Namespace } from './namespace.js'
 import type { SageQueueOptions } from './open.js'

@@ -1,5 +1,5 @@
 import { invalidArgument, type MillraceError } from '../errors.js'
-import { checkObject, checkSignal } from '../options.js'
+import { checkObject, checkSignal } from '../check.js'
 import type { Cancel } from '../session/cancel.js'
 import type { Limits } from '../session/limits.js'
 import { UNLIMITED } from '../session/limits.js'

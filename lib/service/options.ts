@@ -4,8 +4,8 @@ import { invalidArgument } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { RUNS_MAX } from '../native/generated/envelope.js'
 import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
-import type { WaitOptions } from '../options.js'
-import { checkInteger, checkObject } from '../options.js'
+import type { WaitOptions } from '../session/limits.js'
+import { checkInteger, checkObject } from '../check.js'
 import type { RequestContext } from './run.js'
 
 /** Options of {@link ShmManager.service}. */

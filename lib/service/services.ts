@@ -1,6 +1,6 @@
 import { invalidArgument } from '../errors.js'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
-import { checkName, checkObject } from '../options.js'
+import { checkName, checkObject } from '../check.js'
 import type { Session } from '../session/session.js'
 import type { ServiceOptions } from './options.js'
 import { Service } from './service.js'

@@ -1,7 +1,36 @@
-import type { MillraceError } from '../errors.js'
-import type { Spin, WaitOptions } from '../options.js'
-import { checkObject, checkSignal, checkSpin, checkTimeout } from '../options.js'
+import { checkObject, checkSignal, checkTimeout } from '../check.js'
+import { invalidArgument, type MillraceError } from '../errors.js'
 import type { Cancel } from './cancel.js'
+
+/**
+ * How long a wait polls before it sleeps, in µs, at most 1000: what comes meanwhile is there in about a µs instead of some ten.
+ * Polling keeps this thread and a core busy, so it is for machines with cores to spare. `auto` polls for up to 200 µs, and ever more
+ * seldom while that is in vain.
+ */
+export type Spin = number | 'auto'
+
+/** Options of everything that waits. */
+export interface WaitOptions {
+  /** How long to wait, in ms; then `ERR_MILLRACE_TIMEOUT`. Default: for ever. */
+  timeout?: number
+  /** Ends the wait with the signal's reason. */
+  signal?: AbortSignal
+  /** How long to poll before going to sleep; see {@link Spin}. Default: that of {@link OpenOptions.spin}. */
+  spin?: Spin
+}
+
+/** Options of everything that blocks its thread. */
+export interface BlockingOptions {
+  /** How long to wait, in ms; then `ERR_MILLRACE_TIMEOUT`. Default: for ever. */
+  timeout?: number
+  /** Allow it on the main thread, where it stops the event loop; else `ERR_MILLRACE_WOULD_BLOCK`. Default: false. */
+  allowBlocking?: boolean
+  /** As {@link WaitOptions.spin}. */
+  spin?: Spin
+}
+
+/** Longer than it takes to wake a sleeper, and short enough for an event loop to bear. */
+const MAX_SPIN_US = 1000
 
 /**
  * What ends a wait. Made once a call, so that all steps of the call share one deadline.
@@ -50,4 +79,11 @@ export function limitsOf(options: WaitOptions | undefined, cancel?: Cancel): Lim
 /** Whether nobody waits any more under these limits. */
 export function hasEnded({ signal, cancel }: Limits): boolean {
   return signal?.aborted === true || cancel?.cancelled === true
+}
+
+/** How to poll; not at all when left out. */
+export function checkSpin(value: unknown): Spin {
+  if (value === undefined) return 0
+  if (value === 'auto' || (typeof value === 'number' && value >= 0 && value <= MAX_SPIN_US)) return value
+  throw invalidArgument('spin', `'auto', or a number of microseconds from 0 to ${MAX_SPIN_US}`, value)
 }

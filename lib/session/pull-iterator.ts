@@ -1,4 +1,4 @@
-import type { WaitOptions } from '../options.js'
+import type { WaitOptions } from './limits.js'
 import { Cancel } from './cancel.js'
 import type { Limits } from './limits.js'
 import { limitsOf } from './limits.js'

@@ -5,9 +5,12 @@ import { Cancel } from './cancel.js'
 import { Guard } from './guard.js'
 import type { BindingManager, Status } from '../native/native.js'
 import { NO_MANAGER } from '../native/native.js'
-import type { ExhaustedPolicy, Spin } from '../options.js'
+import type { Spin } from './limits.js'
 import { Segments } from './segments.js'
 import { Waits } from './wait.js'
+
+/** What waiting for pool space means once the pool has grown to its limit; see {@link OpenOptions.exhausted}. */
+export type ExhaustedPolicy = 'reject' | 'wait'
 
 const openSessions = new Set<Session>()
 

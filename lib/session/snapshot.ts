@@ -1,5 +1,5 @@
-import type { Delivery, Overflow } from '../options.js'
-import { DELIVERIES, OVERFLOWS } from '../options.js'
+import type { Delivery, Overflow } from '../native/words.js'
+import { DELIVERIES, OVERFLOWS } from '../native/words.js'
 import type { Session } from './session.js'
 
 /**

@@ -1,4 +1,4 @@
-import type { Spin } from '../options.js'
+import type { Spin } from './limits.js'
 import type { Attempt } from './wait-list.js'
 
 const TRIES_PER_LOOK = 8

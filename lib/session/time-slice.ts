@@ -7,8 +7,9 @@ const STEPS_MAX = 64
 /** Tells a loop that always finds work when to let timers and I/O have their turn. */
 export class TimeSlice {
   #since = performance.now()
-  #steps = STEPS_MAX
-  #left = STEPS_MAX
+  // Nobody knows yet how long steps are.
+  #steps = 1
+  #left = 1
 
   /** Counts one step of work. True: the slice is over, await {@link TimeSlice.pass} before the next step. */
   exceeded(): boolean {

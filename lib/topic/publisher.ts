@@ -6,7 +6,7 @@ import { byteLengthOf, detachEncoded, storeEncoded, storeLater } from '../memory
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED, STATUS_EXHAUSTED, STATUS_FULL, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
-import type { WaitOptions } from '../options.js'
+import type { WaitOptions } from '../session/limits.js'
 import { Sender } from '../queue/sender.js'
 import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'

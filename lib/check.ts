@@ -1,0 +1,80 @@
+import { invalidArgument, MillraceError, show } from './errors.js'
+import { MAX_NAME_BYTES } from './native/generated/limits.js'
+
+/** A number of bytes, or text such as `'512MiB'` (`B`, `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`, `TiB`). */
+export type Size = number | string
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
+const SIZE = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)$/
+const UNITS: Record<string, number> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+}
+
+/** setTimeout's limit. */
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1
+
+/** @throws {@link MillraceError} `ERR_MILLRACE_INVALID_NAME` unless `name` may name a `what` (domain, queue, …). */
+export function checkName(what: string, name: unknown, max = MAX_NAME_BYTES): string {
+  if (typeof name === 'string' && name.length <= max && NAME.test(name)) return name
+  const rule = `1 to ${max} letters, digits, ".", "_" or "-", beginning with a letter or digit`
+  throw new MillraceError('ERR_MILLRACE_INVALID_NAME', `${what} name must be ${rule}, not ${show(name)}`)
+}
+
+/** A whole number within bounds. */
+export function checkInteger(what: string, value: unknown, min: number, max: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
+  throw invalidArgument(what, `a whole number from ${min} to ${max}`, value)
+}
+
+/** A {@link Size} in bytes, within bounds. */
+export function checkSize(what: string, value: unknown, min: number, max: number): number {
+  const match = typeof value === 'string' ? SIZE.exec(value) : null
+  const bytes = match === null ? value : Math.round(Number(match[1]) * UNITS[match[2]!]!)
+  if (typeof bytes === 'number' && Number.isInteger(bytes) && bytes >= min && bytes <= max) return bytes
+  throw invalidArgument(what, `a number of bytes from ${min} to ${max}, or text such as '512MiB'`, value)
+}
+
+/** @throws unless `signal` is an AbortSignal or left out. */
+export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal
+  throw invalidArgument('signal', 'an AbortSignal', signal)
+}
+
+/** A time to wait in ms; infinite when left out. */
+export function checkTimeout(what: string, value: unknown): number {
+  if (value === undefined || value === Infinity) return Infinity
+  if (typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT_MS) return value
+  throw invalidArgument(what, `a number of milliseconds from 0 to ${MAX_TIMEOUT_MS}, or Infinity`, value)
+}
+
+/** @throws unless `value` is true or false. */
+export function checkBoolean(what: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw invalidArgument(what, 'true or false', value)
+}
+
+/** @throws unless `value` is an object, as options must be. */
+export function checkObject<T>(what: string, value: T): T & object {
+  if (typeof value === 'object' && value !== null) return value
+  throw invalidArgument(what, 'an object', value)
+}
+
+/** The position of `value` among the words allowed, which is how the addon names it. */
+export function checkWord<T>(what: string, value: unknown, words: readonly T[]): number {
+  const index = words.indexOf(value as T)
+  if (index >= 0) return index
+  throw invalidArgument(what, `one of ${words.map(show).join(', ')}`, value)
+}
+
+/** A text that is not empty, and that a path or name can be made of. */
+export function checkText(what: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value
+  throw invalidArgument(what, 'a text that is not empty', value)
+}

@@ -1,0 +1,53 @@
+import { checkInteger, checkWord } from '../check.js'
+import type { CodecOption } from '../codec/codec.js'
+import { MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
+import type { BindingQueueOptions } from '../native/native.js'
+import type { Delivery, Overflow } from '../native/words.js'
+import { DELIVERIES, OVERFLOWS } from '../native/words.js'
+
+/** Options of {@link ShmManager.portQueue}. Those left out take what an existing queue has, or the default. */
+export interface QueueOptions<T> {
+  /** Messages the queue holds, rounded up to a power of two; 1 … 1 048 576. Default: 1024. */
+  capacity?: number
+  /**
+   * Messages that a send may leave in the queue, 1 … `capacity`: exactly, with any number of senders. Those that were given back count,
+   * too. 0 is as many as there is room for. Default: 0.
+   */
+  limit?: number
+  /** What a send does when the queue is full. Default: `block`. */
+  overflow?: Overflow
+  /**
+   * What happens to messages whose consumer dies. An at-least-once queue lets no more than `capacity` messages out at once
+   * that are not acknowledged. Default: `at-most-once`.
+   */
+  delivery?: Delivery
+  /**
+   * Needs `delivery: 'at-least-once'` beside it: how often one message is delivered at most; it then goes to queue
+   * `<name>.dead` as it is. 0 is no limit. Default: 0.
+   */
+  maxDeliveries?: number
+  /** 1 admits a single producing participant: any other that sends gets `ERR_MILLRACE_ROLE`. Default: `many`. */
+  producers?: 1 | 'many'
+  /** 1 admits a single consuming participant: any other that receives gets `ERR_MILLRACE_ROLE`. Default: `many`. */
+  consumers?: 1 | 'many'
+  /** A number of yours that says what the queue carries, 32 bits; 0 is none. Default: 0. */
+  typeId?: number
+  /** How `put` and `get` turn values into bytes. Default: what the queue has, else `bytes`. */
+  codec?: CodecOption<T>
+}
+
+/** @internal Options of {@link ShmManager.portQueue} as the addon takes them; those left out stay out. */
+export function bindQueueOptions<T>(options: QueueOptions<T>, codec: string | undefined): BindingQueueOptions {
+  const { capacity, limit, overflow, delivery, maxDeliveries, producers, consumers, typeId } = options
+  return {
+    ...(capacity !== undefined && { capacity: checkInteger('capacity', capacity, 1, MAX_QUEUE_CAPACITY) }),
+    ...(limit !== undefined && { limit: checkInteger('limit', limit, 0, MAX_QUEUE_CAPACITY) }),
+    ...(overflow !== undefined && { overflow: checkWord('overflow', overflow, OVERFLOWS) }),
+    ...(delivery !== undefined && { delivery: checkWord('delivery', delivery, DELIVERIES) }),
+    ...(maxDeliveries !== undefined && { maxDeliveries: checkInteger('maxDeliveries', maxDeliveries, 0, 2 ** 32 - 1) }),
+    ...(producers !== undefined && { producers: checkWord('producers', producers, ['many', 1]) }),
+    ...(consumers !== undefined && { consumers: checkWord('consumers', consumers, ['many', 1]) }),
+    ...(typeId !== undefined && { typeId: checkInteger('typeId', typeId, 0, 2 ** 32 - 1) }),
+    ...(codec !== undefined && { codec }),
+  }
+}
