@@ -6,7 +6,7 @@ use crate::layout::{BufferHeader, split_id};
 use crate::pool::Content;
 use crate::registry::Participant;
 use crate::sync::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A counted reference to one buffer in shared memory.
 ///
@@ -98,7 +98,7 @@ impl BufferPtr {
 
     /// Bytes in use.
     pub fn len(&self) -> usize {
-        self.content().length()
+        self.content().map_or(0, |content| content.length())
     }
 
     /// Whether no bytes are in use.
@@ -111,17 +111,19 @@ impl BufferPtr {
         if self.participant.has_left() {
             return; // the buffer is somebody else's by now
         }
-        self.content().header.length.store(bytes.min(self.capacity()) as u32, Ordering::Relaxed);
+        if let Some(content) = self.content() {
+            content.header.length.store(bytes.min(content.capacity) as u32, Ordering::Relaxed);
+        }
     }
 
     /// Bytes that fit.
     pub fn capacity(&self) -> usize {
-        self.content().capacity
+        self.content().map_or(0, |content| content.capacity)
     }
 
     /// A number of the sender's own, carried along.
     pub fn sequence(&self) -> u64 {
-        self.content().header.sequence.load(Ordering::Relaxed)
+        self.content().map_or(0, |content| content.header.sequence.load(Ordering::Relaxed))
     }
 
     /// Sets [`BufferPtr::sequence`].
@@ -129,7 +131,9 @@ impl BufferPtr {
         if self.participant.has_left() {
             return;
         }
-        self.content().header.sequence.store(sequence, Ordering::Relaxed);
+        if let Some(content) = self.content() {
+            content.header.sequence.store(sequence, Ordering::Relaxed);
+        }
     }
 
     /// The bytes in use.
@@ -137,7 +141,7 @@ impl BufferPtr {
     /// # Safety
     /// No other holder, in any process, writes to the buffer while the slice lives.
     pub unsafe fn bytes(&self) -> &[u8] {
-        let content = self.content();
+        let Some(content) = self.content() else { return &[] };
         // SAFETY: the payload is mapped and `length` is at most its capacity; the caller excludes writers.
         unsafe { core::slice::from_raw_parts(content.payload, content.length()) }
     }
@@ -147,14 +151,15 @@ impl BufferPtr {
     /// # Safety
     /// This is the only reference to the buffer, in all processes, and its manager is open.
     pub unsafe fn bytes_mut(&mut self) -> &mut [u8] {
-        let Content { payload, capacity, .. } = self.content();
+        let Some(Content { payload, capacity, .. }) = self.content() else { return &mut [] };
         // SAFETY: the payload is mapped for `capacity` bytes; the caller excludes other holders.
         unsafe { core::slice::from_raw_parts_mut(payload, capacity) }
     }
 
     /// The header of the message.
     pub(crate) fn header(&self) -> &BufferHeader {
-        self.content().header
+        static NOWHERE: OnceLock<BufferHeader> = OnceLock::new();
+        self.content().map_or_else(|| NOWHERE.get_or_init(BufferHeader::default), |content| content.header)
     }
 
     /// Whether the participant has left: then the buffer is somebody else's by now.
@@ -172,10 +177,9 @@ impl BufferPtr {
         Self::adopt(Arc::clone(&self.participant), allocator.share(self.buffer)?)
     }
 
-    fn content(&self) -> Content<'_> {
-        let pool = self.participant.held_pool(split_id(self.buffer.id).0);
-        let pool = pool.expect("attached by `adopt`, and stays as long as the buffer is held");
-        pool.content(self.buffer.id).expect("checked by `adopt`")
+    /// Where it is. Checked by `adopt`, and it stays as long as it is held; `None`: whoever has damaged our ledger has made it go.
+    fn content(&self) -> Option<Content<'_>> {
+        self.participant.held_pool(split_id(self.buffer.id).0)?.content(self.buffer.id)
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct PoolHeader {
 /// only a cache of that sum, rebuilt by recovery. The other fields belong to whoever holds the buffer alone. A cell has no `refs`, no
 /// `generation` and no `kind`: those of its pack count.
 #[repr(C, align(64))]
-#[cfg_attr(test, derive(Default))]
+#[derive(Default)]
 pub(crate) struct BufferHeader {
     pub(crate) refs: AtomicU32,
     /// Raised by each allocation.

@@ -11,7 +11,7 @@
 //!   If its segment is taken out meanwhile they read what was there, or zeros.
 //!
 //! Mappings of what has been taken out are let go by the next one who looks: the next operation that wants this segment, or the
-//! sentinel, which is woken for it.
+//! sentinel, which is woken for it. Their memory goes at once; the last few address ranges stay a while, as zeros.
 
 use super::Domain;
 use crate::error::Result;
@@ -20,6 +20,7 @@ use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
 use crate::segment::SegmentName;
 use crate::sync::Ordering;
+use std::collections::VecDeque;
 use std::ptr;
 use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,8 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What is mapped, by index.
 struct Table {
     pools: [Option<Arc<Pool>>; MAX_SEGMENTS],
-    /// Once nobody operates here any more: mappings that have been replaced, for buffers that outlive their manager.
-    kept: Option<Vec<Arc<Pool>>>,
+    /// The last that have been let go of, as zeros: damaged lanes or ledgers may make a segment go while somebody here uses it.
+    gone: VecDeque<Arc<Pool>>,
+    /// Nobody operates here any more, and buffers may outlive their manager: all that goes stays.
+    keeps_all: bool,
 }
 
 pub(super) struct Pools {
@@ -39,7 +42,8 @@ pub(super) struct Pools {
 
 impl Pools {
     pub(super) fn new() -> Self {
-        let table = Table { pools: [const { None }; MAX_SEGMENTS], kept: None };
+        let pools = [const { None }; MAX_SEGMENTS];
+        let table = Table { pools, gone: VecDeque::new(), keeps_all: false };
         Self { table: Mutex::new(table), attached: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SEGMENTS] }
     }
 
@@ -72,8 +76,9 @@ impl Pools {
         self.attached[index].store(ptr::null_mut(), std::sync::atomic::Ordering::Release);
         // Views of a language binding may keep the addresses: the memory goes back all the same.
         old.segment().retire();
-        if let Some(kept) = &mut table.kept {
-            kept.push(old);
+        table.gone.push_back(old);
+        if table.gone.len() > MAX_SEGMENTS && !table.keeps_all {
+            table.gone.pop_front();
         }
     }
 }
@@ -142,6 +147,6 @@ impl Domain {
     /// From now on nothing that is mapped is unmapped before the domain is: this participant leaves, and what is left of it (buffers,
     /// queue ends) has no pin to rely on.
     pub(super) fn keep_mappings(&self) {
-        self.pools.lock().kept.get_or_insert_default();
+        self.pools.lock().keeps_all = true;
     }
 }
