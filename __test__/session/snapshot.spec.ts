@@ -70,6 +70,17 @@ test('a queue tells its own counters as the domain does', async (t) => {
   t.is(shm.portQueue('not-there').stats(), null)
 })
 
+test('stats have no queue of a name that was not given to one', (t) => {
+  const shm = testDomain(t).open()
+  const { queues, topics } = shm.stats()
+  for (const name of ['constructor', 'toString', 'hasOwnProperty']) {
+    t.is(queues[name], undefined)
+    t.is(topics[name], undefined)
+  }
+  shm.portQueue('constructor', { capacity: 2 })
+  t.is(shm.stats().queues['constructor']?.capacity, 2)
+})
+
 test('stats count waits', async (t) => {
   const { shm, queue } = openQueue(t, { capacity: 1 })
   const got = queue.get()

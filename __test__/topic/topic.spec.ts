@@ -343,7 +343,7 @@ test('the snapshot shows topics and who subscribes', async (t) => {
   t.like(first, { name: '', participant: shm.participant, overflow: 'drop-oldest', depth: 4, dropped: 2, sent: 6 })
   t.like(second, { name: 'log', delivery: 'at-least-once', depth: 5, leased: 1, codec: 'json' })
   t.is(a.depth, 4)
-  t.deepEqual(shm.stats().queues, {}, 'subscriptions are no queues of their own')
+  t.deepEqual(Object.keys(shm.stats().queues), [], 'subscriptions are no queues of their own')
   t.deepEqual(JSON.parse(JSON.stringify(snapshot)), snapshot)
   topic.destroy()
 })

@@ -254,8 +254,11 @@ export function statsOf(session: Session): Stats {
   return { queues: byName(queues), topics: byName(topics), pools }
 }
 
+/** Without a prototype: a name that every object has is none of theirs. */
 function byName<N extends { name: string }>(all: N[]): Record<string, N> {
-  return Object.fromEntries(all.map((one) => [one.name, one]))
+  const named = Object.create(null) as Record<string, N>
+  for (const one of all) named[one.name] = one
+  return named
 }
 
 function withWords<Q extends NativeWords>(queue: Q): Omit<Q, keyof NativeWords> & ReturnType<typeof inWords> {
