@@ -1,7 +1,8 @@
 // Bytes of messages as the web platform takes them: views of ordinary ArrayBuffers, on every runtime.
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import { openDomain } from '../helpers/domain.js'
 
@@ -69,4 +70,30 @@ test('TextDecoder, TextEncoder and structuredClone', (t) => {
   t.is(new TextDecoder().decode(bytes), 'Grüße')
   t.deepEqual(new TextEncoder().encodeInto('ab', bytes), { read: 2, written: 2 })
   t.is(structuredClone(bytes)[0], 97)
+})
+
+const withWebSocket = 'WebSocket' in globalThis ? test : test.skip
+
+withWebSocket('WebSocket.send', async (t) => {
+  const { bytes, expected } = message(t)
+  const server = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`)
+  const [request, connection] = (await once(server, 'upgrade')) as [{ headers: Record<string, string> }, Socket]
+  const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`
+  const accept = createHash('sha1').update(key).digest('base64')
+  const head = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade'
+  connection.write(`${head}\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`)
+  await new Promise((resolve) => socket.addEventListener('open', resolve))
+  socket.send(bytes)
+  const [frame] = (await once(connection, 'data')) as [Buffer]
+  connection.destroy()
+  // A binary frame of four bytes, under a mask of four.
+  t.deepEqual([frame[0], frame[1]], [0x82, 0x80 | expected.length])
+  t.deepEqual(
+    frame.subarray(6).map((byte, i) => byte ^ frame[2 + i]!),
+    Buffer.from(expected),
+  )
 })
