@@ -189,6 +189,23 @@ test('destroy ends everything for everybody', async (t) => {
   throwsCode(t, () => q.qsize(), 'ERR_MILLRACE_CLOSED')
 })
 
+/** How long 200 rounds take, in ns. */
+async function round(q: SageQueue<number>): Promise<number> {
+  const start = process.hrtime.bigint()
+  for (let i = 0; i < 200; i++) {
+    await q.put(i)
+    q.qsize()
+    q.getNowait()
+  }
+  return Number(process.hrtime.bigint() - start)
+}
+
+async function best(q: SageQueue<number>): Promise<number> {
+  let least = Infinity
+  for (let i = 0; i < 15; i++) least = Math.min(least, await round(q))
+  return least
+}
+
 test.serial('what a call costs does not grow with maxsize', async (t) => {
   const namespace = testNamespace(t)
   const [small, large] = [100, 500_000].map((maxsize) => {
@@ -196,20 +213,6 @@ test.serial('what a call costs does not grow with maxsize', async (t) => {
     t.teardown(() => q.close())
     return q
   })
-  const round = async (q: SageQueue<number>) => {
-    const start = process.hrtime.bigint()
-    for (let i = 0; i < 200; i++) {
-      await q.put(i)
-      q.qsize()
-      q.getNowait()
-    }
-    return Number(process.hrtime.bigint() - start)
-  }
-  const best = async (q: SageQueue<number>) => {
-    let least = Infinity
-    for (let i = 0; i < 15; i++) least = Math.min(least, await round(q))
-    return least
-  }
   const [cheap, costly] = [await best(small!), await best(large!)]
   // To count slots would be five thousand times as much.
   t.true(costly < 5 * cheap, `${cheap} → ${costly} ns`)

@@ -6,8 +6,8 @@
 
 /// Arguments: MANAGER names the session, QUEUE a queue or topic of it; COUNT is how many buffers or messages, also as a result.
 /// Results: STATUS; NEWS (bits, see NEWS_REPORTS and NEWS_DEPARTURES) of `ready`; DELIVERED and DROPPED of `publish`; CLAIM (see
-/// CLAIM_RUN) of `claim`, and with `cancel` and `inspect` the state of the request: RUNS begun, whether it is CANCELLED, RUNNER, slot
-/// + 1 of whoever began the last run (0 = nobody), RUNNER_EPOCH, low half of its epoch.
+/// CLAIM_RUN) of `claim`, and with `cancel` and `inspect` the state of the request: RUNS begun, whether it is CANCELLED, RUNNER (0:
+/// nobody, else one more than the slot of whoever began the last run), RUNNER_EPOCH, the low half of its epoch.
 /// Of every operation: REMAPS, which changes when segments of a domain of this isolate may have been replaced by others.
 pub const STATUS: usize = 0;
 pub const MANAGER: usize = 1;

@@ -38,7 +38,7 @@ impl Published {
 #[derive(Debug)]
 pub struct TryPublishError {
     /// What became of it: `Full` with those who have no room for it, while all others have got it, or nobody has.
-    pub published: Published,
+    pub published: Box<Published>,
     /// The message, which is still the publisher's: with its lease, if it has one.
     pub buffer: BufferPtr,
 }
@@ -208,7 +208,7 @@ impl Topic {
         let allocator = SharedBufferAllocator { participant: Arc::clone(&self.participant) };
         let (leased, one) = (buffer.is_leased(), [buffer.buffer()]);
         if let Err(error) = allocator.share_for_send(&one, |_| leased) {
-            return Err(TryPublishError { published: Published::none(Err(error)), buffer });
+            return Err(TryPublishError { published: Box::new(Published::none(Err(error))), buffer });
         }
         let published = self.publish(&one);
         if published.accepted == 1 {
@@ -216,7 +216,7 @@ impl Topic {
             return Ok(published);
         }
         allocator.release_unsent(&one, 0, |_| leased);
-        Err(TryPublishError { published, buffer })
+        Err(TryPublishError { published: Box::new(published), buffer })
     }
 
     pub(super) fn lock_targets(&self) -> MutexGuard<'_, Targets> {
