@@ -3,7 +3,8 @@
 use super::{BYTES, CAPACITY, Contender, Message};
 use crate::options::Options;
 use millrace::{
-    BufferPtr, Interest, OpenOptions, PortQueue, QueueOptions, SendOutcome, SharedBufferAllocator, ShmManager,
+    BufferPtr, Interest, OpenOptions, PortQueue, QueueOptions, SendOutcome, SharedBufferAllocator,
+    ShmManager, TrySendError,
 };
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
@@ -78,11 +79,19 @@ impl Millrace {
             }
         }
         let mut buffer = buffer;
-        while let Err((_, back)) = last.try_send(buffer).expect("a send") {
-            buffer = back;
+        while let Err(refused) = last.try_send(buffer) {
+            buffer = back(refused);
             std::thread::yield_now();
         }
     }
+}
+
+/// The message that a queue has no room for.
+fn back(refused: TrySendError<BufferPtr>) -> BufferPtr {
+    if let TrySendError::Failed(_, error) = &refused {
+        panic!("a send: {error}");
+    }
+    refused.into_inner()
 }
 
 impl Contender for Millrace {
@@ -113,10 +122,10 @@ impl Contender for Millrace {
             self.send_to_all(buffer);
             return true;
         }
-        match self.queues[0].try_send(buffer).expect("a send") {
+        match self.queues[0].try_send(buffer) {
             Ok(()) => true,
-            Err((_, back)) => {
-                self.waiting = Some(back);
+            Err(refused) => {
+                self.waiting = Some(back(refused));
                 false
             }
         }

@@ -18,10 +18,12 @@ impl PortQueue {
     pub(super) fn take(&self, out: &mut [Received], pin: &Pin<'_>) -> (usize, Result<()>) {
         let (ring, me) = (self.ring(), self.participant.slot);
         let mut head = ring.head();
-        let (mut count, mut result) = (0, Ok(()));
+        let (mut count, mut known, mut result) = (0, None, Ok(()));
         for into in out.iter_mut().take(BATCH_MAX) {
             let admit = |pool: &Pool, id, result: &mut _| self.can_hold(pool, id, result);
-            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, admit) else { break };
+            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut known, &mut result, admit) else {
+                break;
+            };
             // The next to be touched, by who reads and releases the message.
             pool.prefetch(taken.id());
             // Ledger before the slot is free: killed in between, the slot names the dead taker and is rolled forward.
@@ -58,7 +60,7 @@ impl PortQueue {
     ) -> (usize, bool, Result<()>) {
         let ring = self.ring();
         let mut head = ring.head();
-        let (mut count, mut used, mut result) = (0, 0, Ok(()));
+        let (mut count, mut used, mut known, mut result) = (0, 0, None, Ok(()));
         let mut taken = [const { MaybeUninit::<(Taken, &Pool)>::uninit() }; BATCH_MAX];
         for (into, length) in taken.iter_mut().zip(lengths.iter_mut()) {
             let (left, mut bytes) = (out.len() - used, 0);
@@ -66,7 +68,7 @@ impl PortQueue {
                 bytes = pool.content(id).map_or(0, |content| content.length());
                 bytes <= left
             };
-            let Some(message) = self.pop(&ring, &mut head, &mut result, fits) else {
+            let Some(message) = self.pop(&ring, &mut head, &mut known, &mut result, fits) else {
                 if bytes > left && count == 0 && result.is_ok() {
                     let what = format!(
                         "the next message on queue {:?} has {bytes} bytes, room is for {left}",
@@ -119,7 +121,7 @@ impl PortQueue {
         if result.is_err() {
             return (count, result);
         }
-        let mut head = ring.head();
+        let (mut head, mut known) = (ring.head(), None);
         for into in &mut out[count..] {
             // A place for the lease first: a message that has been taken is never without one.
             let cursor = self.lease_cursor.load(Ordering::Relaxed) as usize;
@@ -127,7 +129,7 @@ impl PortQueue {
             let Some(entry) = reserved else { break };
             fault::hit(Point::LeaseReserved);
             let admit = |pool: &Pool, id, result: &mut _| self.can_hold(pool, id, result);
-            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut result, admit) else {
+            let Some((taken, pool)) = self.pop(&ring, &mut head, &mut known, &mut result, admit) else {
                 leases.abandon(entry);
                 break;
             };
@@ -162,8 +164,8 @@ impl PortQueue {
         for _ in 0..RING_TRIES_MAX {
             let pending = self.pending.first(&leases)?;
             let (id, index) = (pending.id(), split_id(pending.id()).1);
-            let mut pool = None;
-            if !self.find_pool(id, &mut pool, result) {
+            let (mut known, mut pool) = (None, None);
+            if !self.find_pool(id, &mut known, &mut pool, result) {
                 return None;
             }
             let Some(pool) = pool else {
@@ -189,19 +191,20 @@ impl PortQueue {
     }
 
     /// Takes the first message of the ring and finds its pool; the slot is still TAKEN. `None`: empty, or `admit` refused it, or `result`
-    /// tells why not.
+    /// tells why not. `known` is the pool of the message before.
     #[inline]
     fn pop<'a>(
         &'a self,
         ring: &Ring<'_>,
         head: &mut u64,
+        known: &mut Option<&'a Pool>,
         result: &mut Result<()>,
         mut admit: impl FnMut(&Pool, u32, &mut Result<()>) -> bool,
     ) -> Option<(Taken, &'a Pool)> {
         let mut pool: Option<&Pool> = None;
         let taken = ring.pop(head, self.participant.slot as u32, |id| {
             // What is not sound is taken all the same: it must not block the queue.
-            self.find_pool(id, &mut pool, result) && pool.is_none_or(|pool| admit(pool, id, result))
+            self.find_pool(id, known, &mut pool, result) && pool.is_none_or(|pool| admit(pool, id, result))
         })?;
         if pool.is_none() {
             ring.recycle(taken);
@@ -212,30 +215,45 @@ impl PortQueue {
     }
 
     /// Finds the pool of message `id` before it is taken, `None` if there is no such message. `false`: its segment cannot be attached (full
-    /// memory, no descriptors), and the message stays.
-    #[inline]
-    fn find_pool<'a>(&'a self, id: u32, pool: &mut Option<&'a Pool>, result: &mut Result<()>) -> bool {
-        match self.participant.pool(split_id(id).0) {
+    /// memory, no descriptors), and the message stays. `known` is the pool of the message before, as a rule the same.
+    #[inline(always)]
+    fn find_pool<'a>(
+        &'a self,
+        id: u32,
+        known: &mut Option<&'a Pool>,
+        pool: &mut Option<&'a Pool>,
+        result: &mut Result<()>,
+    ) -> bool {
+        let segment = split_id(id).0;
+        if known.is_none_or(|known| known.index != segment) && !self.look_up_pool(segment, known, result) {
+            return false;
+        }
+        *pool = known.filter(|pool| pool.has(id));
+        true
+    }
+
+    #[inline(always)]
+    fn look_up_pool<'a>(
+        &'a self,
+        segment: usize,
+        known: &mut Option<&'a Pool>,
+        result: &mut Result<()>,
+    ) -> bool {
+        match self.participant.pool(segment) {
             Ok(found) => {
-                *pool = found.filter(|pool| pool.has(id));
+                *known = found;
                 true
             }
-            Err(e) => {
-                *result = Err(e);
-                false
-            }
+            Err(e) => refuse(result, e),
         }
     }
 
     /// Whether the ledger has room for another reference to the buffer of message `id`; if not, the message stays.
-    #[inline]
+    #[inline(always)]
     fn can_hold(&self, pool: &Pool, id: u32, result: &mut Result<()>) -> bool {
         let received = self.options.delivery == Delivery::AtMostOnce;
         let can = pool.ledger_has_room(self.participant.slot, split_id(id).1, received);
-        if !can {
-            *result = Err(too_many_references(id));
-        }
-        can
+        can || refuse(result, too_many_references(id))
     }
 
     #[cold]
@@ -243,4 +261,11 @@ impl PortQueue {
         let what = format!("queue {:?} carried buffer {id}, which does not exist", self.name);
         Error::new(ErrorKind::Corrupt, what)
     }
+}
+
+/// Leaves in `result` why a message stays in the queue.
+#[cold]
+fn refuse(result: &mut Result<()>, why: Error) -> bool {
+    *result = Err(why);
+    false
 }

@@ -78,7 +78,7 @@ impl<'a> Ring<'a> {
     /// Looks at one slot after the other from `*position` on, for which a slot must be on the lap of its position: `visit` says what to
     /// do there. Leaves the position it came to. `hint` is where others have come, for whoever was overtaken by a whole lap. `None`:
     /// `visit` has ended it, or the next slot is a lap behind.
-    #[inline]
+    #[inline(always)]
     fn walk<T>(
         &self,
         position: &mut u64,
@@ -127,7 +127,7 @@ impl<'a> Ring<'a> {
         self.push_if(position, id, |at| self.is_within(at, limit, pending()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_if(&self, position: &mut u64, id: u32, mut has_room: impl FnMut(u64) -> bool) -> Option<u64> {
         let at = self.walk(
             position,
