@@ -78,3 +78,37 @@ impl MemoryWatch {
 fn idle_state(pool: &Pool) -> Option<Idle> {
     (pool.used() == 0).then(|| Idle { generation: pool.generation, allocations: pool.allocations() })
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{OpenOptions, ShmManager};
+
+    /// As it looks once the period is over.
+    fn look(watch: &mut MemoryWatch, shm: &ShmManager) -> u64 {
+        watch.looked -= Duration::from_nanos(TRIM_LOOK_NS);
+        watch.look(&shm.allocator().participant);
+        shm.snapshot().unwrap().used_bytes
+    }
+
+    #[test]
+    fn what_nobody_has_used_for_a_while_goes() {
+        let base = std::env::temp_dir().join(format!("millrace-watch-{}", std::process::id()));
+        let options = OpenOptions { directory: Some(base.clone()), ..OpenOptions::default() };
+        let shm = ShmManager::open("watch", &options).unwrap();
+        let mut watch = MemoryWatch::default();
+        let held = shm.allocate(100_000).unwrap();
+        drop(shm.allocate(5000).unwrap());
+        let both = look(&mut watch, &shm);
+        drop(shm.allocate(5000).unwrap());
+        assert_eq!(look(&mut watch, &shm), both, "used since the last look");
+        let one = look(&mut watch, &shm);
+        assert!(one > 0 && one < both, "unused since the last look: {one} of {both} bytes");
+        assert_eq!(look(&mut watch, &shm), one, "what is held stays");
+        drop(held);
+        assert_eq!(look(&mut watch, &shm), one, "empty for the first time");
+        assert_eq!(look(&mut watch, &shm), 0);
+        drop(shm);
+        let _ = std::fs::remove_dir_all(base);
+    }
+}
