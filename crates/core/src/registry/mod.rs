@@ -7,6 +7,8 @@ mod names;
 mod participant;
 mod pools;
 mod stop;
+#[cfg(all(test, loom))]
+mod trim_model;
 
 pub(crate) use domain::{Domain, now_ms};
 pub(crate) use names::{EntryKey, EntryRef, Kind};
