@@ -51,6 +51,27 @@ test('every error code has a row in the troubleshooting, and no other has', (t) 
   t.deepEqual(rows.map((code) => `ERR_MILLRACE_${code}`).toSorted(), [...codes].toSorted())
 })
 
+test('every test that a guarantee names exists', (t) => {
+  const rows = textOf('docs/internals/guarantees.md').matchAll(/^\| (?!promise|---)([^|]*)\|([^|]*)\|$/gm)
+  const named = [...rows].map(([, promise, shownBy]) => ({ promise: promise!, shownBy: codeIn(shownBy!) }))
+  t.true(named.length > 30)
+  const wrong = named.flatMap(({ promise, shownBy }) => {
+    if (shownBy.length === 0) return [`${promise}: nothing`]
+    return shownBy.filter((name) => !isTest(name)).map((name) => `${promise}: ${name}`)
+  })
+  t.deepEqual(wrong, [])
+})
+
+/** Whether `file: title` is a test: a title may go on. */
+function isTest(name: string): boolean {
+  const at = name.indexOf(': ')
+  const [file, title] = [name.slice(0, at), name.slice(at + 2)]
+  if (!existsSync(join(ROOT, file))) return false
+  const source = textOf(file)
+  if (file.endsWith('.rs')) return source.includes(`fn ${title}()`)
+  return ["'", '"', '`'].some((quote) => source.includes(`${quote}${title}`))
+}
+
 test('every room of lib/ has its place in the architecture, and no other has', (t) => {
   const named = tableOf('ARCHITECTURE.md', '| room').flatMap(([rooms]) => codeIn(rooms!))
   const there = readdirSync(join(ROOT, 'lib'), { withFileTypes: true })
