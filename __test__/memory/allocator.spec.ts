@@ -147,3 +147,12 @@ test('pools are the size classes in use', (t) => {
   t.is(used, 2)
   t.true(buffers >= 5 && segments >= 1)
 })
+
+test('what the budget can never hold is refused, and not waited for', async (t) => {
+  const shm = openDomain(t, { maxBytes: MIB, exhausted: 'wait' })
+  throwsCode(t, () => shm.allocate(2 * MIB), 'ERR_MILLRACE_TOO_LARGE', 'maxBytes')
+  await rejectsCode(t, shm.allocateAsync(2 * MIB), 'ERR_MILLRACE_TOO_LARGE', 'maxBytes')
+  const queue = shm.portQueue('queue', {})
+  await rejectsCode(t, queue.put(new Uint8Array(2 * MIB)), 'ERR_MILLRACE_TOO_LARGE', 'maxBytes')
+  t.is(buffersInUse(shm), 0)
+})

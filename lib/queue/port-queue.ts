@@ -9,7 +9,7 @@ import { STATUS_CLOSED } from '../native/generated/codes.js'
 import type { BindingQueueInfo } from '../native/native.js'
 import type { QueueOptions } from './options.js'
 import type { BlockingOptions, WaitOptions } from '../session/limits.js'
-import { checkInteger, checkSignal, checkTimeout } from '../check.js'
+import { checkInteger, checkObject, checkSignal } from '../check.js'
 import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
@@ -232,9 +232,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * however that ends; on an at-least-once queue see {@link PortQueue[Symbol.asyncIterator]}.
    */
   batches(options: BatchOptions = {}): AsyncIterableIterator<Batch, undefined> {
-    const max = checkInteger('max', options.max ?? BATCH_MAX, 1, BATCH_MAX)
-    checkTimeout('timeout', options.timeout)
-    checkSignal(options.signal)
+    const max = checkInteger('max', checkObject('options', options).max ?? BATCH_MAX, 1, BATCH_MAX)
     const take = (done?: Batch) => {
       done?.release()
       return this.#receiver.takeBatch(max)
@@ -291,7 +289,6 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /** Iterates over values, each as {@link PortQueue.get} answers it. Ends when the queue is closed and drained. */
   values(options?: { signal?: AbortSignal }): AsyncIterableIterator<T, undefined> {
-    checkSignal(options?.signal)
     const take = () => this.#findCodec() && this.#reader.take()
     const wait = (limits: Limits) => this.#reader.wait(limits, () => this.#findCodec())
     // Decoding lets go of a message.

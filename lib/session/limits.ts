@@ -62,18 +62,25 @@ export const UNLIMITED: Limits = {
   hold: true,
 }
 
+/** @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` unless `options` may rule waits */
+export function checkWaitOptions(options: WaitOptions): void {
+  const { timeout, signal, spin } = checkObject('options', options)
+  checkTimeout('timeout', timeout)
+  checkSignal(signal)
+  if (spin !== undefined) checkSpin(spin)
+}
+
 /**
  * The limits that a caller's options set from now on.
  * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`; the reason of a signal that has aborted already
  */
 export function limitsOf(options: WaitOptions | undefined, cancel?: Cancel): Limits {
   if (options === undefined) return cancel === undefined ? UNLIMITED : { ...UNLIMITED, cancel }
-  const { timeout, signal, spin } = checkObject('options', options)
-  const limit = checkTimeout('timeout', timeout)
-  if (spin !== undefined) checkSpin(spin)
-  checkSignal(signal)?.throwIfAborted()
-  const deadline = limit === Infinity ? Infinity : performance.now() + limit
-  return { timeout: limit, deadline, signal, cancel, spin, hold: true }
+  checkWaitOptions(options)
+  const { timeout = Infinity, signal, spin } = options
+  signal?.throwIfAborted()
+  const deadline = timeout === Infinity ? Infinity : performance.now() + timeout
+  return { timeout, deadline, signal, cancel, spin, hold: true }
 }
 
 /** Whether nobody waits any more under these limits. */

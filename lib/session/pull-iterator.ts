@@ -1,7 +1,7 @@
 import type { WaitOptions } from './limits.js'
 import { Cancel } from './cancel.js'
 import type { Limits } from './limits.js'
-import { limitsOf } from './limits.js'
+import { checkWaitOptions, limitsOf } from './limits.js'
 import { TimeSlice } from './time-slice.js'
 
 /** Undefined: nothing now. Null: nothing ever again. */
@@ -41,6 +41,7 @@ export class PullIterator<T extends object, R = T> implements AsyncIterableItera
 
   /** Each wait has the time that `options` say; the signal ends the iteration with its reason. */
   constructor(source: PullSource<T, R>, options?: WaitOptions) {
+    if (options !== undefined) checkWaitOptions(options)
     this.#source = source
     this.#options = options
     this.#signal = options?.signal

@@ -113,5 +113,5 @@ const FAILURES: Record<Status, readonly [ErrorCode, string]> = {
   [codes.STATUS_DESTROYED]: ['ERR_MILLRACE_DESTROYED', 'was destroyed'],
   [codes.STATUS_NOT_FOUND]: ['ERR_MILLRACE_EMPTY', 'does not exist yet'],
   [codes.STATUS_NOT_HELD]: ['ERR_MILLRACE_NOT_HELD', 'is not held by this participant'],
-  [codes.STATUS_TOO_LARGE]: ['ERR_MILLRACE_TOO_LARGE', 'is more than a domain can hold'],
+  [codes.STATUS_TOO_LARGE]: ['ERR_MILLRACE_TOO_LARGE', 'is more than the domain can ever hold: see maxBytes'],
 }

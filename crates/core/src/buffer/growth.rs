@@ -2,7 +2,7 @@
 
 use super::SharedBufferAllocator;
 use super::trim::{Trim, TrimReport, remove_unlisted};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{PoolGeometry, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry};
 use crate::limits::{
@@ -76,9 +76,22 @@ impl GrowLock {
 }
 
 impl SharedBufferAllocator {
+    /// Whether the budget has room for a buffer of `class` at all: if not, to wait for one would be for ever.
+    fn check_budget(&self, class: usize) -> Result<()> {
+        let domain = &self.participant.domain;
+        let max_bytes = domain.registry().max_bytes.load(Ordering::Relaxed);
+        if class as u64 <= max_bytes {
+            return Ok(());
+        }
+        let message =
+            format!("domain {:?} has maxBytes {max_bytes}, a buffer needs {class} bytes", domain.name);
+        Err(Error::new(ErrorKind::TooLarge, message))
+    }
+
     /// Makes another segment of `class`, if budget and memory allow it; where they do not, empty segments of other sizes make room.
     #[cold]
     pub(super) fn grow(&self, class: usize, wanted: usize) -> Result<Growth> {
+        self.check_budget(class)?;
         // Before we look: what changes meanwhile is news to whoever waits then.
         let offer = self.offer(class);
         let refused = |from_outside| {
