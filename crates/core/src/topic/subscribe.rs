@@ -5,10 +5,10 @@ use super::{History, JoinState, SubscribeOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{RingHeader, split_id};
-use crate::limits::{BATCH_MAX, JOIN_TRIES_MAX};
+use crate::limits::{BATCH_MAX, JOIN_STUCK_MAX, JOIN_TRIES_MAX};
 use crate::queue::{PortQueue, QueueCache, create};
 use crate::registry::{EntryKey, Kind, Participant};
-use crate::sync::{Ordering, dekker_fence};
+use crate::sync::{Ordering, dekker_fence, fence};
 use std::sync::Arc;
 
 /// Subscribes to topic `name`, which need not exist yet, and returns the queue its messages come through: those that the topic keeps
@@ -142,8 +142,20 @@ fn close_with(queue: &PortQueue, topic: &PortQueue) {
 fn copy(participant: &Participant, queue: &PortQueue, history: &History<'_>) -> Result<()> {
     let start = JoinState(&queue.view().header().start);
     let count = history.capacity().min(queue.options().capacity.into());
-    let mut next = history.oldest(count);
+    let (mut next, mut stuck, mut reached) = (history.oldest(count), 0, 0);
     for _ in 0..JOIN_TRIES_MAX {
+        // Each try gets further, unless a publisher is just between two of its steps, or the ring is damaged.
+        stuck = if next > reached { 0 } else { stuck + 1 };
+        reached = reached.max(next);
+        if stuck > JOIN_STUCK_MAX {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "cannot subscribe to {:?}: what the topic keeps, or the queue, is damaged",
+                    queue.name()
+                ),
+            ));
+        }
         let pin = participant.pin()?;
         let ticket = start.ticket();
         match copy_some(participant, queue, history, &mut next)? {
@@ -189,15 +201,24 @@ fn copy_some(
         };
         let (segment, index) = split_id(id);
         let pool = participant.pool_without_row(segment)?.filter(|pool| pool.header(index).is_some());
-        // Counted first, and looked at again: if it still is in the history, the reference is to this message.
-        if let Some(pool) = pool.filter(|pool| pool.try_ref(index)) {
+        let counted = pool.filter(|pool| pool.try_ref(index));
+        if counted.is_some() {
             fault::hit(Point::SubscribeReffed);
-            if history.at(*next) != At::Message(id) || !queue.fill(id) {
-                participant.unref(pool, index, 1);
-                continue;
+        }
+        // SYNC REFS (acquire fence), pairs with `unref`: of a message without references we see that it has gone.
+        fence(Ordering::Acquire);
+        // Counted first, and looked at again: if it still is in the history, the reference is to this message.
+        match (counted, history.at(*next) == At::Message(id)) {
+            (Some(_), true) if queue.fill(id) => {
+                fault::hit(Point::SubscribeCopied);
+                *next = next.wrapping_add(1);
             }
-            fault::hit(Point::SubscribeCopied);
-            *next = next.wrapping_add(1);
+            (Some(pool), _) => {
+                participant.unref(pool, index, 1);
+            }
+            // What is in the history has a buffer with a reference: this is damaged, and skipped, as receivers do it.
+            (None, true) => *next = next.wrapping_add(1),
+            (None, false) => {}
         }
     }
     Ok(Copied::Some)

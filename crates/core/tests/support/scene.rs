@@ -2,8 +2,7 @@
 
 use millrace::service::{Envelope, MessageKind, Role};
 use millrace::{
-    BufferPtr, Delivery, Overflow, PortQueue, QueueOptions, ShmManager, Snapshot, SubscribeOptions,
-    TopicOptions,
+    BufferPtr, Delivery, Overflow, PortQueue, QueueOptions, ShmManager, SubscribeOptions, TopicOptions,
 };
 use std::sync::Arc;
 
@@ -98,23 +97,6 @@ pub(crate) fn make(shm: &ShmManager, other: &ShmManager) -> millrace::Result<Hel
     buffers.push(shm.allocate(1_100_000)?);
     shm.trim()?;
     Ok(Held { _buffers: buffers, _ends: ends })
-}
-
-/// A scene in which something is missing tests less than it seems to.
-pub(crate) fn assert_complete(snapshot: &Snapshot) {
-    assert_eq!(snapshot.queues.len(), POLICIES.len() * DELIVERIES.len());
-    assert!(snapshot.queues.iter().all(|queue| queue.depth > 0), "{:#?}", snapshot.queues);
-    let unsettled = |queue: &millrace::QueueSnapshot| queue.leased > 0 && queue.pending > 0;
-    let waiting = snapshot.queues.iter().filter(|queue| unsettled(queue)).count();
-    assert!(waiting >= POLICIES.len() - 1, "leases in hand and given back: {:#?}", snapshot.queues);
-    assert!(snapshot.work_queues.iter().any(unsettled), "{:#?}", snapshot.work_queues);
-    let subscriptions: Vec<_> = snapshot.topics.iter().map(|topic| topic.subscriptions.len()).collect();
-    assert_eq!(subscriptions, [2, 3, 1], "bare, kept, later: {:#?}", snapshot.topics);
-    assert!(snapshot.topics.iter().any(|topic| topic.kept > 0));
-    let [service] = &snapshot.services[..] else { panic!("{:#?}", snapshot.services) };
-    assert!(service.requests.as_ref().is_some_and(unsettled), "{service:#?}");
-    assert_eq!(service.mailboxes.len(), 2);
-    assert_eq!(snapshot.participants.len(), 2);
 }
 
 /// Some messages of their own, some that share a buffer.
