@@ -63,6 +63,7 @@ for (const seed of [1, 2, 3]) {
     }
     const met = await hearing
     t.deepEqual(met.strange, [])
+    t.deepEqual(met.hung, [])
     t.is(met.panics, 0)
     t.true(damages > 100)
     t.log(damages, 'words were damaged', met.codes)
