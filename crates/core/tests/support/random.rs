@@ -1,5 +1,7 @@
 //! Numbers that look random and follow from a seed.
 
+#![allow(dead_code, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
+
 /// An xorshift generator.
 pub(crate) struct Random(u64);
 

@@ -294,7 +294,10 @@ mod tests {
         assert!(!leases.ack(granted[1], 7, 101) && leases.ack(granted[1], 9, 101));
         leases.settle(1);
         assert_eq!((leases.pending(), leases.unsettled(|| 5)), (0, 4));
-        assert!(leases.more_may_come(8) && !leases.more_may_come(9), "who has one itself does not wait for others");
+        assert!(
+            leases.more_may_come(8) && !leases.more_may_come(9),
+            "who has one itself does not wait for others"
+        );
         assert!(leases.reserve(0, 1).is_some());
     }
 
