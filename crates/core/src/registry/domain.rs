@@ -114,6 +114,12 @@ impl Domain {
         &self.registry().participants[..high.min(MAX_PARTICIPANTS)]
     }
 
+    /// Slot `index`, which is usable.
+    pub(crate) fn participant_slot(&self, index: usize) -> Result<View<ParticipantSlot>> {
+        let at = offset_of!(Registry, participants) + index * size_of::<ParticipantSlot>();
+        View::new(self.registry.segment(), at, 1)
+    }
+
     /// Slots whose tenant is active, with its epoch.
     pub(crate) fn active(&self) -> impl Iterator<Item = (usize, &ParticipantSlot)> {
         self.participants()

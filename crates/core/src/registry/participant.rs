@@ -11,7 +11,7 @@ use crate::liveness::LifeLock;
 use crate::os::{Fifo, deadline, wait_on};
 use crate::pool::{AllocationHints, LedgerEntry, Pool};
 use crate::registry::now_ms;
-use crate::segment::DoorbellKind;
+use crate::segment::{DoorbellKind, View};
 use crate::sync::{AtomicU64, Ordering};
 use crate::wait::Waits;
 use std::sync::atomic::AtomicBool;
@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Participant {
     pub(crate) domain: Arc<Domain>,
     pub(crate) slot: usize,
+    /// The slot, found once: every operation needs it.
+    shared: View<ParticipantSlot>,
     /// Set when we leave: what still exists of us (buffers, queue ends) must not touch a slot that is somebody else's by then.
     left: AtomicBool,
     /// Whose turn it is at what the threads of a shared lane write one at a time.
@@ -125,6 +127,7 @@ impl Participant {
     /// Claims a slot. The caller holds the domain lock.
     pub(crate) fn join(domain: Arc<Domain>, name: &str) -> Result<Self> {
         let (slot, life) = Self::claim(&domain)?;
+        let view = domain.participant_slot(slot)?;
         fault::hit(Point::JoinClaimed);
         let bell = domain.dir.doorbell(DoorbellKind::EventLoop, slot, true)?;
         let sentinel = domain.dir.doorbell(DoorbellKind::Sentinel, slot, true)?;
@@ -150,6 +153,7 @@ impl Participant {
         shared.state.store(PARTICIPANT_ACTIVE, Ordering::Release);
         fault::hit(Point::JoinActive);
         Ok(Self {
+            shared: view,
             domain,
             slot,
             left: AtomicBool::new(false),
@@ -212,7 +216,7 @@ impl Participant {
     /// Our slot in shared memory.
     #[inline]
     pub(crate) fn shared(&self) -> &ParticipantSlot {
-        &self.domain.registry().participants[self.slot]
+        &self.shared[0]
     }
 
     /// Enters a shared memory operation; waits while somebody recovers.

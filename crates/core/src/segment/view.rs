@@ -154,6 +154,12 @@ unsafe impl<T: Sync> Send for View<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for View<T> {}
 
+impl<T> std::fmt::Debug for View<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "View({:?}, {} elements)", self.segment, self.len)
+    }
+}
+
 impl<T> View<T> {
     /// `len` times `T` from `offset` on.
     pub(crate) fn new(segment: &Arc<Segment>, offset: usize, len: usize) -> Result<Self> {
