@@ -35,7 +35,7 @@ fn damage_of_every_part_is_met_with_errors_and_outlived() {
             _ => peer::stand_by(&isolated),
         };
     }
-    let (words, lives) = if std::env::var_os("MILLRACE_LONG").is_some() { (50_000, 200) } else { (200, 2) };
+    let (words, lives) = if std::env::var_os("MILLRACE_LONG").is_some() { (50_000, 200) } else { (150, 1) };
     let seed = std::env::var("MILLRACE_SEED").map_or(1, |seed| seed.parse().unwrap());
     let only = std::env::var("MILLRACE_PART").ok();
     let is_wanted = |part: &Part| only.as_ref().is_none_or(|only| *only == format!("{part:?}"));

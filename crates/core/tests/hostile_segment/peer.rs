@@ -146,7 +146,9 @@ impl Peer {
     }
 
     pub(crate) fn tell(&mut self, word: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{word}").unwrap();
+        if writeln!(self.child.stdin.as_mut().unwrap(), "{word}").is_err() {
+            self.fail(&format!("ended before it was told {word:?}"));
+        }
     }
 
     /// Counts its lives so far, a little later; a hang and a death end the test.
