@@ -1,7 +1,8 @@
 // Bytes of the user's: whatever their class says of them, what is measured is what is written.
+import { createRequire } from 'node:module'
 import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
-import type { BufferPtr, Codec } from '../../index.js'
+import { type BufferPtr, type Codec, ShmManager } from '../../index.js'
 import { buffersInUse, openDomain, openQueue } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
@@ -162,4 +163,35 @@ test('codecs for values of any kind refuse what can only be sent', async (t) => 
     t.is(queue.depth, 0)
     t.is(buffersInUse(shm), 2)
   }
+})
+
+test('buffers of another copy of this package in the process are refused as well', (t) => {
+  const { shm, queue } = openQueue<unknown>(t, { codec: 'json' })
+  const other = createRequire(import.meta.url)('../../index.cjs') as { ShmManager: typeof ShmManager }
+  t.not(other.ShmManager, ShmManager)
+  using there = other.ShmManager.open(shm.domain)
+  using buffer = there.allocate(10)
+  throwsCode(t, () => queue.tryPut(buffer), 'ERR_MILLRACE_INVALID_ARGUMENT', 'send()')
+})
+
+test('a codec may encode into the same bytes each time', async (t) => {
+  const scratch = new Uint8Array(2)
+  const codec: Codec<number> = {
+    encode: (value) => {
+      scratch[0] = value
+      return scratch.subarray(0, 1)
+    },
+    decode: (bytes) => bytes[0]!,
+  }
+  const { shm, queue } = openQueue<number>(t, { codec, capacity: 2 })
+  using subscription = shm.topic('topic', { codec }).subscribe()
+  const puts = [
+    queue.putMany([1, 2, 3]),
+    queue.put(4),
+    queue.putMany([5, 6]),
+    shm.topic('topic', { codec }).putMany([7, 8]),
+  ]
+  for (let i = 1; i <= 6; i++) t.is(await queue.get(), i)
+  await Promise.all(puts)
+  t.deepEqual(subscription.getMany(9), [7, 8])
 })

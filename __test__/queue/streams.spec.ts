@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { pipeline } from 'node:stream/promises'
 import { Readable, Writable } from 'node:stream'
+import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { buffersInUse, openQueue } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
@@ -250,4 +251,39 @@ test('writable({ close: true }) closes the queue however its source ends', async
   stream.destroy()
   await once(stream, 'close')
   t.true(destroyed.info!.closed)
+})
+
+test('a listener that destroys the stream leaves the rest of what had come to others', async (t) => {
+  for (const delivery of ['at-least-once', 'at-most-once'] as const) {
+    const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery, capacity: 16 })
+    const seen: number[] = []
+    const stream = queue.readable().on('data', (value: number) => {
+      seen.push(value)
+      if (value === 2) stream.destroy()
+    })
+    const closed = once(stream, 'close')
+    await queue.putMany([1, 2, 3, 4])
+    await closed
+    t.deepEqual(seen, [1, 2])
+    t.is(queue.stats()!.leased, 0)
+    t.deepEqual(queue.getMany(9), delivery === 'at-least-once' ? [3, 4] : [])
+    t.is(buffersInUse(shm), 0)
+  }
+})
+
+test('putFrom hears an abort by its source, and beside a source whose promises are of another kind', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json' })
+  const never = new Promise<IteratorResult<number>>(() => {})
+  // Of another realm, or of a library.
+  const foreign = runInNewContext('new Promise(() => {})') as typeof never
+  for (const step of [never, foreign]) {
+    const controller = new AbortController()
+    const next = () => {
+      if (step === never) controller.abort(new Error('enough'))
+      else queueMicrotask(() => controller.abort(new Error('enough')))
+      return step
+    }
+    const putting = queue.putFrom({ [Symbol.asyncIterator]: () => ({ next }) }, { signal: controller.signal })
+    await t.throwsAsync(putting, { message: 'enough' })
+  }
 })

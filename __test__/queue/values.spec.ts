@@ -185,3 +185,30 @@ test('what put was given is what arrives, whatever is changed while it waits', a
   await t.throwsAsync(full.put(circle as never), { instanceOf: TypeError })
   t.is(full.depth, 1)
 })
+
+test('what was put before the queue or topic exists is what arrives, whatever is changed until it does', async (t) => {
+  const domain = testDomain(t)
+  const [early, late] = [domain.open(), domain.open()]
+  const bytes = Buffer.from([1])
+  const given = { at: new Date(0), state: 'as it was put' }
+  const refused = early.portQueue<unknown>('bytes').put(given)
+  const waits = [
+    early.portQueue('bytes').put(bytes),
+    early.portQueue<unknown>('json').put(given),
+    early.portQueue<unknown>('v8').putMany([given, bytes]),
+    early.topic<unknown>('topic').put(given),
+  ]
+  bytes[0] = 2
+  given.state = 'as it was changed later'
+  const codecs = ['bytes', 'json', 'v8'] as const
+  for (const codec of codecs) late.portQueue(codec, { codec: codec as 'json', capacity: 4 })
+  const topic = late.topic('topic', { codec: 'msgpack', history: 4 })
+  await rejectsCode(t, refused, 'ERR_MILLRACE_INVALID_ARGUMENT', 'Uint8Array')
+  await Promise.all(waits)
+  t.deepEqual(late.portQueue('bytes').tryGet(), Uint8Array.of(1))
+  const was = { at: new Date(0), state: 'as it was put' }
+  t.deepEqual(late.portQueue('json').tryGet(), { ...was, at: '1970-01-01T00:00:00.000Z' })
+  t.deepEqual(late.portQueue('v8').getMany(2), [was, Buffer.of(1)])
+  using subscription = topic.subscribe()
+  t.deepEqual(await subscription.get(), was)
+})

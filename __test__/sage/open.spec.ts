@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'ava'
 import { SageQueue, SageQueueManager, type SageQueueOptions, ShmManager } from '../../index.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
@@ -139,4 +142,24 @@ test('who has a queue open is counted queue by queue', (t) => {
   t.deepEqual(attached(), { a: 1, b: 0 })
   t.deepEqual(SageQueueManager.cleanup({ namespace }), ['b'])
   t.is(q.qsize(), 0)
+})
+
+test('the environment names the directory of each queue when that is opened', (t) => {
+  const before = process.env['MILLRACE_DIR']
+  const directories = [0, 1].map(() => mkdtempSync(join(tmpdir(), 'millrace-sage-')))
+  t.teardown(() => {
+    if (before === undefined) delete process.env['MILLRACE_DIR']
+    else process.env['MILLRACE_DIR'] = before
+    for (const directory of directories) rmSync(directory, { recursive: true })
+  })
+  const queues = directories.map((directory) => {
+    process.env['MILLRACE_DIR'] = directory
+    return new SageQueue<string>('jobs', { codec: 'json' })
+  })
+  queues[0]!.putNowait('in the first')
+  t.deepEqual(
+    queues.map((queue) => queue.qsize()),
+    [1, 0],
+  )
+  for (const queue of queues) queue.close()
 })

@@ -1,4 +1,5 @@
 // Replies that are streams.
+import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
 import type { BufferPtr } from '../../index.js'
 import { buffersInUse } from '../helpers/domain.js'
@@ -111,5 +112,32 @@ test.serial('the timeout of a stream is that of the whole', async (t) => {
   await rejectsCode(t, stream.next(), 'ERR_MILLRACE_TIMEOUT')
   t.deepEqual(await stream.next(), { value: undefined, done: true })
   await until(() => ended)
+  end()
+})
+
+test('an iterator whose results are no objects ends its stream with an error, also when nobody waits for them any more', async (t) => {
+  const { server, client, end } = pair<number, number>(t, json)
+  const results = [undefined, null, 5] as const
+  let late = 0
+  void server.serve((which) => {
+    const next = async () => {
+      if (which < results.length) return results[which] as unknown as IteratorResult<number>
+      late++
+      await setTimeout(20)
+      return null as never
+    }
+    return { [Symbol.asyncIterator]: () => ({ next }) }
+  })
+  for (const [which, result] of results.entries()) {
+    await t.throwsAsync(client.stream(which).next(), { instanceOf: TypeError, message: new RegExp(String(result)) })
+  }
+  const left = client.stream(results.length)
+  const waiting = left.next()
+  await until(() => late === 1)
+  await left.return?.()
+  t.true((await waiting).done)
+  await until(() => server.stats().running === 0)
+  // What comes after all is heard by nobody: an unhandled rejection would fail this file.
+  await setTimeout(40)
   end()
 })

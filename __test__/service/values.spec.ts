@@ -182,3 +182,35 @@ test('a buffer of another manager is refused, on both sides', async (t) => {
   yours.release()
   end()
 })
+
+test('what was given is what is asked, whatever is changed while the request waits', async (t) => {
+  const { server, client, end } = pair<{ state: string }, string>(t, { ...json, inFlight: 1 })
+  void server.serve((asked) => {
+    const { state } = asked
+    return state === 'stream' ? [state] : setImmediate(state)
+  })
+  const given = { state: 'request' }
+  const first = client.request({ state: 'first' })
+  const second = client.request(given)
+  const circle: Record<string, unknown> = {}
+  circle['self'] = circle
+  await t.throwsAsync(client.request(circle as never), { instanceOf: TypeError })
+  given.state = 'stream'
+  const stream = client.stream(given)
+  given.state = 'as it was changed later'
+  t.deepEqual(await Promise.all([first, second]), ['first', 'request'])
+  t.deepEqual(await stream.next(), { value: 'stream', done: false })
+  await stream.return?.()
+  t.throws(() => client.stream(circle as never), { instanceOf: TypeError })
+  end()
+})
+
+test('bytes, too, are asked as they were given', async (t) => {
+  const { server, client, end } = pair<BufferPtr, BufferPtr>(t, { inFlight: 1 })
+  void server.serve((request) => setImmediate(request))
+  const bytes = Uint8Array.of(1)
+  const requests = [client.request(bytes), client.request(bytes)]
+  bytes[0] = 2
+  for (using reply of await Promise.all(requests)) t.is(reply.bytes[0], 1)
+  end()
+})

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import test from 'ava'
-import { Cancel } from '../../lib/session/cancel.js'
+import { Cancel, onAbort } from '../../lib/session/cancel.js'
 import { hasEnded, limitsOf, UNLIMITED } from '../../lib/session/limits.js'
 import { Semaphore } from '../../lib/session/semaphore.js'
 import { HoldCount, WaitList } from '../../lib/session/wait-list.js'
@@ -176,4 +176,27 @@ test('who has ended: by the signal, or by its object', (t) => {
   const aborted = limitsOf({ signal: controller.signal })
   controller.abort()
   t.true(hasEnded(aborted))
+})
+
+test('who is ended before the wait begins is not added, and nothing stays behind', async (t) => {
+  const waits = numbers()
+  const cancel = new Cancel()
+  const controller = new AbortController()
+  const limits = limitsOf({ signal: controller.signal, timeout: 10_000 }, cancel)
+  controller.abort('by the signal')
+  t.is(await waits.wait('aborted', limits).catch((reason: unknown) => reason), 'by the signal')
+  cancel.cancel('by the object')
+  t.is(await waits.wait('cancelled', { ...UNLIMITED, cancel }).catch((reason: unknown) => reason), 'by the object')
+  t.is(waits.list.size, 0)
+  t.deepEqual(waits.tried, [])
+  t.is(getEventListeners(controller.signal, 'abort').length, 0)
+})
+
+test('a callback for an end that has come is called at once', (t) => {
+  const told: string[] = []
+  const cancel = new Cancel()
+  cancel.cancel()
+  cancel.onCancel(() => told.push('cancel'))()
+  onAbort(AbortSignal.abort(), () => told.push('abort'))()
+  t.deepEqual(told, ['cancel', 'abort'])
 })

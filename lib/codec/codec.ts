@@ -18,7 +18,8 @@ export const bytesCodec: NamedCodec<Uint8Array> = {
   decode: (bytes) => bytes.slice(),
 }
 
-const NOT_A_VALUE = Symbol('not a value')
+/** One for all copies of this package: a process may have loaded two, as a module and by require(). */
+const NOT_A_VALUE = Symbol.for('millrace.not-a-value')
 
 /** Says of a class that its objects stand for something in the domain, and cannot be copied as values. */
 export function isNoValue(type: { readonly prototype: object }): void {
@@ -65,6 +66,13 @@ function builtIn<T>(name: unknown): NamedCodec<T> | undefined {
   return known ? (CODECS[name as CodecName]() as NamedCodec<T>) : undefined
 }
 
+/** Every codec that comes with the package, for values of any kind. */
+export function valueCodecs(): NamedCodec<unknown>[] {
+  return Object.values(CODECS)
+    .map((codec) => codec())
+    .filter((codec) => codec.name !== bytesCodec.name)
+}
+
 /** The codec an option names or is. */
 export function codecOf<T>(option: CodecName | Codec<T>): NamedCodec<T> {
   const known = builtIn<T>(option)
@@ -76,7 +84,7 @@ export function codecOf<T>(option: CodecName | Codec<T>): NamedCodec<T> {
   if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > MAX_CODEC_BYTES) {
     throw invalidArgument('codec name', `a text of 1 to ${MAX_CODEC_BYTES} bytes`, name)
   }
-  return { name, encode: (value) => option.encode(value), decode: (bytes) => option.decode(bytes) }
+  return { name, reuses: true, encode: (value) => option.encode(value), decode: (bytes) => option.decode(bytes) }
 }
 
 /** The codec that `queue` was created with, for participants that attach without naming one. */
@@ -90,10 +98,13 @@ export function codecRecorded<T>(name: string, queue: string): NamedCodec<T> {
 }
 
 /** The encoded forms of `values`. A loop: half of what `map` costs. */
-export function encodeAll<T>(codec: Codec<T>, values: readonly T[]): Encoded[] {
-  const encoded = new Array<Encoded>(values.length)
-  for (let i = 0; i < values.length; i++) encoded[i] = codec.encode(values[i]!)
-  return encoded
+export function encodeAll<T>(codec: NamedCodec<T>, values: readonly T[]): Encoded[] {
+  const all = new Array<Encoded>(values.length)
+  for (let i = 0; i < values.length; i++) {
+    const encoded = codec.encode(values[i]!)
+    all[i] = codec.reuses === true && isBytes(encoded) ? new Uint8Array(encoded) : encoded
+  }
+  return all
 }
 
 /** Texts up to so many bytes are copied into memory that is there already. */

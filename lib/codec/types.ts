@@ -22,7 +22,7 @@ export type Encoded = Uint8Array | string | EncodedWriter
 export interface Codec<T> {
   /** Recorded in the queue, at most 31 bytes; attaching with another one is an error. Default: `custom`. */
   readonly name?: string
-  /** The encoded form of `value`. */
+  /** The encoded form of `value`. Bytes may be those of the last call, written anew; a writer must be an object of its own. */
   encode(value: T): Encoded
   /**
    * The value that `bytes` stand for. `bytes` lie in shared memory and are gone afterwards: keep copies only, and copy before native
@@ -35,4 +35,8 @@ export interface Codec<T> {
 export type CodecOption<T> = ValueCodecName | Codec<T> | (Uint8Array extends T ? 'bytes' : never)
 
 /** A codec that knows its name. */
-export type NamedCodec<T> = Codec<T> & { readonly name: string }
+export type NamedCodec<T> = Codec<T> & {
+  readonly name: string
+  /** Whether bytes that it has encoded may be overwritten when it encodes the next value, as those of a codec of the caller's may. */
+  readonly reuses?: boolean
+}

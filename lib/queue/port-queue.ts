@@ -4,6 +4,7 @@ import { codecRecorded, encodeAll, isNoValue } from '../codec/codec.js'
 import { invalidArgument } from '../errors.js'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { encodeAhead } from '../memory/encode-ahead.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED } from '../native/generated/codes.js'
 import type { BindingQueueInfo } from '../native/native.js'
@@ -180,10 +181,11 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
     const limits = limitsOf(options)
     const known = this.#findCodec()
-    // Without a codec values cannot be encoded yet: what is waited for is the queue.
-    const copies = known === undefined ? [...values] : values
-    const codec = known ?? (await this.#sender.exists(limits, () => this.#findCodec()))
-    await this.#writer.putMany(encodeAll(codec, copies), limits)
+    if (known !== undefined) return await this.#writer.putMany(encodeAll(known, values), limits)
+    // What is waited for is the queue.
+    const encode = encodeAhead(values)
+    const codec = await this.#sender.exists(limits, () => this.#findCodec())
+    await this.#writer.putMany(encode(codec), limits)
   }
 
   /**

@@ -97,6 +97,8 @@ export function readableFrom<T>(source: StreamSource<T>, options: ReadableOption
         const value = source.decode(message.bytes)
         // Null would end the stream.
         if (value === null) throw invalidArgument('a value of a stream', 'anything but its end mark', null)
+        // By the codec, or by whoever heard the value before: what was pushed has been let go of.
+        if (stream.destroyed) return batch.nack()
         size = bytes ? Math.max(1, (value as Uint8Array).byteLength) : 1
         held += size
         pushed.push({ message, size })
@@ -217,10 +219,10 @@ function iteratorOf<T>(source: Iterable<T> | AsyncIterable<T>): AnyIterator<T> {
 
 /** What `step` comes to, or the reason of `signal` as soon as that aborts. */
 async function unlessAborted<R>(step: R | Promise<R>, signal: AbortSignal | undefined): Promise<R> {
-  if (signal === undefined || !(step instanceof Promise)) return await step
+  if (signal === undefined) return await step
   return await new Promise<R>((resolve, reject) => {
     const off = onAbort(signal, () => reject(signal.reason as Error))
-    step.finally(off).then(resolve, reject)
+    Promise.resolve(step).finally(off).then(resolve, reject)
   })
 }
 

@@ -1,3 +1,4 @@
+import { directoryIn } from '../domain/base-directory.js'
 import { ShmManager } from '../domain/manager.js'
 import { invalidArgument } from '../errors.js'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
@@ -72,7 +73,8 @@ export class Namespace {
       ...(maxBytes !== undefined && { maxBytes }),
       ...(persist !== undefined && { persist }),
     }
-    const key = JSON.stringify([domain, directory])
+    // The environment may name another directory by now.
+    const key = JSON.stringify([domain, directory ?? directoryIn(process.env)])
     let joined = namespaces.get(key)
     if (joined === undefined) {
       joined = Namespace.#open(key, namespace, ShmManager.open(domain, wanted))

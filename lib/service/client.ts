@@ -18,7 +18,7 @@ import { closedHere, serverLost } from './endpoint.js'
 import * as envelopes from './envelope.js'
 import type { InboxOwner } from './inbox.js'
 import { Inbox } from './inbox.js'
-import { discard, takeOver } from './payload.js'
+import { discard } from './payload.js'
 import type { RequestState } from './request-state.js'
 import { cancel, inspect } from './request-state.js'
 import type { StreamHost } from './stream-call.js'
@@ -62,9 +62,9 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
 
   /** A stream, whose request is sent when somebody first looks. Takes `value` over, however that ends. */
   stream(value: unknown, retries: number, window: number, options: WaitOptions): PullIterator<BufferPtr, Res> {
-    const { name, replies } = this.#endpoint
+    const { name, requests, replies } = this.#endpoint
     const call: StreamCall<Res> = new StreamCall(name, replies, retries, window, this)
-    const taken = takeOver(value)
+    const taken = requests.take(value)
     this.#streams.set(call, { value: taken, options })
     call.onEnd(() => {
       if (this.#streams.delete(call)) discard(taken)
@@ -161,12 +161,12 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
     else this.#launch(call, buffer, limits)
   }
 
-  /** Waits for a turn and for memory. `value` is taken over at once: its owner may let go of it meanwhile. */
+  /** Waits for a turn and for memory. `value` is taken at once: its owner may change it, or let go of it, meanwhile. */
   async #beginLater(call: Call<Res>, value: unknown, limits: Limits, entered: boolean): Promise<void> {
     const until: Limits = { ...UNLIMITED, cancel: call.cancel, hold: false }
     let taken = value
     try {
-      taken = takeOver(value)
+      taken = this.#endpoint.requests.take(value)
       if (!entered) {
         await this.#turns.enter(until)
         call.onEnd(() => this.#turns.leave())

@@ -45,6 +45,20 @@ export class Payload<T> {
     return this.#replace(buffer, value, request)
   }
 
+  /**
+   * `value` as it is now, for a call that sends it later. A buffer is taken over at once: its owner may let go of it, or be rid of it,
+   * from now on.
+   */
+  take(value: unknown): unknown {
+    if (!(value instanceof BufferPtr)) return new TakenValue(detachEncoded(this.#encode(value, undefined) as Encoded))
+    if (value.released) return value
+    try {
+      return value.share()
+    } finally {
+      value.release()
+    }
+  }
+
   /** Why there is no memory for `value`. */
   exhausted(value: unknown): Error {
     const encoded = this.#encode(value, undefined)
@@ -68,6 +82,7 @@ export class Payload<T> {
   }
 
   #encode(value: unknown, request: BufferPtr | undefined): Encoded | BufferPtr {
+    if (value instanceof TakenValue) return value.encoded
     if (!(value instanceof BufferPtr)) {
       if (this.#codec !== undefined) return this.#codec.encode(value as T)
       if (isBytes(value)) return value
@@ -98,13 +113,12 @@ export class Payload<T> {
   }
 }
 
-/** A buffer that is given to us is taken over at once: its owner may let go of it, or be rid of it, from now on. */
-export function takeOver(value: unknown): unknown {
-  if (!(value instanceof BufferPtr) || value.released) return value
-  try {
-    return value.share()
-  } finally {
-    value.release()
+/** A value that has been encoded when it was given. */
+class TakenValue {
+  readonly encoded: Encoded
+
+  constructor(encoded: Encoded) {
+    this.encoded = encoded
   }
 }
 

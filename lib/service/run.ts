@@ -116,7 +116,7 @@ export class Run implements RequestContext {
         off()
         reject(error)
       }
-      promise.then(bring, fail)
+      promise.then(bring).catch(fail)
     })
   }
 

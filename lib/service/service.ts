@@ -99,8 +99,8 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
   }
 
   /**
-   * Sends a request and waits for its reply: without a codec a buffer, which is yours to release. A buffer is taken over by the call,
-   * however that ends, also when it is refused. The deadline goes with the request, which is not begun after it; the signal ends it,
+   * Sends `value`, as it is now, and waits for the reply: without a codec a buffer, which is yours to release. A buffer is taken over by
+   * the call, however that ends, also when it is refused. The deadline goes with the request, which is not begun after it; the signal ends it,
    * wherever it is.
    * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`, whose message says whether a server has begun to run it;
    * `_SERVER_LOST`: a server had, and is gone; `_CLOSED`, `_DESTROYED`, `_EXHAUSTED`; and what the handler threw, with a property
@@ -117,8 +117,8 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
   }
 
   /**
-   * A request whose reply is a stream; it is sent when the first item is asked for. A buffer is taken over by the call, however that
-   * ends. The server is at most `window` items ahead. Leaving the loop ends the server's generator. Without a codec each item is a
+   * A request whose reply is a stream; `value`, as it is now, is sent when the first item is asked for. A buffer is taken over by the
+   * call, however that ends. The server is at most `window` items ahead. Leaving the loop ends the server's generator. Without a codec each item is a
    * buffer, released at the end of its turn. A stream is run again, as `retry` allows, only until its first item has come. The timeout
    * is that of the whole stream, from its first item on. An item that cannot be decoded ends it with what the codec threw. Errors as of
    * {@link Service.request}.

@@ -1,4 +1,4 @@
-import { MillraceError } from '../errors.js'
+import { MillraceError, show } from '../errors.js'
 import { discard } from './payload.js'
 import type { Run } from './run.js'
 
@@ -39,7 +39,8 @@ export async function sendStream(run: Run, service: string, result: unknown, rep
       isOpen = false
       const step = await run.whileWanted(Promise.resolve(source.next() as IteratorResult<unknown>), discardItem)
       isOpen = true
-      if (step === undefined) break
+      if (run.cancel.cancelled) break
+      if (!isResult(step)) throw new TypeError(`the stream's iterator returned ${show(step)}, not an object`)
       if (step.done === true) {
         isOpen = false
         await replies.end(run, position)
@@ -73,6 +74,10 @@ export async function abandon(source: unknown): Promise<void> {
   } catch {
     // The clean-up of a reply that nobody wants has failed.
   }
+}
+
+function isResult(step: IteratorResult<unknown> | undefined): step is IteratorResult<unknown> {
+  return typeof step === 'object' && step !== null
 }
 
 function discardItem({ value }: IteratorResult<unknown>): void {

@@ -26,12 +26,20 @@ export class Cancel {
     if (callbacks !== undefined) for (const callback of callbacks) callback()
   }
 
-  /** Calls `callback` at the end, until the function this returns is called. */
+  /** Calls `callback` at the end, at once if that has come, until the function this returns is called. */
   onCancel(callback: () => void): () => void {
+    if (this.#cancelled) {
+      callback()
+      return noMore
+    }
     const callbacks = (this.#callbacks ??= new Set())
     callbacks.add(callback)
     return () => callbacks.delete(callback)
   }
+}
+
+function noMore(): void {
+  // The callback was called, and is kept nowhere.
 }
 
 /** Those who listen to one signal, behind a single listener. */
@@ -43,10 +51,14 @@ interface Audience {
 const audiences = new WeakMap<AbortSignal, Audience>()
 
 /**
- * Calls `callback` when `signal` aborts, until the function this returns is called; nothing stays at the signal then. One signal may
- * end thousands of waits: with a listener each Node would warn of a leak.
+ * Calls `callback` when `signal` aborts, at once if it has, until the function this returns is called; nothing stays at the signal then.
+ * One signal may end thousands of waits: with a listener each Node would warn of a leak.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  if (signal.aborted) {
+    callback()
+    return noMore
+  }
   const { callbacks, listener } = audiences.get(signal) ?? gather(signal)
   callbacks.add(callback)
   return () => {

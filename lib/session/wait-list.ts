@@ -1,6 +1,7 @@
 import { MillraceError } from '../errors.js'
 import { onAbort } from './cancel.js'
 import type { Limits } from './limits.js'
+import { hasEnded } from './limits.js'
 
 /** Tries what is waited for, without running user code. Undefined: not yet; a throw ends the wait. */
 export type Attempt<T> = () => T | undefined
@@ -56,7 +57,10 @@ export class WaitList {
   }
 
   /** Ends the wait when its time is over, its signal aborts or whoever waits ends. */
-  #limit(waiter: Waiter, { timeout, deadline, signal, cancel, expired }: Limits, what: string): void {
+  #limit(waiter: Waiter, limits: Limits, what: string): void {
+    const { timeout, deadline, signal, cancel, expired } = limits
+    // A call of several waits may be ended between two of them.
+    if (hasEnded(limits)) return this.#leave(waiter, () => (signal?.aborted === true ? signal.reason : cancel?.reason))
     if (timeout !== Infinity) {
       const expire = () => {
         // What is waited for may have come while the event loop was busy elsewhere: whoever is first tries once more.

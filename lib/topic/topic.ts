@@ -1,5 +1,6 @@
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { encodeAhead } from '../memory/encode-ahead.js'
 import type { NamedCodec } from '../codec/codec.js'
 import { codecRecorded, encodeAll } from '../codec/codec.js'
 import { invalidArgument } from '../errors.js'
@@ -112,10 +113,10 @@ export class Topic<T = Uint8Array> {
     if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
     const limits = limitsOf(options)
     const known = this.#findCodec()
-    // Without a codec values cannot be encoded yet: what is waited for is the topic.
-    const copies = known === undefined ? [...values] : values
-    const codec = known ?? (await this.#awaitCodec(limits))
-    return await this.#publisher.putMany(encodeAll(codec, copies), limits)
+    if (known !== undefined) return await this.#publisher.putMany(encodeAll(known, values), limits)
+    // What is waited for is the topic.
+    const encode = encodeAhead(values)
+    return await this.#publisher.putMany(encode(await this.#awaitCodec(limits)), limits)
   }
 
   /**
