@@ -77,7 +77,7 @@ pub const MAX_SUBSCRIPTION_NAME_BYTES: usize = 31;
 pub const JOIN_TRIES_MAX: u32 = 1 << 20;
 
 /// Of these, one after the other that have got no further: publishers need a few steps at most, so there is damage.
-pub const JOIN_STUCK_MAX: u32 = 1 << 12;
+pub const JOIN_STUCK_MAX: u32 = 1 << 8;
 
 /// Longest codec name in bytes.
 pub const MAX_CODEC_BYTES: usize = 31;

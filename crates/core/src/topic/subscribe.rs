@@ -223,3 +223,6 @@ fn copy_some(
     }
     Ok(Copied::Some)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

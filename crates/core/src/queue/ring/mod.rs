@@ -59,7 +59,7 @@ impl<'a> Ring<'a> {
     pub(crate) fn prefetch(&self, position: u64, count: usize) {
         const SLOTS_PER_LINE: usize = 8;
         for ahead in (SLOTS_PER_LINE..count).step_by(SLOTS_PER_LINE) {
-            prefetch_for_write(std::ptr::from_ref(self.slot(position + ahead as u64)).cast());
+            prefetch_for_write(std::ptr::from_ref(self.slot(position.wrapping_add(ahead as u64))).cast());
         }
     }
 

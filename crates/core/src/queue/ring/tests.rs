@@ -138,3 +138,13 @@ fn garbage_ends_every_loop() {
         let _ = (ring.front(), ring.has_room(0, 0), ring.has_room(3, 1));
     }
 }
+
+#[test]
+fn a_damaged_tail_at_the_end_of_all_positions_is_no_room() {
+    let heap = Heap::new(4);
+    heap.tail.store(u64::MAX, Ordering::Relaxed);
+    let ring = heap.ring();
+    let mut tail = ring.tail();
+    ring.prefetch(tail, 256);
+    assert_eq!(ring.push(&mut tail, 7), None);
+}
