@@ -208,7 +208,7 @@ test('a publisher waits for who blocks, and for nobody else', async (t) => {
   const fifth = numbered(shm, 5)
   const error = await t.throwsAsync(topic.publish(fifth, { timeout: 5 }), { instanceOf: MillraceError })
   t.is(error.code, 'ERR_MILLRACE_TIMEOUT')
-  for (const word of ["topic 'topic'", "subscription 'log'", "'slow one'", `${process.pid}`]) {
+  for (const word of ["topic 'topic'", "full is subscription 'log'", "'slow one'", `${process.pid}`]) {
     t.true(error.message.includes(word), error.message)
   }
   t.deepEqual(error.cause, [log])

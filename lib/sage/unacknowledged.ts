@@ -57,9 +57,11 @@ export class Unacknowledged {
   take(value: readonly unknown[], call: string): BufferPtr {
     const task = value.length === 0 ? this.#oldest() : this.#byValue.get(value[0])?.[0]
     if (task === undefined) {
-      const what = value.length === 0 ? 'no value' : 'this value is not one that'
-      const rest = `of ${this.#subject} was got here and is not finished (${this.size} are)`
-      throw new MillraceError('ERR_MILLRACE_NOT_HELD', `${call}(): ${what} ${rest}`)
+      const what =
+        value.length === 0 || this.size === 0
+          ? `no value of ${this.#subject} is in work at this end`
+          : `this value is not among the ${this.size} of ${this.#subject} that are in work at this end`
+      throw new MillraceError('ERR_MILLRACE_NOT_HELD', `${call}(): ${what}`)
     }
     this.#tasks.delete(task)
     const same = this.#byValue.get(task.value)!

@@ -196,7 +196,7 @@ export class Publisher {
   }
 
   #timeout(error: MillraceError, cause: BlockedSubscriber[]): MillraceError {
-    const message = `${error.message}, of ${cause.map(describe).join(', ')}; everybody else has the message`
+    const message = `${error.message}: full is ${cause.map(describe).join(', ')}; all others have the message`
     return new MillraceError('ERR_MILLRACE_TIMEOUT', message, { cause })
   }
 

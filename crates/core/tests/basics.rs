@@ -142,6 +142,8 @@ fn a_small_buffer_comes_from_a_larger_class_when_its_own_is_spent() {
     let shm = millrace::ShmManager::open(&isolated.name, &options).unwrap();
     let large = shm.allocate(512 << 10).unwrap();
     assert_eq!(shm.allocate(100).unwrap().capacity(), 512 << 10);
+    let none = shm.allocate(1 << 20).unwrap_err().to_string();
+    assert!(none.ends_with("; smaller buffers in use take up the budget"), "{none}");
     drop(large);
 }
 

@@ -63,6 +63,9 @@ fn over_budget(domain: &Domain, bytes: usize) -> Error {
     if queued > 0 {
         parts.push(format!("{queued} are in queues"));
     }
+    if parts.is_empty() {
+        parts.push("smaller buffers in use take up the budget".to_owned());
+    }
     let max_bytes = domain.registry().max_bytes.load(Ordering::Relaxed);
     Error::new(
         ErrorKind::Exhausted,
