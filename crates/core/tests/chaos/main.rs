@@ -24,7 +24,6 @@ mod worker;
 use account::Account;
 use millrace::{PortQueue, ShmManager, Topic};
 use random::Random;
-use rustix::process::Signal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, leave, role};
@@ -103,10 +102,11 @@ impl Chaos {
     fn strike(&mut self, random: &mut Random) {
         self.drain_for(Duration::from_micros(random.below(4096)));
         let stopped = (random.below(8) == 0).then(|| random.below(self.workers.len() as u64) as usize);
-        if let Some(stopped) = stopped {
-            self.workers[stopped].signal(Signal::STOP);
+        // It may be in the middle of a recovery, which everybody waits for, this thread, too: another one lets it go on.
+        let goes_on = stopped.map(|stopped| {
             self.stops += 1;
-        }
+            self.workers[stopped].stop_for(Duration::from_millis(random.below(8)))
+        });
         let first = random.below(self.workers.len() as u64) as usize;
         let deaths = if random.below(8) == 0 { 2 + random.below(4) as usize } else { 1 };
         let victims: Vec<_> = (first..first + deaths).map(|at| at % self.workers.len()).collect();
@@ -118,9 +118,8 @@ impl Chaos {
             let role = self.workers[at].role.clone();
             self.workers[at] = self.start(&role);
         }
-        if let Some(stopped) = stopped {
-            self.drain_for(Duration::from_millis(random.below(8)));
-            self.workers[stopped].signal(Signal::CONT);
+        if let Some(goes_on) = goes_on {
+            goes_on.join().unwrap();
         }
         self.account.read_reports(&self.shm);
     }

@@ -4,6 +4,8 @@ use crate::support::Isolated;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub(crate) struct Worker {
     pub(crate) role: String,
@@ -34,8 +36,13 @@ impl Worker {
         self.child.wait().unwrap();
     }
 
-    /// SIGSTOP or SIGCONT.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    /// Stops it, and lets it go on after `time`, unless it has been killed by then.
+    pub(crate) fn stop_for(&self, time: Duration) -> JoinHandle<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP).unwrap();
+        std::thread::spawn(move || {
+            std::thread::sleep(time);
+            let _ = kill_process(pid, Signal::CONT);
+        })
     }
 }
