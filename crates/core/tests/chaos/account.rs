@@ -1,7 +1,7 @@
 //! What arrived, what was reported, and whether it comes to what was sent.
 
 use crate::support::Isolated;
-use crate::under_test::{BYTES, COPIED, UNDER_TEST, bytes_of, number_of};
+use crate::under_test::{BYTES, COPIED, Place, UNDER_TEST, bytes_of, number_of};
 use crate::work::{copier, in_hand};
 use crate::worker::Worker;
 use millrace::{Delivery, Overflow, PortQueue, QueueSnapshot, ShmManager};
@@ -75,7 +75,9 @@ impl Account {
 
     fn lost_on(&self, index: usize) -> u64 {
         let by = |role: &str| self.lost.get(&format!("{role} {index}")).copied().unwrap_or(0);
-        by("producer") + if index == COPIED { self.lost_with_copiers() } else { by("consumer") }
+        // What a client loses are replies, from its mailbox.
+        let by_producers = if UNDER_TEST[index].place == Place::Requests { 0 } else { by("producer") };
+        by_producers + if index == COPIED { self.lost_with_copiers() } else { by("consumer") }
     }
 
     /// Checks the account of one queue, of which nothing is under way any more.
