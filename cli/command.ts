@@ -7,7 +7,7 @@ export interface Command {
   /** Name and arguments, as the help shows them. */
   readonly usage: string
   readonly summary: string
-  /** Runs it; answers the exit code: 0 all is well, 1 something is off. */
+  /** Runs it; returns the exit code: 0 all is well, 1 something is off. */
   readonly run: (args: string[]) => number | Promise<number>
 }
 

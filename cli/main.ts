@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// `millrace <command> …`: finds the command, runs it, turns what it answers into an exit code.
+// `millrace <command> …`: finds the command, runs it, turns what it returns into an exit code.
 import { MillraceError } from '../index.js'
 import { type Command, UsageError } from './command.js'
 import { fsck } from './commands/fsck.js'
@@ -19,7 +19,7 @@ function usage(): string {
     '',
     'Options of every command:',
     '  --directory <path>  directory that holds domains, instead of MILLRACE_DIR or the system’s',
-    '  --json              the answer as JSON',
+    '  --json              the result as JSON',
     '',
     'Exit codes: 0 all is well, 1 something is off, 2 wrong usage, or the domain cannot be opened.',
   ].join('\n')

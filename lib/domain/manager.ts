@@ -230,7 +230,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return new ShmObserver(this.#session.call((open) => open.observer()))
   }
 
-  /** From the first listener on, news is heard; what nobody here has heard before it comes first. */
+  /** From the first listener on, reports are taken; those that nobody here has seen come first. */
   #listen(): void {
     process.nextTick(() => {
       if (!this.closed) this.#session.waits.listen(() => this.#emitNews())

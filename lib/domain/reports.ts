@@ -46,11 +46,11 @@ export interface StallReport {
   phase: StallPhase
 }
 
-/** Hears every {@link RecoveryReport}. */
+/** Carries every {@link RecoveryReport}. */
 export const participantLost = channel('millrace:participant-lost')
-/** Hears every {@link StallReport}. */
+/** Carries every {@link StallReport}. */
 export const participantStalled = channel('millrace:participant-stalled')
-/** Hears who goes on after a {@link StallReport}. */
+/** Carries who goes on after a {@link StallReport}. */
 export const participantResumed = channel('millrace:participant-resumed')
 
 /** @internal Takes the reports this participant has not seen, and publishes them. */

@@ -9,7 +9,7 @@ export type Handler = (message: BufferPtr) => void | Promise<void>
 
 /** Options of {@link PortQueue.consume}. */
 export interface ConsumeOptions {
-  /** Ends the consumption, without error, after the message in hand. */
+  /** Ends the consumption, without error, after the message that is being handled. */
   signal?: AbortSignal
 }
 

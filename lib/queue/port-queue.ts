@@ -50,7 +50,7 @@ export interface BatchOptions extends WaitOptions {
  * reference, receiving takes one; payloads stay where they are. `put` and `get` copy values in and out by the queue's codec.
  *
  * Every participant may hold the queue before anybody has created it: waiting calls then wait for that too, `try…` calls
- * answer as on an empty or full queue. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and
+ * return what they return of an empty or full queue. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and
  * `ERR_MILLRACE_CLOSED` once the manager was closed.
  */
 export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
@@ -114,7 +114,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     return this.#sender.send(buffer, options)
   }
 
-  /** Moves a prefix of `buffers` into the queue, 256 at a crossing. Answers its length; the rest is still yours. */
+  /** Moves a prefix of `buffers` into the queue, 256 at a crossing. Returns its length; the rest is still yours. */
   sendMany(buffers: readonly BufferPtr[]): number {
     return this.#sender.sendMany(buffers)
   }
@@ -189,7 +189,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   /**
-   * Takes a message and answers its value; undefined when there is none now. A message that cannot be decoded is given back
+   * Takes a message and returns its value; undefined when there is none now. A message that cannot be decoded is given back
    * to an at-least-once queue, and lost to any other; what the codec threw is thrown.
    */
   tryGet(): T | undefined {
@@ -198,7 +198,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   /**
-   * Takes a message and answers its value, waiting while there is none. Otherwise as {@link PortQueue.tryGet}.
+   * Takes a message and returns its value, waiting while there is none. Otherwise as {@link PortQueue.tryGet}.
    * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`; `_CLOSED` when the queue is closed and drained.
    */
   async get(options?: WaitOptions): Promise<T> {
@@ -207,9 +207,9 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   /**
-   * Takes up to `max` messages that are there now and answers their values, 256 at a crossing. Messages that cannot be
+   * Takes up to `max` messages that are there now and returns their values, 256 at a crossing. Messages that cannot be
    * decoded are given back or lost, as with {@link PortQueue.tryGet}, and what the codec threw is thrown by the next call that
-   * has no values to answer: this one if there are none, else the one after it.
+   * has no values to return: this one if there are none, else the one after it.
    */
   getMany(max: number): T[] {
     checkInteger('max', max, 1, 2 ** 20)
@@ -289,7 +289,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     return webStreams(this, options)
   }
 
-  /** Iterates over values, each as {@link PortQueue.get} answers it. Ends when the queue is closed and drained. */
+  /** Iterates over values, each as {@link PortQueue.get} returns it. Ends when the queue is closed and drained. */
   values(options?: { signal?: AbortSignal }): AsyncIterableIterator<T, undefined> {
     const take = () => this.#findCodec() && this.#reader.take()
     const wait = (limits: Limits) => this.#reader.wait(limits, () => this.#findCodec())
@@ -299,7 +299,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /**
    * Puts whatever `source` yields, waiting while the queue is full: the source is asked for a value only when the one before
-   * is in. Answers how many there were. Rejects with what the source throws, and as {@link PortQueue.put}.
+   * is in. Returns how many there were. Rejects with what the source throws, and as {@link PortQueue.put}.
    */
   putFrom(source: Iterable<T> | AsyncIterable<T>, options?: PutFromOptions): Promise<number> {
     return putFrom(this, source, options)

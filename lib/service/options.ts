@@ -51,8 +51,8 @@ export interface ServeOptions {
 export type Sendable<T> = T | BufferPtr | (T extends BufferPtr ? Uint8Array : never)
 
 /**
- * Answers requests. For {@link Service.request} with a {@link Sendable} value, for {@link Service.stream} with an iterable of
- * such values, as an async generator makes. A buffer that is answered is moved, without copy. What it throws arrives at the client.
+ * Handles requests. For {@link Service.request} with a {@link Sendable} value, for {@link Service.stream} with an iterable of
+ * such values, as an async generator makes. A buffer that is returned is moved, without copy. What it throws arrives at the client.
  */
 export type ServiceHandler<Req, Res> = (request: Req, context: RequestContext) => Answer<Res> | PromiseLike<Answer<Res>>
 

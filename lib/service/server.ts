@@ -102,7 +102,7 @@ export class Server<Req, Res> implements InboxOwner, RunOwner {
     }
   }
 
-  /** Hears a client that gives up, or takes more of a stream. */
+  /** Takes the control message of a client that gives up, or takes more of a stream. */
   accept(message: BufferPtr): void {
     const id = idOf(message)
     const word = envelopes.read(this.#endpoint.session.segments.of(id), id)

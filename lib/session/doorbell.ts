@@ -2,25 +2,25 @@ import { closeSync } from 'node:fs'
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net'
 import { Socket } from 'node:net'
 
-/** A pipe that becomes readable when this participant is woken, heard by the event loop. */
+/** A pipe that becomes readable when this participant is woken, read by the event loop. */
 export interface Doorbell {
   /** Says whether it keeps the process alive. */
   hold(held: boolean): void
   close(): void
 }
 
-/** Hears the doorbell `fd`, which is its own from now on. It does not keep the process alive yet. */
-export function openDoorbell(fd: number, onRing: () => void, onError: (error: Error) => void): Doorbell {
-  return 'bun' in process.versions ? new StreamDoorbell(fd, onRing, onError) : new SocketDoorbell(fd, onRing, onError)
+/** Reads from the doorbell `fd`, which is its own from now on. It does not keep the process alive yet. */
+export function openDoorbell(fd: number, onWake: () => void, onError: (error: Error) => void): Doorbell {
+  return 'bun' in process.versions ? new StreamDoorbell(fd, onWake, onError) : new SocketDoorbell(fd, onWake, onError)
 }
 
 class SocketDoorbell implements Doorbell {
   readonly #socket: Socket
   #held = false
 
-  constructor(fd: number, onRing: () => void, onError: (error: Error) => void) {
+  constructor(fd: number, onWake: () => void, onError: (error: Error) => void) {
     const callback = () => {
-      onRing()
+      onWake()
       return true
     }
     const options: SocketConstructorOpts & { onread: OnReadOpts } = {
@@ -46,30 +46,30 @@ class SocketDoorbell implements Doorbell {
   }
 }
 
-/** The part of Bun that hears pipes. */
+/** The part of Bun that reads pipes. */
 declare const Bun: { file(fd: number): { stream(): ReadableStream<Uint8Array> } }
 
 /** How often it is looked, without a wait, whether somebody has died. Milliseconds. */
 const LOOK_PERIOD_MS = 100
 
 /**
- * For Bun, whose sockets hear no pipes. Its streams do, and keep the process alive as long as they are read: so that is done while
+ * For Bun, whose sockets read no pipes. Its streams do, and keep the process alive as long as they are read: so that is done while
  * somebody waits. Otherwise only reports can come, which are looked for now and then.
  */
 class StreamDoorbell implements Doorbell {
   readonly #fd: number
-  readonly #onRing: () => void
+  readonly #onWake: () => void
   readonly #onError: (error: Error) => void
   readonly #timer: NodeJS.Timeout
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   #closed = false
 
-  constructor(fd: number, onRing: () => void, onError: (error: Error) => void) {
+  constructor(fd: number, onWake: () => void, onError: (error: Error) => void) {
     this.#fd = fd
-    this.#onRing = onRing
+    this.#onWake = onWake
     this.#onError = onError
     this.#timer = setInterval(() => {
-      if (this.#reader === undefined) onRing()
+      if (this.#reader === undefined) onWake()
     }, LOOK_PERIOD_MS).unref()
   }
 
@@ -102,6 +102,6 @@ class StreamDoorbell implements Doorbell {
   }
 
   async #listen(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-    while (!(await reader.read()).done) this.#onRing()
+    while (!(await reader.read()).done) this.#onWake()
   }
 }

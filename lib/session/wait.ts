@@ -95,7 +95,7 @@ export class Waits {
     }
   }
 
-  /** From now on the doorbell is heard even while nobody waits, and `onReports` is told of recovery reports. */
+  /** From now on the doorbell is read even while nobody waits, and `onReports` is told of recovery reports. */
   listen(onReports: () => void): void {
     this.#onReports = onReports
     this.#doorbell ??= this.#openDoorbell()

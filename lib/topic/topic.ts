@@ -33,7 +33,7 @@ export interface TopicInfo extends Required<Omit<TopicOptions<never>, 'codec'>> 
  * with a reference for each, however many there are. Who is slow, full or dead holds up nobody else.
  *
  * Every participant may hold the topic before anybody has created it, and subscribe to it: waiting calls then wait for that,
- * `try…` calls answer null. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and `ERR_MILLRACE_CLOSED` once the
+ * `try…` calls return null. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and `ERR_MILLRACE_CLOSED` once the
  * manager was closed.
  */
 export class Topic<T = Uint8Array> {
@@ -68,7 +68,7 @@ export class Topic<T = Uint8Array> {
 
   /**
    * Publishes `buffer` without waiting: it is not yours any more. Subscribers that let publishers wait and have no room miss it,
-   * which the answer says, and their next message (`gap`). Null: the topic is closed or does not exist yet, and the buffer is
+   * which the result says, and their next message (`gap`). Null: the topic is closed or does not exist yet, and the buffer is
    * still yours.
    */
   tryPublish(buffer: BufferPtr): Published | null {

@@ -26,7 +26,7 @@ points! {
     AllocClaimed,
     /// A buffer is in the allocator's ledger.
     AllocAdopted,
-    /// Struck from the ledger, still counted.
+    /// Removed from the ledger, still counted.
     ReleaseStruck,
     /// Count 0, bit still set.
     ReleaseUnreffed,
@@ -102,7 +102,7 @@ points! {
     PublishReplaced,
     /// One more subscriber has the message.
     PublishOffered,
-    /// Struck from the publisher's ledger; references nobody took are still counted.
+    /// Removed from the publisher's ledger; references nobody took are still counted.
     PublishStruck,
     /// All is published, nobody told.
     PublishDone,
@@ -156,7 +156,7 @@ points! {
     RemoveCleared,
     /// A waiter's bit is set.
     WaitArmed,
-    /// A waiter's bit is taken, its owner not rung.
+    /// A waiter's bit is taken, its owner not notified.
     WakeTaken,
     /// The recovery lock is held, nobody is kept out.
     RecoverLocked,

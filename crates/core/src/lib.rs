@@ -23,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! Map, from the bottom up: [`limits`], [`error`], `sync` (the door to atomics) → `layout` (what lies where), `wait`, `liveness` →
-//! `segment` (named memory) → `pool` (tables of buffers) → `registry` (participants, names) → `buffer` (allocate, release) → `queue` →
+//! Map, from the bottom up: [`limits`], [`error`], `sync` (all atomics) → `os` (all system calls) → `layout` (what lies where) → `wait` →
+//! `segment` (named memory) → `liveness` → `pool` (tables of buffers) → `registry` (participants, names) → `buffer` (allocate, release) → `queue` →
 //! `topic` → [`service`] → `recovery`, `stats` → `observer` → `manager`.
 
 mod buffer;

@@ -94,7 +94,7 @@ pub const BATCH_MAX: usize = 256;
 /// Recovery reports a domain remembers for participants that have not looked yet: all others may die at once.
 pub const MAX_REPORTS: usize = MAX_PARTICIPANTS;
 
-/// Tries of one ring operation before it answers full or empty instead: bounds every loop against a
+/// Tries of one ring operation before it returns full or empty instead: bounds every loop against a
 /// corrupt ring, and is far beyond what contention produces.
 pub const RING_TRIES_MAX: u32 = 1 << 16;
 
@@ -108,7 +108,7 @@ pub const QUIESCE_NS: u64 = 2_000_000;
 /// Time a participant waits for a recovery by another before it looks after it itself, in ns.
 pub const RECOVERY_PATIENCE_NS: u64 = 10_000_000;
 
-/// Period in which a sentinel rings its own participant, the backstop for a ring that could not be delivered, in ns.
+/// Period in which a sentinel notifies its own participant, the backstop for a notification that could not be delivered, in ns.
 pub const BACKSTOP_NS: u64 = 30_000_000_000;
 
 /// Time after which a sentinel looks more closely at a participant that is in the way of a recovery, in ns. Whether it is stalled is

@@ -1,7 +1,7 @@
 //! Trimming: segments whose buffers are all free are taken out of the table. Their memory goes back to the system, and their bytes of
 //! the budget and their places in the table serve other sizes.
 //!
-//! It is done while the world is stopped, so it is exact: nobody is inside an operation with the number of a buffer in hand, and a
+//! It is done while the world is stopped, so it is exact: nobody is inside an operation that uses the number of a buffer, and a
 //! buffer that is not allocated is in no ledger and in no ring. The steps, each of which leaves a state that others can go on from:
 //!
 //! 1. World stopped: the segment's bit in everybody's `attached` is cleared. Killed here: each sets it again at the next use.

@@ -35,7 +35,7 @@ pub(crate) const NAME_LIVE: u32 = 2;
 
 /// One bit per participant that sleeps until something changes.
 ///
-/// Written by: the sleeper (sets, clears its own bit), wakers (clear a bit and ring its owner), recovery (clears the bits
+/// Written by: the sleeper (sets, clears its own bit), wakers (clear a bit and notify its owner), recovery (clears the bits
 /// of the dead). A crash leaves a stale bit: one needless ring, cleared by recovery.
 #[repr(C)]
 pub(crate) struct WaiterMask {
@@ -111,7 +111,7 @@ pub(crate) struct Lane {
     /// stored to.
     pub(crate) inside: AtomicU32,
     _reserved: AtomicU32,
-    /// 0, or the [`TakeIntent`] that one of them is about to note.
+    /// 0, or the [`TakeIntent`] that one of them is about to add to the ledger.
     pub(crate) taking: AtomicU64,
     /// Messages they have put into queues. Statistics.
     pub(crate) sent: AtomicU64,
@@ -129,7 +129,7 @@ impl Lane {
     }
 }
 
-/// A message of a pack that its taker is about to note in its ledger. One entry of the ledger counts all the messages of a pack, so it
+/// A message of a pack that its taker is about to add to its ledger. One entry of the ledger counts all the messages of a pack, so it
 /// does not tell by itself whether a taker that was killed had come to this one.
 #[derive(Clone, Copy)]
 pub(crate) struct TakeIntent(u64);
@@ -165,7 +165,7 @@ pub(crate) struct Wake {
     pub(crate) sequence: AtomicU32,
     /// Threads that sleep on `sequence`.
     pub(crate) sleepers: AtomicU32,
-    /// 1 while an event loop sleeps and wants a byte in its doorbell; the ringer that swaps it to 0 writes the byte.
+    /// 1 while an event loop sleeps and wants a byte in its doorbell; the waker that swaps it to 0 writes the byte.
     pub(crate) bell_armed: AtomicU32,
 }
 
@@ -203,7 +203,7 @@ pub(crate) struct Registry {
     /// Segments ever made.
     pub(crate) segments_high: AtomicU32,
     pub(crate) created_ms: AtomicU64,
-    /// Raised when any participant's `stalled` has changed: whoever is rung looks. Only ever compared with what it was.
+    /// Raised when any participant's `stalled` has changed: whoever is notified looks. Only ever compared with what it was.
     pub(crate) stalls: AtomicU32,
     /// Raised after participants have left or have been recovered, before everybody is notified. Only ever compared with what it was.
     pub(crate) departures: AtomicU32,

@@ -270,7 +270,7 @@ impl ShmManager {
             for count in 0..held.total() {
                 let _pin = self.participant.enter();
                 let buffer = Buffer { id, received: count >= held.own() };
-                // Held a moment ago, and nobody else strikes from our ledger.
+                // Held a moment ago, and nobody else removes from our ledger.
                 freed += usize::from(self.participant.release(buffer).unwrap_or(false));
             }
         }

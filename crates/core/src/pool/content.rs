@@ -18,7 +18,7 @@ impl Content<'_> {
     /// Cell `cell`, from 1 on, of a buffer of `bytes` bytes, with all the room that there could be; found without a look at it.
     ///
     /// # Safety
-    /// `whole` is the first byte of a buffer that stays mapped as long as the answer is used.
+    /// `whole` is the first byte of a buffer that stays mapped as long as the result is used.
     #[inline]
     pub(crate) unsafe fn of_cell(whole: *mut u8, bytes: usize, cell: usize) -> Option<Self> {
         let at = (cell - 1) * CELL_UNIT_BYTES;
@@ -90,7 +90,7 @@ impl Pool {
         header.refs.store(references, Ordering::Release);
     }
 
-    /// Writes `message` into cell `cell` of the pack `id`, which nobody else can see, and answers its id. The
+    /// Writes `message` into cell `cell` of the pack `id`, which nobody else can see, and returns its id. The
     /// cell has room for `capacity` bytes, within the pack.
     #[inline]
     pub(crate) fn write_cell(&self, id: u32, cell: usize, capacity: usize, message: &[u8]) -> u32 {

@@ -142,7 +142,7 @@ impl Pool {
         firsts.fold(0, |sum, header| sum.wrapping_add(header.generation.load(Ordering::Relaxed)))
     }
 
-    /// Takes up to `out.len()` buffers, looking from bitmap word `from` on; answers how many, and where to look next time.
+    /// Takes up to `out.len()` buffers, looking from bitmap word `from` on; returns how many, and where to look next time.
     /// Takes them all with one CAS per word. Killed after a CAS: allocated, held by nobody; freed by recount.
     pub(crate) fn claim(&self, from: usize, out: &mut [u32]) -> (usize, usize) {
         let words = self.bitmap.len();

@@ -33,7 +33,7 @@ struct Recount<'a> {
     pools: Vec<&'a Pool>,
     dead: &'a [Dead],
     counts: Vec<Counts>,
-    /// Slots of at-most-once queues that the dead had taken and not noted anywhere.
+    /// Slots of at-most-once queues that the dead had taken and not added to a ledger.
     taken: Vec<u32>,
     /// Holders found so far, per segment and buffer.
     holders: Vec<Vec<u32>>,
@@ -43,7 +43,7 @@ struct Recount<'a> {
 }
 
 /// Recomputes `refs` of every buffer from the queues and from the ledgers of everybody who is not in `dead`, frees what nobody holds,
-/// and removes every other trace of the dead. Answers what each of them left.
+/// and removes every other trace of the dead. Returns what each of them left.
 pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
     let pools = domain.all_pools()?;
     let pools: Vec<_> = pools.iter().map(AsRef::as_ref).collect();
@@ -346,7 +346,7 @@ impl Recount<'_> {
         }
     }
 
-    /// Counts as lost what the dead had taken and neither noted in a ledger nor handed to anybody: slots, and messages they were copying,
+    /// Counts as lost what the dead had taken and neither added to a ledger nor handed to anybody: slots, and messages they were copying,
     /// whose slots may be free already. A thread does one of the two at a time, so this is exact but where several threads of one
     /// participant died inside, some at the one and some at the other.
     fn count_copies(&mut self) {

@@ -361,7 +361,7 @@ impl Participant {
         self.wake_sequence() != sequence
     }
 
-    /// Asks for a byte in the doorbell at the next ring.
+    /// Asks for a byte in the doorbell at the next notification.
     pub(crate) fn arm_bell(&self) {
         // SYNC BELL (acq-rel): set before the waiter bit is set, so whoever takes the bit sees it.
         self.shared().wake.bell_armed.swap(1, Ordering::AcqRel);

@@ -102,7 +102,7 @@ impl Envelope {
         Self { from, kind: MessageKind::Request, call, detail: 0, run: 0, window: 0, has_deadline: false }
     }
 
-    /// Of a message that answers run `run` of this request.
+    /// Of a message that replies to run `run` of this request.
     pub fn reply(&self, from: ParticipantId, kind: MessageKind, run: u8) -> Self {
         Self { from, kind, run, detail: 0, window: 0, has_deadline: false, ..*self }
     }

@@ -20,7 +20,7 @@ impl Waits {
         mask.set(slot);
     }
 
-    /// Ends a wait, if there is one; whether the last one had been rung for. `notify` wakes this participant.
+    /// Ends a wait, if there is one; whether the last one had been notified. `notify` wakes this participant.
     pub(crate) fn end(&self, mask: &WaiterMask, slot: usize, notify: impl FnOnce()) -> bool {
         if self.take_one() != Some(1) {
             return false;
