@@ -1,5 +1,5 @@
 // Hashes chunks where they lie. The buffer that brought a chunk carries its digest away, so a chunk is in one place at any
-// moment: when this process is killed, the chunks it has in hand are lost and no others.
+// moment: when this process is killed, the chunks it holds are lost and no others.
 import { digestOf, join, type Job } from './job.js'
 
 using shm = join(JSON.parse(process.argv[2]!) as Job, 'hasher')

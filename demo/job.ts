@@ -40,7 +40,7 @@ export interface Result {
   /** Digest of all chunk digests, in order. */
   digest: string
   seconds: number
-  /** Chunks that the dead had in hand. */
+  /** Chunks that the killed process held. */
   lost: number
   askedAgain: number
   /** Chunks that arrived in another buffer than the one the file was read into. */

@@ -77,7 +77,7 @@ async function run(shm: ShmManager): Promise<boolean> {
   }
 }
 
-/** Whether a hasher has a chunk in hand, so that killing it loses something. It always holds the rings of its two queues. */
+/** Whether a hasher holds a chunk, so that killing it loses something. It always holds the rings of its two queues. */
 function isBusy(shm: ShmManager, hasher: number): boolean {
   return shm.registry.snapshot().participants.some(({ pid, held }) => pid === hasher && held > 2)
 }

@@ -225,7 +225,7 @@ function withoutHandle({ name, participant, pid, process }: Blocked): BlockedSub
 
 function describe({ name, participant, pid, process }: BlockedSubscriber): string {
   const who =
-    participant === null ? 'whose maker has gone' : `of participant ${participant} ('${process}', process ${pid})`
+    participant === null ? 'whose participant has gone' : `of participant ${participant} ('${process}', process ${pid})`
   return name === '' ? `the subscriber ${who}` : `subscription '${name}' ${who}`
 }
 
