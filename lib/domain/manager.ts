@@ -172,6 +172,11 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return this.allocator.allocate(bytes)
   }
 
+  /** The same as {@link SharedBufferAllocator.tryAllocate}. */
+  tryAllocate(bytes: number): BufferPtr | null {
+    return this.allocator.tryAllocate(bytes)
+  }
+
   /** The same as {@link SharedBufferAllocator.allocateMany}. */
   allocateMany(bytes: number, count: number): BufferPtr[] {
     return this.allocator.allocateMany(bytes, count)

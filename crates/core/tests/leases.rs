@@ -226,11 +226,13 @@ fn killed_consumers_lose_nothing() {
             }
             next += 1;
         }
-        while let (Some(message), _) = done.try_receive().unwrap() {
+        // Not all there is: one more death is due at each of so many messages.
+        for _ in 0..64 {
+            let (Some(message), _) = done.try_receive().unwrap() else { break };
             *seen.entry(message.sequence()).or_default() += 1;
         }
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        if state >> 24 == 0 && kills < 40 {
+        if seen.len() > (kills + 1) * total / 25 {
             let victim = state as usize >> 8 & 1;
             children[victim].kill().unwrap();
             children[victim].wait().unwrap();
@@ -242,7 +244,7 @@ fn killed_consumers_lose_nothing() {
     for child in &mut children {
         assert!(child.wait().unwrap().success());
     }
-    await_recoveries(&shm, kills);
+    await_recoveries(&shm, kills as u64);
     while let (Some(message), _) = done.try_receive().unwrap() {
         *seen.entry(message.sequence()).or_default() += 1;
     }
@@ -255,7 +257,7 @@ fn killed_consumers_lose_nothing() {
     assert!(seen.values().all(|count| *count <= 1 + kills as u32));
     assert!(twice as u32 <= redelivered, "a second copy is a redelivery");
     assert_eq!(lost, 0);
-    assert!(kills > 10, "{kills} kills");
+    assert_eq!(kills, 24);
     assert_eq!(used(&shm), 0);
     drop((work, done, shm));
     isolated.assert_gone();

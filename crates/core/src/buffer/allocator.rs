@@ -50,11 +50,8 @@ impl SharedBufferAllocator {
     /// `TooLarge`, `Closed`, `Corrupt`.
     pub fn try_allocate(&self, bytes: usize) -> Result<Option<BufferPtr>> {
         let mut ids = [0];
-        if self.allocate_ids(bytes, &mut ids)? == 0 {
-            return Ok(None);
-        }
-        let buffer = Buffer { id: ids[0], received: false };
-        BufferPtr::adopt(Arc::clone(&self.participant), buffer).map(Some)
+        let got = self.allocate_ids(bytes, &mut ids)?;
+        Ok((got > 0).then(|| BufferPtr::allocated(Arc::clone(&self.participant), ids[0])))
     }
 
     /// Allocates up to `ids.len()` (at most 256) buffers of `bytes` bytes; returns how many. 0: exhausted, be it the budget or the

@@ -32,6 +32,11 @@ impl std::fmt::Debug for BufferPtr {
 }
 
 impl BufferPtr {
+    /// Takes over the reference to buffer `id` that its allocation has just put into the participant's ledger.
+    pub(super) fn allocated(participant: Arc<Participant>, id: u32) -> Self {
+        Self { participant, buffer: Buffer { id, received: false }, lease: None }
+    }
+
     /// Takes over a reference that the participant's ledger lists.
     pub(crate) fn adopt(participant: Arc<Participant>, buffer: Buffer) -> Result<Self> {
         let pool = participant.pool(split_id(buffer.id).0)?.ok_or_else(|| not_held(buffer))?;
