@@ -287,3 +287,18 @@ test('putFrom hears an abort by its source, and beside a source whose promises a
     await t.throwsAsync(putting, { message: 'enough' })
   }
 })
+
+test('a web stream that is cancelled gives back what nobody has read', async (t) => {
+  for (const bytes of [false, true]) {
+    const { queue } = openQueue(t, { delivery: 'at-least-once', capacity: 16 })
+    await queue.putMany([1, 2, 3, 4].map((byte) => Uint8Array.of(byte)))
+    const reader = queue.toWeb({ bytes }).readable.getReader()
+    t.is((await reader.read()).value?.[0], 1)
+    await reader.cancel()
+    t.is(queue.stats()!.leased, 0)
+    t.deepEqual(
+      queue.getMany(9).map(([byte]) => byte),
+      [2, 3, 4],
+    )
+  }
+})

@@ -160,13 +160,16 @@ export function writableTo<T>(queue: StreamQueue<T>, options: WritableOptions = 
   })
 }
 
+/** A web stream holds nothing itself: what was in it when it is cancelled would be lost. */
+const NOTHING_READY = { strategy: { highWaterMark: 0 } }
+
 /** Both directions of `queue` as web streams. */
 export function webStreams<T>(queue: StreamQueue<T>, options: ReadableOptions & WritableOptions): WebStreams<T> {
   let readable: ReadableStream<T> | undefined
   let writable: WritableStream<T> | undefined
   return {
     get readable() {
-      readable ??= Readable.toWeb(queue.readable(options)) as ReadableStream<T>
+      readable ??= Readable.toWeb(queue.readable(options), NOTHING_READY) as ReadableStream<T>
       return readable
     },
     get writable() {
