@@ -199,7 +199,7 @@ test('14, 25: capacity counts messages, of any size', async (t) => {
     t.true(value.every((byte) => byte === (size & 255)))
   }
   // What can never fit is an error, not a wait without end.
-  await rejectsCode(t, queue.put(new Uint8Array(300_000_000)), 'ERR_MILLRACE_EXHAUSTED')
+  await rejectsCode(t, queue.put(new Uint8Array(300_000_000)), 'ERR_MILLRACE_TOO_LARGE')
   t.is(buffersInUse(shm), 0)
 })
 

@@ -7,7 +7,7 @@ use millrace::{BufferPtr, ErrorKind, OpenOptions, Overflow, QueueOptions, ShmMan
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{Isolated, PATIENCE, leave, role, say};
+use support::{Isolated, PATIENCE, await_until, leave, role, say};
 
 fn open(isolated: &Isolated, max_bytes: u64) -> ShmManager {
     let options = OpenOptions { max_bytes: Some(max_bytes), ..isolated.options() };
@@ -33,14 +33,6 @@ fn assert_filled(buffer: &BufferPtr, byte: u8) {
 
 fn used_bytes(shm: &ShmManager) -> u64 {
     shm.snapshot().unwrap().used_bytes
-}
-
-fn await_until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

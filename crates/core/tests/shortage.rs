@@ -6,7 +6,7 @@ mod support;
 
 use millrace::{Error, ErrorKind, QueueOptions, ShmManager};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{Isolated, child, leave, role, say};
+use support::{Isolated, await_until, child, leave, role, say};
 
 /// Runs the test in a process of its own, for limits are a process's.
 fn in_a_process(test: &str, f: impl FnOnce(&Isolated)) {
@@ -104,10 +104,20 @@ fn without_descriptors_a_pool_that_is_used_goes_on_and_others_say_why() {
     });
 }
 
+/// Whether the domain's sentinel has started, and waits.
+fn sentinel_waits() -> bool {
+    std::fs::read_dir("/proc/self/task").unwrap().flatten().any(|task| {
+        // Of proc(5): the name in parentheses, then the state.
+        std::fs::read_to_string(task.path().join("stat")).unwrap_or_default().contains("(millrace) S")
+    })
+}
+
 #[test]
 fn without_memory_to_map_the_error_says_so() {
     in_a_process("without_memory_to_map_the_error_says_so", |isolated| {
         let shm = isolated.open();
+        // A thread that starts maps a stack for its signal handlers, and std aborts if it cannot.
+        await_until("the sentinel waits", sentinel_waits);
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let mapped = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
         let mapped: u64 = mapped.trim().trim_end_matches(" kB").trim().parse().unwrap();

@@ -98,6 +98,15 @@ pub(crate) fn await_recoveries(shm: &ShmManager, count: u64) {
     }
 }
 
+/// Waits for what nothing tells of.
+pub(crate) fn await_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
 /// Tells the parent.
 pub(crate) fn say(word: &str) {
     println!("{word}");
