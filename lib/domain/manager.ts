@@ -221,9 +221,13 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    */
   close(): void {
     if (this.closed) return
-    this.#services.close()
-    this.#session.close()
-    closed.publish({ domain: this.domain, participant: this.participant })
+    try {
+      this.#services.close()
+    } finally {
+      // Whatever a damaged mailbox says to its removal: the participant leaves.
+      this.#session.close()
+      closed.publish({ domain: this.domain, participant: this.participant })
+    }
   }
 
   /** The same as {@link ShmManager.close}, for `using`. */

@@ -179,9 +179,12 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#server?.close()
-    this.#client.close()
-    this.#onClose()
+    try {
+      this.#server?.close()
+      this.#client.close()
+    } finally {
+      this.#onClose()
+    }
   }
 
   /** Removes the service for everybody: every request and every server ends with `ERR_MILLRACE_DESTROYED`. */

@@ -178,15 +178,13 @@ export class Publisher {
     let failure: unknown
     await Promise.all(
       blocked.map(async (subscriber) => {
-        const share = buffer.share()
         try {
+          using share = buffer.share()
           await new Sender(this.#session, subscriber.queue, this.#subject).sendLater(share, limits)
         } catch (error) {
           if (hasEnded(error) && !this.#session.closed) return
           failure = error
           missed.push(subscriber)
-        } finally {
-          share.release()
         }
       }),
     )
