@@ -10,7 +10,9 @@ setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc') as () => void
 
 const CALLS = 2000
-const ROUNDS = 7
+const WARM_UP = 10
+// What the runtime itself adds now and then, tens of kilobytes, is to be little beside the bound times all calls.
+const ROUNDS = 10
 /** An object that is kept has 24 at least. */
 const BYTES_A_CALL = 8
 
@@ -22,17 +24,14 @@ async function heapUsed(): Promise<number> {
   return process.memoryUsage().heapUsed
 }
 
-/** Bytes that a call of `work` leaves on the heap: the median of rounds, of which the first ones fill caches. */
+/** Bytes that a call of `work` leaves on the heap. The first rounds fill caches. */
 async function bytesLeft(work: () => Promise<unknown>, atOnce: number): Promise<number> {
-  const growths: number[] = []
-  let last = 0
-  for (let round = 0; round < ROUNDS; round++) {
+  let before = 0
+  for (let round = -WARM_UP; round < ROUNDS; round++) {
+    if (round === 0) before = await heapUsed()
     for (let i = 0; i < CALLS; i += atOnce) await Promise.all(Array.from({ length: atOnce }, work))
-    const now = await heapUsed()
-    if (round > 1) growths.push((now - last) / CALLS)
-    last = now
   }
-  return growths.toSorted((a, b) => a - b)[growths.length >> 1]!
+  return ((await heapUsed()) - before) / (ROUNDS * CALLS)
 }
 
 const { signal } = new AbortController()

@@ -56,11 +56,17 @@ export abstract class Call<Res> {
 
   protected abstract reject(error: unknown): void
 
-  protected finish(): void {
+  /** Ends what belongs to it. Returns why the request could not be released: others have damaged its memory. Does not throw. */
+  protected finish(): unknown {
     this.ended = true
     this.cancel.cancel()
     for (const undo of this.#ends) undo()
-    this.tracker?.release()
+    try {
+      this.tracker?.release()
+      return undefined
+    } catch (error) {
+      return error
+    }
   }
 
   /** The error that a message means which is no value. */
@@ -100,8 +106,9 @@ export class Single<Res> extends Call<Res> {
     } catch (error) {
       return this.fail(error)
     }
-    this.finish()
-    this.#resolve(value)
+    const damage = this.finish()
+    if (damage === undefined) this.#resolve(value)
+    else this.#reject(damage)
   }
 
   protected override reject(error: unknown): void {

@@ -19,7 +19,7 @@ import * as envelopes from './envelope.js'
 import type { InboxOwner } from './inbox.js'
 import { Inbox } from './inbox.js'
 import { discard } from './payload.js'
-import type { RequestState } from './request-state.js'
+import type { RequestState, Runner } from './request-state.js'
 import { cancel, inspect } from './request-state.js'
 import type { StreamHost } from './stream-call.js'
 import { StreamCall } from './stream-call.js'
@@ -90,7 +90,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
   }
 
   leave(call: StreamCall<Res>): void {
-    const runner = this.#cancel(call)?.runner
+    const runner = this.#withdraw(call)
     if (runner !== undefined) this.#control.cancel(call, runner)
   }
 
@@ -254,7 +254,11 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
     this.#inbox?.drain()
     if (call.ended) return
     this.timedOut++
-    call.fail(new MillraceError('ERR_MILLRACE_TIMEOUT', this.#whyLate(call, `within ${Math.ceil(timeout)} ms`)))
+    try {
+      call.fail(new MillraceError('ERR_MILLRACE_TIMEOUT', this.#whyLate(call, `within ${Math.ceil(timeout)} ms`)))
+    } catch (error) {
+      call.fail(error)
+    }
   }
 
   /** What a timeout says; of a request that is in the queue it makes sure that no run begins any more. */
@@ -281,9 +285,18 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
 
   /** Ends `call` here and, if a server runs its request, there. */
   #giveUp(call: Call<Res>, error: unknown): void {
-    const runner = this.#cancel(call)?.runner
+    const runner = this.#withdraw(call)
     call.fail(error)
     if (runner !== undefined) this.#control.cancel(call, runner)
+  }
+
+  /** Sees to it that no run begins any more; returns who has begun one. A request that is damaged nobody runs. */
+  #withdraw(call: Call<Res>): Runner | undefined {
+    try {
+      return this.#cancel(call)?.runner
+    } catch {
+      return undefined
+    }
   }
 
   /** Sees to it that no run begins any more. Undefined: the request has not been written, or is gone. */

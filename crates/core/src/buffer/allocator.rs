@@ -82,28 +82,27 @@ impl SharedBufferAllocator {
         &self,
         bytes: usize,
         ids: &mut [u32],
-        mut hold: impl FnMut(&[u32], &Pin<'_>) -> Result<T>,
+        hold: impl FnOnce(&[u32], &Pin<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let class = class_of(bytes)?;
         let pin = self.participant.pin()?;
-        if let Ok(claimed) = self.claim(class, ids)
-            && (claimed > 0 || ids.is_empty())
-        {
-            fault::hit(Point::AllocClaimed);
-            return hold(&ids[..claimed], &pin).map(Some);
-        }
-        drop(pin);
-        self.with_grown(class, ids, hold)
+        let (claimed, pin) = match self.claim(class, ids) {
+            Ok(claimed) if claimed > 0 || ids.is_empty() => (claimed, pin),
+            _ => {
+                drop(pin);
+                match self.claim_grown(class, ids)? {
+                    Some(claimed) => claimed,
+                    None => return Ok(None),
+                }
+            }
+        };
+        fault::hit(Point::AllocClaimed);
+        hold(&ids[..claimed], &pin).map(Some)
     }
 
-    /// The same once nothing of `class` is free: with growth, or else with larger buffers.
+    /// Claims once nothing of `class` is free: with growth, or else larger buffers. With the pin under which it has claimed.
     #[cold]
-    fn with_grown<T>(
-        &self,
-        class: usize,
-        ids: &mut [u32],
-        mut hold: impl FnMut(&[u32], &Pin<'_>) -> Result<T>,
-    ) -> Result<Option<T>> {
+    fn claim_grown(&self, class: usize, ids: &mut [u32]) -> Result<Option<(usize, Pin<'_>)>> {
         // Why there will be no more of this class: then a larger buffer serves as well.
         let mut exhausted = None;
         // Until we have claimed of it nobody may take what has just been made for empty.
@@ -121,8 +120,7 @@ impl SharedBufferAllocator {
                 claimed => (claimed?, false),
             };
             if claimed > 0 {
-                fault::hit(Point::AllocClaimed);
-                return hold(&ids[..claimed], &pin).map(Some);
+                return Ok(Some((claimed, pin)));
             }
             drop(pin);
             if let Some(why) = exhausted {

@@ -144,6 +144,7 @@ impl Pool {
 
     /// Takes up to `out.len()` buffers, looking from bitmap word `from` on; returns how many, and where to look next time.
     /// Takes them all with one CAS per word. Killed after a CAS: allocated, held by nobody; freed by recount.
+    #[inline]
     pub(crate) fn claim(&self, from: usize, out: &mut [u32]) -> (usize, usize) {
         let words = self.bitmap.len();
         let (mut taken, mut at) = (0, if from < words { from } else { from % words });
