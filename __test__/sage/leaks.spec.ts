@@ -11,8 +11,8 @@ const gc = runInNewContext('gc') as () => void
 
 const CALLS = 2000
 const WARM_UP = 10
-// What the runtime itself adds now and then, tens of kilobytes, is to be little beside the bound times all calls.
-const ROUNDS = 10
+// What the runtime itself adds now and then, hundreds of kilobytes, is to be little beside the bound times all calls.
+const ROUNDS = 60
 /** An object that is kept has 24 at least. */
 const BYTES_A_CALL = 8
 
