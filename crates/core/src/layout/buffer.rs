@@ -9,7 +9,7 @@
 //!       | cell    | segment | index  |      cell 0: the whole buffer; n: the cell that begins at byte 128 (n - 1)
 //! ```
 
-use super::SegmentHeader;
+use super::{SegmentHeader, shared};
 use crate::limits::{
     CELL_BITS, CELL_UNIT_BYTES, INDEX_BITS, MAX_BUFFERS_PER_SEGMENT, MAX_PARTICIPANTS, MAX_SEGMENTS,
     SEGMENT_BITS,
@@ -44,6 +44,7 @@ pub(crate) struct PoolHeader {
     /// Most buffers in use that anybody has seen; sampled when an allocator moves on to another bitmap word.
     pub(crate) high_water: AtomicU32,
 }
+shared!(PoolHeader { header, buffer_bytes, count, _reserved, rows_ready, high_water });
 
 /// What is known of one buffer, apart from its payload.
 ///
@@ -71,6 +72,21 @@ pub(crate) struct BufferHeader {
     pub(crate) capacity: AtomicU32,
     _reserved: AtomicU32,
 }
+shared!(BufferHeader {
+    refs,
+    generation,
+    length,
+    flags,
+    timestamp,
+    sequence,
+    tag,
+    source,
+    type_id,
+    timestamp_kind,
+    kind,
+    capacity,
+    _reserved
+});
 
 /// Where the tables of a pool segment are: a pure function of buffer size, count and page size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 mod buffer;
 mod queue;
 mod registry;
+mod shared;
 mod text;
 
 pub(crate) use buffer::{
@@ -28,6 +29,7 @@ pub(crate) use registry::{
     PARTICIPANT_LEAVING, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry,
     ReportRecord, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry, TakeIntent, WaiterMask,
 };
+pub(crate) use shared::{Shared, shared};
 pub(crate) use text::Text;
 
 use crate::sync::AtomicU64;
@@ -50,6 +52,7 @@ pub(crate) struct SegmentHeader {
     /// Page size of the creator, for which the tables are aligned.
     pub(crate) page_bytes: AtomicU64,
 }
+shared!(SegmentHeader { magic, ready, bytes, page_bytes });
 
 /// Every size, offset and limit that another process relies on.
 pub(crate) const FACTS: &[(&str, usize)] = &[

@@ -19,7 +19,7 @@
 //!                                                   LEASED --nack: CAS, or recovery--> PENDING(id) --receive: CAS--> LEASED
 //! ```
 
-use super::{Text, WaiterMask};
+use super::{Text, WaiterMask, shared};
 use crate::limits::MAX_PARTICIPANTS;
 use crate::sync::{AtomicU32, AtomicU64};
 use core::mem::size_of;
@@ -181,6 +181,7 @@ pub(crate) struct LeaseEntry {
     pub(crate) deliveries: AtomicU32,
     _reserved: AtomicU32,
 }
+shared!(LeaseEntry { word, position, deliveries, _reserved });
 
 /// Head of a ring. Options are written before the queue can be found and never again.
 #[repr(C)]
@@ -242,6 +243,38 @@ pub(crate) struct RingHeader {
     pub(crate) published: AtomicU64,
     _reserved_too: [AtomicU64; 15],
 }
+shared!(RingHeader {
+    capacity,
+    overflow,
+    delivery,
+    max_deliveries,
+    producers,
+    consumers,
+    type_id,
+    limit,
+    state,
+    codec,
+    head,
+    tail,
+    data_waiters,
+    space_waiters,
+    settled,
+    dropped,
+    gap,
+    high_water,
+    producer,
+    consumer,
+    given_back,
+    retaken,
+    history,
+    redelivered,
+    dead_lettered,
+    start,
+    subscriptions,
+    _reserved,
+    published,
+    _reserved_too
+});
 
 /// How many messages of an at-least-once queue are over, and who waits for all of them to be. One line: who settles a message looks for
 /// waiters.
@@ -253,6 +286,7 @@ pub(crate) struct Settled {
     /// Who waits for the queue to be idle.
     pub(crate) idle_waiters: WaiterMask,
 }
+shared!(Settled { count, idle_waiters });
 
 /// Bytes of a ring with `capacity` slots and `leases` lease entries.
 pub(crate) const fn ring_bytes(capacity: usize, leases: usize) -> usize {

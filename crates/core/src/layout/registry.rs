@@ -1,6 +1,6 @@
 //! The registry segment: who takes part, which segments and queues exist, who waits, who recovers.
 
-use super::{SegmentHeader, Text};
+use super::{SegmentHeader, Text, shared};
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_QUEUES, MAX_REPORTS, MAX_SEGMENTS};
 use crate::sync::{AtomicU32, AtomicU64};
 use core::mem::size_of;
@@ -43,6 +43,7 @@ pub(crate) struct WaiterMask {
     /// Times somebody went to sleep here. Statistics only.
     pub(crate) waits: AtomicU64,
 }
+shared!(WaiterMask { words, waits });
 
 /// What is known of one pool segment. Written under the grow lock, `state` last (Release); READY becomes UNLISTED while the world is
 /// stopped, too. A crash leaves a segment that is not READY, and so counts for nothing.
@@ -59,6 +60,7 @@ pub(crate) struct SegmentEntry {
     pub(crate) generation: AtomicU32,
     _reserved: AtomicU32,
 }
+shared!(SegmentEntry { state, count, buffer_bytes, bytes, generation, _reserved });
 
 /// One recovery, as data. Written by the recoverer under the recovery lock, `sequence` last (Release).
 #[repr(C)]
@@ -78,6 +80,21 @@ pub(crate) struct ReportRecord {
     pub(crate) lost_total: AtomicU64,
     pub(crate) redelivered_total: AtomicU64,
 }
+shared!(ReportRecord {
+    sequence,
+    slot,
+    epoch,
+    pid,
+    freed,
+    lost,
+    redelivered,
+    duration_ns,
+    at_ms,
+    name,
+    freed_total,
+    lost_total,
+    redelivered_total
+});
 
 /// One participant: a process, or one worker thread of a process.
 #[repr(C, align(128))]
@@ -101,6 +118,7 @@ pub(crate) struct ParticipantSlot {
 
     pub(crate) wake: CachePadded<Wake>,
 }
+shared!(ParticipantSlot { state, epoch, pid, stalled, started_ms, name, attached, lanes, wake });
 
 /// Where threads of a participant say that they are inside an operation. Written by them only; recovery reads what a crash leaves, and
 /// the next tenant zeroes it.
@@ -118,6 +136,7 @@ pub(crate) struct Lane {
     /// Messages they have taken out of queues. Statistics.
     pub(crate) received: AtomicU64,
 }
+shared!(Lane { inside, _reserved, taking, sent, received });
 
 impl Lane {
     /// One message that is being copied, in `inside`.
@@ -168,6 +187,7 @@ pub(crate) struct Wake {
     /// 1 while an event loop sleeps and wants a byte in its doorbell; the waker that swaps it to 0 writes the byte.
     pub(crate) bell_armed: AtomicU32,
 }
+shared!(Wake { sequence, sleepers, bell_armed });
 
 /// A name and where its ring is. Written under the lock of the name table; `state` last (Release).
 #[repr(C, align(128))]
@@ -187,6 +207,7 @@ pub(crate) struct NameEntry {
     /// Of a subscription: its own name; one without ends with its creator. Of a mailbox, which always does: the role it has.
     pub(crate) label: Text<4>,
 }
+shared!(NameEntry { state, ring, owner, name, kind, epoch, _reserved, label });
 
 /// The registry segment.
 #[repr(C)]
@@ -230,6 +251,27 @@ pub(crate) struct Registry {
     pub(crate) participants: [ParticipantSlot; MAX_PARTICIPANTS],
     pub(crate) names: [NameEntry; MAX_QUEUES],
 }
+shared!(Registry {
+    header,
+    max_bytes,
+    persist,
+    participants_high,
+    names_high,
+    segments_high,
+    created_ms,
+    stalls,
+    departures,
+    remaps,
+    version,
+    recovering,
+    recoveries,
+    name_waiters,
+    pool_waiters,
+    segments,
+    reports,
+    participants,
+    names
+});
 
 /// Bytes of the registry segment; most of it stays unreserved until it is used.
 pub(crate) const REGISTRY_BYTES: usize = size_of::<Registry>().next_multiple_of(65536);

@@ -1,11 +1,15 @@
 //! Short texts in shared memory. Words are atomics, so a racing reader sees old or new bytes but never undefined behaviour.
 
+use super::Shared;
 use crate::sync::{AtomicU64, Ordering};
 
 /// UTF-8 text of at most `8 * N - 1` bytes, padded with zeros. Written while the object that carries it is private or
 /// under the domain lock; a crash leaves a torn text, which `get` turns into something printable.
 #[repr(transparent)]
 pub(crate) struct Text<const N: usize>([AtomicU64; N]);
+
+// SAFETY: transparent over an array that is.
+unsafe impl<const N: usize> Shared for Text<N> {}
 
 impl<const N: usize> Text<N> {
     /// Stores `text`, cut to what fits on a character boundary.

@@ -5,7 +5,7 @@
 mod model;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{LAYOUT_HASH, MAGIC, SegmentHeader};
+use crate::layout::{LAYOUT_HASH, MAGIC, SegmentHeader, Shared};
 use crate::os::{Mapping, page_bytes};
 use crate::sync::Ordering;
 use core::mem::size_of;
@@ -106,17 +106,17 @@ impl Segment {
     }
 
     /// The `T` at `offset`.
-    pub(crate) fn at<T>(&self, offset: usize) -> Result<&T> {
+    pub(crate) fn at<T: Shared>(&self, offset: usize) -> Result<&T> {
         self.check(offset, size_of::<T>(), align_of::<T>())?;
         // SAFETY: `check` showed that the offset is inside the mapping.
         let pointer = unsafe { self.start().add(offset) };
-        // SAFETY: in range and aligned for T (checked); T is a layout struct made of atomics, for which every bit
-        // pattern is valid and concurrent writes are defined; the mapping lives as long as `self`.
+        // SAFETY: in range and aligned for T (checked); T is `Shared`, so every bit pattern is valid and concurrent writes are
+        // defined; the mapping lives as long as `self`.
         Ok(unsafe { &*pointer.cast::<T>() })
     }
 
     /// `count` times `T` from `offset` on.
-    pub(crate) fn slice<T>(&self, offset: usize, count: usize) -> Result<&[T]> {
+    pub(crate) fn slice<T: Shared>(&self, offset: usize, count: usize) -> Result<&[T]> {
         let bytes = count.saturating_mul(size_of::<T>());
         self.check(offset, bytes, align_of::<T>())?;
         // SAFETY: `check` showed that the offset is inside the mapping.
@@ -143,24 +143,24 @@ impl Segment {
 }
 
 /// `len` times `T` inside a segment that stays mapped as long as this does.
-pub(crate) struct View<T> {
+pub(crate) struct View<T: Shared> {
     segment: Arc<Segment>,
     start: NonNull<T>,
     len: usize,
 }
 
-// SAFETY: a View is a shared slice of layout structs (atomics) inside a mapping that it keeps alive.
-unsafe impl<T: Sync> Send for View<T> {}
+// SAFETY: a View is a shared slice of what is `Shared`, and so `Sync`, inside a mapping that it keeps alive.
+unsafe impl<T: Shared> Send for View<T> {}
 // SAFETY: as above.
-unsafe impl<T: Sync> Sync for View<T> {}
+unsafe impl<T: Shared> Sync for View<T> {}
 
-impl<T> std::fmt::Debug for View<T> {
+impl<T: Shared> std::fmt::Debug for View<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "View({:?}, {} elements)", self.segment, self.len)
     }
 }
 
-impl<T> View<T> {
+impl<T: Shared> View<T> {
     /// `len` times `T` from `offset` on.
     pub(crate) fn new(segment: &Arc<Segment>, offset: usize, len: usize) -> Result<Self> {
         let start = NonNull::from(segment.slice::<T>(offset, len)?).cast();
@@ -172,7 +172,7 @@ impl<T> View<T> {
     }
 }
 
-impl<T> Deref for View<T> {
+impl<T: Shared> Deref for View<T> {
     type Target = [T];
 
     #[inline]

@@ -4,7 +4,7 @@ use super::*;
 use crate::os::{create_object, remove_object};
 use std::sync::OnceLock;
 
-impl<T> View<T> {
+impl<T: crate::layout::Shared> View<T> {
     /// A view of `items`, which the caller keeps where they are.
     pub(crate) fn over(items: &[T]) -> Self {
         static ANY: OnceLock<Arc<Segment>> = OnceLock::new();
