@@ -81,11 +81,11 @@ export interface QueueStats {
   redelivered: number
   /** At-least-once: messages moved to the dead-letter queue, `<name>.dead`. */
   deadLettered: number
-  /** Messages ever accepted. At rest, `sent = received + dropped + depth - pending`. */
+  /** Messages ever accepted, or missed for want of room. At rest, `sent = received + dropped + depth - pending`. */
   sent: number
   /** Messages taken by receivers, each counted once however often it was delivered. */
   received: number
-  /** Messages lost to the overflow policy. */
+  /** Messages lost to the overflow policy, and those that a topic's publisher passed over. */
   dropped: number
   /** How often a sender waited for space. */
   sendWaits: number

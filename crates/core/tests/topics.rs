@@ -164,6 +164,23 @@ fn a_full_subscriber_is_treated_by_its_own_policy() {
 }
 
 #[test]
+fn what_is_passed_over_was_sent_and_dropped_and_never_received() {
+    let isolated = Isolated::new("topic");
+    let shm = isolated.open();
+    let topic = shm.topic("t", &TopicOptions::default()).unwrap();
+    let queue = shm.subscribe("t", &subscription(2, Overflow::Block)).unwrap();
+    publish(&shm, &topic, 0..2);
+    for sequence in 2..5 {
+        let TryPublishError { published, .. } = topic.try_publish(message(&shm, sequence)).unwrap_err();
+        published.blocked.iter().for_each(|queue| topic.pass_over(queue));
+    }
+    let counts = || queue.stats().map(|stats| (stats.sent, stats.received, stats.dropped, stats.depth));
+    assert_eq!(counts(), Some((5, 0, 3, 2)));
+    assert_eq!(drain(&queue), [0, 1]);
+    assert_eq!(counts(), Some((5, 2, 3, 0)));
+}
+
+#[test]
 fn a_named_subscription_goes_on_collecting() {
     let isolated = Isolated::new("topic");
     let keeper = isolated.open();

@@ -99,6 +99,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("RingHeader.data_waiters", offset_of!(RingHeader, data_waiters)),
     ("RingHeader.space_waiters", offset_of!(RingHeader, space_waiters)),
     ("RingHeader.dropped", offset_of!(RingHeader, dropped)),
+    ("RingHeader.missed", offset_of!(RingHeader, missed)),
     ("RingHeader.limit", offset_of!(RingHeader, limit)),
     ("RingHeader.settled", offset_of!(RingHeader, settled)),
     ("RingHeader.given_back", offset_of!(RingHeader, given_back)),

@@ -210,7 +210,7 @@ pub(crate) struct RingHeader {
     /// What of an at-least-once queue is over.
     pub(crate) settled: CachePadded<Settled>,
 
-    /// Messages dropped by an overflow policy.
+    /// Messages that were in the queue and were dropped by its overflow policy.
     pub(crate) dropped: CachePadded<AtomicU64>,
     /// Of these, not yet told to a receiver.
     pub(crate) gap: AtomicU32,
@@ -237,7 +237,9 @@ pub(crate) struct RingHeader {
     pub(crate) start: AtomicU64,
     /// Of a topic: raised by each subscriber once it is listed. A crash in between ends the subscription.
     pub(crate) subscriptions: AtomicU64,
-    _reserved: [AtomicU64; 8],
+    /// Messages that never were in the queue: dropped by its policy for want of room, or passed over by a publisher.
+    pub(crate) missed: AtomicU64,
+    _reserved: [AtomicU64; 7],
     /// Of a topic: messages published. Statistics; a publisher killed in a batch leaves it short. On a line of its own: written by
     /// every publish, while `subscriptions` is only read.
     pub(crate) published: AtomicU64,
@@ -271,6 +273,7 @@ shared!(RingHeader {
     dead_lettered,
     start,
     subscriptions,
+    missed,
     _reserved,
     published,
     _reserved_too

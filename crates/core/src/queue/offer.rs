@@ -67,7 +67,7 @@ impl PortQueue {
     /// Counts a message that the queue's receivers will never see, and tells them with the next one. `before`: others that were
     /// dropped already and not told.
     pub(crate) fn count_missed(&self, before: u32) {
-        self.header().dropped.fetch_add(1, Ordering::Relaxed);
+        self.header().missed.fetch_add(1, Ordering::Relaxed);
         self.header().gap.fetch_add(before + 1, Ordering::Relaxed);
     }
 

@@ -95,7 +95,7 @@ impl PortQueue {
                         sent.result = Err(e);
                         break;
                     }
-                    self.header().dropped.fetch_add(1, Ordering::Relaxed);
+                    self.header().missed.fetch_add(1, Ordering::Relaxed);
                     sent.dropped += 1;
                 }
                 None => {

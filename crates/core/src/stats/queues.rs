@@ -2,7 +2,7 @@
 
 use super::{of_kind as entries_of_kind, ring};
 use crate::layout::RING_OPEN;
-use crate::queue::{Overflow, PortQueue};
+use crate::queue::PortQueue;
 use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;
 use serde::Serialize;
@@ -43,11 +43,11 @@ pub struct QueueSnapshot {
     pub redelivered: u64,
     /// Messages moved to the dead-letter queue.
     pub dead_lettered: u64,
-    /// Messages ever accepted. At rest: `sent = received + dropped + depth - pending`.
+    /// Messages ever accepted, or missed for want of room. At rest: `sent = received + dropped + depth - pending`.
     pub sent: u64,
     /// Messages receivers have taken (for the first time).
     pub received: u64,
-    /// Messages an overflow policy dropped. A sender killed in the middle of a drop may leave one uncounted.
+    /// Messages an overflow policy dropped, in the queue or before it, and those a publisher passed over. A sender killed in the middle of a drop may leave one uncounted.
     pub dropped: u64,
     /// Times a receiver had to wait.
     pub receive_waits: u64,
@@ -78,12 +78,7 @@ pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
     let (counts, tail) = (view.counts(), view.ring().published());
     let depth = counts.ready as u64;
     let head = tail.saturating_sub(depth);
-    let dropped = header.dropped.load(Ordering::Relaxed);
-    // Drop-newest drops what it has not published; the others what they have.
-    let (sent, received) = match options.overflow {
-        Overflow::DropNewest => (tail.saturating_add(dropped), head),
-        _ => (tail, head.saturating_sub(dropped)),
-    };
+    let (dropped, missed) = (header.dropped.load(Ordering::Relaxed), header.missed.load(Ordering::Relaxed));
     let pending = counts.pending as u64;
     let name = domain.entry(entry).name.get();
     let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
@@ -105,9 +100,9 @@ pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
         pending,
         redelivered: header.redelivered.load(Ordering::Relaxed),
         dead_lettered: header.dead_lettered.load(Ordering::Relaxed),
-        sent,
-        received,
-        dropped,
+        sent: tail.saturating_add(missed),
+        received: head.saturating_sub(dropped),
+        dropped: dropped.saturating_add(missed),
         receive_waits: header.data_waiters.waits.load(Ordering::Relaxed),
         send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
         high_water: header.high_water.load(Ordering::Relaxed).max(depth as u32),
