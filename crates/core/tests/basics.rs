@@ -4,14 +4,10 @@
 mod support;
 
 use millrace::{Buffer, ErrorKind, Overflow, QueueOptions, TakeOutcome, TrySendError};
-use support::Isolated;
+use support::{Isolated, used};
 
 fn capacity(capacity: u32) -> QueueOptions {
     QueueOptions { capacity: Some(capacity), ..QueueOptions::default() }
-}
-
-fn used(shm: &millrace::ShmManager) -> u64 {
-    shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
 }
 
 #[test]

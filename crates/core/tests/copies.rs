@@ -8,14 +8,10 @@ use millrace::{
     TakeOutcome,
 };
 use std::time::{Duration, Instant};
-use support::{Isolated, await_recoveries, leave, role, say, started};
+use support::{Isolated, await_recoveries, role, say, started, used};
 
 fn options(capacity: u32, overflow: Overflow) -> QueueOptions {
     QueueOptions { capacity: Some(capacity), overflow: Some(overflow), ..QueueOptions::default() }
-}
-
-fn used(shm: &ShmManager) -> u64 {
-    shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
 }
 
 /// Message `n`: its bytes and their number follow from it.
@@ -206,7 +202,7 @@ fn kills_at_random_moments_leak_nothing() {
     const NAME: &str = "kills_at_random_moments_leak_nothing";
     if let Some((role, isolated)) = role() {
         work(&isolated.open(), &role);
-        return leave(isolated);
+        return;
     }
     for policy in [Overflow::Block, Overflow::DropOldest, Overflow::DropNewest] {
         let isolated = Isolated::new("kills");
@@ -255,7 +251,7 @@ fn who_dies_with_some_messages_of_a_pack_loses_those_alone() {
         say("ready");
         std::thread::park();
         drop(held);
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("pack");
     let shm = isolated.open();

@@ -5,14 +5,10 @@ mod support;
 
 use millrace::{Interest, Overflow, QueueOptions, ShmManager, TakeOutcome, TrySendError};
 use std::time::{Duration, Instant};
-use support::{Isolated, PATIENCE, await_recoveries, leave, role, say, started};
+use support::{Isolated, PATIENCE, await_recoveries, role, say, started, used};
 
 fn options(capacity: u32, overflow: Overflow) -> QueueOptions {
     QueueOptions { capacity: Some(capacity), overflow: Some(overflow), ..QueueOptions::default() }
-}
-
-fn used(shm: &ShmManager) -> u64 {
-    shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
 }
 
 fn produce(shm: &ShmManager, overflow: Overflow) {
@@ -74,7 +70,7 @@ fn random_kills_lose_and_leak_nothing() {
             consume(&shm, overflow)
         }
         drop(shm);
-        return leave(isolated);
+        return;
     }
     for round in 0..4 {
         let isolated = Isolated::new("kills");
@@ -131,7 +127,7 @@ fn a_death_is_reported_with_exact_numbers() {
         let _received: Vec<_> = (0..3).map(|_| queue.try_receive().unwrap().0.unwrap()).collect();
         say("ready");
         std::thread::park();
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("report");
     let shm = isolated.open();
@@ -163,7 +159,7 @@ fn a_domain_whose_last_participant_was_killed_is_found_repaired() {
         let _held = shm.allocate(100).unwrap();
         say("ready");
         std::thread::park();
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("alone");
     let mut child = started(NAME, "die", &isolated);
@@ -192,7 +188,7 @@ fn a_parked_waiter_is_woken_by_another_process_and_its_death_harms_nobody() {
                 back.try_send(buffer).unwrap();
             }
         }
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("parked");
     let shm = isolated.open();

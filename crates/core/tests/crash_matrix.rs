@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Isolated, PATIENCE, leave, role, say};
+use support::{Isolated, PATIENCE, await_alone, role, say};
 
 const ROLES: [&str; 10] = [
     "producer",
@@ -97,7 +97,7 @@ fn ask(shm: &ShmManager, round: u32) {
     if let Ok(mut request) = shm.allocate(100) {
         request.set_envelope(&Envelope::request(me, round));
         let kept = request.share().unwrap();
-        drop(requests.try_send(request).unwrap());
+        requests.try_send(request).unwrap();
         if let Some(request) = requests.try_receive().unwrap().0
             && let Some(asked) = request.envelope()
             && matches!(request.request().claim(me, 2), Claim::Run(_))
@@ -106,7 +106,7 @@ fn ask(shm: &ShmManager, round: u32) {
             reply.set_envelope(&asked.reply(me, MessageKind::Value, 1));
             // Of a client that is dead there is none.
             if let Some(mailbox) = shm.find_mailbox("service", Role::Client, asked.from).unwrap() {
-                drop(mailbox.try_send(reply).unwrap());
+                mailbox.try_send(reply).unwrap();
             }
         }
         kept.request().cancel();
@@ -350,6 +350,10 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     assert!(!resumed || status.success(), "{point:?} {role} {what}: resumed, it ended with {status}");
     let (shm, survivor) =
         keeper.map_or_else(|| (open(&isolated), None), |keeper| (keeper.shm, keeper.survivor));
+    if alone {
+        // A recoverer may have started its next prey, which dies with it, but a moment later.
+        await_alone(&shm);
+    }
     let clean = |when: &str| {
         let findings = shm.fsck().unwrap();
         assert!(findings.is_empty(), "{point:?} {role} {what}, {nth}, {when}: {findings:#?}");
@@ -443,7 +447,7 @@ fn main() {
             "survivor" => work("survivor", &isolated, 0),
             role => work(role, &isolated, if role == "recoverer" { 3 } else { 60 }),
         }
-        return leave(isolated);
+        return;
     }
     // `--point X` and `--role Y` narrow it down; `--short` takes each point once, by the first role that comes to it.
     let args: Vec<_> = std::env::args().collect();

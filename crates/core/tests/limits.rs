@@ -9,7 +9,7 @@ use millrace::{
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Isolated, PATIENCE, await_recoveries, leave, role, say, started};
+use support::{Isolated, PATIENCE, await_recoveries, role, say, started};
 
 fn at_least_once(capacity: u32) -> QueueOptions {
     let (capacity, delivery) = (Some(capacity), Some(Delivery::AtLeastOnce));
@@ -124,7 +124,7 @@ fn many_senders_never_exceed_the_limit() {
             }
         }
         drop((queue, shm));
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("senders");
     let shm = isolated.open();
@@ -202,7 +202,7 @@ fn a_death_leaves_the_counts_right() {
         held.pop();
         say("ready");
         std::thread::sleep(PATIENCE);
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("death");
     let shm = isolated.open();

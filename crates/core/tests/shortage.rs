@@ -6,14 +6,14 @@ mod support;
 
 use millrace::{Error, ErrorKind, QueueOptions, ShmManager};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{Isolated, await_until, child, leave, role, say};
+use support::{Isolated, await_until, child, role, say};
 
 /// Runs the test in a process of its own, for limits are a process's.
 fn in_a_process(test: &str, f: impl FnOnce(&Isolated)) {
     if let Some((_, isolated)) = role() {
         f(&isolated);
         say("done");
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("shortage");
     let out = child(test, "victim", &isolated, &[]).wait_with_output().unwrap();

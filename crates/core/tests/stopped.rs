@@ -10,7 +10,9 @@ use millrace::{
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::process::Child;
 use std::time::{Duration, Instant};
-use support::{Isolated, PATIENCE, await_recoveries, child, leave, role, say, started};
+use support::{
+    Isolated, PATIENCE, await_alone, await_recoveries, await_until, child, role, say, started, used,
+};
 
 /// What the children of all tests do: named after what they are stopped at, if anything.
 fn work(role: &str, isolated: &Isolated) {
@@ -93,10 +95,6 @@ fn end(mut child: Child) {
     child.wait().unwrap();
 }
 
-fn used(shm: &ShmManager) -> u64 {
-    shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
-}
-
 /// A domain with a queue and three messages, and us in it.
 fn scene(label: &str) -> (Isolated, ShmManager) {
     let isolated = Isolated::new(label);
@@ -110,11 +108,7 @@ fn scene(label: &str) -> (Isolated, ShmManager) {
 
 /// The end of a test: nobody else is left, and then nothing is.
 fn finish(isolated: &Isolated, shm: ShmManager) {
-    let deadline = Instant::now() + PATIENCE;
-    while shm.snapshot().unwrap().participants.len() > 1 {
-        assert!(Instant::now() < deadline, "{:#?}", shm.snapshot().unwrap().participants);
-        shm.park(shm.wake_sequence(), Duration::from_millis(10));
-    }
+    await_alone(&shm);
     drop(shm);
     isolated.assert_gone();
 }
@@ -143,7 +137,7 @@ macro_rules! test_with_children {
         fn $name() {
             if let Some((role, isolated)) = role() {
                 work(&role, &isolated);
-                return leave(isolated);
+                return;
             }
             let body: fn(&str) = $body;
             body(stringify!($name));
@@ -221,11 +215,9 @@ fn stopped_recoverer(name: &str, isolated: &Isolated, shm: ShmManager, point: &s
     let prey = started(name, "hold", isolated);
     let fault = ("MILLRACE_FAULT", format!("{point}:1:stop"));
     let recoverer = child(name, "recover", isolated, &[fault]);
-    let deadline = Instant::now() + PATIENCE;
-    while !shm.snapshot().unwrap().participants.iter().any(|p| p.pid == recoverer.id()) {
-        assert!(Instant::now() < deadline, "the recoverer does not join");
-        std::thread::yield_now();
-    }
+    await_until("the recoverer does not join", || {
+        shm.snapshot().unwrap().participants.iter().any(|p| p.pid == recoverer.id())
+    });
     // We are away while it happens, so that it is the child that recovers.
     drop(shm);
     end(prey);
@@ -368,7 +360,7 @@ fn a_subscription_whose_maker_stopped_before_it_told_publishers_gets_what_is_pub
     const NAME: &str = "a_subscription_whose_maker_stopped_before_it_told_publishers_gets_what_is_published";
     if let Some((role, isolated)) = role() {
         work(&role, &isolated);
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("untold");
     let shm = isolated.open();
@@ -389,7 +381,7 @@ fn a_subscription_whose_maker_stopped_before_it_told_publishers_gets_what_is_pub
 fn leaving_beside_a_stopped_visitor(test: &str, point: &str) {
     if let Some((role, isolated)) = role() {
         work(&role, &isolated);
-        return leave(isolated);
+        return;
     }
     let (isolated, shm) = scene("visitor");
     let mut visitor = child(test, "visit", &isolated, &[("MILLRACE_FAULT", format!("{point}:1:stop"))]);
@@ -427,7 +419,7 @@ fn one_that_is_stopped_removing_a_domain_keeps_only_those_away_who_want_it() {
     const NAME: &str = "one_that_is_stopped_removing_a_domain_keeps_only_those_away_who_want_it";
     if let Some((role, isolated)) = role() {
         work(&role, &isolated);
-        return leave(isolated);
+        return;
     }
     for point in ["LeaveLocked", "RemoveBegun", "RemoveCleared"] {
         let isolated = Isolated::new("removing");

@@ -8,7 +8,7 @@ use millrace::{
     SubscribeOptions, TakeOutcome, Topic, TopicOptions, TryPublishError,
 };
 use std::sync::Arc;
-use support::{Isolated, PATIENCE};
+use support::{Isolated, PATIENCE, used};
 
 fn history(count: u32) -> TopicOptions {
     TopicOptions { history: Some(count), ..TopicOptions::default() }
@@ -48,10 +48,6 @@ fn publish(shm: &ShmManager, topic: &Topic, sequences: std::ops::Range<u64>) -> 
 
 fn drain(queue: &Arc<PortQueue>) -> Vec<u64> {
     std::iter::from_fn(|| queue.try_receive().unwrap().0.map(|message| message.sequence())).collect()
-}
-
-fn used(shm: &ShmManager) -> u64 {
-    shm.snapshot().unwrap().pools.iter().map(|p| p.used - p.rings).sum()
 }
 
 fn assert_sound(shm: &ShmManager) {

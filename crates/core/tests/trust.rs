@@ -10,7 +10,7 @@ use rustix::fs::Mode;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use support::{Isolated, child, leave, role, say};
+use support::{Isolated, child, role, say};
 
 /// Somebody else.
 const OTHER: u32 = 65_533;
@@ -135,23 +135,21 @@ fn an_ordinary_user_is_not_let_into_objects_of_others_either() {
     let isolated = Isolated::new("ordinary");
     let (name, base) = (isolated.name.clone(), isolated.base.clone());
     as_ordinary_user(&isolated, move || {
-        let isolated = Isolated { name, base };
+        let isolated = Isolated::of_parent(name, base);
         let shm = ShmManager::open(&isolated.name, &persistent(&isolated, true)).unwrap();
         drop(shm.allocate(100).unwrap());
         drop(shm);
-        leave(isolated);
     });
     let registry = object_of(&isolated, ORDINARY);
     replace_by_foreign(&registry);
     fs::set_permissions(&registry, PermissionsExt::from_mode(0o600)).unwrap();
     let (name, base) = (isolated.name.clone(), isolated.base.clone());
     as_ordinary_user(&isolated, move || {
-        let isolated = Isolated { name, base };
+        let isolated = Isolated::of_parent(name, base);
         let error = millrace::Observer::open(&isolated.name, Some(&isolated.base)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Permission, "{error}");
         assert!(error.to_string().contains(&format!("user {OTHER}")), "{error}");
         works_afresh(&isolated);
-        leave(isolated);
     });
     fs::remove_file(&registry).unwrap();
 }
@@ -219,7 +217,7 @@ fn after_a_death(test: &str, damage: impl FnOnce(&Isolated)) {
         let _held = shm.allocate(100).unwrap();
         say("ready");
         std::thread::park();
-        return leave(isolated);
+        return;
     }
     let isolated = Isolated::new("dead");
     let mut child = support::started(test, "victim", &isolated);
@@ -299,7 +297,7 @@ fn a_umask_that_takes_everything_does_no_harm() {
         // The superuser is let in everywhere: modes matter to others.
         let (name, base) = (isolated.name.clone(), isolated.base.clone());
         as_ordinary_user(&isolated, move || {
-            let isolated = Isolated { name, base };
+            let isolated = Isolated::of_parent(name, base);
             for round in 0..2 {
                 let shm = isolated.open();
                 let second = isolated.open();
@@ -315,10 +313,9 @@ fn a_umask_that_takes_everything_does_no_harm() {
             fs::write(isolated.base.join(format!(".{}.lock", isolated.name)), "").unwrap();
             drop(isolated.open());
             isolated.assert_gone();
-            leave(isolated);
         });
         println!("done");
-        return leave(isolated);
+        return;
     }
     if !is_root() {
         return;

@@ -26,7 +26,7 @@ use millrace::{PortQueue, ShmManager, Topic};
 use random::Random;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Isolated, PATIENCE, leave, role};
+use support::{Isolated, PATIENCE, role};
 use under_test::{SUBSCRIBED, UNDER_TEST};
 use worker::Worker;
 
@@ -186,7 +186,7 @@ impl Chaos {
 fn main() {
     if let Some((role, isolated)) = role() {
         work::work(&role, &isolated);
-        return leave(isolated);
+        return;
     }
     let args: Vec<_> = std::env::args().collect();
     let after = |flag: &str| args.iter().position(|a| a == flag).and_then(|i| args.get(i + 1)).cloned();

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 /// Far beyond what anything takes: only a bug waits as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A domain of its own in a directory of its own; `finish` checks that nothing is left.
+/// A domain of its own in a directory of its own; `assert_gone` checks that nothing is left.
 pub(crate) struct Isolated {
     pub(crate) name: String,
     pub(crate) base: PathBuf,
+    /// The process that made the directory, and removes it.
+    owner: u32,
 }
 
 impl Isolated {
@@ -25,7 +27,12 @@ impl Isolated {
         let base = std::env::temp_dir().join(format!("millrace-test-{name}"));
         std::fs::create_dir_all(&base).unwrap();
         std::fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        Self { name, base }
+        Self { name, base, owner: std::process::id() }
+    }
+
+    /// That of another process, which has told where it is.
+    pub(crate) fn of_parent(name: String, base: PathBuf) -> Self {
+        Self { name, base, owner: 0 }
     }
 
     pub(crate) fn options(&self) -> OpenOptions {
@@ -56,7 +63,9 @@ impl Isolated {
 
 impl Drop for Isolated {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.base);
+        if self.owner == std::process::id() {
+            let _ = std::fs::remove_dir_all(&self.base);
+        }
     }
 }
 
@@ -78,12 +87,7 @@ pub(crate) fn role() -> Option<(String, Isolated)> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
     let name = std::env::var("MILLRACE_TEST_NAME").unwrap();
     let base = std::env::var_os("MILLRACE_TEST_BASE").unwrap().into();
-    Some((role, Isolated { name, base }))
-}
-
-/// A child's end: `Isolated` must not remove what is the parent's.
-pub(crate) fn leave(isolated: Isolated) {
-    std::mem::forget(isolated);
+    Some((role, Isolated::of_parent(name, base)))
 }
 
 /// Waits for the sentinel to have recovered `count` deaths in all.
@@ -95,6 +99,21 @@ pub(crate) fn await_recoveries(shm: &ShmManager, count: u64) {
         // Recovery rings everybody.
         shm.park(sequence, Duration::from_millis(200));
         sequence = shm.wake_sequence();
+    }
+}
+
+/// Buffers that carry messages: queued, or held by somebody.
+pub(crate) fn used(shm: &ShmManager) -> u64 {
+    shm.snapshot().unwrap().pools.iter().map(|pool| pool.used - pool.rings).sum()
+}
+
+/// Waits until nobody else takes part: those who died have been recovered by then.
+pub(crate) fn await_alone(shm: &ShmManager) {
+    let deadline = Instant::now() + PATIENCE;
+    let participants = || shm.snapshot().unwrap().participants;
+    while participants().len() > 1 {
+        assert!(Instant::now() < deadline, "{:#?}", participants());
+        shm.park(shm.wake_sequence(), Duration::from_millis(10));
     }
 }
 
