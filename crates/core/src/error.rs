@@ -147,9 +147,9 @@ impl Error {
         Self { message: format!("{}: {advice}", self.message), ..self }
     }
 
-    /// Whether it is for want of memory (or address space) of this process, whatever shared memory there is.
-    pub(crate) fn is_out_of_memory(&self) -> bool {
-        self.source.as_ref().and_then(shortage) == Some(Shortage::Memory)
+    /// Whether it is for want of shared memory, and not of memory (or address space) of this process.
+    pub(crate) fn is_out_of_shared_memory(&self) -> bool {
+        self.kind == ErrorKind::NoSpace && self.source.as_ref().and_then(shortage) != Some(Shortage::Memory)
     }
 
     /// Whether a file was missing.

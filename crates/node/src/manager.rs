@@ -6,7 +6,7 @@ use crate::error::{Result, closed, count_panics, existing, from_core, from_napi,
 use crate::handles::What;
 use crate::isolate::Isolate;
 use crate::observer::BindingObserver;
-use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions};
+use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions, duration};
 use crate::session::Session;
 use crate::to_json;
 use millrace::{ErrorKind, PortQueue, SegmentView, ShmManager};
@@ -15,7 +15,6 @@ use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
 use std::os::fd::IntoRawFd;
 use std::ptr::NonNull;
-use std::time::Duration;
 
 /// An open domain.
 #[napi]
@@ -54,6 +53,15 @@ impl BindingManager {
         })
     }
 
+    /// As [`BindingManager::with_queue`]; nothing when the queue has been destroyed, too.
+    pub(crate) fn with_live_queue<T>(
+        &self,
+        queue: u32,
+        f: impl FnOnce(&PortQueue) -> T,
+    ) -> Result<Option<T>> {
+        self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| f(queue))).map(Option::flatten)
+    }
+
     /// What names this manager in the command block.
     #[napi(getter)]
     pub fn handle(&self) -> u32 {
@@ -88,9 +96,8 @@ impl BindingManager {
     /// The queue as it is; null while it does not exist or when it has been destroyed.
     #[napi(catch_unwind)]
     pub fn queue_info(&self, queue: u32) -> Result<Option<BindingQueueInfo>> {
-        let info =
-            self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| BindingQueueInfo::new(queue)))?;
-        self.of_topic(queue, info.flatten())
+        let info = self.with_live_queue(queue, BindingQueueInfo::new)?;
+        self.of_topic(queue, info)
     }
 
     /// Says "no more".
@@ -128,8 +135,7 @@ impl BindingManager {
     /// Blocks until this participant is woken (true) or the time is over. Arm first.
     #[napi(catch_unwind)]
     pub fn wait_sync(&self, timeout_ms: f64) -> Result<bool> {
-        let timeout = Duration::from_secs_f64(timeout_ms.clamp(0.0, 1e9) / 1e3);
-        self.session(|session| Ok(session.manager.park(session.waits.sequence, timeout)))
+        self.session(|session| Ok(session.manager.park(session.waits.sequence, duration(timeout_ms))))
     }
 
     /// The ArrayBuffers over pool segment `index`, with its number of buffers and their size in bytes.

@@ -1,13 +1,13 @@
 //! BindingObserver: what takes its time, and so runs beside the event loop.
 
 use crate::error::{Result, from_core, guarded};
+use crate::options::duration;
 use millrace::{Error, ErrorKind, Observer};
 use napi::Task;
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 use std::cell::RefCell;
 use std::path::Path;
-use std::time::Duration;
 
 /// A domain seen from outside.
 #[napi]
@@ -79,11 +79,6 @@ impl BindingObserver {
     pub fn evict(&self, slot: u32, epoch: u32, timeout_ms: f64) -> Result<AsyncTask<Later>> {
         self.later(move |observer| observer.evict(slot as usize, epoch, duration(timeout_ms)))
     }
-}
-
-fn duration(ms: f64) -> Duration {
-    // Infinity, which JavaScript may ask for, is more than any clock counts.
-    Duration::from_secs_f64(ms.clamp(0.0, 1e12) / 1e3)
 }
 
 /// Work on a thread of the runtime's pool. It returns JSON, `{ value }` or `{ code, message }`: an error thrown by a task could not carry

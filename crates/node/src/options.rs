@@ -28,7 +28,7 @@ impl From<BindingOpenOptions> for millrace::OpenOptions {
             persist: options.persist,
             name: options.name,
             directory: options.directory.map(Into::into),
-            timeout: options.open_timeout_ms.map(|ms| Duration::from_secs_f64(ms.clamp(0.0, 1e9) / 1e3)),
+            timeout: options.open_timeout_ms.map(duration),
         }
     }
 }
@@ -59,15 +59,14 @@ pub struct BindingQueueOptions {
 
 impl BindingQueueOptions {
     pub(crate) fn into_core(self) -> Result<QueueOptions> {
-        let unknown = |kind: ErrorKind, what: &str, value: u32| {
-            napi::Error::new(kind.code(), format!("queue option {what}: {value} is not supported"))
+        let unknown = |what: &str, value: u32| {
+            let message = format!("queue option {what}: {value} is not supported");
+            napi::Error::new(ErrorKind::InvalidArgument.code(), message)
         };
-        let overflow = self.overflow.map(|code| {
-            Overflow::from_code(code).ok_or_else(|| unknown(ErrorKind::InvalidArgument, "overflow", code))
-        });
-        let delivery = self.delivery.map(|code| {
-            Delivery::from_code(code).ok_or_else(|| unknown(ErrorKind::InvalidArgument, "delivery", code))
-        });
+        let overflow =
+            (self.overflow).map(|code| Overflow::from_code(code).ok_or_else(|| unknown("overflow", code)));
+        let delivery =
+            (self.delivery).map(|code| Delivery::from_code(code).ok_or_else(|| unknown("delivery", code)));
         Ok(QueueOptions {
             capacity: self.capacity,
             limit: self.limit,
@@ -148,4 +147,10 @@ impl BindingQueueInfo {
             closed: queue.is_closed(),
         }
     }
+}
+
+/// `ms` milliseconds, none if they are negative.
+pub(crate) fn duration(ms: f64) -> Duration {
+    // Infinity, which JavaScript may ask for, is more than any clock counts.
+    Duration::from_secs_f64(ms.clamp(0.0, 1e12) / 1e3)
 }

@@ -123,13 +123,12 @@ impl BindingManager {
     /// been destroyed.
     #[napi(catch_unwind)]
     pub fn is_idle(&self, queue: u32) -> Result<Option<bool>> {
-        self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| queue.is_idle())).map(Option::flatten)
+        self.with_live_queue(queue, millrace::PortQueue::is_idle)
     }
 
     /// Messages in the queue now, those to be delivered again included; null while it does not exist or when it has been destroyed.
     #[napi(catch_unwind)]
     pub fn depth(&self, queue: u32) -> Result<Option<u32>> {
-        self.with_queue(queue, |queue| (!queue.is_destroyed()).then(|| queue.len() as u32))
-            .map(Option::flatten)
+        self.with_live_queue(queue, |queue| queue.len() as u32)
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{Result, existing, from_core};
 use crate::manager::BindingManager;
 use crate::options::{BindingQueueInfo, BindingQueueOptions, BindingTopicOptions};
 use crate::to_json;
-use millrace::SubscribeOptions;
+use millrace::{SubscribeOptions, Topic};
 use napi_derive::napi;
 use serde::Serialize;
 
@@ -35,6 +35,15 @@ struct Blocked {
     process: Option<String>,
 }
 
+impl BindingManager {
+    fn with_topic<T>(&self, topic: u32, f: impl FnOnce(&Topic) -> T) -> Result<Option<T>> {
+        self.session(|session| {
+            let topic = existing(session.handles.topic(&session.manager, topic))?;
+            Ok(topic.map(|topic| f(topic)))
+        })
+    }
+}
+
 #[napi]
 impl BindingManager {
     /// A handle for topic `name`. With options it is created or attached to, without it may not exist yet.
@@ -49,40 +58,30 @@ impl BindingManager {
     /// The topic as it is; null while it does not exist or when it has been destroyed.
     #[napi(catch_unwind)]
     pub fn topic_info(&self, topic: u32) -> Result<Option<BindingTopicInfo>> {
-        self.session(|session| {
-            let topic = existing(session.handles.topic(&session.manager, topic))?;
-            let open = topic.filter(|topic| !topic.is_destroyed());
-            Ok(open.map(|topic| {
-                let options = topic.options();
-                BindingTopicInfo {
-                    name: topic.name().to_owned(),
-                    history: options.history.unwrap_or_default(),
-                    type_id: options.type_id.unwrap_or_default(),
-                    codec: options.codec.unwrap_or_default(),
-                    closed: topic.is_closed(),
-                }
-            }))
-        })
+        let info = |topic: &Topic| {
+            let options = topic.options();
+            BindingTopicInfo {
+                name: topic.name().to_owned(),
+                history: options.history.unwrap_or_default(),
+                type_id: options.type_id.unwrap_or_default(),
+                codec: options.codec.unwrap_or_default(),
+                closed: topic.is_closed(),
+            }
+        };
+        self.with_topic(topic, |topic| (!topic.is_destroyed()).then(|| info(topic))).map(Option::flatten)
     }
 
     /// Says "no more".
     #[napi(catch_unwind)]
     pub fn close_topic(&self, topic: u32) -> Result<()> {
-        self.session(|session| {
-            if let Some(topic) = existing(session.handles.topic(&session.manager, topic))? {
-                topic.close();
-            }
-            Ok(())
-        })
+        self.with_topic(topic, Topic::close).map(drop)
     }
 
     /// Removes the topic and its subscriptions for everybody.
     #[napi(catch_unwind)]
     pub fn destroy_topic(&self, topic: u32) -> Result<()> {
+        self.with_topic(topic, Topic::destroy)?;
         self.session(|session| {
-            if let Some(topic) = existing(session.handles.topic(&session.manager, topic))? {
-                topic.destroy();
-            }
             session.handles.drop_destroyed();
             Ok(())
         })

@@ -63,9 +63,8 @@ pub(crate) fn hot_ts() -> String {
     let code = body.lines().filter(|line| !line.starts_with("/**"));
     let mut words: Vec<_> =
         code.flat_map(|line| line.split(|c: char| !(c.is_ascii_uppercase() || c == '_'))).collect();
-    words.retain(|word| {
-        word.len() > 1 && word.contains(|c: char| c.is_ascii_uppercase()) && is_word_of_block(word)
-    });
+    let block = crate::generate::block_ts();
+    words.retain(|word| block.contains(&format!("export const {word} =")));
     words.sort_unstable();
     words.dedup();
     let _ = write!(
@@ -75,10 +74,6 @@ pub(crate) fn hot_ts() -> String {
     );
     out.push_str(&body);
     out
-}
-
-fn is_word_of_block(word: &str) -> bool {
-    crate::generate::block_ts().contains(&format!("export const {word} ="))
 }
 
 fn body() -> String {

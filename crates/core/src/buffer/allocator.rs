@@ -3,7 +3,7 @@
 use super::growth::Growth;
 use super::size_class::class_of;
 use super::{BufferPtr, not_held, too_many_references};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{BufferHeader, cell_of, split_id, whole_id};
 use crate::limits::BATCH_MAX;
@@ -116,7 +116,7 @@ impl SharedBufferAllocator {
             drop(grown.take());
             let (claimed, no_row) = match claimed {
                 // No memory for a row of our own in the ledger: to us, that segment is full.
-                Err(e) if e.kind() == ErrorKind::NoSpace && !e.is_out_of_memory() => (0, true),
+                Err(e) if e.is_out_of_shared_memory() => (0, true),
                 claimed => (claimed?, false),
             };
             if claimed > 0 {

@@ -192,11 +192,6 @@ impl Drop for BufferPtr {
     fn drop(&mut self) {
         self.settle();
         // A participant that has left has released everything already.
-        let Ok(pin) = self.participant.pin() else { return };
-        let freed = self.participant.release(self.buffer).unwrap_or(false);
-        drop(pin);
-        if freed {
-            self.participant.wake_pool();
-        }
+        let _ = self.participant.let_go(self.buffer);
     }
 }

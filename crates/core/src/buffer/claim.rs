@@ -5,6 +5,7 @@ use super::size_class::class_of;
 use crate::error::Result;
 use crate::layout::{SEGMENT_READY, SegmentEntry};
 use crate::limits::MAX_SEGMENTS;
+use crate::pool::Pool;
 use crate::sync::Ordering;
 
 fn is_ready(entry: &SegmentEntry) -> bool {
@@ -107,7 +108,7 @@ impl SharedBufferAllocator {
         // One that we cannot attach, for want of memory, has nothing for us.
         let has_room = |index| {
             let pool = self.participant.pool(index);
-            pool.is_ok_and(|pool| pool.is_some_and(|pool| (pool.used() as usize) < pool.geometry.count))
+            pool.is_ok_and(|pool| pool.is_some_and(Pool::has_room))
         };
         self.entries().any(|(index, entry)| is_large(entry) && has_room(index))
     }

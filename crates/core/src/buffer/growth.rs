@@ -1,7 +1,7 @@
 //! Growth: another segment for a size class, within the budget and within the memory that the machine has left.
 
 use super::SharedBufferAllocator;
-use super::trim::{Trim, TrimReport, remove_unlisted};
+use super::trim::{TrimReport, remove_unlisted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{PoolGeometry, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry};
@@ -109,9 +109,9 @@ impl SharedBufferAllocator {
         let mut hindered = false;
         if !matches!(next, Next::Segment(..)) {
             match self.participant.trim(&lock, |_| true)? {
-                Trim::Done(report) if report.segments > 0 => next = self.next_after_trim(class, wanted),
-                Trim::Done(_) => {}
-                Trim::NotNow => hindered = true,
+                Some(report) if report.segments > 0 => next = self.next_after_trim(class, wanted),
+                Some(_) => {}
+                None => hindered = true,
             }
         }
         let (index, geometry) = match next {
@@ -125,7 +125,7 @@ impl SharedBufferAllocator {
                 Ok(Growth::Grown(lock))
             }
             // Somebody else has taken the memory since we looked.
-            Err(e) if e.kind() == ErrorKind::NoSpace && !e.is_out_of_memory() => refused(true),
+            Err(e) if e.is_out_of_shared_memory() => refused(true),
             Err(e) => Err(e),
         }
     }
@@ -135,7 +135,7 @@ impl SharedBufferAllocator {
         let offer = self.offer(class);
         if let Some(lock) = GrowLock::take(&self.participant.domain, || false)? {
             let trim = self.participant.trim(&lock, |pool| pool.geometry.buffer_bytes != class)?;
-            if trim.report().segments > 0 {
+            if trim.is_some_and(|report| report.segments > 0) {
                 return Ok(Growth::Look);
             }
         }
@@ -150,7 +150,7 @@ impl SharedBufferAllocator {
     /// `Io` when locks cannot be had.
     pub fn trim(&self) -> Result<TrimReport> {
         match GrowLock::take(&self.participant.domain, || false)? {
-            Some(lock) => Ok(self.participant.trim(&lock, |_| true)?.report()),
+            Some(lock) => Ok(self.participant.trim(&lock, |_| true)?.unwrap_or_default()),
             None => Ok(TrimReport::default()),
         }
     }
@@ -219,7 +219,7 @@ impl SharedBufferAllocator {
     /// Whether segment `index` has a free buffer.
     pub(super) fn has_room(&self, index: usize) -> bool {
         let pool = self.participant.domain.pool(index);
-        pool.is_ok_and(|pool| pool.is_some_and(|pool| (pool.used() as usize) < pool.geometry.count))
+        pool.is_ok_and(|pool| pool.is_some_and(|pool| pool.has_room()))
     }
 
     /// The next segment of `class`: twice the last one of its kind, as far as budget and free memory go.

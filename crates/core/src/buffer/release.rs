@@ -31,6 +31,17 @@ impl Participant {
         Ok(freed.flush())
     }
 
+    /// Drops one reference of ours, and wakes whoever waits for a buffer if this one is free now. The caller has not pinned.
+    pub(crate) fn let_go(&self, buffer: Buffer) -> Result<()> {
+        let pin = self.pin()?;
+        let freed = self.release(buffer)?;
+        drop(pin);
+        if freed {
+            self.wake_pool();
+        }
+        Ok(())
+    }
+
     /// All of them or none.
     #[inline]
     fn release_from<'a>(

@@ -20,7 +20,7 @@ use crate::layout::{SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED};
 use crate::limits::TRIM_PATIENCE_NS;
 use crate::os::deadline;
 use crate::pool::Pool;
-use crate::registry::{Domain, Hindrance, Participant, World, lock_recovery, with_world_stopped};
+use crate::registry::{Domain, Hindrance, Participant, World, with_world_at_rest};
 use crate::segment::SegmentName;
 use crate::sync::Ordering;
 use serde::Serialize;
@@ -36,25 +36,10 @@ pub struct TrimReport {
     pub bytes: u64,
 }
 
-/// How a trim went.
-pub(super) enum Trim {
-    Done(TrimReport),
-    /// There is something to take out, and the world could not be stopped for it now.
-    NotNow,
-}
-
-impl Trim {
-    pub(super) fn report(&self) -> TrimReport {
-        match self {
-            Self::Done(report) => *report,
-            Self::NotNow => TrimReport::default(),
-        }
-    }
-}
-
 impl Participant {
-    /// Takes out the empty segments that `which` chooses, and finishes what others have begun.
-    pub(super) fn trim(&self, lock: &GrowLock, which: impl Fn(&Pool) -> bool) -> Result<Trim> {
+    /// Takes out the empty segments that `which` chooses, and finishes what others have begun. `None`: there is
+    /// something to take out, and the world cannot be stopped for it now.
+    pub(super) fn trim(&self, lock: &GrowLock, which: impl Fn(&Pool) -> bool) -> Result<Option<TrimReport>> {
         let domain = &*self.domain;
         remove_unlisted(domain, lock)?;
         let mut report = TrimReport::default();
@@ -65,7 +50,7 @@ impl Participant {
             .collect();
         pools.retain(|pool| pool.used() == 0 && which(pool));
         if !pools.is_empty() {
-            let Some(unlisted) = stop_and_unlist(domain, &pools)? else { return Ok(Trim::NotNow) };
+            let Some(unlisted) = stop_and_unlist(domain, &pools)? else { return Ok(None) };
             report = unlisted;
             remove_unlisted(domain, lock)?;
         }
@@ -74,7 +59,7 @@ impl Participant {
             domain.notify_sentinels();
             self.wake_pool();
         }
-        Ok(Trim::Done(report))
+        Ok(Some(report))
     }
 }
 
@@ -82,16 +67,10 @@ impl Participant {
 fn stop_and_unlist(domain: &Domain, pools: &[Arc<Pool>]) -> Result<Option<TrimReport>> {
     let deadline = deadline(Duration::from_nanos(TRIM_PATIENCE_NS));
     loop {
-        if let Some(_recovery) = lock_recovery(domain)? {
-            // Who has died inside an operation is recovered first.
-            let stopped = with_world_stopped(domain, &mut Vec::new(), |dead| {
-                dead.is_empty().then(|| unlist(domain, pools))
-            })?;
-            match stopped {
-                World::Stopped(Some(report)) => return Ok(Some(report)),
-                World::Moving(Hindrance::Inside(slot)) if is_stalled(domain, slot) => return Ok(None),
-                World::Stopped(None) | World::Moving(_) => {}
-            }
+        match with_world_at_rest(domain, || unlist(domain, pools))? {
+            World::Stopped(report) => return Ok(Some(report)),
+            World::Moving(Hindrance::Inside(slot)) if is_stalled(domain, slot) => return Ok(None),
+            World::Moving(_) => {}
         }
         // A recovery, or a look for one, takes less; so does whoever was interrupted inside an operation.
         if Instant::now() > deadline {

@@ -5,7 +5,7 @@ mod leave;
 mod model;
 mod names;
 mod open;
-mod open_cache;
+mod open_topics;
 
 use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator, TrimReport};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,8 +20,7 @@ use crate::segment::base_dir;
 use crate::service::{ParticipantId, Runner};
 use crate::stats::Snapshot;
 use crate::sync::Ordering;
-use crate::topic::Topic;
-use open_cache::OpenCache;
+use open_topics::OpenTopics;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +47,7 @@ pub struct ShmManager {
     base: PathBuf,
     /// Ends of queues, of subscriptions and of mailboxes.
     queues: Arc<QueueCache>,
-    topics: OpenCache<String, Topic>,
+    topics: OpenTopics,
     sentinel: Option<Sentinel>,
 }
 
@@ -64,7 +63,7 @@ impl ShmManager {
         let domain = Arc::clone(&participant.domain);
         domain.notify_sentinels();
         let queues = QueueCache::new(Arc::clone(&participant));
-        let mut manager = Self { participant, base, queues, topics: OpenCache::default(), sentinel: None };
+        let mut manager = Self { participant, base, queues, topics: OpenTopics::default(), sentinel: None };
         // Recover those who died just before we came (our own last life, often). `Later`: the sentinel sees to it.
         let _ = sweep(&domain)?;
         manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.participant))?);

@@ -103,7 +103,7 @@ impl ShmManager {
     /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Exhausted`, `NoSpace`, `Limit`.
     pub fn topic(&self, name: &str, options: &TopicOptions) -> Result<Arc<Topic>> {
         let make = || topic::attach_or_create(&self.queues, name, options);
-        let topic = self.topics.get_or_open(name.to_owned(), |topic| !topic.is_destroyed(), make)?;
+        let topic = self.topics.get_or_open(name, make)?;
         topic.check(options).map(|()| topic)
     }
 
@@ -113,7 +113,7 @@ impl ShmManager {
     /// `InvalidName`, `Corrupt`.
     pub fn find_topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
         let find = || topic::attach(&self.queues, name);
-        self.topics.get_or_find(name.to_owned(), |topic| !topic.is_destroyed(), find)
+        self.topics.get_or_find(name, find)
     }
 
     /// Subscribes to topic `name`, which need not exist yet. The queue brings what the topic keeps for late comers, then all that is

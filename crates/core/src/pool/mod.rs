@@ -130,9 +130,15 @@ impl Pool {
         self.bitmap.iter().enumerate().map(used).sum()
     }
 
+    /// Whether a buffer is free.
+    pub(crate) fn has_room(&self) -> bool {
+        (self.used() as usize) < self.geometry.count
+    }
+
     /// Most buffers in use that anybody has seen.
     pub(crate) fn high_water(&self) -> u32 {
-        self.head[0].high_water.fetch_max(self.used(), Ordering::Relaxed).max(self.used())
+        let used = self.used();
+        self.head[0].high_water.fetch_max(used, Ordering::Relaxed).max(used)
     }
 
     /// Raised by every allocation that begins in an empty word of the bitmap, so also by the first one from an empty segment.

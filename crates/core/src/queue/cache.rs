@@ -3,6 +3,7 @@
 use super::lifecycle::attach_listed;
 use super::port_queue::PortQueue;
 use crate::error::Result;
+use crate::layout::NameEntry;
 use crate::registry::{EntryRef, Kind, Participant, Pin};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// gives back every lease the participant has there.
 pub(crate) struct QueueCache {
     pub(crate) participant: Arc<Participant>,
-    open: Mutex<HashMap<EntryRef, Weak<PortQueue>>>,
+    ends: Mutex<HashMap<EntryRef, Weak<PortQueue>>>,
 }
 
 impl std::fmt::Debug for QueueCache {
@@ -22,11 +23,11 @@ impl std::fmt::Debug for QueueCache {
 
 impl QueueCache {
     pub(crate) fn new(participant: Arc<Participant>) -> Arc<Self> {
-        Arc::new(Self { participant, open: Mutex::default() })
+        Arc::new(Self { participant, ends: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<EntryRef, Weak<PortQueue>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The end of a listed ring; `None` when it has been destroyed meanwhile.
@@ -43,10 +44,25 @@ impl QueueCache {
         Ok(attached.map(|queue| remember(&mut open, queue)))
     }
 
+    /// As [`QueueCache::get`], for whoever has not pinned.
+    pub(crate) fn open(self: &Arc<Self>, listed: EntryRef) -> Result<Option<Arc<PortQueue>>> {
+        self.get(listed, &self.participant.pin()?)
+    }
+
     /// The end of what is listed as `kind` and `name`, if there is one.
     pub(crate) fn find(self: &Arc<Self>, kind: Kind, name: &str) -> Result<Option<Arc<PortQueue>>> {
-        while let Some(listed) = self.participant.domain.find(kind, name) {
-            if let Some(queue) = self.get(listed, &self.participant.pin()?)? {
+        self.find_where(kind, name, |_| true)
+    }
+
+    /// As [`QueueCache::find`], of those entries for which `is_it` holds.
+    pub(crate) fn find_where(
+        self: &Arc<Self>,
+        kind: Kind,
+        name: &str,
+        is_it: impl Fn(&NameEntry) -> bool,
+    ) -> Result<Option<Arc<PortQueue>>> {
+        while let Some(listed) = self.participant.domain.find_where(kind, name, &is_it).next() {
+            if let Some(queue) = self.open(listed)? {
                 return Ok(Some(queue));
             }
         }

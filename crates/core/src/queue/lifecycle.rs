@@ -28,16 +28,28 @@ pub(crate) fn attach_or_create(
     name: &str,
     options: &QueueOptions,
 ) -> Result<Arc<PortQueue>> {
-    let resolved = options.resolve(name)?;
-    let attached = |queue: Arc<PortQueue>| options.check(name, queue.options()).map(|()| queue);
+    let check = |queue: &PortQueue| options.check(name, queue.options());
+    attach_or_make(cache, kind, name, options.resolve(name)?, check, |_| {})
+}
+
+/// The same for any kind: `check` compares what was asked for with what there is, `prepare` is that of [`create`].
+pub(crate) fn attach_or_make(
+    cache: &Arc<QueueCache>,
+    kind: Kind,
+    name: &str,
+    options: ResolvedOptions,
+    check: impl Fn(&PortQueue) -> Result<()>,
+    prepare: impl FnOnce(&RingHeader),
+) -> Result<Arc<PortQueue>> {
+    let checked = |queue: Arc<PortQueue>| check(&queue).map(|()| queue);
     if let Some(queue) = attach(cache, kind, name)? {
-        return attached(queue);
+        return checked(queue);
     }
     let _lock = cache.participant.lock_names(name)?;
     if let Some(queue) = attach(cache, kind, name)? {
-        return attached(queue);
+        return checked(queue);
     }
-    create(cache, EntryKey { kind, name, label: "" }, resolved, |_| {})
+    create(cache, EntryKey { kind, name, label: "" }, options, prepare)
 }
 
 /// Takes a reference to the ring of a listed queue; `None` when it has been destroyed meanwhile.
@@ -62,23 +74,28 @@ pub(super) fn attach_listed(
     pool.ledger_add(participant.slot, index, false);
     fault::hit(Point::AttachNoted);
     let buffer = Buffer { id: listed.ring, received: false };
-    // We have a reference now, so if the entry is still the same, the buffer was and is this queue's ring.
-    if !participant.domain.is_current(listed) {
+    let let_go = || -> Result<()> {
         if participant.release(buffer)? {
             participant.wake_pool();
         }
+        Ok(())
+    };
+    // We have a reference now, so if the entry is still the same, the buffer was and is this queue's ring.
+    if !participant.domain.is_current(listed) {
+        let_go()?;
         return Ok(None);
     }
-    let Some((view, options)) = RingView::new(pool, index)? else {
-        participant.release(buffer)?;
-        return Err(corrupt());
+    let (view, options) = match RingView::new(pool, index) {
+        Ok(Some(ring)) => ring,
+        damaged => {
+            let_go()?;
+            return Err(damaged.err().unwrap_or_else(corrupt));
+        }
     };
     if view.header().state.load(Ordering::Acquire) == RING_DESTROYED {
         // Its destroyer has not come to unlist it, and may never: help.
         unlist(participant, pool, index, listed);
-        if participant.release(buffer)? {
-            participant.wake_pool();
-        }
+        let_go()?;
         return Ok(None);
     }
     Ok(Some(PortQueue::new(Arc::clone(cache), name, listed, view, options)))
@@ -157,12 +174,7 @@ pub(crate) fn create(
         }
         Err(e) => {
             // Not through the allocator, which gives back what holds data only: this is a ring already.
-            let pin = participant.pin()?;
-            let freed = participant.release(buffer)?;
-            drop(pin);
-            if freed {
-                participant.wake_pool();
-            }
+            participant.let_go(buffer)?;
             Err(e)
         }
     }

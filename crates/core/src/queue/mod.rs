@@ -27,6 +27,6 @@ pub use port_queue::{Interest, PortQueue, PutOutcome, Received, SendOutcome, Tak
 pub use try_send::TrySendError;
 
 pub(crate) use cache::QueueCache;
-pub(crate) use lifecycle::{attach, attach_or_create, create};
+pub(crate) use lifecycle::{attach, attach_or_create, attach_or_make, create};
 pub(crate) use offer::Offer;
 pub(crate) use view::RingView;

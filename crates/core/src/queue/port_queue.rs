@@ -308,11 +308,6 @@ impl Drop for PortQueue {
             return;
         }
         self.cache.unless_open(self.listed, || self.retire());
-        let Ok(pin) = self.participant.pin() else { return };
-        let freed = self.participant.release(Buffer { id: self.listed.ring, received: false });
-        drop(pin);
-        if freed.unwrap_or(false) {
-            self.participant.wake_pool();
-        }
+        let _ = self.participant.let_go(Buffer { id: self.listed.ring, received: false });
     }
 }

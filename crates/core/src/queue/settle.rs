@@ -111,18 +111,13 @@ impl PortQueue {
         }
     }
 
-    /// Whether a message has used up its deliveries with this one not counted.
-    fn is_exhausted(&self, received: &Received) -> bool {
-        self.options.max_deliveries > 0 && received.attempt > self.options.max_deliveries
-    }
-
     /// Moves messages that have been delivered too often to the dead-letter queue and compacts the rest; returns how many are left.
     /// While that queue takes no more (or cannot be made), they are delivered once more instead: nothing is lost, nothing spins.
     pub(super) fn dead_letter(&self, out: &mut [Received]) -> usize {
         let mut kept = 0;
         for at in 0..out.len() {
             let received = out[at];
-            if self.is_exhausted(&received) && self.dead_letter_one(&received) {
+            if received.attempt > self.options.max_deliveries && self.dead_letter_one(&received) {
                 continue;
             }
             out[kept] = received;

@@ -2,7 +2,6 @@
 
 use super::{RecoveryReport, Sweep, describe, reports_since, sweep};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{PARTICIPANT_ACTIVE, ParticipantSlot};
 use crate::liveness::{Tenant, unknown_process};
 use crate::registry::{Domain, find_dead};
 use crate::sync::Ordering;
@@ -23,11 +22,11 @@ pub(crate) fn evict(domain: &Domain, slot: usize, epoch: u32, timeout: Duration)
             format!("domain {:?} has no participant {slot} of epoch {epoch} (any more)", domain.name),
         )
     };
-    let participant = domain.participants().get(slot).filter(|p| is_tenant(p, epoch)).ok_or_else(gone)?;
+    let participant = domain.tenant(slot, epoch).ok_or_else(gone)?;
     let pid = participant.pid.load(Ordering::Relaxed);
     let tenant = Tenant::find(&domain.dir, slot, pid)?;
     // The lock is held by whoever is the tenant *now*: if that still is the one we mean, then so is the process.
-    if !is_tenant(participant, epoch) {
+    if !domain.is_tenant(slot, epoch) {
         return Err(gone());
     }
     match tenant {
@@ -49,7 +48,7 @@ pub(crate) fn evict(domain: &Domain, slot: usize, epoch: u32, timeout: Duration)
     }
     loop {
         // Looked at before the reports: they are written before the slot is given away.
-        let left = !is_tenant(participant, epoch);
+        let left = !domain.is_tenant(slot, epoch);
         let mut reports = reports_since(domain, seen).into_iter();
         if let Some(report) = reports.find(|report| (report.slot as usize, report.epoch) == (slot, epoch)) {
             return Ok(report);
@@ -66,11 +65,6 @@ pub(crate) fn evict(domain: &Domain, slot: usize, epoch: u32, timeout: Duration)
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn is_tenant(participant: &ParticipantSlot, epoch: u32) -> bool {
-    participant.state.load(Ordering::Acquire) == PARTICIPANT_ACTIVE
-        && participant.epoch.load(Ordering::Acquire) == epoch
 }
 
 fn late(domain: &Domain, slot: usize, pid: u32, what: &str) -> Error {

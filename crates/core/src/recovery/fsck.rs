@@ -11,7 +11,7 @@ use crate::layout::{
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};
 use crate::queue::RingView;
-use crate::registry::{Domain, Hindrance, Kind, World, lock_recovery, with_world_stopped};
+use crate::registry::{Domain, Kind, World, with_world_at_rest};
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -104,15 +104,9 @@ pub(crate) fn fsck(domain: &Domain, timeout: Duration) -> Result<Vec<Finding>> {
         // The dead that wait for their recovery are not a finding: let that happen first. If it fails, that may be what we look for.
         let hindrance = match sweep(domain) {
             Ok(Sweep::Later(hindrance)) => hindrance,
-            _ => match lock_recovery(domain)? {
-                None => Hindrance::Recovery,
-                Some(_lock) => match with_world_stopped(domain, &mut Vec::new(), |dead| {
-                    dead.is_empty().then(|| check(domain))
-                })? {
-                    World::Stopped(Some(findings)) => return Ok(findings),
-                    World::Stopped(None) => Hindrance::Recovery,
-                    World::Moving(hindrance) => hindrance,
-                },
+            _ => match with_world_at_rest(domain, || check(domain))? {
+                World::Stopped(findings) => return Ok(findings),
+                World::Moving(hindrance) => hindrance,
             },
         };
         if Instant::now() >= deadline {

@@ -32,11 +32,8 @@ pub(crate) fn end_owned(cache: &Arc<QueueCache>) {
         |(at, entry): (EntryRef, &NameEntry)| (ends_with_owner(entry) && entry.owner() == me).then_some(at);
     let all: Vec<_> = participant.domain.entries().filter_map(is_ours).collect();
     for entry in all {
-        let Ok(pin) = participant.pin() else { return };
-        let queue = cache.get(entry, &pin);
-        drop(pin);
         // What cannot be attached now is an orphan from now on.
-        if let Ok(Some(queue)) = queue {
+        if let Ok(Some(queue)) = cache.open(entry) {
             queue.destroy();
         }
     }

@@ -133,9 +133,7 @@ impl StallWatch {
     fn look_around(&mut self, me: &Participant) {
         let domain = &*me.domain;
         let slots = domain.participants().len();
-        self.tenants.retain(|(slot, epoch), _| {
-            domain.active_at(*slot).is_some_and(|p| p.epoch.load(Ordering::Relaxed) == *epoch)
-        });
+        self.tenants.retain(|(slot, epoch), _| domain.is_tenant(*slot, *epoch));
         for slot in (1..slots).map(|step| (me.slot + step) % slots) {
             let Some(participant) = domain.active_at(slot) else { continue };
             match self.tenant(domain, slot, participant) {

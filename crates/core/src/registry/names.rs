@@ -92,11 +92,6 @@ impl NameEntry {
 }
 
 impl Domain {
-    /// Finds what stands as `kind` under `name`.
-    pub(crate) fn find(&self, kind: Kind, name: &str) -> Option<EntryRef> {
-        self.find_all(kind, name).next()
-    }
-
     /// Everything that stands as `kind` under `name`.
     pub(crate) fn find_all(&self, kind: Kind, name: &str) -> impl Iterator<Item = EntryRef> {
         self.find_where(kind, name, |_| true)

@@ -71,6 +71,17 @@ pub(crate) fn with_world_stopped<T>(
     result
 }
 
+/// Runs `f` while all the living are outside their operations and nobody has died inside: who has is to be recovered first, which
+/// counts as [`Hindrance::Recovery`], as one that is under way does.
+pub(crate) fn with_world_at_rest<T>(domain: &Domain, f: impl FnOnce() -> T) -> Result<World<T>> {
+    let Some(_lock) = lock_recovery(domain)? else { return Ok(World::Moving(Hindrance::Recovery)) };
+    Ok(match with_world_stopped(domain, &mut Vec::new(), |dead| dead.is_empty().then(f))? {
+        World::Stopped(Some(value)) => World::Stopped(value),
+        World::Stopped(None) => World::Moving(Hindrance::Recovery),
+        World::Moving(hindrance) => World::Moving(hindrance),
+    })
+}
+
 /// Lets everybody in although somebody is about to recover: it has only begun to wait for the others, and has not come further for
 /// long. It finds out when it goes on, and has changed nothing until then.
 pub(crate) fn call_off(domain: &Domain, token: u32) {

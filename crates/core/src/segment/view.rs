@@ -107,12 +107,7 @@ impl Segment {
 
     /// The `T` at `offset`.
     pub(crate) fn at<T: Shared>(&self, offset: usize) -> Result<&T> {
-        self.check(offset, size_of::<T>(), align_of::<T>())?;
-        // SAFETY: `check` showed that the offset is inside the mapping.
-        let pointer = unsafe { self.start().add(offset) };
-        // SAFETY: in range and aligned for T (checked); T is `Shared`, so every bit pattern is valid and concurrent writes are
-        // defined; the mapping lives as long as `self`.
-        Ok(unsafe { &*pointer.cast::<T>() })
+        Ok(&self.slice(offset, 1)?[0])
     }
 
     /// `count` times `T` from `offset` on.
@@ -121,7 +116,8 @@ impl Segment {
         self.check(offset, bytes, align_of::<T>())?;
         // SAFETY: `check` showed that the offset is inside the mapping.
         let pointer = unsafe { self.start().add(offset) };
-        // SAFETY: as in `at`, for `count` elements.
+        // SAFETY: in range and aligned for T (checked); T is `Shared`, so every bit pattern is valid and concurrent writes are
+        // defined; the mapping lives as long as `self`.
         Ok(unsafe { core::slice::from_raw_parts(pointer.cast::<T>(), count) })
     }
 

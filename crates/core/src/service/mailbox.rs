@@ -53,20 +53,9 @@ pub(crate) fn find_mailbox(
     role: Role,
     owner: ParticipantId,
 ) -> Result<Option<Arc<PortQueue>>> {
-    while let Some(entry) = find(&cache.participant.domain, service, role, owner) {
-        let pin = cache.participant.pin()?;
-        if let Some(mailbox) = cache.get(entry, &pin)? {
-            return Ok(Some(mailbox));
-        }
-    }
-    Ok(None)
-}
-
-fn find(domain: &Domain, service: &str, role: Role, owner: ParticipantId) -> Option<EntryRef> {
-    let is_it = |entry: &crate::layout::NameEntry| {
+    cache.find_where(Kind::Mailbox, service, |entry| {
         entry.label.is(role.label()) && entry.owner() == (owner.slot, owner.epoch)
-    };
-    domain.find_where(Kind::Mailbox, service, is_it).next()
+    })
 }
 
 /// Owners of the mailboxes of servers.
@@ -84,14 +73,10 @@ pub(crate) fn servers(domain: &Domain, service: &str) -> Vec<ParticipantId> {
 
 /// Removes every mailbox of `service`, whosever it is; returns how many.
 pub(crate) fn destroy_mailboxes(cache: &Arc<QueueCache>, service: &str) -> Result<usize> {
-    let participant = &cache.participant;
-    let all: Vec<_> = participant.domain.find_all(Kind::Mailbox, service).collect();
+    let all: Vec<_> = cache.participant.domain.find_all(Kind::Mailbox, service).collect();
     let mut destroyed = 0;
     for entry in all {
-        let pin = participant.pin()?;
-        let mailbox = cache.get(entry, &pin)?;
-        drop(pin);
-        if let Some(mailbox) = mailbox {
+        if let Some(mailbox) = cache.open(entry)? {
             mailbox.destroy();
             destroyed += 1;
         }

@@ -22,9 +22,8 @@ pub(crate) use subscribe::{subscribe, unsubscribe};
 
 use crate::error::Result;
 use crate::layout::RingHeader;
-use crate::queue::{PortQueue, QueueCache, create};
-use crate::registry::{EntryKey, Kind, Participant};
-use crate::segment::validate_name;
+use crate::queue::{self, PortQueue, QueueCache};
+use crate::registry::{Kind, Participant};
 use crate::sync::Ordering;
 use publish::Targets;
 use std::sync::{Arc, Mutex};
@@ -55,24 +54,16 @@ pub struct Subscriber {
 
 /// Attaches to topic `name` if it exists.
 pub(crate) fn attach(cache: &Arc<QueueCache>, name: &str) -> Result<Option<Topic>> {
-    validate_name("topic", name)?;
-    Ok(cache.find(Kind::Topic, name)?.map(|ring| Topic::new(cache, ring)))
+    Ok(queue::attach(cache, Kind::Topic, name)?.map(|ring| Topic::new(cache, ring)))
 }
 
 /// Attaches to topic `name`, or creates it.
 pub(crate) fn attach_or_create(cache: &Arc<QueueCache>, name: &str, options: &TopicOptions) -> Result<Topic> {
     let (ring, history) = options.resolve(name)?;
-    let checked = |topic: Topic| options.check(&topic.ring).map(|()| topic);
-    if let Some(topic) = attach(cache, name)? {
-        return checked(topic);
-    }
-    let _lock = cache.participant.lock_names(name)?;
-    if let Some(topic) = attach(cache, name)? {
-        return checked(topic);
-    }
-    let key = EntryKey { kind: Kind::Topic, name, label: "" };
+    let check = |ring: &PortQueue| options.check(ring);
     let keep = |header: &RingHeader| header.history.store(history, Ordering::Relaxed);
-    create(cache, key, ring, keep).map(|ring| Topic::new(cache, ring))
+    let ring = queue::attach_or_make(cache, Kind::Topic, name, ring, check, keep)?;
+    Ok(Topic::new(cache, ring))
 }
 
 impl Topic {
@@ -161,11 +152,8 @@ impl Topic {
     fn for_each_subscription(&self, f: impl Fn(&PortQueue)) {
         let all: Vec<_> = self.participant.domain.find_all(Kind::Subscription, self.name()).collect();
         for listed in all {
-            let Ok(pin) = self.participant.pin() else { return };
-            let queue = self.cache.get(listed, &pin);
-            drop(pin);
             // One that cannot be attached for want of memory or descriptors stays; what is destroyed by others is gone.
-            if let Ok(Some(queue)) = queue {
+            if let Ok(Some(queue)) = self.cache.open(listed) {
                 f(&queue);
             }
         }

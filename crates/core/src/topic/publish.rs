@@ -139,11 +139,7 @@ impl Share<'_> {
     /// Drops `count` references.
     #[inline]
     fn drop_references(&self, count: u32) {
-        if count > 0
-            && let Some(header) = self.pool.header(self.index)
-            // SYNC REFS (acq-rel), as in `Pool::unref`.
-            && header.refs.fetch_sub(count, Ordering::AcqRel) == count
-        {
+        if count > 0 && self.pool.unref(self.index, count) {
             self.pool.free(self.index / 64, 1 << (self.index % 64));
         }
     }

@@ -72,17 +72,10 @@ fn has_begun(queue: &PortQueue) -> bool {
 
 /// The subscription of that name, if it has one.
 fn find(cache: &Arc<QueueCache>, name: &str, label: &str) -> Result<Option<Arc<PortQueue>>> {
-    let domain = &cache.participant.domain;
     if label.is_empty() {
         return Ok(None);
     }
-    loop {
-        let found = domain.find_where(Kind::Subscription, name, |entry| entry.label.is(label)).next();
-        let Some(listed) = found else { return Ok(None) };
-        if let Some(queue) = cache.get(listed, &cache.participant.pin()?)? {
-            return Ok(Some(queue));
-        }
-    }
+    cache.find_where(Kind::Subscription, name, |entry| entry.label.is(label))
 }
 
 /// Lists the subscription. Publishers that find it deliver at once, or, if there is something to copy first, wait for it to begin.

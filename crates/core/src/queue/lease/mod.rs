@@ -238,8 +238,7 @@ mod tests {
     use super::*;
 
     fn entries(count: usize) -> Vec<LeaseEntry> {
-        // SAFETY: all-zero atomics are valid.
-        (0..count).map(|_| unsafe { std::mem::zeroed() }).collect()
+        std::iter::repeat_with(LeaseEntry::default).take(count).collect()
     }
 
     /// A lease table on the heap.

@@ -54,7 +54,7 @@ impl Scene {
     }
 
     fn ring(&self, name: &str) -> RingView {
-        let (segment, index) = split_id(self.domain.find(Kind::Queue, name).unwrap().ring);
+        let (segment, index) = split_id(self.domain.find_all(Kind::Queue, name).next().unwrap().ring);
         RingView::new(&self.domain.pool(segment).unwrap().unwrap(), index).unwrap().unwrap().0
     }
 
@@ -212,7 +212,7 @@ fn leases_of_nobody_are_named() {
 #[test]
 fn a_listed_queue_without_a_ring_is_named() {
     let scene = Scene::new("ring");
-    let listed = scene.domain.find(Kind::Queue, "queue").unwrap();
+    let listed = scene.domain.find_all(Kind::Queue, "queue").next().unwrap();
     let pool = scene.pool_of(listed.ring);
     let header = pool.header(split_id(listed.ring).1).unwrap();
     with(

@@ -35,7 +35,7 @@ impl Scene {
     }
 
     fn slots(&self) -> RingView {
-        let (segment, index) = split_id(self.domain.find(Kind::Topic, "news").unwrap().ring);
+        let (segment, index) = split_id(self.domain.find_all(Kind::Topic, "news").next().unwrap().ring);
         RingView::new(&self.domain.pool(segment).unwrap().unwrap(), index).unwrap().unwrap().0
     }
 
