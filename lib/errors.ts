@@ -52,6 +52,11 @@ export function knownCode(code: unknown): ErrorCode | undefined {
   return ERROR_CODES.find((known) => known === code)
 }
 
+/** Whether `error` is one of ours with one of `codes`. */
+export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error is MillraceError {
+  return error instanceof MillraceError && codes.includes(error.code)
+}
+
 /** What {@link MillraceError} a caller's bad argument is: `what` must be `rule`, but is `value`. */
 export function invalidArgument(what: string, rule: string, value: unknown): MillraceError {
   return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `${what} must be ${rule}, not ${show(value)}`)

@@ -59,13 +59,12 @@ function growth(marks, rounds) {
 
 let leaks = 0
 let count = 0
-for await (const each of values.prove ? leakingCases() : cases()) {
-  const { name, cost, shm } = each
+for await (const { name, cost, shm, round } of values.prove ? leakingCases() : cases()) {
   if (name.includes(values.only)) {
     count++
     const rounds = Math.max(3, Math.ceil(Number(values.rounds) / cost))
     const run = async (times) => {
-      for (let i = 0; i < times; i++) await each.round(i)
+      for (let i = 0; i < times; i++) await round(i)
       await settle()
       return measure(shm)
     }
@@ -75,7 +74,6 @@ for await (const each of values.prove ? leakingCases() : cases()) {
     leaks += found.length > 0 ? 1 : 0
     if (found.length > 0) console.log(`LEAK ${name}: ${found.join(', ')} in each ${rounds} rounds`)
   }
-  await each.end()
 }
 console.log(`${count} cases, ${leaks} leak`)
 process.exitCode = leaks === 0 && count > 0 ? 0 : 1

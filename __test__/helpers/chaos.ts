@@ -139,8 +139,8 @@ class Run {
       this.#shm.topic('topic').destroy()
     }
     if (feature === 'services') {
-      const asked = idsOf(steps, '<asked')
-      const unasked = idsOf(steps, '=asked').filter((id) => !new Set(asked).has(id))
+      const asked = new Set(idsOf(steps, '<asked'))
+      const unasked = idsOf(steps, '=asked').filter((id) => !asked.has(id))
       this.#expect(unasked.length === 0, `${unasked.length} requests were answered that nobody ran`)
       this.#expect(this.#shm.registry.snapshot().queues.length === 0, 'queues are left of services')
     }

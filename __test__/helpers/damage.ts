@@ -1,7 +1,10 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs'
+import type { BindingSegment } from '../../lib/native/native.js'
 
 /** Where the bitmap of a pool segment starts: docs/internals/layout.md. */
 const BITMAP_BYTES = 4096
+const PAGE_BYTES = 4096
+const MAX_PARTICIPANTS = 128
 
 /** Whether the bitmap of the pool segment at `path` says that buffer `index` is allocated. */
 export function isAllocated(path: string, index: number): boolean {
@@ -14,6 +17,15 @@ export function flipAllocated(path: string, index: number): () => void {
   const flipped = before ^ (1 << (index % 8))
   setByte(path, index, flipped)
   return () => setByte(path, index, before)
+}
+
+/** Erases what the ledger of the pool segment at `path` says that participant 0 holds of buffer `index`. */
+export function eraseHeld(path: string, { payload, stride }: BindingSegment, index: number): void {
+  const rowBytes = Math.ceil(((payload.byteLength / stride) * 4) / PAGE_BYTES) * PAGE_BYTES
+  const fd = openSync(path, 'r+')
+  const ledger = fstatSync(fd).size - payload.byteLength - MAX_PARTICIPANTS * rowBytes
+  writeSync(fd, Buffer.alloc(4), 0, 4, ledger + index * 4)
+  closeSync(fd)
 }
 
 function byteOf(path: string, index: number): number {

@@ -16,8 +16,6 @@ export interface LeakCase {
   /** Whose domain it is done in. */
   shm: ShmManager
   readonly round: (index: number) => unknown
-  /** Called after the last round. */
-  readonly end: () => unknown
 }
 
 type Rounds = Record<string, LeakCase['round']>
@@ -68,8 +66,7 @@ export async function* cases(): AsyncGenerator<LeakCase> {
   ] as const) {
     using shm = ShmManager.open(`leaks-${process.pid}`, { maxBytes: '16MiB' })
     const { rounds, end } = await set(shm)
-    for (const [name, round] of Object.entries(rounds))
-      yield { name: `${set.name}: ${name}`, cost, shm, round, end: nothing }
+    for (const [name, round] of Object.entries(rounds)) yield { name: `${set.name}: ${name}`, cost, shm, round }
     await end()
   }
 }
@@ -91,7 +88,7 @@ export async function* leakingCases(): AsyncGenerator<LeakCase> {
   const costs: Record<string, number> = { heap: 1, listeners: 1, 'waits and participants': 500 }
   shm.setMaxListeners(0)
   for (const [name, round] of Object.entries(rounds)) {
-    yield { name, cost: costs[name] ?? 100, shm, round, end: nothing }
+    yield { name, cost: costs[name] ?? 100, shm, round }
   }
   for (const one of kept) if (one instanceof ShmManager) one.close()
 }

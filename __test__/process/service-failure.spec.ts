@@ -1,12 +1,16 @@
 // What cannot be done in the background ends a call, or the serving, and never a process. Streams do not heed the deaths of others.
 import test from 'ava'
+import type { Codec } from '../../index.js'
 import { NativeManager, type BindingManager, type BindingSegment } from '../../lib/native/native.js'
 import type { Job, Result, ServiceArgs } from '../fixtures/service.js'
-import { testDomain } from '../helpers/domain.js'
+import { eraseHeld } from '../helpers/damage.js'
+import { objectOf, testDomain } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
 import type { ServiceShortage } from '../fixtures/service-small-memory.js'
 import { inSmallMemory, runInSmallMemory, smallMemory } from '../helpers/small-memory.js'
 import { Deaths, startChild, until } from './children.js'
+
+const onLinux = process.platform === 'linux' ? test.serial : test.serial.skip
 
 function segmentsOf(manager: BindingManager): BindingSegment[] {
   const all: BindingSegment[] = []
@@ -62,6 +66,27 @@ test.serial('a client whose mailbox is damaged is as good as gone', async (t) =>
   stranger.close()
   await near.request({ do: 'stop', n: 0 })
   await fresh.done()
+})
+
+onLinux('a request whose buffer others damage before it is sent ends once, and the next has its turn', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const stranger = NativeManager.open(domain.name, {})
+  t.teardown(() => stranger.close())
+  let damaging = true
+  const write = (target: Uint8Array) => {
+    if (!damaging) return
+    damaging = false
+    const segments = segmentsOf(stranger)
+    const which = segments.findIndex(({ stride }) => stride === 4096)
+    eraseHeld(objectOf(shm, `pool.${which}`), segments[which]!, target.byteOffset / 4096)
+  }
+  const codec: Codec<string> = { name: 'odd', encode: () => ({ byteLength: 3000, write }), decode: () => 'value' }
+  const client = shm.service<string, string>('work', { codec, inFlight: 1 })
+  const server = domain.open().service<string, string>('work', { codec })
+  void server.serve(() => 'reply')
+  await rejectsCode(t, client.request('damaged', { timeout: 1000 }), 'ERR_MILLRACE_NOT_HELD')
+  t.is(await client.request('sound', { timeout: 1000 }), 'value')
 })
 
 inSmallMemory(smallMemory('with /dev/shm full requests are refused, replies wait, and nobody dies'), async (t) => {

@@ -132,7 +132,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
     const bound = options && bindQueueOptions(options, named?.name)
     const handle = this.#session.call((native) => native.queue(name, bound))
-    return new PortQueue(this.#session, this.allocator, name, handle, named)
+    return new PortQueue(this.#session, name, handle, named)
   }
 
   /**
@@ -164,7 +164,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
     const bound = options && bindTopicOptions(options, named?.name)
     const handle = this.#session.call((native) => native.topic(name, bound))
-    return new Topic(this.#session, this.allocator, name, handle, named)
+    return new Topic(this.#session, name, handle, named)
   }
 
   /** The same as {@link SharedBufferAllocator.allocate}. */

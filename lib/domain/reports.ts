@@ -1,3 +1,4 @@
+import { keyOf } from '../session/participant-id.js'
 import { channel } from 'node:diagnostics_channel'
 import type { Session } from '../session/session.js'
 import type { StallPhase } from '../session/snapshot.js'
@@ -83,10 +84,6 @@ export class Stalls {
     for (const report of resumed) participantResumed.publish({ domain, report })
     return { stalled, resumed }
   }
-}
-
-function keyOf({ slot, epoch }: { slot: number; epoch: number }): string {
-  return `${slot}.${epoch}`
 }
 
 /** What a {@link ShmManager.trim} has given back. */

@@ -1,6 +1,7 @@
 import type { MillraceError } from '../errors.js'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { Cancel, onAbort } from '../session/cancel.js'
 import type { Limits } from '../session/limits.js'
 import type { PullSource, Taken } from '../session/pull-iterator.js'
@@ -71,14 +72,12 @@ export abstract class Arrivals implements PullSource<BufferPtr> {
     const { signal } = this.settings
     this.#stopListening.push(this.allocator.onClose(onClose))
     if (signal === undefined || this.#ended) return
-    const fail = () => void this.drop({ error: signal.reason })
-    if (signal.aborted) fail()
-    else this.#stopListening.push(onAbort(signal, fail))
+    this.#stopListening.push(onAbort(signal, () => void this.drop({ error: signal.reason })))
   }
 
   /** Takes a buffer that has been filled. */
   protected push(buffer: BufferPtr): void {
-    if (this.#ended) return buffer.release()
+    if (this.#ended) return discard(buffer)
     this.#filled.push(buffer)
     this.#waiting.pump()
   }
@@ -96,7 +95,7 @@ export abstract class Arrivals implements PullSource<BufferPtr> {
   /** Nothing more is wanted: what has come is dropped, and the iteration ends or fails at once. */
   protected drop(failure?: { readonly error: unknown }): void | Promise<void> {
     const early = !this.#ended || this.#filled.length > 0
-    for (const buffer of this.#filled.splice(0)) buffer.release()
+    for (const buffer of this.#filled.splice(0)) discard(buffer)
     this.finish(failure)
     return this.stop(early)
   }

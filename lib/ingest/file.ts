@@ -2,6 +2,7 @@ import type { PathLike } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { checkInteger, checkObject } from '../check.js'
 import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
@@ -162,7 +163,7 @@ class FileReads extends Arrivals {
       buffer.length = filled
       read.result = { buffer, filled }
     } catch (error) {
-      buffer?.release()
+      discard(buffer)
       read.result = { error }
     }
   }
@@ -205,9 +206,8 @@ class FileReads extends Arrivals {
   /** Closes the file when no read is under way any more. */
   async #close(): Promise<void> {
     await Promise.all(this.#working)
-    const own = this.#own
-    this.#own = undefined
-    await own?.close()
+    // Whoever asks again waits for the same end.
+    await this.#own?.close()
   }
 }
 

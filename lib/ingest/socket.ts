@@ -2,6 +2,7 @@ import type { NetConnectOpts, OnReadOpts, Socket } from 'node:net'
 import { connect } from 'node:net'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import { detach, isSocket } from './adopt.js'
@@ -155,7 +156,7 @@ class SocketReads extends Arrivals {
     this.#allocating = true
     const arrive = (buffer: BufferPtr) => {
       this.#allocating = false
-      if (this.ended) return buffer.release()
+      if (this.ended) return discard(buffer)
       this.#target = { buffer, bytes: buffer.bytes }
       this.refill()
     }
@@ -181,7 +182,7 @@ class SocketReads extends Arrivals {
   }
 
   #releaseTarget(): void {
-    this.#target?.buffer.release()
+    discard(this.#target?.buffer)
     this.#target = undefined
   }
 }

@@ -3,15 +3,14 @@ import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_EXHAUSTED, STATUS_OK } from '../native/generated/codes.js'
 import { MAX_BUFFER_BYTES } from '../native/generated/limits.js'
 import * as native from '../native/native.js'
-import type { WaitOptions } from '../session/limits.js'
+import type { Limits, WaitOptions } from '../session/limits.js'
 import { checkInteger } from '../check.js'
-import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import type { Session } from '../session/session.js'
 import { snapshotOf } from '../session/snapshot.js'
 import { spaceInPool } from '../session/wait-key.js'
 import { BufferPool } from './buffer-pool.js'
-import { BufferPtr } from './buffer-ptr.js'
+import { BufferPtr, NO_ID } from './buffer-ptr.js'
 import { releaseIds } from './release.js'
 
 /** Picks the pool for a size and takes buffers from it. New buffers are not zeroed; their metadata is. */
@@ -38,12 +37,7 @@ export class SharedBufferAllocator {
    * @throws {@link MillraceError} `ERR_MILLRACE_TOO_LARGE`
    */
   tryAllocate(bytes: number): BufferPtr | null {
-    checkBytes(bytes)
-    const session = this.#session
-    const status = native.allocate(session.handle, 1, bytes)
-    if (status === STATUS_OK) return new BufferPtr(session, native.idAt(0), 0, 0, 0)
-    if (status === STATUS_EXHAUSTED) return null
-    throw session.allocationFailure(status, bytes)
+    return tryAllocate(this.#session, bytes) ?? null
   }
 
   /**
@@ -55,7 +49,7 @@ export class SharedBufferAllocator {
     checkInteger('count', count, 0, 2 ** 20)
     const ids = new Uint32Array(count)
     const got = allocateIds(this.#session, bytes, ids, count)
-    if (got === count) return Array.from(ids, (id) => new BufferPtr(this.#session, id, 0, 0, 0))
+    if (got === count) return Array.from(ids, (id) => new BufferPtr(this.#session, id))
     releaseIds(this.#session, ids.subarray(0, got))
     return this.#exhausted(bytes)
   }
@@ -71,8 +65,7 @@ export class SharedBufferAllocator {
 
   /** @internal As {@link SharedBufferAllocator.allocateAsync}. */
   allocateWithin(bytes: number, limits: Limits): Promise<BufferPtr> {
-    const what = `no buffer of ${bytes} bytes came back`
-    return this.#session.waits.wait(spaceInPool(bytes), limits, what, () => this.tryAllocate(bytes) ?? undefined)
+    return allocateWithin(this.#session, bytes, limits)
   }
 
   /** @internal Calls `callback` with the error of a closed manager when this one closes, or at once. Returns how to end that. */
@@ -88,6 +81,27 @@ export class SharedBufferAllocator {
   #exhausted(bytes: number): never {
     throw this.#session.allocationFailure(STATUS_EXHAUSTED, bytes)
   }
+}
+
+/** @internal Id of a new buffer of `bytes`, which only the caller knows of; {@link NO_ID}: the pool is exhausted. */
+export function allocateId(session: Session, bytes: number): number {
+  checkBytes(bytes)
+  const status = native.allocate(session.handle, 1, bytes)
+  if (status === STATUS_OK) return native.idAt(0)
+  if (status === STATUS_EXHAUSTED) return NO_ID
+  throw session.allocationFailure(status, bytes)
+}
+
+/** @internal A buffer of `bytes`; undefined: the pool is exhausted. */
+export function tryAllocate(session: Session, bytes: number): BufferPtr | undefined {
+  const id = allocateId(session, bytes)
+  return id === NO_ID ? undefined : new BufferPtr(session, id)
+}
+
+/** @internal A buffer of `bytes`; waits for one to come back while there is none. */
+export function allocateWithin(session: Session, bytes: number, limits: Limits): Promise<BufferPtr> {
+  const what = `no buffer of ${bytes} bytes came back`
+  return session.waits.wait(spaceInPool(bytes), limits, what, () => tryAllocate(session, bytes))
 }
 
 /**

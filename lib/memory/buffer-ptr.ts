@@ -11,7 +11,7 @@ import {
   HEADER_TYPE_ID,
 } from '../native/generated/layout.js'
 import * as native from '../native/native.js'
-import { checkInteger } from '../check.js'
+import { checkInteger, checkWord } from '../check.js'
 import type { Segment } from '../session/segments.js'
 import type { Session } from '../session/session.js'
 import { giveBack, releaseNamed } from './release.js'
@@ -87,7 +87,7 @@ export class BufferPtr implements Disposable {
   #list = 0
 
   /** @internal */
-  constructor(session: Session, id: number, gap: number, lease: number, attempt: number) {
+  constructor(session: Session, id: number, gap = 0, lease = 0, attempt = 0) {
     this.gap = gap
     this.attempt = attempt
     this.#session = session
@@ -138,8 +138,7 @@ export class BufferPtr implements Disposable {
   }
 
   set timestampKind(kind: TimestampKind) {
-    const word = TIMESTAMP_KINDS.indexOf(kind)
-    if (word < 0) throw invalidArgument('timestampKind', `one of ${TIMESTAMP_KINDS.join(', ')}`, kind)
+    const word = checkWord('timestampKind', kind, TIMESTAMP_KINDS)
     this.#segment().setWord(this.#id, HEADER_TIMESTAMP_KIND, word)
   }
 

@@ -2,14 +2,12 @@ import { Buffer } from 'node:buffer'
 import type { Encoded } from '../codec/codec.js'
 import { isBytes, lengthOf, prefixOf } from '../codec/views.js'
 import { invalidArgument, MillraceError } from '../errors.js'
-import { STATUS_EXHAUSTED, STATUS_OK } from '../native/generated/codes.js'
+import { STATUS_EXHAUSTED } from '../native/generated/codes.js'
 import { MIN_BUFFER_BYTES } from '../native/generated/limits.js'
-import * as native from '../native/native.js'
 import { checkInteger } from '../check.js'
 import type { Limits } from '../session/limits.js'
 import type { Session } from '../session/session.js'
-import type { SharedBufferAllocator } from './allocator.js'
-import { checkBytes } from './allocator.js'
+import { allocateId, allocateWithin, checkBytes, tryAllocate } from './allocator.js'
 import { type BufferPtr, idOf, NO_ID } from './buffer-ptr.js'
 import { releaseIds } from './release.js'
 
@@ -31,11 +29,8 @@ export function byteLengthOf(encoded: Encoded): number {
 export function storeEncoded(session: Session, encoded: Encoded): number {
   return guessing(encoded, () => {
     const bytes = byteLengthOf(encoded)
-    checkBytes(bytes)
-    const status = native.allocate(session.handle, 1, bytes)
-    if (status === STATUS_EXHAUSTED) return NO_ID
-    if (status !== STATUS_OK) throw session.allocationFailure(status, bytes)
-    const id = native.idAt(0)
+    const id = allocateId(session, bytes)
+    if (id === NO_ID) return NO_ID
     let stored = false
     try {
       stored = store(session, id, encoded, bytes)
@@ -49,7 +44,6 @@ export function storeEncoded(session: Session, encoded: Encoded): number {
 /** A buffer that holds `encoded`; waits for memory if `wait`, which is by default as the session says. */
 export async function storeLater(
   session: Session,
-  allocator: SharedBufferAllocator,
   encoded: Encoded,
   limits: Limits,
   wait = session.exhausted === 'wait',
@@ -57,7 +51,8 @@ export async function storeLater(
   for (let guess = 1; ; guess++) {
     const bytes = byteLengthOf(encoded)
     checkBytes(bytes)
-    const buffer = wait ? await allocator.allocateWithin(bytes, limits) : allocator.allocate(bytes)
+    const found = wait ? await allocateWithin(session, bytes, limits) : tryAllocate(session, bytes)
+    const buffer = found ?? exhausted(session, encoded)
     let stored = false
     try {
       stored = store(session, idOf(buffer), encoded, bytes)
@@ -67,6 +62,15 @@ export async function storeLater(
     if (stored) return buffer
     if (guess === GUESSES_MAX) throw wrongGuess(encoded)
   }
+}
+
+/** There is no memory for `encoded` now. Returns if the session waits for some, throws if not. */
+export function mustWaitForMemory(session: Session, encoded: Encoded): void {
+  if (session.exhausted !== 'wait') exhausted(session, encoded)
+}
+
+function exhausted(session: Session, encoded: Encoded): never {
+  throw session.allocationFailure(STATUS_EXHAUSTED, byteLengthOf(encoded))
 }
 
 /** What `encoded` is now, in memory that nobody else changes. */

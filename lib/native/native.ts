@@ -4,7 +4,7 @@
 
 import binding, { type BindingManager } from '#native'
 import { NEWS_DEPARTURES, NEWS_REPORTS } from './generated/block.js'
-import { lengthAt, news, stage } from './generated/hot.js'
+import { news } from './generated/hot.js'
 
 export * from './generated/hot.js'
 export type {
@@ -42,10 +42,4 @@ export function hasReports(): boolean {
 /** Whether participants have left or died since the {@link ready} before the last. */
 export function hasDepartures(): boolean {
   return (news() & NEWS_DEPARTURES) !== 0
-}
-
-/** Copies of the first `count` messages on the {@link stage}. */
-export function takeStaged(count: number): Uint8Array<ArrayBuffer>[] {
-  let end = 0
-  return Array.from({ length: count }, (_, i) => stage.slice(end, (end += lengthAt(i))))
 }

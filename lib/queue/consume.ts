@@ -1,4 +1,5 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { putBack } from '../memory/discard.js'
 import type { Limits } from '../session/limits.js'
 import { hasEnded } from '../session/limits.js'
 import { TimeSlice } from '../session/time-slice.js'
@@ -31,7 +32,7 @@ export async function consume(receiver: Receiver, handler: Handler, limits: Limi
       const handled = handler(message)
       if (isPromiseLike(handled)) await handled
     } catch (error) {
-      message.nack()
+      putBack(message)
       throw error
     }
     if (slice.exceeded()) {

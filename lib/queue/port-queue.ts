@@ -1,22 +1,20 @@
 import type { Readable, Writable } from 'node:stream'
 import type { NamedCodec } from '../codec/codec.js'
-import { codecRecorded, encodeAll, isNoValue } from '../codec/codec.js'
+import { codecRecorded, isNoValue } from '../codec/codec.js'
 import { invalidArgument } from '../errors.js'
-import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { encodeAhead } from '../memory/encode-ahead.js'
+import { putValues } from '../memory/encode-ahead.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED } from '../native/generated/codes.js'
 import type { BindingQueueInfo } from '../native/native.js'
 import type { QueueOptions } from './options.js'
-import type { BlockingOptions, WaitOptions } from '../session/limits.js'
+import type { BlockingOptions, Limits, WaitOptions } from '../session/limits.js'
 import { checkInteger, checkObject, checkSignal } from '../check.js'
-import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
 import type { QueueStats } from '../session/snapshot.js'
-import { inWords, queueStatsFrom } from '../session/snapshot.js'
+import { inWords, queueStatsOf } from '../session/snapshot.js'
 import type { Batch } from './batch.js'
 import type { ConsumeOptions, Handler } from './consume.js'
 import { consume } from './consume.js'
@@ -65,13 +63,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   #codec: NamedCodec<T> | undefined
 
   /** @internal */
-  constructor(
-    session: Session,
-    allocator: SharedBufferAllocator,
-    name: string,
-    handle: number,
-    codec: NamedCodec<T> | undefined,
-  ) {
+  constructor(session: Session, name: string, handle: number, codec: NamedCodec<T> | undefined) {
     const subject = `queue '${name}'`
     this.name = name
     this.#session = session
@@ -79,7 +71,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     this.#receiver = new Receiver(session, handle, subject)
     this.#reader = new ValueReader(session, this.#receiver, handle)
     this.#sender = new Sender(session, handle, subject)
-    this.#writer = new ValueWriter(session, allocator, this.#sender, handle)
+    this.#writer = new ValueWriter(session, this.#sender, handle)
     this.#codec = codec
   }
 
@@ -96,8 +88,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /** Its counters, of all participants together; null while it does not exist. Cheaper than {@link ShmManager.stats}. */
   stats(): QueueStats | null {
-    const json = this.#session.call((open) => open.queueStats(this.#handle))
-    return json === null ? null : queueStatsFrom(json)
+    return queueStatsOf(this.#session, this.#handle)
   }
 
   /** Moves `buffer` into the queue. False: it is full or closed, and the buffer still yours. */
@@ -177,15 +168,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   /** Copies `values` in, in order, 256 at a crossing. When it throws, as {@link PortQueue.put} does, a prefix has been sent. */
-  async putMany(values: readonly T[], options?: WaitOptions): Promise<void> {
-    if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
-    const limits = limitsOf(options)
-    const known = this.#findCodec()
-    if (known !== undefined) return await this.#writer.putMany(encodeAll(known, values), limits)
-    // What is waited for is the queue.
-    const encode = encodeAhead(values)
-    const codec = await this.#sender.exists(limits, () => this.#findCodec())
-    await this.#writer.putMany(encode(codec), limits)
+  putMany(values: readonly T[], options?: WaitOptions): Promise<void> {
+    return putValues(this.#writer, values, options, () => this.#findCodec())
   }
 
   /**

@@ -1,11 +1,11 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { checkSendable, markSent, nameToSend } from '../memory/buffer-ptr.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED, STATUS_FULL, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
-import type { BlockingOptions, WaitOptions } from '../session/limits.js'
+import type { BlockingOptions, Limits, WaitOptions } from '../session/limits.js'
 import { OVERFLOWS } from '../native/words.js'
-import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import { Semaphore } from '../session/semaphore.js'
 import type { Session } from '../session/session.js'
@@ -75,7 +75,7 @@ export class Sender {
     try {
       await this.inTurn(limits, () => this.wait(limits, () => this.#attempt(buffer)))
     } finally {
-      if (owned) buffer.release()
+      if (owned) discard(buffer)
     }
   }
 
@@ -84,7 +84,7 @@ export class Sender {
     try {
       await this.wait(limits, () => this.#attempt(buffer))
     } finally {
-      buffer.release()
+      discard(buffer)
     }
   }
 
@@ -99,21 +99,7 @@ export class Sender {
 
   /** Runs `work` when everybody who came earlier is through: at once if nobody is there. */
   inTurn<R>(limits: Limits, work: () => Promise<R>): Promise<R> {
-    return this.tryEnter() ? this.#run(work) : this.enter(limits).then(() => this.#run(work))
-  }
-
-  /** Takes a turn if nobody has it, until {@link Sender.leave}. */
-  tryEnter(): boolean {
-    return this.#turn.tryEnter()
-  }
-
-  /** Waits for a turn, until {@link Sender.leave}. */
-  enter(limits: Limits): Promise<void> {
-    return this.#turn.enter(limits)
-  }
-
-  leave(): void {
-    this.#turn.leave()
+    return this.#turn.tryEnter() ? this.#run(work) : this.#turn.enter(limits).then(() => this.#run(work))
   }
 
   /** Waits for room, until `attempt` succeeds. */
@@ -149,7 +135,7 @@ export class Sender {
     try {
       return await work()
     } finally {
-      this.leave()
+      this.#turn.leave()
     }
   }
 

@@ -34,3 +34,13 @@ export function stageAt(index: number, offset: number, encoded: Encoded): number
   native.setLength(index, bytes)
   return offset + bytes
 }
+
+/** Appends copies of the first `count` messages on the stage to `copies`, which it returns. */
+export function takeStaged(count: number, copies: Uint8Array<ArrayBuffer>[] = []): Uint8Array<ArrayBuffer>[] {
+  for (let i = 0, from = 0; i < count; i++) {
+    const end = from + native.lengthAt(i)
+    copies.push(native.stage.slice(from, end))
+    from = end
+  }
+  return copies
+}

@@ -1,12 +1,12 @@
 import { Readable, Writable } from 'node:stream'
 import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { invalidArgument } from '../errors.js'
-import type { WaitOptions } from '../session/limits.js'
+import type { Limits, WaitOptions } from '../session/limits.js'
 import { checkInteger, checkObject, checkSignal } from '../check.js'
 import { Cancel, onAbort } from '../session/cancel.js'
-import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { putBack } from '../memory/discard.js'
 import type { Batch } from './batch.js'
 
 /** Options of {@link PortQueue.readable}. */
@@ -107,7 +107,7 @@ export function readableFrom<T>(source: StreamSource<T>, options: ReadableOption
     } catch (error) {
       // Messages that were pushed are no more the batch's to give back.
       const given = new Set(pushed.map((one) => one.message))
-      for (const rest of batch) if (!given.has(rest)) rest.nack()
+      for (const rest of batch) if (!given.has(rest)) putBack(rest)
       stream.destroy(error as Error)
     }
   }

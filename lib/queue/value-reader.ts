@@ -2,6 +2,7 @@ import type { NamedCodec } from '../codec/codec.js'
 import { bytesCodec } from '../codec/codec.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { releaseAll } from '../memory/buffer-ptr.js'
+import { putBack } from '../memory/discard.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_OK, STATUS_TOO_LARGE } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
@@ -9,6 +10,7 @@ import type { Limits } from '../session/limits.js'
 import type { Taken } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
 import type { Receiver } from './receiver.js'
+import { takeStaged } from './staging.js'
 
 /** A message on its way to be decoded: a copy of it, or itself if it is large or must be acknowledged. */
 export type RawMessage = Uint8Array<ArrayBuffer> | BufferPtr
@@ -72,15 +74,11 @@ export class ValueReader {
     }
     const found = native.resultCount()
     if ((codec as NamedCodec<unknown>) === bytesCodec) {
-      for (let i = 0, from = 0; i < found; i++) {
-        const end = from + native.lengthAt(i)
-        values.push(native.stage.slice(from, end) as T)
-        from = end
-      }
+      takeStaged(found, values as unknown[] as Uint8Array<ArrayBuffer>[])
       return true
     }
     // Copied first: decoding may run user code, which may use the stage.
-    for (const message of native.takeStaged(found)) this.#decode(codec, message, values)
+    for (const message of takeStaged(found)) this.#decode(codec, message, values)
     return true
   }
 
@@ -113,7 +111,7 @@ export function decode<T>(codec: NamedCodec<T>, raw: RawMessage): T {
   try {
     value = codec.decode(raw.bytes)
   } catch (error) {
-    raw.nack()
+    putBack(raw)
     throw error
   }
   raw.release()

@@ -1,9 +1,8 @@
 import type { Encoded } from '../codec/codec.js'
-import type { SharedBufferAllocator } from '../memory/allocator.js'
 import { allocateIds } from '../memory/allocator.js'
 import { BufferPtr, NO_ID } from '../memory/buffer-ptr.js'
 import { releaseIds } from '../memory/release.js'
-import { byteLengthOf, detachEncoded, runOf, store, storeEncoded, storeLater } from '../memory/store.js'
+import { detachEncoded, mustWaitForMemory, runOf, store, storeEncoded, storeLater } from '../memory/store.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_EXHAUSTED, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
@@ -13,6 +12,7 @@ import type { Sender } from './sender.js'
 import { NOT_STAGED, stageAt } from './staging.js'
 
 const DONE = Promise.resolve()
+const NOTHING = new Uint32Array(0)
 
 /**
  * Copies values into a queue. Small ones go over the stage: native code finds buffers, fills and sends them in one crossing. Others
@@ -20,15 +20,17 @@ const DONE = Promise.resolve()
  */
 export class ValueWriter {
   readonly #session: Session
-  readonly #allocator: SharedBufferAllocator
   readonly #sender: Sender
   readonly #queue: number
 
-  constructor(session: Session, allocator: SharedBufferAllocator, sender: Sender, queue: number) {
+  constructor(session: Session, sender: Sender, queue: number) {
     this.#session = session
-    this.#allocator = allocator
     this.#sender = sender
     this.#queue = queue
+  }
+
+  exists<T>(limits: Limits, attempt: () => T | undefined): Promise<T> {
+    return this.#sender.exists(limits, attempt)
   }
 
   tryPut(encoded: Encoded): boolean {
@@ -41,8 +43,8 @@ export class ValueWriter {
       if (!accepted) releaseIds(this.#session, [id])
       return accepted
     }
-    if (this.#session.exhausted === 'wait') return false
-    throw this.#session.allocationFailure(STATUS_EXHAUSTED, byteLengthOf(encoded))
+    mustWaitForMemory(this.#session, encoded)
+    return false
   }
 
   put(encoded: Encoded, limits: Limits): Promise<void> {
@@ -54,7 +56,7 @@ export class ValueWriter {
       return this.#sender.inTurn(limits, () => this.#putOne(detached, limits))
     }
     if (!crowded && this.#offer(id)) return DONE
-    return this.#sender.sendLater(new BufferPtr(this.#session, id, 0, 0, 0), limits, true)
+    return this.#sender.sendLater(new BufferPtr(this.#session, id), limits, true)
   }
 
   /** Puts all of `list`, which is the caller's to change. When it throws, a prefix has been put. */
@@ -65,10 +67,6 @@ export class ValueWriter {
       if (!detached) for (let i = done; i < list.length; i++) list[i] = detachEncoded(list[i]!)
       detached = true
     }
-    if (!this.#sender.tryEnter()) {
-      detach()
-      await this.#sender.enter(limits)
-    }
     let exhausted = false
     const attempt = (): true | undefined => {
       const staged = stageMany(list, done)
@@ -78,26 +76,25 @@ export class ValueWriter {
       exhausted = status === STATUS_EXHAUSTED
       return status === STATUS_OK || exhausted ? true : this.#sender.mustWait(status)
     }
-    try {
+    if (this.#sender.crowded) detach()
+    await this.#sender.inTurn(limits, async () => {
       while (done < list.length) {
         const before = done
         if (attempt() === undefined) {
           detach()
           await this.#sender.wait(limits, attempt, true)
         }
-        if (exhausted) {
+        if (done > before && !exhausted) continue
+        const run = exhausted ? NOTHING : this.#storeRun(list, done)
+        done += run.length
+        if (run.length > 0) {
+          await this.#sendRun(run, detach, limits)
+        } else {
           detach()
           await this.#putOne(list[done++]!, limits)
-        } else if (done === before) {
-          const run = this.#storeRun(list, done)
-          done += run.length
-          await this.#sendRun(run, detach, limits)
-          if (run.length === 0) await this.#putOne(list[done++]!, limits)
         }
       }
-    } finally {
-      this.#sender.leave()
-    }
+    })
   }
 
   /** Undefined: it is not for the stage. */
@@ -119,7 +116,7 @@ export class ValueWriter {
 
   /** Waits for memory, then for room. The caller has its turn. */
   async #putOne(encoded: Encoded, limits: Limits): Promise<void> {
-    const buffer = await storeLater(this.#session, this.#allocator, encoded, limits)
+    const buffer = await storeLater(this.#session, encoded, limits)
     await this.#sender.sendInTurn(buffer, limits)
   }
 
@@ -133,7 +130,7 @@ export class ValueWriter {
       return status === STATUS_OK ? true : this.#sender.mustWait(status)
     }
     try {
-      const done = ids.length === 0 || attempt()
+      const done = attempt()
       // Whoever awaits this may go on before it does.
       detach()
       if (done === undefined) await this.#sender.wait(limits, attempt, true)

@@ -1,17 +1,17 @@
-import { MillraceError } from '../errors.js'
+import { type ErrorCode, hasCode } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { Sender } from '../queue/sender.js'
 import type { Namespace } from './namespace.js'
 import { deadLettersOf, isDeadLetters, openWorkQueue, type WorkQueue } from './open.js'
 
 /** Why there may be no queue for dead letters now: no memory, no place, another one of that name, or it was destroyed just now. */
-const NO_QUEUE = new Set<string>([
+const NO_QUEUE: readonly ErrorCode[] = [
   'ERR_MILLRACE_EXHAUSTED',
   'ERR_MILLRACE_NO_SPACE',
   'ERR_MILLRACE_LIMIT',
   'ERR_MILLRACE_OPTIONS_MISMATCH',
   'ERR_MILLRACE_DESTROYED',
-])
+]
 
 /** Where values go that cannot be got: another SageQueue, `<name>.dead`, made when it is needed. */
 export class DeadLetters<T> {
@@ -35,7 +35,7 @@ export class DeadLetters<T> {
     } catch (error) {
       // Without a queue the next message tries to make one.
       this.close()
-      if (error instanceof MillraceError && NO_QUEUE.has(error.code)) return false
+      if (hasCode(error, ...NO_QUEUE)) return false
       throw error
     }
   }

@@ -1,11 +1,12 @@
 import { MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { putBack } from '../memory/discard.js'
 import { Receiver } from '../queue/receiver.js'
 import type { Cancel } from '../session/cancel.js'
 import type { Limits } from '../session/limits.js'
 import type { Taken } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
-import { queueStatsFrom } from '../session/snapshot.js'
+import { queueStatsOf } from '../session/snapshot.js'
 import { DeadLetters } from './dead-letters.js'
 import type { Namespace } from './namespace.js'
 import type { SageEndOptions, WorkQueue } from './open.js'
@@ -60,8 +61,7 @@ export class Getter<T> {
 
   /** The error of finding nothing, at once or `within` some time. */
   nothing(within = ''): MillraceError {
-    const json = this.#session.call((native) => native.queueStats(this.#queue.handle))
-    const { depth, leased } = json === null ? { depth: 0, leased: 0 } : queueStatsFrom(json)
+    const { depth, leased } = queueStatsOf(this.#session, this.#queue.handle) ?? { depth: 0, leased: 0 }
     if (depth === 0 || leased < this.#queue.leases) {
       return new MillraceError('ERR_MILLRACE_EMPTY', `no value is in ${this.#subject}${within}`)
     }
@@ -88,7 +88,7 @@ export class Getter<T> {
     try {
       return this.#deadLetters.tryMove(message)
     } catch (error) {
-      message.nack()
+      putBack(message)
       throw error
     }
   }

@@ -1,4 +1,4 @@
-import { MillraceError } from '../errors.js'
+import { hasCode } from '../errors.js'
 import { checkObject } from '../check.js'
 import type { SageDomainOptions } from './namespace.js'
 import { Namespace } from './namespace.js'
@@ -20,7 +20,7 @@ export const SageQueueManager = {
     try {
       return new SageQueue<T>(name, options, false)
     } catch (error) {
-      if (error instanceof MillraceError && error.code === 'ERR_MILLRACE_NOT_FOUND') return undefined
+      if (hasCode(error, 'ERR_MILLRACE_NOT_FOUND')) return undefined
       throw error
     }
   },

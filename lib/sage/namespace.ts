@@ -1,7 +1,6 @@
 import { directoryIn } from '../domain/base-directory.js'
 import { ShmManager } from '../domain/manager.js'
 import { invalidArgument } from '../errors.js'
-import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BindingQueueOptions } from '../native/native.js'
 import type { OpenOptions } from '../domain/options.js'
 import { checkName } from '../check.js'
@@ -33,7 +32,6 @@ const namespaces = new Map<string, Namespace>()
 export class Namespace {
   readonly name: string
   readonly session: Session
-  readonly allocator: SharedBufferAllocator
   /** Memory for all its queues together. */
   readonly maxBytes: number
   readonly #key: string
@@ -45,7 +43,6 @@ export class Namespace {
   private constructor(key: string, name: string, shm: ShmManager) {
     this.name = name
     this.session = shm.session
-    this.allocator = shm.allocator
     this.maxBytes = shm.registry.snapshot().maxBytes
     this.#key = key
     this.#shm = shm

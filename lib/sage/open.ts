@@ -1,9 +1,9 @@
 import type { Codec, NamedCodec, ValueCodecName } from '../codec/codec.js'
 import { codecOf, codecRecorded } from '../codec/codec.js'
-import { invalidArgument, MillraceError, show } from '../errors.js'
+import { hasCode, MillraceError, show } from '../errors.js'
 import { MAX_NAME_BYTES, MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
 import type { BindingQueueInfo } from '../native/native.js'
-import { checkInteger, checkName, checkObject } from '../check.js'
+import { checkInteger, checkName, checkObject, checkWord } from '../check.js'
 import { DELIVERIES } from '../native/words.js'
 import type { Namespace, SageDomainOptions } from './namespace.js'
 import type { Acknowledge } from './unacknowledged.js'
@@ -52,9 +52,7 @@ const DEAD = '.dead'
 export function checkSageOptions<T>(options: SageQueueOptions<T>): SageEndOptions<T> {
   const { maxsize, codec, acknowledge = 'taskDone', maxDeliveries = Infinity } = checkObject('options', options)
   if (maxsize !== undefined) checkInteger('maxsize', maxsize, 1, MAX_QUEUE_CAPACITY)
-  if (!ACKNOWLEDGE.includes(acknowledge)) {
-    throw invalidArgument('acknowledge', `one of ${ACKNOWLEDGE.map(show).join(', ')}`, acknowledge)
-  }
+  checkWord('acknowledge', acknowledge, ACKNOWLEDGE)
   if (maxDeliveries !== Infinity) checkInteger('maxDeliveries', maxDeliveries, 1, 2 ** 32 - 1)
   return { maxsize, codec: codec === undefined ? undefined : codecOf<T>(codec), acknowledge, maxDeliveries }
 }
@@ -80,7 +78,7 @@ export function openWorkQueue<T>(
       namespace.detach(namespace.attach(name, options))
     } catch (error) {
       // Somebody has made it since we looked: look again.
-      if (!(error instanceof MillraceError && error.code === 'ERR_MILLRACE_OPTIONS_MISMATCH')) throw error
+      if (!hasCode(error, 'ERR_MILLRACE_OPTIONS_MISMATCH')) throw error
     }
   }
 }

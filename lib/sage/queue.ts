@@ -5,7 +5,7 @@ import { Sender } from '../queue/sender.js'
 import { ValueWriter } from '../queue/value-writer.js'
 import { Cancel } from '../session/cancel.js'
 import type { Session } from '../session/session.js'
-import { type QueueStats, queueStatsFrom } from '../session/snapshot.js'
+import { type QueueStats, queueStatsOf } from '../session/snapshot.js'
 import { idleAt } from '../session/wait-key.js'
 import { Getter } from './getter.js'
 import { Namespace } from './namespace.js'
@@ -58,7 +58,7 @@ export class SageQueue<T = unknown> implements Disposable {
       const subject = `queue '${name}'`
       const queue = (create ? openWorkQueue : findWorkQueue)<T>(namespace, name, checked)
       if (queue === undefined) throw new MillraceError('ERR_MILLRACE_NOT_FOUND', `there is no ${subject}`)
-      const { session, allocator } = namespace
+      const { session } = namespace
       this.name = name
       this.namespace = namespace.name
       this.maxsize = queue.maxsize
@@ -68,7 +68,7 @@ export class SageQueue<T = unknown> implements Disposable {
       this.#subject = subject
       this.#codec = queue.codec
       this.#sender = new Sender(session, queue.handle, subject)
-      this.#writer = new ValueWriter(session, allocator, this.#sender, queue.handle)
+      this.#writer = new ValueWriter(session, this.#sender, queue.handle)
       this.#getter = new Getter(namespace, queue, subject, checked, this.#cancel)
     } catch (error) {
       namespace.leave()
@@ -236,8 +236,7 @@ export class SageQueue<T = unknown> implements Disposable {
 
   #stats(): QueueStats {
     this.#checkOpen()
-    const json = this.#session.call((native) => native.queueStats(this.#handle))
-    return json === null ? this.#destroyed() : queueStatsFrom(json)
+    return queueStatsOf(this.#session, this.#handle) ?? this.#destroyed()
   }
 
   /** Why nothing more goes in, at once or `within` some time. */

@@ -1,8 +1,8 @@
 import { invalidArgument, type MillraceError } from '../errors.js'
-import { checkObject, checkSignal } from '../check.js'
+import { checkObject, MAX_TIMEOUT_MS } from '../check.js'
 import type { Cancel } from '../session/cancel.js'
 import type { Limits } from '../session/limits.js'
-import { UNLIMITED } from '../session/limits.js'
+import { limitsOf } from '../session/limits.js'
 
 /** Options of everything that waits. */
 export interface SageWaitOptions {
@@ -12,8 +12,7 @@ export interface SageWaitOptions {
   signal?: AbortSignal
 }
 
-/** setTimeout's limit. */
-const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
+const MAX_SECONDS = Math.floor(MAX_TIMEOUT_MS / 1000)
 
 /** The limits that `options` set from now on; a wait whose time is over is rejected with what `expired` returns. */
 export function sageLimits(
@@ -21,13 +20,10 @@ export function sageLimits(
   cancel: Cancel,
   expired: (seconds: number) => MillraceError,
 ): Limits {
-  if (options === undefined) return { ...UNLIMITED, cancel }
+  if (options === undefined) return limitsOf(undefined, cancel)
   const { timeout = Infinity, signal } = checkObject('options', options)
   checkSeconds(timeout)
-  checkSignal(signal)?.throwIfAborted()
-  const ms = timeout * 1000
-  const deadline = ms === Infinity ? Infinity : performance.now() + ms
-  return { ...UNLIMITED, timeout: ms, deadline, signal, cancel, expired: () => expired(timeout) }
+  return { ...limitsOf({ timeout: timeout * 1000, signal }, cancel), expired: () => expired(timeout) }
 }
 
 function checkSeconds(timeout: unknown): void {

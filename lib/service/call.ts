@@ -1,5 +1,6 @@
 import { MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { ERROR, LOST, VALUE } from '../native/generated/envelope.js'
 import { Cancel } from '../session/cancel.js'
 import { serverLost } from './endpoint.js'
@@ -77,7 +78,7 @@ export abstract class Call<Res> {
       if (kind === LOST) return serverLost(this.service)
       return new MillraceError('ERR_MILLRACE_CORRUPT', `${origin} answered with message kind ${kind}`)
     } finally {
-      message.release()
+      discard(message)
     }
   }
 }

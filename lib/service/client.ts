@@ -1,12 +1,11 @@
 import type { ParticipantId } from '../session/participant-id.js'
 import { MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { idOf } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { ERROR, HAS_DEADLINE, LOST, REQUEST, STREAM, VALUE } from '../native/generated/envelope.js'
-import type { WaitOptions } from '../session/limits.js'
+import type { Limits, WaitOptions } from '../session/limits.js'
 import { Sender } from '../queue/sender.js'
 import { onAbort } from '../session/cancel.js'
-import type { Limits } from '../session/limits.js'
 import { limitsOf, UNLIMITED } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import { Semaphore } from '../session/semaphore.js'
@@ -18,7 +17,6 @@ import { closedHere, serverLost } from './endpoint.js'
 import * as envelopes from './envelope.js'
 import type { InboxOwner } from './inbox.js'
 import { Inbox } from './inbox.js'
-import { discard } from './payload.js'
 import type { RequestState, Runner } from './request-state.js'
 import { cancel, inspect } from './request-state.js'
 import type { StreamHost } from './stream-call.js'
@@ -121,12 +119,13 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
   }
 
   accept(message: BufferPtr): void {
-    const id = idOf(message)
-    const envelope = envelopes.read(this.#endpoint.session.segments.of(id), id)
+    const envelope = envelopes.read(this.#endpoint.session, message)
     const call = envelope && this.#sent.get(envelope.call)
-    if (call === undefined || envelope!.kind < VALUE || envelope!.kind > LOST) return message.release()
-    if (envelope!.kind === ERROR || envelope!.kind === LOST) this.failed++
-    call.accept(envelope!, message)
+    if (envelope === undefined || call === undefined || envelope.kind < VALUE || envelope.kind > LOST) {
+      return discard(message)
+    }
+    if (envelope.kind === ERROR || envelope.kind === LOST) this.failed++
+    call.accept(envelope, message)
   }
 
   onInboxLost(error: unknown): void {
@@ -174,7 +173,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
       }
       call.phase = 'memory'
       const buffer = this.#pack(taken) ?? (await this.#endpoint.requests.packLater(taken, until))
-      if (call.ended) buffer.release()
+      if (call.ended) discard(buffer)
       else this.#launch(call, buffer, limits)
     } catch (error) {
       discard(taken)
@@ -210,21 +209,16 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
     try {
       this.#inbox ??= this.#openInbox()
       this.#address(call, buffer, limits)
-    } catch (error) {
-      buffer.release()
-      return call.fail(error)
-    }
-    call.phase = 'sent'
-    this.requested++
-    this.#sent.set(call.id, call)
-    call.onEnd(() => this.#sent.delete(call.id))
-    try {
+      call.phase = 'sent'
+      this.requested++
+      this.#sent.set(call.id, call)
+      call.onEnd(() => this.#sent.delete(call.id))
       if (!this.#requests.crowded && this.#requests.trySend(buffer)) return
     } catch (error) {
-      buffer.release()
+      discard(buffer)
       return call.fail(error)
     }
-    const until: Limits = { ...UNLIMITED, cancel: call.cancel }
+    const until = limitsOf(undefined, call.cancel)
     this.#requests.sendLater(buffer, until, true).catch((error: unknown) => call.fail(error))
   }
 
@@ -242,10 +236,8 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
     const limited = deadline !== Infinity
     const kind = (call.window === 0 ? REQUEST : STREAM) | (limited ? HAS_DEADLINE : 0)
     const until = limited ? envelopes.deadlineIn(Math.max(0, deadline - performance.now())) : 0
-    const id = idOf(buffer)
-    const segment = session.segments.of(id)
-    envelopes.resetState(segment, id)
-    envelopes.write(segment, id, self, kind, call.id, until, call.retries, call.window)
+    envelopes.resetState(session, buffer)
+    envelopes.write(session, buffer, self, kind, call.id, until, call.retries, call.window)
     call.tracker = buffer.share()
   }
 

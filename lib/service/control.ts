@@ -1,6 +1,5 @@
 import type { ParticipantId } from '../session/participant-id.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { idOf } from '../memory/buffer-ptr.js'
 import { CANCEL, CREDIT } from '../native/generated/envelope.js'
 import { Cancel } from '../session/cancel.js'
 import type { Limits } from '../session/limits.js'
@@ -50,8 +49,7 @@ export class Control<Req, Res> {
   #tell(call: Call<Res>, server: ParticipantId, kind: number, detail: number): void {
     const { session, allocator, self } = this.#endpoint
     const send = (message: BufferPtr) => {
-      const id = idOf(message)
-      envelopes.write(session.segments.of(id), id, self, kind, call.id, detail >>> 0, 0, 0)
+      envelopes.write(session, message, self, kind, call.id, detail >>> 0, 0, 0)
       return this.#servers.send(server, message, this.#limits)
     }
     const fail = (error: unknown) => call.fail(error)

@@ -1,6 +1,8 @@
 // What a message of a service carries beside its payload: words of the buffer's header, so that the payload stays where and as it is.
 // What the words mean is defined, and drawn, in crates/core/src/service/envelope.rs. They are written here, one by one and without an
 // object, because that is done for every message.
+import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { idOf } from '../memory/buffer-ptr.js'
 import type { ParticipantId } from '../session/participant-id.js'
 import {
   HAS_DEADLINE,
@@ -12,7 +14,7 @@ import {
 } from '../native/generated/envelope.js'
 import { HEADER_REFS, HEADER_SEQUENCE, HEADER_SOURCE, HEADER_TAG } from '../native/generated/layout.js'
 import { SHARED_CLOCK_OFFSET_MS } from '../native/native.js'
-import type { Segment } from '../session/segments.js'
+import type { Session } from '../session/session.js'
 
 // A long is two words, the low one first: Millrace runs on little-endian machines only.
 const CALL = HEADER_SEQUENCE * 2
@@ -36,10 +38,10 @@ export interface Envelope extends ParticipantId {
   readonly limited: boolean
 }
 
-/** Writes an envelope into message `id`, which nobody else changes. The state of a request is left alone, see {@link resetState}. */
+/** Writes an envelope into `message`, which nobody else changes. The state of a request is left alone, see {@link resetState}. */
 export function write(
-  segment: Segment,
-  id: number,
+  session: Session,
+  message: BufferPtr,
   from: ParticipantId,
   kind: number,
   call: number,
@@ -47,6 +49,8 @@ export function write(
   run: number,
   window: number,
 ): void {
+  const id = idOf(message)
+  const segment = session.segments.of(id)
   const source = from.slot | (kind << KIND_SHIFT) | (run << RUN_SHIFT) | (window << WINDOW_SHIFT)
   segment.setWord(id, HEADER_SOURCE, source)
   segment.setWord(id, CALL, call)
@@ -54,13 +58,16 @@ export function write(
   segment.setWord(id, DETAIL, detail)
 }
 
-/** Makes message `id` a request that nobody has run. Nobody else has it yet. */
-export function resetState(segment: Segment, id: number): void {
-  segment.setWord(id, STATE, 0)
+/** Makes `message` a request that nobody has run. Nobody else has it yet. */
+export function resetState(session: Session, message: BufferPtr): void {
+  const id = idOf(message)
+  session.segments.of(id).setWord(id, STATE, 0)
 }
 
-/** The envelope of message `id`; undefined when there is none that somebody of this protocol wrote. */
-export function read(segment: Segment, id: number): Envelope | undefined {
+/** The envelope of `message`; undefined when there is none that somebody of this protocol wrote. */
+export function read(session: Session, message: BufferPtr): Envelope | undefined {
+  const id = idOf(message)
+  const segment = session.segments.of(id)
   const source = segment.word(id, HEADER_SOURCE)
   const kind = (source >>> KIND_SHIFT) & BYTE & ~HAS_DEADLINE
   const slot = source & BYTE
@@ -78,7 +85,9 @@ export function read(segment: Segment, id: number): Envelope | undefined {
 }
 
 /** References to the message, of everybody together. Of one that shares its buffer nobody knows: as many as there can be. */
-export function references(segment: Segment, id: number): number {
+export function references(session: Session, message: BufferPtr): number {
+  const id = idOf(message)
+  const segment = session.segments.of(id)
   return segment.isCell(id) ? Infinity : segment.word(id, HEADER_REFS)
 }
 

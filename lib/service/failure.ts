@@ -96,13 +96,13 @@ function read(object: object, key: string): unknown {
 function textOf(error: Error, key: string): string | undefined {
   const value = read(error, key)
   if (value === undefined || typeof value === 'string') return value
-  return describe(value)
+  return show(value)
 }
 
 /** A copy without getters; a description of what cannot be cloned. */
 function cloneable(value: unknown): unknown {
   const copy = copyOf(value)
-  return copy === undefined ? describe(value) : copy.value
+  return copy === undefined ? show(value) : copy.value
 }
 
 /** Undefined: it cannot be cloned. */
@@ -111,14 +111,6 @@ function copyOf(value: unknown): { value: unknown } | undefined {
     return { value: deserialize(serialize(value)) }
   } catch {
     return undefined
-  }
-}
-
-function describe(value: unknown): string {
-  try {
-    return show(value)
-  } catch {
-    return 'a value that cannot be looked at'
   }
 }
 

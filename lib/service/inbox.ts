@@ -1,4 +1,5 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { Receiver } from '../queue/receiver.js'
 import { Cancel } from '../session/cancel.js'
 import { UNLIMITED } from '../session/limits.js'
@@ -53,7 +54,7 @@ export class Inbox {
   close(): void {
     if (this.#cancel.cancelled) return
     this.#cancel.cancel()
-    for (const message of this.#arrived.splice(0)) message.release()
+    for (const message of this.#arrived.splice(0)) discard(message)
     if (this.#session.closed) return
     this.#session.call((open) => {
       open.destroyQueue(this.#handle)

@@ -1,6 +1,8 @@
+import { keyOf } from '../session/participant-id.js'
 import type { ParticipantId } from '../session/participant-id.js'
-import { MillraceError } from '../errors.js'
+import { type ErrorCode, hasCode } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { Sender } from '../queue/sender.js'
 import type { Limits } from '../session/limits.js'
 import type { Session } from '../session/session.js'
@@ -12,7 +14,7 @@ export type Role = 'client' | 'server'
 const PRUNE_AT = 64
 
 /** What a failed send says if it is the mailbox that is at fault: its owner cannot be reached any more. */
-const GONE = new Set(['ERR_MILLRACE_DESTROYED', 'ERR_MILLRACE_CLOSED', 'ERR_MILLRACE_CORRUPT'])
+const GONE: readonly ErrorCode[] = ['ERR_MILLRACE_DESTROYED', 'ERR_MILLRACE_CLOSED', 'ERR_MILLRACE_CORRUPT']
 
 interface Mailbox {
   readonly handle: number
@@ -46,10 +48,10 @@ export class Mailboxes {
         if (limits.cancel?.cancelled !== true) return this.#sendLater(to, mailbox, message, limits)
       }
     } catch (error) {
-      message.release()
+      discard(message)
       return this.#isGone(to, error)
     }
-    message.release()
+    discard(message)
     return false
   }
 
@@ -64,7 +66,7 @@ export class Mailboxes {
 
   /** False if `error` says that the mailbox is gone; else it is thrown. */
   #isGone(to: ParticipantId, error: unknown): false {
-    if (!(error instanceof MillraceError) || !GONE.has(error.code)) throw error
+    if (!hasCode(error, ...GONE)) throw error
     this.#forget(keyOf(to))
     return false
   }
@@ -96,8 +98,4 @@ export class Mailboxes {
     this.#known.delete(key)
     if (!this.#session.closed) this.#session.call((open) => open.detachQueue(mailbox.handle))
   }
-}
-
-function keyOf({ slot, epoch }: ParticipantId): string {
-  return `${slot}.${epoch}`
 }

@@ -1,8 +1,8 @@
 import type { Encoded, NamedCodec } from '../codec/codec.js'
 import { isBytes } from '../codec/views.js'
 import { invalidArgument } from '../errors.js'
-import type { SharedBufferAllocator } from '../memory/allocator.js'
 import { BufferPtr, idOf, nameToSend, NO_ID } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { byteLengthOf, detachEncoded, storeEncoded, storeLater } from '../memory/store.js'
 import { STATUS_EXHAUSTED } from '../native/generated/codes.js'
 import type { Limits } from '../session/limits.js'
@@ -14,12 +14,10 @@ export class Payload<T> {
   /** Messages copied because their buffer was shared. */
   copied = 0
   readonly #session: Session
-  readonly #allocator: SharedBufferAllocator
   readonly #codec: NamedCodec<T> | undefined
 
-  constructor(session: Session, allocator: SharedBufferAllocator, codec: NamedCodec<T> | undefined) {
+  constructor(session: Session, codec: NamedCodec<T> | undefined) {
     this.#session = session
-    this.#allocator = allocator
     this.#codec = codec
   }
 
@@ -33,7 +31,7 @@ export class Payload<T> {
     if (encoded instanceof BufferPtr) return encoded
     const id = storeEncoded(this.#session, encoded)
     if (id === NO_ID) return undefined
-    return this.#replace(new BufferPtr(this.#session, id, 0, 0, 0), value, request)
+    return this.#replace(new BufferPtr(this.#session, id), value, request)
   }
 
   /** The same, waiting while there is no memory. */
@@ -41,7 +39,7 @@ export class Payload<T> {
     const encoded = this.#encode(value, request)
     if (encoded instanceof BufferPtr) return encoded
     // What it is now: the value may change while we wait.
-    const buffer = await storeLater(this.#session, this.#allocator, detachEncoded(encoded), limits, true)
+    const buffer = await storeLater(this.#session, detachEncoded(encoded), limits, true)
     return this.#replace(buffer, value, request)
   }
 
@@ -55,7 +53,7 @@ export class Payload<T> {
     try {
       return value.share()
     } finally {
-      value.release()
+      discard(value)
     }
   }
 
@@ -90,9 +88,8 @@ export class Payload<T> {
     }
     // It must be alive, and of this manager: its id alone could be somebody else's.
     nameToSend(0, value, this.#session)
-    const id = idOf(value)
-    const others = references(this.#session.segments.of(id), id) - 1
-    const isRequest = request !== undefined && !request.released && idOf(request) === id
+    const others = references(this.#session, value) - 1
+    const isRequest = request !== undefined && !request.released && idOf(request) === idOf(value)
     if (others <= 0 || (isRequest && others <= 1)) return value
     this.copied++
     return value.bytes
@@ -120,9 +117,4 @@ class TakenValue {
   constructor(encoded: Encoded) {
     this.encoded = encoded
   }
-}
-
-/** What will not be sent is given back. */
-export function discard(value: unknown): void {
-  if (value instanceof BufferPtr) value.release()
 }

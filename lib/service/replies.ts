@@ -1,6 +1,6 @@
-import { MillraceError } from '../errors.js'
+import { hasCode } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { idOf } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { END, ERROR, ITEM, LOST, VALUE } from '../native/generated/envelope.js'
 import { UNLIMITED } from '../session/limits.js'
 import type { Endpoint } from './endpoint.js'
@@ -8,7 +8,7 @@ import type { Envelope } from './envelope.js'
 import * as envelopes from './envelope.js'
 import { encodeFailure } from './failure.js'
 import { Mailboxes } from './mailboxes.js'
-import { discard, Payload } from './payload.js'
+import { Payload } from './payload.js'
 import type { Run } from './run.js'
 
 /** A promise if it takes time. */
@@ -24,7 +24,7 @@ export class Replies<Req, Res> {
 
   constructor(endpoint: Endpoint<Req, Res>) {
     this.#endpoint = endpoint
-    this.#failures = new Payload<Uint8Array>(endpoint.session, endpoint.allocator, undefined)
+    this.#failures = new Payload<Uint8Array>(endpoint.session, undefined)
     this.#clients = new Mailboxes(endpoint.session, endpoint.name, 'client')
   }
 
@@ -45,7 +45,7 @@ export class Replies<Req, Res> {
     try {
       return this.#reply(run, ERROR, 0, this.#failures, encodeFailure(thrown))
     } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== 'ERR_MILLRACE_TOO_LARGE') throw error
+      if (!hasCode(error, 'ERR_MILLRACE_TOO_LARGE')) throw error
       return this.#reply(run, ERROR, 0, this.#failures, encodeFailure(error))
     }
   }
@@ -97,7 +97,6 @@ export class Replies<Req, Res> {
 
   #address({ call }: Envelope, run: number, kind: number, detail: number, buffer: BufferPtr): void {
     const { session, self } = this.#endpoint
-    const id = idOf(buffer)
-    envelopes.write(session.segments.of(id), id, self, kind, call, detail, run, 0)
+    envelopes.write(session, buffer, self, kind, call, detail, run, 0)
   }
 }

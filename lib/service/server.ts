@@ -1,5 +1,5 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { idOf } from '../memory/buffer-ptr.js'
+import { discard, putBack } from '../memory/discard.js'
 import { CANCEL, CREDIT, REQUEST, STREAM } from '../native/generated/envelope.js'
 import { Receiver } from '../queue/receiver.js'
 import { Cancel } from '../session/cancel.js'
@@ -104,8 +104,7 @@ export class Server<Req, Res> implements InboxOwner, RunOwner {
 
   /** Takes the control message of a client that gives up, or takes more of a stream. */
   accept(message: BufferPtr): void {
-    const id = idOf(message)
-    const word = envelopes.read(this.#endpoint.session.segments.of(id), id)
+    const word = envelopes.read(this.#endpoint.session, message)
     message.release()
     if (word === undefined) return
     for (const run of this.#runs) {
@@ -141,7 +140,7 @@ export class Server<Req, Res> implements InboxOwner, RunOwner {
       try {
         this.#begin(message)
       } catch (error) {
-        message.nack()
+        putBack(message)
         throw error
       }
       if (slice.exceeded()) await slice.pass()
@@ -177,8 +176,7 @@ export class Server<Req, Res> implements InboxOwner, RunOwner {
 
   #begin(message: BufferPtr): void {
     const { session } = this.#endpoint
-    const id = idOf(message)
-    const envelope = envelopes.read(session.segments.of(id), id)
+    const envelope = envelopes.read(session, message)
     if (envelope?.kind !== REQUEST && envelope?.kind !== STREAM) {
       // No request: somebody used the queue by hand.
       this.refused++
@@ -207,12 +205,12 @@ export class Server<Req, Res> implements InboxOwner, RunOwner {
     run.end()
     const { message, rest } = run
     if (rest === undefined) {
-      message.release()
+      discard(message)
     } else {
       this.#resting.add(message)
       const release = () => {
         this.#resting.delete(message)
-        message.release()
+        discard(message)
       }
       rest.then(release, release)
     }
@@ -243,7 +241,7 @@ export class Server<Req, Res> implements InboxOwner, RunOwner {
     this.#closing = true
     for (const run of this.#runs) {
       run.abort(reason)
-      if (run.attempt <= run.envelope.run) run.message.nack()
+      if (run.attempt <= run.envelope.run) putBack(run.message)
       else this.#answerLost(run.envelope, run.attempt, run.message)
     }
     this.stop()
@@ -253,6 +251,6 @@ export class Server<Req, Res> implements InboxOwner, RunOwner {
   #leave(): void {
     this.#closing = true
     this.#control.close()
-    for (const message of this.#resting) message.release()
+    for (const message of this.#resting) discard(message)
   }
 }

@@ -1,5 +1,6 @@
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { invalidArgument, MillraceError } from '../errors.js'
 import { WINDOW_MAX } from '../native/generated/envelope.js'
 import { checkInteger, checkObject, checkSignal, checkTimeout } from '../check.js'
@@ -19,7 +20,7 @@ import type {
   StreamOptions,
 } from './options.js'
 import { checkRetry, codecsOf } from './options.js'
-import { discard, Payload } from './payload.js'
+import { Payload } from './payload.js'
 import { Server } from './server.js'
 
 /** What a service has done. All but `servers` and `queued` of this participant. */
@@ -92,8 +93,8 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
       allocator,
       self: { slot, epoch: session.call((open) => open.epoch) },
       queue: session.call((open) => open.requests(name, bound)),
-      requests: new Payload(session, allocator, request),
-      replies: new Payload(session, allocator, reply),
+      requests: new Payload(session, request),
+      replies: new Payload(session, reply),
     }
     this.#client = new Client(this.#endpoint, inFlight)
   }

@@ -1,4 +1,5 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import { discard } from '../memory/discard.js'
 import { END, ERROR, ITEM, LOST } from '../native/generated/envelope.js'
 import { UNLIMITED } from '../session/limits.js'
 import type { Limits } from '../session/limits.js'
@@ -94,7 +95,7 @@ export class StreamCall<Res> extends Call<Res> implements PullSource<BufferPtr, 
       this.#host.leave(this)
       this.finish()
     }
-    for (const item of this.#items.splice(0)) item.release()
+    for (const item of this.#items.splice(0)) discard(item)
     this.#failure = undefined
   }
 
@@ -104,7 +105,7 @@ export class StreamCall<Res> extends Call<Res> implements PullSource<BufferPtr, 
     const { kind, detail, run } = envelope
     const isNext = detail === this.#received
     if (this.#server !== undefined && run !== this.#server.run) {
-      message.release()
+      discard(message)
       this.#host.leave(this)
       return this.fail(serverLost(this.service))
     }
@@ -113,7 +114,7 @@ export class StreamCall<Res> extends Call<Res> implements PullSource<BufferPtr, 
       this.#received = (this.#received + 1) >>> 0
       this.#items.push(message)
     } else if (kind === END && isNext) {
-      message.release()
+      discard(message)
       this.finish()
     } else {
       // Of a run that has not ended by itself nobody wants the rest.

@@ -1,5 +1,5 @@
 import { MillraceError, show } from '../errors.js'
-import { discard } from './payload.js'
+import { discard } from '../memory/discard.js'
 import type { Run } from './run.js'
 
 interface AnyIterator {

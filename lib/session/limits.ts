@@ -67,7 +67,7 @@ export function checkWaitOptions(options: WaitOptions): void {
   const { timeout, signal, spin } = checkObject('options', options)
   checkTimeout('timeout', timeout)
   checkSignal(signal)
-  if (spin !== undefined) checkSpin(spin)
+  checkSpin(spin)
 }
 
 /**

@@ -5,3 +5,8 @@ export interface ParticipantId {
   /** Which tenant of the slot it is. */
   epoch: number
 }
+
+/** Names a participant in maps and sets. */
+export function keyOf({ slot, epoch }: ParticipantId): string {
+  return `${slot}.${epoch}`
+}

@@ -1,6 +1,5 @@
-import type { WaitOptions } from './limits.js'
+import type { Limits, WaitOptions } from './limits.js'
 import { Cancel } from './cancel.js'
-import type { Limits } from './limits.js'
 import { checkWaitOptions, limitsOf } from './limits.js'
 import { TimeSlice } from './time-slice.js'
 

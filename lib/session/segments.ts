@@ -94,12 +94,6 @@ export class Segment {
     return (this.#views[place] = new Uint8Array(this.#buffer, offset, length))
   }
 
-  /** A copy of the bytes of message `id` in use, outside shared memory. */
-  copy(id: number): Uint8Array<ArrayBuffer> {
-    const offset = this.offset(id)
-    return this.payload.slice(offset, offset + this.length(id))
-  }
-
   word(id: number, field: number): number {
     if (id >>> CELL_SHIFT === 0) return this.#words[(id & INDEX_MASK) * HEADER_WORDS + field]!
     return this.#cellWords[(this.#cell(id) >>> WORD_BITS) + field]!

@@ -78,10 +78,7 @@ export class Session {
 
   /** Calls `callback` with {@link Session.closedFailure} when the session closes, or at once. Returns how to end that. */
   onClose(callback: (error: MillraceError) => void): () => void {
-    const call = () => callback(this.closedFailure())
-    if (!this.#closed) return this.#end.onCancel(call)
-    call()
-    return () => {}
+    return this.#end.onCancel(() => callback(this.closedFailure()))
   }
 
   /** The error of an allocation that failed. */

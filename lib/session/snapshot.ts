@@ -239,13 +239,14 @@ export function snapshotFrom(json: string): Snapshot {
     requests: requests && withWords(requests),
     mailboxes: mailboxes.map(withWords),
   }))
-  const [queues, workQueues] = [native.queues.map(withWords), native.workQueues.map(withWords)]
-  return { ...native, queues, workQueues, services, topics }
+  const queues = native.queues.map(withWords)
+  return { ...native, queues, workQueues: native.workQueues.map(withWords), services, topics }
 }
 
-/** @internal The counters of one queue as native code writes them. */
-export function queueStatsFrom(json: string): QueueStats {
-  return withWords(JSON.parse(json) as InNumbers<QueueStats>)
+/** @internal The counters of the queue that `handle` names; null while it does not exist, or when it has been destroyed. */
+export function queueStatsOf(session: Session, handle: number): QueueStats | null {
+  const json = session.call((open) => open.queueStats(handle))
+  return json === null ? null : withWords(JSON.parse(json) as InNumbers<QueueStats>)
 }
 
 /** @internal Queues and pools of the domain of `session` now. */

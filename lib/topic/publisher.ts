@@ -1,14 +1,13 @@
 import type { Encoded } from '../codec/codec.js'
-import { MillraceError } from '../errors.js'
-import type { SharedBufferAllocator } from '../memory/allocator.js'
+import { hasCode, MillraceError } from '../errors.js'
 import { BufferPtr, checkSendable, markSent, nameToSend, NO_ID } from '../memory/buffer-ptr.js'
-import { byteLengthOf, detachEncoded, storeEncoded, storeLater } from '../memory/store.js'
+import { discard } from '../memory/discard.js'
+import { detachEncoded, mustWaitForMemory, storeEncoded, storeLater } from '../memory/store.js'
 import { BATCH_MAX } from '../native/generated/block.js'
-import { STATUS_CLOSED, STATUS_EXHAUSTED, STATUS_FULL, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
+import { STATUS_CLOSED, STATUS_FULL, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
-import type { WaitOptions } from '../session/limits.js'
+import type { Limits, WaitOptions } from '../session/limits.js'
 import { Sender } from '../queue/sender.js'
-import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import type { Session } from '../session/session.js'
 import type { WaitKey } from '../session/wait-key.js'
@@ -47,14 +46,12 @@ const NOTHING: Published = Object.freeze({ delivered: 0, dropped: 0, blocked: NO
 /** The publishing side of a topic. */
 export class Publisher {
   readonly #session: Session
-  readonly #allocator: SharedBufferAllocator
   readonly #topic: number
   readonly #subject: string
   readonly #creation: WaitKey
 
-  constructor(session: Session, allocator: SharedBufferAllocator, topic: number, name: string) {
+  constructor(session: Session, topic: number, name: string) {
     this.#session = session
-    this.#allocator = allocator
     this.#topic = topic
     this.#subject = `topic '${name}'`
     this.#creation = spaceIn(topic)
@@ -77,18 +74,12 @@ export class Publisher {
   }
 
   publish(buffer: BufferPtr, limits: Limits): Promise<Published> {
-    try {
-      nameToSend(0, buffer, this.#session)
-      const status = native.publish(this.#session.handle, this.#topic, 1)
-      if (status === STATUS_OK) {
-        const published = tally()
-        markSent(buffer)
-        return Promise.resolve(published)
-      }
-      return this.#goOn([buffer], status, limits)
-    } catch (error) {
-      return Promise.reject(error)
-    }
+    nameToSend(0, buffer, this.#session)
+    const status = native.publish(this.#session.handle, this.#topic, 1)
+    if (status !== STATUS_OK) return this.#goOn([buffer], status, limits)
+    const published = tally()
+    markSent(buffer)
+    return Promise.resolve(published)
   }
 
   async publishMany(buffers: readonly BufferPtr[], options: WaitOptions | undefined): Promise<Published> {
@@ -101,14 +92,14 @@ export class Publisher {
   tryPut(encoded: Encoded): Published | null {
     const id = storeEncoded(this.#session, encoded)
     if (id === NO_ID) {
-      if (this.#session.exhausted === 'wait') return null
-      throw this.#session.allocationFailure(STATUS_EXHAUSTED, byteLengthOf(encoded))
+      mustWaitForMemory(this.#session, encoded)
+      return null
     }
-    const buffer = new BufferPtr(this.#session, id, 0, 0, 0)
+    const buffer = new BufferPtr(this.#session, id)
     try {
       return this.tryPublish(buffer)
     } finally {
-      buffer.release()
+      discard(buffer)
     }
   }
 
@@ -119,23 +110,20 @@ export class Publisher {
       const id = storeEncoded(this.#session, list[i]!)
       // Whoever awaits this may change what it has put meanwhile.
       if (i === 0) for (let j = id === NO_ID ? 0 : 1; j < list.length; j++) list[j] = detachEncoded(list[j]!)
-      const buffer =
-        id === NO_ID
-          ? await storeLater(this.#session, this.#allocator, list[i]!, limits)
-          : new BufferPtr(this.#session, id, 0, 0, 0)
+      const buffer = id === NO_ID ? await storeLater(this.#session, list[i]!, limits) : new BufferPtr(this.#session, id)
       try {
         all = sum(all, await this.publish(buffer, limits))
       } finally {
-        buffer.release()
+        discard(buffer)
       }
     }
     return all
   }
 
-  /** Waits for the topic to exist. */
-  async exists(limits: Limits): Promise<void> {
-    const attempt = () => this.#exists() || undefined
-    await this.#session.waits.wait(this.#creation, limits, `${this.#subject} was not created`, attempt)
+  /** Waits for the topic to exist, until `attempt` succeeds. */
+  exists<T>(limits: Limits, attempt: () => T | undefined): Promise<T> {
+    const look = () => (this.#exists() ? attempt() : undefined)
+    return this.#session.waits.wait(this.#creation, limits, `${this.#subject} was not created`, look)
   }
 
   #exists(): boolean {
@@ -163,7 +151,7 @@ export class Publisher {
         all = sum(all, { delivered: blocked.length, dropped: 0, blocked })
         buffers[done++]!.release()
       } else if (status === STATUS_NOT_FOUND) {
-        await this.exists(limits)
+        await this.exists(limits, () => true)
       } else if (status !== STATUS_OK) {
         throw this.#session.failure(status, this.#subject)
       }
@@ -179,10 +167,10 @@ export class Publisher {
     await Promise.all(
       blocked.map(async (subscriber) => {
         try {
-          using share = buffer.share()
-          await new Sender(this.#session, subscriber.queue, this.#subject).sendLater(share, limits)
+          const sender = new Sender(this.#session, subscriber.queue, this.#subject)
+          await sender.sendLater(buffer.share(), limits, true)
         } catch (error) {
-          if (hasEnded(error) && !this.#session.closed) return
+          if (hasCode(error, 'ERR_MILLRACE_DESTROYED', 'ERR_MILLRACE_CLOSED') && !this.#session.closed) return
           failure = error
           missed.push(subscriber)
         }
@@ -190,7 +178,7 @@ export class Publisher {
     )
     if (missed.length === 0) return blocked.map(withoutHandle)
     if (!this.#session.closed) for (const subscriber of missed) this.#passOver(subscriber)
-    throw isTimeout(failure) ? this.#timeout(failure, missed.map(withoutHandle)) : failure
+    throw hasCode(failure, 'ERR_MILLRACE_TIMEOUT') ? this.#timeout(failure, missed.map(withoutHandle)) : failure
   }
 
   #timeout(error: MillraceError, cause: BlockedSubscriber[]): MillraceError {
@@ -225,13 +213,4 @@ function describe({ name, participant, pid, process }: BlockedSubscriber): strin
   const who =
     participant === null ? 'whose participant has gone' : `of participant ${participant} ('${process}', process ${pid})`
   return name === '' ? `the subscriber ${who}` : `subscription '${name}' ${who}`
-}
-
-function hasEnded(error: unknown): boolean {
-  const ends = ['ERR_MILLRACE_DESTROYED', 'ERR_MILLRACE_CLOSED']
-  return error instanceof MillraceError && ends.includes(error.code)
-}
-
-function isTimeout(error: unknown): error is MillraceError {
-  return error instanceof MillraceError && error.code === 'ERR_MILLRACE_TIMEOUT'
 }

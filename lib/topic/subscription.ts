@@ -1,4 +1,3 @@
-import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { NamedCodec } from '../codec/codec.js'
 import { PortQueue } from '../queue/port-queue.js'
 import type { Session } from '../session/session.js'
@@ -45,13 +44,12 @@ export class SubscriberQueue<T> extends PortQueue<T> implements Subscription<T> 
 
   constructor(
     session: Session,
-    allocator: SharedBufferAllocator,
     topic: string,
     subscription: string | undefined,
     handle: number,
     codec: NamedCodec<T> | undefined,
   ) {
-    super(session, allocator, subscription === undefined ? topic : `${topic}.${subscription}`, handle, codec)
+    super(session, subscription === undefined ? topic : `${topic}.${subscription}`, handle, codec)
     this.topic = topic
     this.subscription = subscription
     this.#end = () => {

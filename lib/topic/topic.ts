@@ -1,9 +1,7 @@
-import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { encodeAhead } from '../memory/encode-ahead.js'
+import { putValues } from '../memory/encode-ahead.js'
 import type { NamedCodec } from '../codec/codec.js'
-import { codecRecorded, encodeAll } from '../codec/codec.js'
-import { invalidArgument } from '../errors.js'
+import { codecRecorded } from '../codec/codec.js'
 import type { WaitOptions } from '../session/limits.js'
 import type { SubscribeOptions, TopicOptions } from './options.js'
 import { checkObject } from '../check.js'
@@ -13,7 +11,6 @@ import type { BlockedSubscriber, Published } from './publisher.js'
 import { Publisher } from './publisher.js'
 import type { Session } from '../session/session.js'
 import { SubscriberQueue, type Subscription } from './subscription.js'
-import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 
 export type { BlockedSubscriber, Published }
@@ -40,24 +37,16 @@ export class Topic<T = Uint8Array> {
   /** Its name in the domain. */
   readonly name: string
   readonly #session: Session
-  readonly #allocator: SharedBufferAllocator
   readonly #handle: number
   readonly #publisher: Publisher
   #codec: NamedCodec<T> | undefined
 
   /** @internal */
-  constructor(
-    session: Session,
-    allocator: SharedBufferAllocator,
-    name: string,
-    handle: number,
-    codec: NamedCodec<T> | undefined,
-  ) {
+  constructor(session: Session, name: string, handle: number, codec: NamedCodec<T> | undefined) {
     this.name = name
     this.#session = session
-    this.#allocator = allocator
     this.#handle = handle
-    this.#publisher = new Publisher(session, allocator, handle, name)
+    this.#publisher = new Publisher(session, handle, name)
     this.#codec = codec
   }
 
@@ -109,14 +98,8 @@ export class Topic<T = Uint8Array> {
   }
 
   /** Copies `values` in and publishes them, in order. When it throws, as {@link Topic.put} does, a prefix has been published. */
-  async putMany(values: readonly T[], options?: WaitOptions): Promise<Published> {
-    if (!Array.isArray(values)) throw invalidArgument('values', 'an array', values)
-    const limits = limitsOf(options)
-    const known = this.#findCodec()
-    if (known !== undefined) return await this.#publisher.putMany(encodeAll(known, values), limits)
-    // What is waited for is the topic.
-    const encode = encodeAhead(values)
-    return await this.#publisher.putMany(encode(await this.#awaitCodec(limits)), limits)
+  putMany(values: readonly T[], options?: WaitOptions): Promise<Published> {
+    return putValues(this.#publisher, values, options, () => this.#findCodec())
   }
 
   /**
@@ -129,7 +112,7 @@ export class Topic<T = Uint8Array> {
     const name = checkSubscriptionName(checkObject('options', options).name)
     const bound = bindQueueOptions(options, undefined)
     const handle = this.#session.call((open) => open.subscribe(this.name, name, bound))
-    return new SubscriberQueue(this.#session, this.#allocator, this.name, name, handle, this.#codec)
+    return new SubscriberQueue(this.#session, this.name, name, handle, this.#codec)
   }
 
   /** Removes the subscription of that name, whoever made it. False: there is none. */
@@ -146,14 +129,6 @@ export class Topic<T = Uint8Array> {
   /** Removes the topic and all its subscriptions for everybody; every wait ends with `ERR_MILLRACE_DESTROYED`. Idempotent. */
   destroy(): void {
     this.#session.call((open) => open.destroyTopic(this.#handle))
-  }
-
-  async #awaitCodec(limits: Limits): Promise<NamedCodec<T>> {
-    for (;;) {
-      const codec = this.#findCodec()
-      if (codec !== undefined) return codec
-      await this.#publisher.exists(limits)
-    }
   }
 
   /** The codec, once the topic exists or the caller named one. */
