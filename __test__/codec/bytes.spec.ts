@@ -165,6 +165,52 @@ test('codecs for values of any kind refuse what can only be sent', async (t) => 
   }
 })
 
+test('codecs refuse what can only be sent wherever it is in a value, and say where', async (t) => {
+  for (const codec of ['json', 'v8', 'msgpack'] as const) {
+    const { shm, queue } = openQueue<unknown>(t, { codec })
+    using buffer = shm.allocate(10)
+    using subscription = shm.topic('topic').subscribe()
+    const frames = shm.portQueue('frames', {})
+    frames.trySend(shm.allocate(10))
+    frames.close()
+    const { value: batch } = await frames.batches()[Symbol.asyncIterator]().next()
+    const many: unknown[] = Array.from({ length: 2000 }, (_, i) => ({ i, text: `number ${i}` }))
+    many[1999] = { 'a key': [buffer] }
+    for (const [value, where, what] of [
+      [{ id: 1, frame: buffer }, 'value.frame ', 'BufferPtr'],
+      [[1, { deep: { list: [0, buffer] } }], 'value[1].deep.list[1] ', 'BufferPtr'],
+      [{ batch }, 'value.batch ', 'Batch'],
+      [{ a: {}, queues: [frames] }, 'value.queues[0] ', 'PortQueue'],
+      [{ a: {}, queues: [subscription] }, 'value.queues[0] ', 'SubscriberQueue'],
+      [many, 'value[1999]["a key"][0] ', 'BufferPtr'],
+    ] as const) {
+      throwsCode(t, () => queue.tryPut(value), 'ERR_MILLRACE_INVALID_ARGUMENT', codec, where, what, 'send()')
+      await rejectsCode(t, queue.putMany([1, value]), 'ERR_MILLRACE_INVALID_ARGUMENT', where)
+    }
+    if (codec !== 'json') {
+      throwsCode(t, () => queue.tryPut(new Map([['k', buffer]])), 'ERR_MILLRACE_INVALID_ARGUMENT', 'value.get("k") ')
+      throwsCode(t, () => queue.tryPut({ s: new Set([buffer]) }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'value.s.values() ')
+    }
+    t.is(queue.depth, 0)
+    t.is(buffersInUse(shm), 2)
+    // What only looks like one is data.
+    const like = { gap: 0, attempt: 1, empty: {}, text: '"\x07attempt' }
+    queue.tryPut(like)
+    t.deepEqual(await queue.get(), like)
+    t.is(JSON.stringify({ buffer }), '{"buffer":{"gap":0,"attempt":0}}')
+  }
+})
+
+test('values packed straight into their buffers are looked at, too', async (t) => {
+  const { shm, queue } = openQueue<unknown>(t, { codec: 'msgpack' })
+  const large = 'x'.repeat(10_000)
+  await queue.put({ large })
+  using buffer = shm.allocate(10)
+  throwsCode(t, () => queue.tryPut({ large, buffer }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'value.buffer ')
+  t.is(buffersInUse(shm), 2)
+  t.deepEqual(await queue.get(), { large })
+})
+
 test('buffers of another copy of this package in the process are refused as well', (t) => {
   const { shm, queue } = openQueue<unknown>(t, { codec: 'json' })
   const other = createRequire(import.meta.url)('../../index.cjs') as { ShmManager: typeof ShmManager }
@@ -172,6 +218,7 @@ test('buffers of another copy of this package in the process are refused as well
   using there = other.ShmManager.open(shm.domain)
   using buffer = there.allocate(10)
   throwsCode(t, () => queue.tryPut(buffer), 'ERR_MILLRACE_INVALID_ARGUMENT', 'send()')
+  throwsCode(t, () => queue.tryPut([buffer]), 'ERR_MILLRACE_INVALID_ARGUMENT', 'value[0]')
 })
 
 test('a codec may encode into the same bytes each time', async (t) => {

@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer'
 import { msgpackCodec } from './msgpack.js'
 import { invalidArgument, MillraceError, show } from '../errors.js'
 import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
-import type { Codec, CodecName, NamedCodec, ValueCodecName, Encoded } from './types.js'
+import { checkWritten, encodeAsking } from './no-value.js'
+import type { Codec, CodecName, NamedCodec, Encoded } from './types.js'
 import { deserialize, serialize } from './structured.js'
 import { isBytes } from './views.js'
 
@@ -18,25 +19,12 @@ export const bytesCodec: NamedCodec<Uint8Array> = {
   decode: (bytes) => bytes.slice(),
 }
 
-/** One for all copies of this package: a process may have loaded two, as a module and by require(). */
-const NOT_A_VALUE = Symbol.for('millrace.not-a-value')
-
-/** Says of a class that its objects stand for something in the domain, and cannot be copied as values. */
-export function isNoValue(type: { readonly prototype: object }): void {
-  Object.defineProperty(type.prototype, NOT_A_VALUE, { value: true })
-}
-
-/** @throws if `value` is not one that a codec for values of any kind should write: of a BufferPtr it would write the numbers. */
-function checkValue(codec: ValueCodecName, value: unknown): void {
-  if (typeof value !== 'object' || value === null || !(NOT_A_VALUE in value)) return
-  throw invalidArgument(`a value for codec '${codec}'`, 'data: send() passes buffers on, put() copies values', value)
-}
+const stringify = JSON.stringify as (value: unknown) => string | undefined
 
 const jsonCodec: NamedCodec<unknown> = {
   name: 'json',
   encode(value) {
-    checkValue('json', value)
-    const text: string | undefined = JSON.stringify(value)
+    const text = encodeAsking('json', value, stringify)
     if (text !== undefined) return text
     throw invalidArgument("a value for codec 'json'", 'something JSON can express', value)
   },
@@ -46,8 +34,9 @@ const jsonCodec: NamedCodec<unknown> = {
 const v8Codec: NamedCodec<unknown> = {
   name: 'v8',
   encode(value) {
-    checkValue('v8', value)
-    return serialize(value)
+    const bytes = serialize(value)
+    checkWritten(value, bytes)
+    return bytes
   },
   // Deserialized typed arrays are views of their input, so the input must not be shared memory.
   decode: (bytes) => deserialize(bytes.slice()),
@@ -57,7 +46,7 @@ const CODECS: Record<CodecName, () => NamedCodec<unknown>> = {
   bytes: () => bytesCodec,
   json: () => jsonCodec,
   v8: () => v8Codec,
-  msgpack: () => msgpackCodec((value) => checkValue('msgpack', value)),
+  msgpack: () => msgpackCodec(),
 }
 const CODEC_NAMES = Object.keys(CODECS).map(show).join(', ')
 

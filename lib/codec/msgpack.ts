@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import { createRequire } from 'node:module'
 import type * as Msgpackr from 'msgpackr'
 import { MAX_BUFFER_BYTES } from '../native/generated/limits.js'
+import { encodeAsking } from './no-value.js'
 import type { EncodedWriter, NamedCodec } from './types.js'
 
 /** From here on a value is packed straight into its buffer; msgpackr leaves no smaller one to its caller. */
@@ -29,13 +30,12 @@ function load(): Engine {
   return engine
 }
 
-/** MessagePack by msgpackr. One for each queue: it expects the next value to be about as large as the last. `check` throws if a value cannot go. */
-export function msgpackCodec(check: (value: unknown) => void): NamedCodec<unknown> {
+/** MessagePack by msgpackr. One for each queue: it expects the next value to be about as large as the last. */
+export function msgpackCodec(): NamedCodec<unknown> {
   let expected = 0
   return {
     name: 'msgpack',
     encode(value) {
-      check(value)
       if (expected < DIRECT_MIN_BYTES || expected > MAX_BUFFER_BYTES - SPARE_BYTES || depth > 0) {
         const packed = pack(value)
         expected = packed.length
@@ -48,10 +48,12 @@ export function msgpackCodec(check: (value: unknown) => void): NamedCodec<unknow
   }
 }
 
+const packAny = (value: unknown): Buffer => load().packer.pack(value)
+
 function pack(value: unknown): Buffer {
   depth++
   try {
-    return load().packer.pack(value)
+    return encodeAsking('msgpack', value, packAny)
   } finally {
     depth--
   }

@@ -17,7 +17,7 @@ const causeFirst = probe[probe.indexOf('m', probe.indexOf('m') + 1) + 1] === TAG
 const MAY_HAVE_CAUSE = /r[A-Z]?[mc]/
 
 /** Bytes that {@link deserialize} makes a clone of `value` of. @throws what cannot be cloned */
-export function serialize(value: unknown): Uint8Array {
+export function serialize(value: unknown): Buffer {
   const bytes = v8.serialize(value)
   if (!causeFirst || !MAY_HAVE_CAUSE.test(bytes.toString('latin1'))) return bytes
   const errors = new Map<Error, PropertyDescriptor>()
@@ -52,7 +52,7 @@ function findCauses(value: unknown, errors: Map<Error, PropertyDescriptor>, seen
 }
 
 /** `value` and its errors, without their causes, and these. One after the other would lose what is the same in both. */
-function writeBeside(value: unknown, errors: Map<Error, PropertyDescriptor>): Uint8Array {
+function writeBeside(value: unknown, errors: Map<Error, PropertyDescriptor>): Buffer {
   const causes = Array.from(errors.keys(), (error) => error.cause)
   try {
     for (const error of errors.keys()) delete error.cause

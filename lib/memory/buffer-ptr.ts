@@ -1,4 +1,5 @@
-import { isNoValue, textOf } from '../codec/codec.js'
+import { textOf } from '../codec/codec.js'
+import { isNoValue } from '../codec/no-value.js'
 import { invalidArgument, MillraceError } from '../errors.js'
 import { BATCH_MAX, RECEIVED } from '../native/generated/block.js'
 import { STATUS_OK } from '../native/generated/codes.js'

@@ -1,4 +1,4 @@
-import { isNoValue } from '../codec/codec.js'
+import { isNoValue } from '../codec/no-value.js'
 import { BufferPtr, markReleased, messageAt, releaseAll } from '../memory/buffer-ptr.js'
 import { invalidArgument } from '../errors.js'
 import { RECEIVED } from '../native/generated/block.js'

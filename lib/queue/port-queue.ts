@@ -1,6 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import type { NamedCodec } from '../codec/codec.js'
-import { codecRecorded, isNoValue } from '../codec/codec.js'
+import { codecRecorded } from '../codec/codec.js'
+import { isNoValue } from '../codec/no-value.js'
 import { invalidArgument } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { putValues } from '../memory/encode-ahead.js'
@@ -52,9 +53,8 @@ export interface BatchOptions extends WaitOptions {
  * `ERR_MILLRACE_CLOSED` once the manager was closed.
  */
 export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
-  /** Its name in the domain. */
-  readonly name: string
   readonly #session: Session
+  readonly #name: string
   readonly #handle: number
   readonly #receiver: Receiver
   readonly #sender: Sender
@@ -65,7 +65,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   /** @internal */
   constructor(session: Session, name: string, handle: number, codec: NamedCodec<T> | undefined) {
     const subject = `queue '${name}'`
-    this.name = name
+    this.#name = name
     this.#session = session
     this.#handle = handle
     this.#receiver = new Receiver(session, handle, subject)
@@ -73,6 +73,11 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     this.#sender = new Sender(session, handle, subject)
     this.#writer = new ValueWriter(session, this.#sender, handle)
     this.#codec = codec
+  }
+
+  /** Its name in the domain. */
+  get name(): string {
+    return this.#name
   }
 
   /** Its options and state; null while it does not exist. */

@@ -38,8 +38,8 @@ export interface Subscription<T = Uint8Array> extends Pick<PortQueue<T>, Receivi
 
 /** @internal A {@link Subscription}: the whole queue, of which publishers use the other side. */
 export class SubscriberQueue<T> extends PortQueue<T> implements Subscription<T> {
-  readonly topic: string
-  readonly subscription: string | undefined
+  readonly #topic: string
+  readonly #subscription: string | undefined
   readonly #end: () => void
 
   constructor(
@@ -50,12 +50,20 @@ export class SubscriberQueue<T> extends PortQueue<T> implements Subscription<T> 
     codec: NamedCodec<T> | undefined,
   ) {
     super(session, subscription === undefined ? topic : `${topic}.${subscription}`, handle, codec)
-    this.topic = topic
-    this.subscription = subscription
+    this.#topic = topic
+    this.#subscription = subscription
     this.#end = () => {
       session.call((open) => open.endSubscription(handle, subscription === undefined))
       session.waits.dispatch()
     }
+  }
+
+  get topic(): string {
+    return this.#topic
+  }
+
+  get subscription(): string | undefined {
+    return this.#subscription
   }
 
   override close(): void {
