@@ -78,6 +78,34 @@ test('every room of lib/ has its place in the architecture, and no other has', (
   t.deepEqual(named.toSorted(), there.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).toSorted())
 })
 
+test('the architecture is short: what is longer belongs to docs/internals', (t) => {
+  const lines = textOf('ARCHITECTURE.md').split('\n')
+  t.true(lines.length < 195, `${lines.length} lines`)
+  const cells = lines
+    .filter((line) => line.startsWith('|'))
+    .flatMap((line) => line.split('|').map((cell) => cell.trim()))
+  t.deepEqual(
+    cells.filter((cell) => cell.length > 120 && !cell.startsWith('---')),
+    [],
+  )
+})
+
+test('every module of the core and every file of the addon has its place in the architecture', (t) => {
+  for (const [folder, heading] of [
+    ['crates/core/src', '| module'],
+    ['crates/node/src', '| file'],
+  ] as const) {
+    const named = tableOf('ARCHITECTURE.md', heading).flatMap(([names, what]) => codeIn(`${names} ${what}`))
+    const there = readdirSync(join(ROOT, folder), { withFileTypes: true })
+      .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name.replace(/\.rs$/, '')))
+      .filter((name) => name !== 'lib')
+    t.deepEqual(
+      there.filter((name) => !named.includes(name)),
+      [],
+    )
+  }
+})
+
 test('every command is in CONTRIBUTING, and every command named anywhere exists', (t) => {
   const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> }
   const explained = tableOf('CONTRIBUTING.md', '| command').flatMap(([commands]) => codeIn(commands!).map(scriptOf))

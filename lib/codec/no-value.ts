@@ -16,13 +16,14 @@ const met = ((globalThis as Record<symbol, unknown>)[COUNT] ??= { count: 0 }) as
 /** What V8 writes of them. Of a BufferPtr a key, of others an object without properties; who has others is not found. */
 const SUSPECTS = [Buffer.from('"\x07attempt'), Buffer.from('o{\0')]
 
+function toJSON(this: object): object {
+  met.count++
+  return this
+}
+
 /** Says of a class that its objects cannot be copied as values. All its enumerable properties must be on the prototype, or `attempt`. */
 export function isNoValue(type: { readonly prototype: object }): void {
   Object.defineProperty(type.prototype, NOT_A_VALUE, { value: true })
-  const toJSON = function (this: object): object {
-    met.count++
-    return this
-  }
   Object.defineProperty(type.prototype, 'toJSON', { value: toJSON, configurable: true, writable: true })
 }
 
