@@ -1,4 +1,4 @@
-// TypeScript → dist/: ESM and declarations by tsc, then the CommonJS entry and its declarations for `require('millrace')`.
+// TypeScript → dist/: ESM and declarations by tsc, then the CommonJS entry and its declarations for `require('millrace')`, and msgpackr.
 import { spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
@@ -70,5 +70,17 @@ await build({
   sourcemap: true,
   logLevel: 'warning',
 })
-const bundled = Object.keys(bundles).flatMap((name) => [`${name}.cjs`, `${name}.cjs.map`])
+// Without the addon that it can have: packages that it would have to be got from.
+const msgpackr = join(root, 'node_modules', 'msgpackr')
+await build({
+  stdin: { contents: "export { Packr } from './pack.js'; export { Unpackr } from './unpack.js'", resolveDir: msgpackr },
+  outfile: join(dist, 'msgpackr.cjs'),
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  banner: { js: `/*! msgpackr\n\n${readFileSync(join(msgpackr, 'LICENSE'), 'utf8')}*/` },
+  logLevel: 'warning',
+})
+const bundled = ['msgpackr.cjs', ...Object.keys(bundles).flatMap((name) => [`${name}.cjs`, `${name}.cjs.map`])]
 prune(new Set([...emitted, ...declarations, ...bundled.map((file) => join(dist, file))]))

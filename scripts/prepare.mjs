@@ -8,12 +8,11 @@ import { fileURLToPath } from 'node:url'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const native = join(root, 'native')
 
-/** Path of the addon that the generated loader picks on this machine, or undefined when none loads. */
+/** Path of the addon that the loader picks on this machine, or undefined when none loads. */
 function findAddon() {
   // In a child: a loaded addon cannot be replaced on Windows, and a broken one must not take this script down.
   const script = `require('./binding.cjs'); Object.keys(require.cache).find((file) => file.endsWith('.node'))`
-  const env = { ...process.env, NAPI_RS_ENFORCE_VERSION_CHECK: '1' }
-  const { status, stdout } = spawnSync(process.execPath, ['-p', script], { cwd: native, env, encoding: 'utf8' })
+  const { status, stdout } = spawnSync(process.execPath, ['-p', script], { cwd: native, encoding: 'utf8' })
   return status === 0 ? stdout.trim() : undefined
 }
 

@@ -23,7 +23,7 @@ let depth = 0
 /** Loads the library when the first value is packed or unpacked: who does not use it does not pay for it. */
 function load(): Engine {
   if (engine !== undefined) return engine
-  const { Packr, Unpackr } = createRequire(import.meta.url)('msgpackr') as typeof Msgpackr
+  const { Packr, Unpackr } = createRequire(import.meta.url)('#msgpackr') as typeof Msgpackr
   // Records keep objects apart from maps.
   const options = { structuredClone: true, moreTypes: true, useRecords: true }
   engine = { packer: new Packr(options), unpacker: new Unpackr(options) }

@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import test from 'ava'
+import { ROOT, textOf } from '../helpers/documents.js'
+
+interface Target {
+  platform: string
+}
+
+const manifest = createRequire(import.meta.url)(join(ROOT, 'package.json')) as Record<string, unknown>
+
+/** All strings in `value`, at any depth. */
+function stringsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value]
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(stringsIn) : []
+}
+
+test('nothing comes along with the package but its addon', (t) => {
+  t.is(manifest['dependencies'], undefined)
+  t.is(manifest['optionalDependencies'], undefined, 'pack.mjs adds those of the platforms')
+})
+
+test('all files that package.json names are packed', (t) => {
+  const stdout = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  })
+  const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }]
+  const packed = new Set(files.map(({ path }) => path))
+  const named = ['exports', 'imports', 'main', 'types', 'bin'].flatMap((key) => stringsIn(manifest[key]))
+  t.true(named.length > 10)
+  t.deepEqual(
+    named.map((file) => file.replace(/^\.\//, '')).filter((file) => !packed.has(file)),
+    [],
+  )
+  t.deepEqual(
+    [...packed].filter((file) => file.endsWith('.node') || file.includes('__test__')),
+    [],
+  )
+})
+
+test('what is bundled bears its licence', (t) => {
+  t.regex(textOf('dist/msgpackr.cjs'), /^\/\*! msgpackr\s+MIT License\s+Copyright .* Kris Zyp\s/)
+  t.notRegex(textOf('dist/msgpackr.cjs'), /require\((?!"node:)/)
+})
+
+test('the loader knows the packages that are made', async (t) => {
+  const { TARGETS } = (await import(join(ROOT, 'scripts/release/targets.mjs'))) as { TARGETS: Target[] }
+  const known = [...textOf('native/binding.cjs').matchAll(/^ {2}'([\w-]+)': \(\) => (.*),$/gm)]
+  t.deepEqual(
+    known.map(([, platform, load]) => [platform, load]),
+    TARGETS.map(({ platform }) => [
+      platform,
+      `[require('millrace-${platform}'), require('millrace-${platform}/package.json')]`,
+    ]),
+  )
+})

@@ -1,0 +1,95 @@
+// Builds the addons of all platforms, or of those named: `npm run build:all -- [PLATFORM…]`. Tells of each how large it is, or why it was
+// not built. Ends with status 1 if one that was tried, or named, is missing, too large, or asks for more of a system than it may.
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { addonOf, GLIBC, MACOS, MAX_ADDON_BYTES, ROOT, targetsNamed } from './targets.mjs'
+
+const TARGET_DIR = join(ROOT, 'target', 'release-addons')
+const BUILD = ['--locked', '--release', '-p', 'millrace-node', '--lib', '--target-dir', TARGET_DIR]
+const GLIBC_SYMBOL = /@@?\(?GLIBC_(\d+)\.(\d+)/g
+
+const names = process.argv.slice(2)
+
+function output(command, ...args) {
+  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
+  return status === 0 ? stdout.trim() : undefined
+}
+
+const sysroot = output('rustc', '--print', 'sysroot')
+const host = /^host: (.*)$/m.exec(output('rustc', '-vV') ?? '')?.[1]
+const sdk =
+  process.platform === 'darwin' ? undefined : output('python3', '-c', 'import ziglang; print(ziglang.__path__[0])')
+
+/** How a target is built here: the arguments of cargo and what is added to the environment; or why it is not. */
+function recipeOf({ triple, os, libc }) {
+  if (sysroot === undefined) return { missing: 'Rust was not found: install it from https://rustup.rs' }
+  if (!existsSync(join(sysroot, 'lib', 'rustlib', triple)))
+    return { missing: `no such target of Rust: rustup target add ${triple}` }
+  if (os === 'linux') {
+    if (output('cargo-zigbuild', '--version') === undefined) {
+      return { missing: 'cargo-zigbuild was not found on PATH: pip install cargo-zigbuild ziglang' }
+    }
+    return { args: ['zigbuild', '--target', libc === 'glibc' ? `${triple}.${GLIBC}` : triple], env: {} }
+  }
+  if (process.platform === 'darwin')
+    return { args: ['build', '--target', triple], env: { MACOSX_DEPLOYMENT_TARGET: MACOS } }
+  if (sdk === undefined)
+    return { missing: "needs macOS, or the stubs of its libraries that ziglang's wheel has: pip install ziglang" }
+  return { args: ['build', '--target', triple], env: crossDarwin(triple) }
+}
+
+/** Linking for macOS elsewhere: Rust's own linker, and Zig's stubs of the system's libraries. */
+function crossDarwin(triple) {
+  const linker = join(ROOT, 'scripts', 'release', 'ld64.sh')
+  const variable = `CARGO_TARGET_${triple.toUpperCase().replaceAll('-', '_')}`
+  return {
+    [`${variable}_LINKER`]: linker,
+    MACOSX_DEPLOYMENT_TARGET: MACOS,
+    SDKROOT: join(sdk, 'lib', 'libc', 'darwin'),
+    LD64: join(sysroot, 'lib', 'rustlib', host, 'bin', 'gcc-ld', 'ld64.lld'),
+  }
+}
+
+/** What is wrong with an addon, or undefined. */
+function faultOf({ libc }, path) {
+  const { size } = statSync(path)
+  if (size > MAX_ADDON_BYTES) return `larger than ${MAX_ADDON_BYTES} bytes`
+  if (libc !== 'glibc') return undefined
+  const symbols = output('readelf', '--wide', '--dyn-syms', path)
+  if (symbols === undefined) return 'not looked at: readelf was not found, install binutils'
+  const wanted = [...symbols.matchAll(GLIBC_SYMBOL)].map(([, major, minor]) => Number(major) * 1000 + Number(minor))
+  const [major, minor] = GLIBC.split('.').map(Number)
+  const newest = Math.max(...wanted)
+  return newest > major * 1000 + minor
+    ? `needs glibc ${Math.floor(newest / 1000)}.${newest % 1000}, not ${GLIBC}`
+    : undefined
+}
+
+/** Builds one and returns its row of the table. */
+function build(target) {
+  const { args, env, missing } = recipeOf(target)
+  if (missing !== undefined)
+    return { platform: target.platform, bytes: '-', result: `not built: ${missing}`, failed: names.length > 0 }
+  console.log(`${target.platform}: cargo ${args.join(' ')}`)
+  const environment = { ...process.env, CARGO_PROFILE_RELEASE_STRIP: 'symbols', ...env }
+  const { status } = spawnSync('cargo', [...args, ...BUILD], { cwd: ROOT, env: environment, stdio: 'inherit' })
+  if (status !== 0) return { platform: target.platform, bytes: '-', result: 'failed', failed: true }
+  const library = target.os === 'darwin' ? 'libmillrace_node.dylib' : 'libmillrace_node.so'
+  const { folder, file } = addonOf(target)
+  mkdirSync(folder, { recursive: true })
+  copyFileSync(join(TARGET_DIR, target.triple, 'release', library), join(folder, file))
+  const fault = faultOf(target, join(folder, file))
+  return {
+    platform: target.platform,
+    bytes: statSync(join(folder, file)).size,
+    result: fault ?? 'built',
+    failed: fault !== undefined,
+  }
+}
+
+const rows = targetsNamed(names).map(build)
+console.log('')
+for (const { platform, bytes, result } of rows)
+  console.log(`${platform.padEnd(18)}${String(bytes).padStart(9)}  ${result}`)
+process.exitCode = rows.some(({ failed }) => failed) ? 1 : 0
