@@ -49,7 +49,7 @@ mod sync;
 mod topic;
 mod wait;
 
-pub use buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator, TrimReport};
+pub use buffer::{Buffer, BufferPtr, Message, Settle, SharedBufferAllocator, TrimReport};
 pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use fault::Point as FaultPoint;

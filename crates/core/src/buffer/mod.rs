@@ -5,6 +5,7 @@ mod buffer_ptr;
 mod claim;
 mod exhausted;
 mod growth;
+mod message;
 mod memory_watch;
 mod release;
 mod share;
@@ -13,6 +14,7 @@ mod trim;
 
 pub use allocator::{Buffer, SharedBufferAllocator};
 pub use buffer_ptr::BufferPtr;
+pub use message::Message;
 pub use trim::TrimReport;
 
 pub(crate) use memory_watch::MemoryWatch;

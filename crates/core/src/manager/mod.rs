@@ -175,6 +175,11 @@ impl ShmManager {
         self.participant.park(sequence, timeout)
     }
 
+    /// Notifies this participant itself: ends a [`ShmManager::park`] of another thread.
+    pub fn notify(&self) {
+        self.participant.domain.notify(self.participant.slot);
+    }
+
     /// Geometry and address of pool segment `index`, for a binding that cuts its own views.
     ///
     /// # Errors

@@ -1,0 +1,124 @@
+//! A message in a buffer that this participant holds, for whoever keeps references by number.
+
+use super::{Buffer, SharedBufferAllocator, not_held};
+use crate::error::Result;
+use crate::layout::split_id;
+use crate::pool::Content;
+use crate::sync::Ordering;
+
+/// A look at a message. It owns nothing: the reference it was made of has to be held as long as it is used.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    content: Content<'a>,
+}
+
+impl std::fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Message({} bytes)", self.len())
+    }
+}
+
+impl SharedBufferAllocator {
+    /// Looks at the message in `buffer`, which this participant must hold.
+    ///
+    /// # Errors
+    /// `NotHeld`.
+    #[inline]
+    pub fn message(&self, buffer: Buffer) -> Result<Message<'_>> {
+        let (segment, index) = split_id(buffer.id);
+        let slot = self.participant.slot;
+        let pool = self.participant.held_pool(segment);
+        let held = pool.filter(|pool| pool.is_data(index) && pool.holds(slot, index, buffer.received));
+        let content = held.and_then(|pool| pool.content(buffer.id)).ok_or_else(|| not_held(buffer))?;
+        Ok(Message { content })
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Bytes in use.
+    pub fn len(&self) -> usize {
+        self.content.length()
+    }
+
+    /// Whether no bytes are in use.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that fit.
+    pub fn capacity(&self) -> usize {
+        self.content.capacity
+    }
+
+    /// Sets the bytes in use; cut to the capacity. For who holds the only reference, as all that changes a message is.
+    pub fn set_len(&self, bytes: usize) {
+        self.content.header.length.store(bytes.min(self.content.capacity) as u32, Ordering::Relaxed);
+    }
+
+    /// A number of the sender's own, carried along.
+    pub fn sequence(&self) -> u64 {
+        self.content.header.sequence.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Message::sequence`].
+    pub fn set_sequence(&self, sequence: u64) {
+        self.content.header.sequence.store(sequence, Ordering::Relaxed);
+    }
+
+    /// Time of the message, in the unit and from the origin that [`Message::timestamp_kind`] says.
+    pub fn timestamp(&self) -> u64 {
+        self.content.header.timestamp.load(Ordering::Relaxed)
+    }
+
+    /// What [`Message::timestamp`] is; 0: it has none.
+    pub fn timestamp_kind(&self) -> u32 {
+        self.content.header.timestamp_kind.load(Ordering::Relaxed)
+    }
+
+    /// Sets time and kind of time.
+    pub fn set_timestamp(&self, kind: u32, timestamp: u64) {
+        self.content.header.timestamp_kind.store(kind, Ordering::Relaxed);
+        self.content.header.timestamp.store(timestamp, Ordering::Relaxed);
+    }
+
+    /// Number of the type of the message, 0: none.
+    pub fn type_id(&self) -> u32 {
+        self.content.header.type_id.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Message::type_id`].
+    pub fn set_type_id(&self, type_id: u32) {
+        self.content.header.type_id.store(type_id, Ordering::Relaxed);
+    }
+
+    /// The bytes in use.
+    ///
+    /// # Safety
+    /// The reference is held, and no holder in any process writes to the buffer, as long as the slice lives.
+    pub unsafe fn bytes(&self) -> &'a [u8] {
+        // SAFETY: the payload is mapped as long as the reference is held and `length` is at most its capacity; the caller excludes writers.
+        unsafe { core::slice::from_raw_parts(self.content.payload, self.content.length()) }
+    }
+
+    /// The whole buffer, for writing.
+    ///
+    /// # Safety
+    /// It is the only reference to the buffer, in all processes, it is held, and no other slice of it is used, as long as this one lives.
+    pub unsafe fn bytes_mut(&self) -> &'a mut [u8] {
+        // SAFETY: the payload is mapped for `capacity` bytes as long as the reference is held; the caller excludes others.
+        unsafe { core::slice::from_raw_parts_mut(self.content.payload, self.content.capacity) }
+    }
+
+    /// Copies `bytes` in, as many as fit, and sets the bytes in use. For who holds the only reference.
+    pub fn fill(&self, bytes: &[u8]) {
+        self.content.fill(bytes);
+        self.set_len(bytes.len());
+    }
+
+    /// Copies the first bytes out, as many as `into` has; returns how many those are.
+    pub fn copy_to(&self, into: &mut [u8]) -> usize {
+        let bytes = into.len().min(self.len());
+        self.content.copy_to(&mut into[..bytes]);
+        bytes
+    }
+}
