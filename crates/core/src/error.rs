@@ -43,6 +43,10 @@ pub enum ErrorKind {
     Role,
     /// There is no such domain, or no such participant (any more).
     NotFound,
+    /// A block of a scheduler failed, or its code panicked.
+    BlockFailed,
+    /// The blocks of a scheduler all wait for each other.
+    Stalled,
     /// A system call failed.
     Io,
     /// A defect of this crate.
@@ -51,7 +55,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for generators and tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidArgument,
         Self::InvalidName,
         Self::OptionsMismatch,
@@ -70,6 +74,8 @@ impl ErrorKind {
         Self::Unsupported,
         Self::Role,
         Self::NotFound,
+        Self::BlockFailed,
+        Self::Stalled,
         Self::Io,
         Self::Internal,
     ];
@@ -95,6 +101,8 @@ impl ErrorKind {
             Self::Unsupported => "ERR_MILLRACE_UNSUPPORTED",
             Self::Role => "ERR_MILLRACE_ROLE",
             Self::NotFound => "ERR_MILLRACE_NOT_FOUND",
+            Self::BlockFailed => "ERR_MILLRACE_BLOCK_FAILED",
+            Self::Stalled => "ERR_MILLRACE_STALLED",
             Self::Io => "ERR_MILLRACE_IO",
             Self::Internal => "ERR_MILLRACE_INTERNAL",
         }
@@ -138,7 +146,8 @@ impl Error {
     }
 
     /// The same error, with what it is about in front.
-    pub(crate) fn about(self, what: &str) -> Self {
+    #[must_use]
+    pub fn about(self, what: &str) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 

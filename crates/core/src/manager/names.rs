@@ -2,8 +2,9 @@
 
 use super::ShmManager;
 use crate::error::Result;
-use crate::queue::{PortQueue, QueueOptions, attach, attach_or_create};
-use crate::registry::Kind;
+use crate::queue::{PortQueue, QueueOptions, attach, attach_or_create, create};
+use crate::registry::{EntryKey, Kind};
+use crate::segment::validate_name;
 use crate::service::{self, ParticipantId, Role};
 use crate::topic::{self, SubscribeOptions, Topic, TopicOptions};
 use std::sync::Arc;
@@ -64,6 +65,18 @@ impl ShmManager {
     /// As [`ShmManager::port_queue`].
     pub fn create_mailbox(&self, service: &str, role: Role, capacity: u32) -> Result<Arc<PortQueue>> {
         service::create_mailbox(&self.queues, service, role, capacity)
+    }
+
+    /// A new queue between two blocks that this participant runs. It ends when it is destroyed, and with its owner, in whatever way that
+    /// goes. `name` is for errors and statistics: nobody can find it, and there may be others of the same name.
+    ///
+    /// # Errors
+    /// As [`ShmManager::port_queue`].
+    pub fn create_link(&self, name: &str, options: &QueueOptions) -> Result<Arc<PortQueue>> {
+        validate_name("link", name)?;
+        let options = options.resolve(name)?;
+        let _lock = self.participant.lock_names(name)?;
+        create(&self.queues, EntryKey { kind: Kind::Link, name, label: "" }, options, |_| {})
     }
 
     /// The mailbox of another participant (or of this one) in `service`, if it has one.

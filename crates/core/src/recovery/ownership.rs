@@ -1,4 +1,4 @@
-//! What ends with its owner: mailboxes, and subscriptions without a name. In an orderly leave the owner ends it; after a death
+//! What ends with its owner: mailboxes, links, and subscriptions without a name. In an orderly leave the owner ends it; after a death
 //! recovery does.
 
 use crate::layout::{NameEntry, RingHeader};
@@ -21,7 +21,8 @@ pub(super) fn is_orphan(
 }
 
 fn ends_with_owner(entry: &NameEntry) -> bool {
-    entry.is_kind(Kind::Mailbox) || entry.is_kind(Kind::Subscription) && entry.label.is("")
+    let is_owned = entry.is_kind(Kind::Mailbox) || entry.is_kind(Kind::Link);
+    is_owned || entry.is_kind(Kind::Subscription) && entry.label.is("")
 }
 
 /// Destroys what ends with this participant. Before it retires.

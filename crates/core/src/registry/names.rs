@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Requests = 4,
     /// What others send to one participant of a service; name = the service, label = the role, owner = whose it is.
     Mailbox = 5,
+    /// The queue between two blocks that one participant runs: it ends with its owner. Found by nobody else, so names may be the same.
+    Link = 6,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Subscription => "subscription",
             Self::Work => "SageQueue",
             Self::Requests | Self::Mailbox => "service",
+            Self::Link => "link",
         }
     }
 }
