@@ -293,6 +293,7 @@ fn spawn(role: &str, isolated: &Isolated, fault: Option<String>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env("MILLRACE_TEST_ROLE", role).env("MILLRACE_TEST_NAME", &isolated.name);
     command.env("MILLRACE_TEST_BASE", &isolated.base).env_remove("MILLRACE_FAULT");
+    command.env("MILLRACE_TEST_PARENT", std::process::id().to_string());
     if let Some(fault) = fault {
         command.env("MILLRACE_FAULT", fault);
     }
@@ -351,7 +352,7 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     let (shm, survivor) =
         keeper.map_or_else(|| (open(&isolated), None), |keeper| (keeper.shm, keeper.survivor));
     if alone {
-        // A recoverer may have started its next prey, which dies with it, but a moment later.
+        // A recoverer may have started its next prey, which dies with it, but a moment later, or finds it dead as it begins.
         await_alone(&shm);
     }
     let clean = |when: &str| {

@@ -76,6 +76,7 @@ pub(crate) fn child(test: &str, role: &str, isolated: &Isolated, extra: &[(&str,
     command.env("MILLRACE_TEST_ROLE", role);
     command.env("MILLRACE_TEST_NAME", &isolated.name);
     command.env("MILLRACE_TEST_BASE", &isolated.base);
+    command.env("MILLRACE_TEST_PARENT", std::process::id().to_string());
     command.envs(extra.iter().map(|(k, v)| (*k, v.clone())));
     command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap()
 }
@@ -85,6 +86,13 @@ pub(crate) fn role() -> Option<(String, Isolated)> {
     let role = std::env::var("MILLRACE_TEST_ROLE").ok()?;
     // A parent that fails must not leave children behind.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
+    // One that died before this sends no signal. Nobody: it is in another pid namespace.
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().to_string());
+    if let (Ok(was), Some(is)) = (std::env::var("MILLRACE_TEST_PARENT"), parent)
+        && was != is
+    {
+        std::process::exit(0);
+    }
     let name = std::env::var("MILLRACE_TEST_NAME").unwrap();
     let base = std::env::var_os("MILLRACE_TEST_BASE").unwrap().into();
     Some((role, Isolated::of_parent(name, base)))
