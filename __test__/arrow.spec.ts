@@ -33,7 +33,7 @@ test('a table is written once and read in place', (t) => {
   t.is(buffersInUse(shm), 0)
 })
 
-test('codec arrow: put writes in place, get answers a copy', async (t) => {
+test('codec arrow: put writes in place, get returns a copy', async (t) => {
   const { shm, queue } = openQueue(t, { codec: arrowCodec })
   t.is(queue.info?.codec, 'arrow')
   const whole = ticks(17)

@@ -25,7 +25,7 @@ function millrace(...args: string[]): Promise<Outcome> {
   })
 }
 
-test('fsck of a clean domain answers 0, and leaves it alone', async (t) => {
+test('fsck of a clean domain exits with 0, and leaves it alone', async (t) => {
   const domain = testDomain(t)
   const shm = domain.open()
   shm.portQueue('queue', { capacity: 4 }).tryPut(Buffer.from('x'))
@@ -39,7 +39,7 @@ test('fsck of a clean domain answers 0, and leaves it alone', async (t) => {
   t.deepEqual(JSON.parse(json.stdout), { domain: domain.name, findings: [] })
 })
 
-onLinux('fsck of a damaged domain answers 1 and names the damage', async (t) => {
+onLinux('fsck of a damaged domain exits with 1 and names the damage', async (t) => {
   const domain = testDomain(t)
   const shm = domain.open()
   shm.allocate(10).release()
@@ -61,7 +61,7 @@ test('fsck finds the domain in another directory', async (t) => {
   t.is((await millrace('fsck', domain.name, '--directory', directory)).code, 0)
 })
 
-test('fsck of a domain that does not exist answers 2 and makes none', async (t) => {
+test('fsck of a domain that does not exist exits with 2 and makes none', async (t) => {
   const shm = testDomain(t).open()
   const name = `ava-${process.pid}-missing`
   const { code, stdout, stderr } = await millrace('fsck', name)
@@ -82,14 +82,14 @@ const WRONG: [string[], RegExp][] = [
 ]
 
 for (const [args, message] of WRONG) {
-  test(`wrong usage answers 2: millrace ${args.join(' ')}`, async (t) => {
+  test(`wrong usage exits with 2: millrace ${args.join(' ')}`, async (t) => {
     const { code, stdout, stderr } = await millrace(...args)
     t.deepEqual([code, stdout], [2, ''])
     t.regex(stderr, message)
   })
 }
 
-test('help answers 0', async (t) => {
+test('help exits with 0', async (t) => {
   const { code, stdout } = await millrace('--help')
   t.is(code, 0)
   t.regex(stdout, /millrace fsck <domain>/)

@@ -61,7 +61,7 @@ export function chunksOf({ bytes, passes }: Job): number {
   return Math.ceil(bytes / CHUNK_BYTES) * passes
 }
 
-/** A function that reads chunk `index` of the job into memory it is given, and answers its length in bytes. */
+/** A function that reads chunk `index` of the job into memory it is given, and returns its length in bytes. */
 export function openChunks({ file, bytes }: Job): (index: number, target: Uint8Array) => number {
   const fd = openSync(file, 'r')
   const chunks = Math.ceil(bytes / CHUNK_BYTES)

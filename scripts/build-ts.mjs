@@ -8,7 +8,7 @@ import { build } from 'esbuild'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const dist = join(root, 'dist')
 
-/** Compiles and answers the absolute paths of the files written. */
+/** Compiles and returns the absolute paths of the files written. */
 function compile() {
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
   const { status, stdout } = spawnSync(process.execPath, [tsc, '--listEmittedFiles'], {

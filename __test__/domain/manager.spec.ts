@@ -140,12 +140,12 @@ test('opening and closing leaves no file descriptor behind', async (t) => {
 test('diagnostics channels tell of open and close', (t) => {
   const domain = testDomain(t)
   const heard: unknown[] = []
-  const note = (message: unknown, name: string | symbol) => heard.push([name, message])
-  for (const name of ['millrace:open', 'millrace:close']) subscribe(name, note)
+  const record = (message: unknown, name: string | symbol) => heard.push([name, message])
+  for (const name of ['millrace:open', 'millrace:close']) subscribe(name, record)
   const shm = domain.open()
   shm.close()
   shm.close()
-  for (const name of ['millrace:open', 'millrace:close']) unsubscribe(name, note)
+  for (const name of ['millrace:open', 'millrace:close']) unsubscribe(name, record)
   const message = { domain: domain.name, participant: shm.participant }
   t.deepEqual(heard, [
     ['millrace:open', message],

@@ -11,7 +11,7 @@ export function isAllocated(path: string, index: number): boolean {
   return (byteOf(path, index) & (1 << (index % 8))) !== 0
 }
 
-/** Flips the bit of buffer `index` in the bitmap of the pool segment at `path`; answers what undoes it. */
+/** Flips the bit of buffer `index` in the bitmap of the pool segment at `path`; returns what undoes it. */
 export function flipAllocated(path: string, index: number): () => void {
   const before = byteOf(path, index)
   const flipped = before ^ (1 << (index % 8))

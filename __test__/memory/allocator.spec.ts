@@ -5,7 +5,7 @@ import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
 const MIB = 2 ** 20
 
-test('allocate answers a buffer of that length with room for its size class', (t) => {
+test('allocate returns a buffer of that length with room for its size class', (t) => {
   const shm = openDomain(t)
   for (const [bytes, capacity] of [
     [0, 256],
@@ -38,7 +38,7 @@ test('a buffer that was used before comes back with fresh metadata', (t) => {
   }
 })
 
-test('allocateMany answers distinct buffers, across batches', (t) => {
+test('allocateMany returns distinct buffers, across batches', (t) => {
   const shm = openDomain(t)
   const buffers = shm.allocateMany(300, 1000)
   t.is(buffers.length, 1000)

@@ -56,7 +56,7 @@ function startForwarder(t: ExecutionContext, domain: string): Promise<Child> {
   return startChild(t, 'forward', { domain, from: 'in', to: 'out' } satisfies ForwardArgs).started()
 }
 
-/** Ends a producer. Answers how many messages it has sent. */
+/** Ends a producer. Returns how many messages it has sent. */
 async function stop(producer: Child): Promise<number> {
   producer.say('stop')
   const { sent } = await producer.hear<{ sent: number }>()

@@ -35,7 +35,7 @@ test.serial(
     const survivor = await startWaiting(t, domain, 'message')
     for (let round = 0; round < ROUNDS; round++) {
       const victims = [await startWaiting(t, domain, 'message'), await startWaiting(t, domain, 'message')]
-      // Stopped, they can be rung but cannot take.
+      // Stopped, they can be woken but cannot take.
       for (const victim of victims) victim.signal('SIGSTOP')
       send(shm, queue, round)
       for (const victim of victims) victim.signal('SIGKILL')

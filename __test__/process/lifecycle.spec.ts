@@ -14,7 +14,7 @@ const onLinux = process.platform === 'linux' ? test.serial : test.serial.skip
 const comeAndGo = fileURLToPath(new URL('../fixtures/come-and-go.js', import.meta.url))
 const run = promisify(execFile)
 
-/** Runs come-and-go; answers where its domain was. */
+/** Runs come-and-go; returns where its domain was. */
 async function visit(domain: string, ending: string): Promise<Trace> {
   const { stdout } = await run(process.execPath, [comeAndGo, domain, ending])
   return JSON.parse(stdout) as Trace

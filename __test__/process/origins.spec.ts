@@ -10,7 +10,7 @@
 //   8 look-ups that scan                           here: the price of a buffer does not grow
 //   9 tests that do not compile or pass            npm test counts them, CI runs them
 //  10 the second open deletes the first            here: newcomers disturb nobody
-//  11 get() on an empty queue never returns        here: an empty queue answers
+//  11 get() on an empty queue never returns        here: an empty queue returns at once
 //  12 looking at the counters destroys the queue   here: looking changes nothing
 //  13 a reference leads to another queue           here: names lead to the same queue
 //  14 maxsize means nothing, large items never fit here: capacity counts messages, of any size
@@ -139,7 +139,7 @@ test.serial('8: the price of a buffer does not grow with the number in use', (t)
   for (const buffer of kept) buffer.release()
 })
 
-test('11: an empty queue answers', async (t) => {
+test('11: an empty queue returns at once', async (t) => {
   const shm = testDomain(t).open()
   const queue = shm.portQueue('queue', { capacity: 2 })
   t.is(queue.tryReceive(), null)

@@ -27,7 +27,7 @@ function open(t: ExecutionContext) {
   return { domain, shm, work, start, thread }
 }
 
-/** Asks all servers to stop. Answers how many squares each has made. */
+/** Asks all servers to stop. Returns how many squares each has made. */
 async function stop(work: Service<Job, Result>, servers: Child[]): Promise<number[]> {
   const stopped = await Promise.all(servers.map(() => work.request({ do: 'stop', n: 0 })))
   const told = await Promise.all(servers.map((server) => server.hear<{ squares: number; left: number }>()))

@@ -26,7 +26,7 @@ function startSubscriber(
   return startChild(t, 'subscribe', { domain, topic: 'topic', ...args } satisfies SubscribeArgs).started()
 }
 
-/** Ends a publisher. Answers how many messages it has published. */
+/** Ends a publisher. Returns how many messages it has published. */
 async function stop(publisher: Child): Promise<number> {
   publisher.say('stop')
   const { published } = await publisher.hear<{ published: number }>()

@@ -17,7 +17,7 @@ test('consume hands over every message in order and resolves when the queue ends
   t.is(buffersInUse(shm), 0)
 })
 
-test('a handler that answers a promise gets the next message when that settles', async (t) => {
+test('a handler that returns a promise gets the next message when that settles', async (t) => {
   const { queue } = openQueue(t)
   await queue.putMany(values(3))
   queue.close()

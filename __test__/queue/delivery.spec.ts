@@ -207,7 +207,7 @@ test('past maxDeliveries a message goes to the dead-letter queue, as it is', asy
   t.is(a.stats().queues['queue.dead']!.delivery, 'at-most-once')
 })
 
-test('a message that is buried does not hide those behind it', async (t) => {
+test('a message that is dead-lettered does not hide those behind it', async (t) => {
   const { a, queue } = await twoEnds(t, [1, 2, 3], { maxDeliveries: 1 })
   queue.tryReceive()!.nack()
   queue.close()

@@ -73,7 +73,7 @@ function unthenable(): object {
   })
 }
 
-test('what a handler answers may be as odd', async (t) => {
+test('what a handler returns may be as odd', async (t) => {
   const { server, client, end } = pair<number, unknown>(t, json)
   const odd = [revoked, unthenable]
   void server.serve((n) => (n < odd.length ? odd[n]!() : n))

@@ -24,7 +24,7 @@ test('values go there and back', async (t) => {
   end()
 })
 
-test('a buffer is not copied: what the server answers is what the client sent', async (t) => {
+test('a buffer is not copied: what the server returns is what the client sent', async (t) => {
   const { here, server, client, end } = pair<BufferPtr, BufferPtr>(t, {})
   void server.serve((request) => {
     request.bytes[1] = 2

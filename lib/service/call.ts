@@ -39,7 +39,7 @@ export abstract class Call<Res> {
   /** Whether part of the reply has come: then another run cannot replace this one. */
   abstract readonly begun: boolean
 
-  /** Takes over a message that answers the request. Does not throw. */
+  /** Takes over a message that replies to the request. Does not throw. */
   abstract accept(envelope: Envelope, message: BufferPtr): void
 
   /** Ends it with an error, unless it has ended. */

@@ -35,33 +35,33 @@ export class Handling<Req, Res> {
   call(run: Run): void {
     // Called as the function it is, not as a method of this object.
     const handler = this.#handler
-    let answering: Sending
+    let replying: Sending
     try {
-      answering = this.#answer(run, handler(this.#endpoint.requests.peek(run.message), run))
+      replying = this.#reply(run, handler(this.#endpoint.requests.peek(run.message), run))
     } catch (thrown) {
       return this.#refuse(run, thrown)
     }
-    if (answering === undefined) return this.#owner.onEnd(run)
-    answering.then(
+    if (replying === undefined) return this.#owner.onEnd(run)
+    replying.then(
       () => this.#owner.onEnd(run),
       (thrown: unknown) => this.#refuse(run, thrown),
     )
   }
 
-  #answer(run: Run, result: unknown): Sending {
+  #reply(run: Run, result: unknown): Sending {
     if (run.envelope.kind !== STREAM) {
       return isPromiseLike(result)
-        ? Promise.resolve(result).then((value) => this.#answerValue(run, value))
-        : this.#answerValue(run, result)
+        ? Promise.resolve(result).then((value) => this.#replyWith(run, value))
+        : this.#replyWith(run, result)
     }
     return sendStream(run, this.#endpoint.name, result, this.#replies)
   }
 
-  #answerValue(run: Run, value: unknown): Sending {
+  #replyWith(run: Run, value: unknown): Sending {
     if (!isStream(value)) return this.#replies.value(run, value)
     run.rest = abandon(value)
     const { name } = this.#endpoint
-    throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `service '${name}' answers with a stream: use stream()`)
+    throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `service '${name}' replies with a stream: use stream()`)
   }
 
   /** Ends `run` with what was thrown. If not even that can be sent, serving ends. */

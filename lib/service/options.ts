@@ -54,9 +54,12 @@ export type Sendable<T> = T | BufferPtr | (T extends BufferPtr ? Uint8Array : ne
  * Handles requests. For {@link Service.request} with a {@link Sendable} value, for {@link Service.stream} with an iterable of
  * such values, as an async generator makes. A buffer that is returned is moved, without copy. What it throws arrives at the client.
  */
-export type ServiceHandler<Req, Res> = (request: Req, context: RequestContext) => Answer<Res> | PromiseLike<Answer<Res>>
+export type ServiceHandler<Req, Res> = (
+  request: Req,
+  context: RequestContext,
+) => Returned<Res> | PromiseLike<Returned<Res>>
 
-type Answer<Res> = Sendable<Res> | AsyncIterable<Sendable<Res>> | Iterable<Sendable<Res>>
+type Returned<Res> = Sendable<Res> | AsyncIterable<Sendable<Res>> | Iterable<Sendable<Res>>
 
 interface Codecs<Req, Res> {
   request: NamedCodec<Req> | undefined

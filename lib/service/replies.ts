@@ -40,7 +40,7 @@ export class Replies<Req, Res> {
     return this.#reply(run, END, position, this.#failures, NOTHING)
   }
 
-  /** Answers with what the handler threw, or says that this is more than can be sent. */
+  /** Replies with what the handler threw, or says that this is more than can be sent. */
   failure(run: Run, thrown: unknown): Sending {
     try {
       return this.#reply(run, ERROR, 0, this.#failures, encodeFailure(thrown))
@@ -53,9 +53,9 @@ export class Replies<Req, Res> {
   /** Tells a client that its request was begun, and will neither end nor be begun again. Waits for room as long as there is a client. */
   lost(envelope: Envelope, run: number, message: BufferPtr): Sending {
     // Its own buffer serves: it is not needed any more, and there may be no other. If the handler released it, one has come back.
-    const answer = message.released ? this.#endpoint.allocator.allocate(0) : message
-    this.#address(envelope, run, LOST, 0, answer)
-    const sent = this.#clients.send(envelope, answer, { ...UNLIMITED, hold: false })
+    const reply = message.released ? this.#endpoint.allocator.allocate(0) : message
+    this.#address(envelope, run, LOST, 0, reply)
+    const sent = this.#clients.send(envelope, reply, { ...UNLIMITED, hold: false })
     return typeof sent === 'boolean' ? undefined : sent
   }
 

@@ -25,12 +25,12 @@ interface StreamReplies {
 export async function sendStream(run: Run, service: string, result: unknown, replies: StreamReplies): Promise<void> {
   run.heedDeadline()
   const made = Promise.resolve(result)
-  const answer = await run.whileWanted(made)
+  const returned = await run.whileWanted(made)
   if (run.unwanted) {
     run.rest = made.then(abandon)
     return
   }
-  const source = iteratorOf(answer, service)
+  const source = iteratorOf(returned, service)
   let position = 0
   // A source that throws, or has come to its end, need not be told to return.
   let isOpen = true
@@ -91,6 +91,6 @@ function iteratorOf(result: unknown, service: string): AnyIterator {
   discard(result)
   throw new MillraceError(
     'ERR_MILLRACE_INVALID_ARGUMENT',
-    `service '${service}' does not answer with a stream: use request()`,
+    `service '${service}' does not reply with a stream: use request()`,
   )
 }

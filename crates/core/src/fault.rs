@@ -27,7 +27,7 @@ points! {
     /// A buffer is in the allocator's ledger.
     AllocAdopted,
     /// Removed from the ledger, still counted.
-    ReleaseStruck,
+    ReleaseRemoved,
     /// Count 0, bit still set.
     ReleaseUnreffed,
     /// The bit is cleared; nobody has been told.
@@ -35,11 +35,11 @@ points! {
     /// Counted once more, not in the ledger.
     ShareReffed,
     /// In the ledger once more.
-    ShareNoted,
+    ShareAdded,
     /// The message is in the queue and in the sender's ledger.
     PushPublished,
     /// The message is the queue's alone; the tail lags.
-    PushStruck,
+    PushRemoved,
     /// All published, nobody told.
     PushHelped,
     /// The slot names the taker, nothing else does.
@@ -47,7 +47,7 @@ points! {
     /// As `PopTaken`, of a message that shares its buffer, with word left of what the ledger counts before.
     PopBegun,
     /// Slot and ledger name the taker.
-    PopNoted,
+    PopAdded,
     /// The slot is free for the next lap.
     PopRecycled,
     /// All taken, nobody told of the room.
@@ -75,7 +75,7 @@ points! {
     /// A ring's buffer is counted once more for a new end.
     AttachReffed,
     /// The new end is in the ledger.
-    AttachNoted,
+    AttachAdded,
     /// A buffer for a ring is allocated.
     CreateAllocated,
     /// The ring is filled in.
@@ -103,7 +103,7 @@ points! {
     /// One more subscriber has the message.
     PublishOffered,
     /// Removed from the publisher's ledger; references nobody took are still counted.
-    PublishStruck,
+    PublishRemoved,
     /// All is published, nobody told.
     PublishDone,
     /// A subscription is listed and announced to publishers.

@@ -37,7 +37,7 @@ fn a_message_goes_through_and_nothing_is_left() {
 }
 
 #[test]
-fn full_closed_and_destroyed_are_answers() {
+fn full_closed_and_destroyed_are_results() {
     let isolated = Isolated::new("states");
     let shm = isolated.open();
     let queue = shm.port_queue("q", &capacity(2)).unwrap();
@@ -132,7 +132,7 @@ fn a_domain_grows_to_its_budget_and_says_who_holds_what() {
 }
 
 #[test]
-fn a_small_buffer_comes_from_a_larger_class_when_its_own_is_spent() {
+fn a_small_buffer_comes_from_a_larger_class_when_its_own_is_exhausted() {
     let isolated = Isolated::new("larger");
     let options = millrace::OpenOptions { max_bytes: Some(1 << 20), ..isolated.options() };
     let shm = millrace::ShmManager::open(&isolated.name, &options).unwrap();

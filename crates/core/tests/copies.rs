@@ -85,8 +85,8 @@ fn a_message_without_room_stays_in_the_queue() {
 }
 
 #[test]
-fn full_ended_and_exhausted_are_answers_and_leave_nothing() {
-    let isolated = Isolated::new("answers");
+fn full_ended_and_exhausted_are_results_and_leave_nothing() {
+    let isolated = Isolated::new("results");
     let shm =
         ShmManager::open(&isolated.name, &OpenOptions { max_bytes: Some(2 << 20), ..isolated.options() })
             .unwrap();
@@ -166,7 +166,7 @@ fn who_waits_for_a_buffer_is_told_of_those_a_full_queue_refused() {
         let sequence = waiter.wake_sequence();
         queue.put(std::iter::once(()).map(|()| message())).1.unwrap();
         assert!(armed.get(), "{overflow:?}");
-        assert_ne!(waiter.wake_sequence(), sequence, "{overflow:?}: rung");
+        assert_ne!(waiter.wake_sequence(), sequence, "{overflow:?}: notified");
         waiter.disarm_pool();
         queue.destroy();
     }

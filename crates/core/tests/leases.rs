@@ -101,8 +101,8 @@ fn a_closed_queue_ends_only_when_the_last_lease_of_others_has() {
 }
 
 #[test]
-fn burying_does_not_hide_what_is_behind() {
-    let isolated = Isolated::new("bury");
+fn dead_lettering_does_not_hide_what_is_behind() {
+    let isolated = Isolated::new("deadletter");
     let shm = isolated.open();
     let queue = shm.port_queue("q", &options(8, 1)).unwrap();
     (0..2).for_each(|i| put(&shm, &queue, i));

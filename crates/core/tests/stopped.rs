@@ -210,7 +210,7 @@ test_with_children!(stopped_inside_an_operation_it_holds_up_recoveries_only, |na
     finish(&isolated, shm);
 });
 
-/// Stops a recoverer at `point` of the recovery of a third process; answers it.
+/// Stops a recoverer at `point` of the recovery of a third process; returns it.
 fn stopped_recoverer(name: &str, isolated: &Isolated, shm: ShmManager, point: &str) -> (Child, ShmManager) {
     let prey = started(name, "hold", isolated);
     let fault = ("MILLRACE_FAULT", format!("{point}:1:stop"));

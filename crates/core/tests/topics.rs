@@ -219,8 +219,8 @@ fn at_least_once_is_an_option_of_each_subscriber() {
         message.nack().unwrap();
     }
     assert_eq!(queue.try_receive().unwrap().0.unwrap().sequence(), 1);
-    let grave = shm.find_queue("t.sure.dead").unwrap().unwrap();
-    assert_eq!(drain(&grave), [0]);
+    let dead = shm.find_queue("t.sure.dead").unwrap().unwrap();
+    assert_eq!(drain(&dead), [0]);
     let nameless = SubscribeOptions { name: None, ..sure };
     assert_eq!(shm.subscribe("t", &nameless).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_sound(&shm);

@@ -58,7 +58,7 @@ impl Waits {
             return Ok(true);
         }
         self.sequence = manager.wake_sequence();
-        manager.arm_bell();
+        manager.arm_doorbell();
         let mut at_queue = false;
         let sleeps = if kind == KIND_POOL {
             manager.arm_pool(bytes)
@@ -123,7 +123,7 @@ impl Waits {
         limit: usize,
     ) -> usize {
         self.sequence = manager.wake_sequence();
-        manager.arm_bell();
+        manager.arm_doorbell();
         handles.drop_destroyed();
         // A wake may have been lost: with a death, or for a reason nobody has thought of.
         let (recoveries, now) = (manager.recoveries(), Instant::now());

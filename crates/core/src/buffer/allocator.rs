@@ -210,7 +210,7 @@ impl SharedBufferAllocator {
         }
         fault::hit(Point::ShareReffed);
         pool.ledger_add(slot, index, false);
-        fault::hit(Point::ShareNoted);
+        fault::hit(Point::ShareAdded);
         Ok(Buffer { id: buffer.id, received: false })
     }
 }

@@ -57,7 +57,7 @@ impl Participant {
         }
         // Ledger first: killed in between, refs are too high, which a recount repairs.
         pool.ledger_remove_many(self.slot, index, buffer.received, references);
-        fault::hit(Point::ReleaseStruck);
+        fault::hit(Point::ReleaseRemoved);
         freed.unref(pool, index, references);
         Ok(())
     }

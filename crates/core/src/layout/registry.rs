@@ -185,9 +185,9 @@ pub(crate) struct Wake {
     /// Threads that sleep on `sequence`.
     pub(crate) sleepers: AtomicU32,
     /// 1 while an event loop sleeps and wants a byte in its doorbell; the waker that swaps it to 0 writes the byte.
-    pub(crate) bell_armed: AtomicU32,
+    pub(crate) doorbell_armed: AtomicU32,
 }
-shared!(Wake { sequence, sleepers, bell_armed });
+shared!(Wake { sequence, sleepers, doorbell_armed });
 
 /// A name and where its ring is. Written under the lock of the name table; `state` last (Release).
 #[repr(C, align(128))]

@@ -153,8 +153,8 @@ impl ShmManager {
     }
 
     /// Asks for a byte in the doorbell at the next notification. Call it before arming anything.
-    pub fn arm_bell(&self) {
-        self.participant.arm_bell();
+    pub fn arm_doorbell(&self) {
+        self.participant.arm_doorbell();
     }
 
     /// A descriptor of this participant's doorbell, a FIFO that becomes readable when the participant is notified.
@@ -162,7 +162,7 @@ impl ShmManager {
     /// # Errors
     /// `Limit` when no more descriptors can be had.
     pub fn doorbell(&self) -> Result<Descriptor> {
-        self.participant.bell.duplicate()
+        self.participant.doorbell.duplicate()
     }
 
     /// Number of notifications so far: read it before arming, pass it to [`ShmManager::park`].

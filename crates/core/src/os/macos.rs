@@ -94,11 +94,11 @@ impl DeathWatch {
     /// Nothing to watch.
     pub(crate) fn set(&mut self, _participants: &[((usize, u32), u32)]) {}
 
-    /// Sleeps until `bell` is notified, or `timeout`, or a tenth of a second.
-    pub(crate) fn wait(&mut self, bell: &Fifo, timeout: Duration) {
+    /// Sleeps until `doorbell` is notified, or `timeout`, or a tenth of a second.
+    pub(crate) fn wait(&mut self, doorbell: &Fifo, timeout: Duration) {
         let timeout = timeout.min(Duration::from_millis(100));
         let timeout = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
-        let _ = poll(&mut [bell.poll_fd()], Some(&timeout));
+        let _ = poll(&mut [doorbell.poll_fd()], Some(&timeout));
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn attach_listed(
     }
     fault::hit(Point::AttachReffed);
     pool.ledger_add(participant.slot, index, false);
-    fault::hit(Point::AttachNoted);
+    fault::hit(Point::AttachAdded);
     let buffer = Buffer { id: listed.ring, received: false };
     let let_go = || -> Result<()> {
         if participant.release(buffer)? {

@@ -87,7 +87,7 @@ impl PortQueue {
                     fault::hit(Point::PushPublished);
                     placed[sent.published].write(Placed { position, id, at: at as u32 });
                     messages.sent(at);
-                    fault::hit(Point::PushStruck);
+                    fault::hit(Point::PushRemoved);
                     sent.published += 1;
                 }
                 None if self.options.overflow == Overflow::DropNewest => {

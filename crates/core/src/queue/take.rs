@@ -31,14 +31,14 @@ impl PortQueue {
             let index = split_id(taken.id()).1;
             if cell_of(taken.id()) == 0 {
                 pool.ledger_add(me, index, true);
-                fault::hit(Point::PopNoted);
+                fault::hit(Point::PopAdded);
                 ring.recycle(taken);
             } else {
                 let intent = || TakeIntent::new(taken.id(), pool.entry(me, index).received());
                 pin.with_intent(intent, || {
                     fault::hit(Point::PopBegun);
                     pool.ledger_add(me, index, true);
-                    fault::hit(Point::PopNoted);
+                    fault::hit(Point::PopAdded);
                     ring.recycle(taken);
                 });
             }

@@ -22,7 +22,7 @@ pub(crate) struct Domain {
     registry: View<Registry>,
     pub(super) pools: Pools,
     /// Doorbells of the participants' event loops.
-    bells: Doorbells,
+    doorbells: Doorbells,
     /// What this process writes into `recovering`: who it is. Unknown until it has joined.
     token: AtomicU32,
     pub(crate) assist: Assist,
@@ -78,10 +78,10 @@ impl Domain {
     }
 
     fn new(name: &str, dir: DomainDir, registry: View<Registry>, assist: Assist) -> Self {
-        let bells = Doorbells::new();
+        let doorbells = Doorbells::new();
         let pools = Pools::new();
         let token = AtomicU32::new(RECOVERER_UNKNOWN);
-        Self { name: name.to_owned(), dir, registry, pools, bells, token, assist }
+        Self { name: name.to_owned(), dir, registry, pools, doorbells, token, assist }
     }
 
     /// From now on this process recovers as participant `slot`.
@@ -179,9 +179,9 @@ impl Domain {
         if wake.sleepers.load(Ordering::SeqCst) != 0 {
             wake_all(&wake.sequence);
         }
-        // SYNC BELL (acq-rel), pairs with arming: whoever takes the 1 writes the byte, so one byte per sleep.
-        if wake.bell_armed.swap(0, Ordering::AcqRel) != 0 && !self.bells.notify(&self.dir, slot) {
-            wake.bell_armed.store(1, Ordering::Release);
+        // SYNC DOORBELL (acq-rel), pairs with arming: whoever takes the 1 writes the byte, so one byte per sleep.
+        if wake.doorbell_armed.swap(0, Ordering::AcqRel) != 0 && !self.doorbells.notify(&self.dir, slot) {
+            wake.doorbell_armed.store(1, Ordering::Release);
         }
     }
 
@@ -189,7 +189,7 @@ impl Domain {
     pub(crate) fn notify_all(&self) {
         for (slot, _) in self.active() {
             self.notify(slot);
-            self.bells.notify(&self.dir, slot);
+            self.doorbells.notify(&self.dir, slot);
         }
     }
 
@@ -211,7 +211,7 @@ impl Domain {
     /// Tells the sentinel of `slot` to look around.
     pub(crate) fn notify_sentinel(&self, slot: usize) {
         // Seldom needed: a descriptor for each pair of participants is not worth keeping.
-        let _ = self.dir.doorbell(DoorbellKind::Sentinel, slot, false).map(|bell| bell.notify());
+        let _ = self.dir.doorbell(DoorbellKind::Sentinel, slot, false).map(|doorbell| doorbell.notify());
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Participant {
     /// Where to look first for a free buffer.
     pub(crate) hints: AllocationHints,
     /// Read end of our event loop's doorbell.
-    pub(crate) bell: Fifo,
+    pub(crate) doorbell: Fifo,
     /// Read end of our sentinel's doorbell.
     pub(crate) sentinel: Fifo,
     /// Held as long as we live; dropped last.
@@ -129,7 +129,7 @@ impl Participant {
         let (slot, life) = Self::claim(&domain)?;
         let view = domain.participant_slot(slot)?;
         fault::hit(Point::JoinClaimed);
-        let bell = domain.dir.doorbell(DoorbellKind::EventLoop, slot, true)?;
+        let doorbell = domain.dir.doorbell(DoorbellKind::EventLoop, slot, true)?;
         let sentinel = domain.dir.doorbell(DoorbellKind::Sentinel, slot, true)?;
         let shared = &domain.registry().participants[slot];
         let epoch = shared.epoch.load(Ordering::Relaxed).wrapping_add(1);
@@ -146,7 +146,7 @@ impl Participant {
                 word.store(0, Ordering::Relaxed);
             }
         }
-        for word in [&shared.wake.sleepers, &shared.wake.bell_armed] {
+        for word in [&shared.wake.sleepers, &shared.wake.doorbell_armed] {
             word.store(0, Ordering::Relaxed);
         }
         // SYNC JOIN (release), pairs with `Domain::active` (acquire). The life lock is held already, so nobody takes us for dead.
@@ -160,7 +160,7 @@ impl Participant {
             turns: Default::default(),
             pool_waits: Waits::default(),
             hints: AllocationHints::new(slot),
-            bell,
+            doorbell,
             sentinel,
             _life: life,
         })
@@ -362,9 +362,9 @@ impl Participant {
     }
 
     /// Asks for a byte in the doorbell at the next notification.
-    pub(crate) fn arm_bell(&self) {
-        // SYNC BELL (acq-rel): set before the waiter bit is set, so whoever takes the bit sees it.
-        self.shared().wake.bell_armed.swap(1, Ordering::AcqRel);
+    pub(crate) fn arm_doorbell(&self) {
+        // SYNC DOORBELL (acq-rel): set before the waiter bit is set, so whoever takes the bit sees it.
+        self.shared().wake.doorbell_armed.swap(1, Ordering::AcqRel);
     }
 }
 

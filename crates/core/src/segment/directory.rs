@@ -116,9 +116,9 @@ impl DomainDir {
     }
 
     /// Opens the doorbell of participant `slot`; with `create` it is made if need be, which is up to the participant itself.
-    pub(crate) fn doorbell(&self, bell: DoorbellKind, slot: usize, create: bool) -> Result<Fifo> {
-        let name = match bell {
-            DoorbellKind::EventLoop => format!("bell.{slot}"),
+    pub(crate) fn doorbell(&self, kind: DoorbellKind, slot: usize, create: bool) -> Result<Fifo> {
+        let name = match kind {
+            DoorbellKind::EventLoop => format!("doorbell.{slot}"),
             DoorbellKind::Sentinel => format!("sentinel.{slot}"),
         };
         self.dir.open_fifo(&name, create)

@@ -28,7 +28,7 @@
 //! let kept = request.share()?;
 //! client.requests("double", &options)?.try_send(request).expect("there is room");
 //!
-//! // The server claims the run, then answers into the mailbox of whoever asked. The end of `request` acknowledges it.
+//! // The server claims the run, then replies into the mailbox of whoever asked. The end of `request` acknowledges it.
 //! let mailbox = server.create_mailbox("double", Role::Server, 64)?;
 //! assert_eq!(client.servers("double"), [server.id()]);
 //! let request = server.requests("double", &options)?.try_receive()?.0.expect("one was sent");

@@ -76,7 +76,7 @@ impl Heap {
         Sent { position, delivered }
     }
 
-    /// Answers the messages of the history that it has copied, by position.
+    /// Returns the messages of the history that it has copied, by position.
     fn subscribe(&self, missing: Missing) -> Vec<(u64, u32)> {
         self.subscriptions.fetch_add(1, Ordering::AcqRel);
         if missing != Missing::SubscribersFence {

@@ -292,7 +292,7 @@ impl Topic {
             share.pool.ledger_remove(slot, index, buffer.received);
             share.spare += 1;
         }
-        fault::hit(Point::PublishStruck);
+        fault::hit(Point::PublishRemoved);
         share.drop_references(share.spare);
         outcome
     }

@@ -13,7 +13,7 @@
 //! The fences ([`dekker_fence`](crate::sync::dekker_fence)) forbid that both look before the other's store is visible, so
 //! either S sees the change or W sees the bit. Notifying raises the owner's `wake_sequence` before it looks for sleepers, and the
 //! owner read the sequence before it set its bit: a notification in between makes the futex call return at once. For an event loop
-//! `bell_armed` plays the same part and the byte in the FIFO stays there until it is read.
+//! `doorbell_armed` plays the same part and the byte in the FIFO stays there until it is read.
 //!
 //! A bit is cleared by one waker only, so one message wakes one sleeper. A sleeper that was notified but does not
 //! consume (timeout, abort) passes the notification on; if it dies, recovery notifies everybody.

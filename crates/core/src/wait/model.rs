@@ -1,16 +1,16 @@
-//! Models of sleeping and waking: see [`crate::sync::model`]. Sleep itself is left out: a sleeper that found nothing has to be rung.
+//! Models of sleeping and waking: see [`crate::sync::model`]. Sleep itself is left out: a sleeper that found nothing has to be notified.
 
 use super::Waits;
 use crate::layout::WaiterMask;
 use crate::sync::model::{Arc, check, joined, spawn};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, dekker_fence};
 
-/// Somebody to wake: what there is to be had, the mask, and who has been rung.
+/// Somebody to wake: what there is to be had, the mask, and who has been notified.
 struct Heap {
     /// Messages, say.
     there: AtomicU32,
     mask: WaiterMask,
-    rung: [AtomicU32; 2],
+    notified: [AtomicU32; 2],
     /// Threads of participant 0 that wait here.
     waits: Waits,
 }
@@ -18,8 +18,8 @@ struct Heap {
 impl Heap {
     fn new() -> Arc<Self> {
         let mask = WaiterMask { words: Default::default(), waits: AtomicU64::new(0) };
-        let rung = Default::default();
-        Arc::new(Self { there: AtomicU32::new(0), mask, rung, waits: Waits::default() })
+        let notified = Default::default();
+        Arc::new(Self { there: AtomicU32::new(0), mask, notified, waits: Waits::default() })
     }
 
     fn is_ready(&self) -> bool {
@@ -27,7 +27,7 @@ impl Heap {
     }
 
     fn ring(&self, slot: usize) {
-        self.rung[slot].fetch_add(1, Ordering::AcqRel);
+        self.notified[slot].fetch_add(1, Ordering::AcqRel);
     }
 
     /// Publishes one thing and wakes one sleeper.
@@ -41,7 +41,7 @@ impl Heap {
     }
 
     fn is_rung(&self, slot: usize) -> bool {
-        self.rung[slot].load(Ordering::Acquire) > 0
+        self.notified[slot].load(Ordering::Acquire) > 0
     }
 }
 
@@ -110,10 +110,10 @@ fn giving_up(passes_on: bool) {
         let impatient = spawn(move || {
             impatient.mask.set(0);
             let takes_it = impatient.is_ready();
-            let rung = !impatient.mask.clear(0);
+            let notified = !impatient.mask.clear(0);
             if takes_it {
                 impatient.there.fetch_sub(1, Ordering::AcqRel);
-            } else if passes_on && rung && impatient.is_ready() {
+            } else if passes_on && notified && impatient.is_ready() {
                 impatient.wake();
             }
         });
@@ -126,13 +126,13 @@ fn giving_up(passes_on: bool) {
 }
 
 #[test]
-fn a_ring_is_passed_on() {
+fn a_notification_is_passed_on() {
     giving_up(true);
 }
 
 #[test]
 #[should_panic = "sleeps for ever"]
-fn without_passing_the_ring_on() {
+fn without_passing_the_notification_on() {
     giving_up(false);
 }
 
@@ -152,13 +152,13 @@ fn sharing_a_bit(end: fn(&Heap)) {
         });
         let leaver = Arc::clone(&heap);
         let leaver = spawn(move || end(&leaver));
-        let before = heap.rung[0].load(Ordering::Acquire);
+        let before = heap.notified[0].load(Ordering::Acquire);
         heap.waits.begin(&heap.mask, 0);
         let sleeps = !heap.is_ready();
         joined(waker);
         joined(leaver);
-        let rung = heap.rung[0].load(Ordering::Acquire) != before;
-        assert!(!sleeps || rung, "it sleeps for ever");
+        let notified = heap.notified[0].load(Ordering::Acquire) != before;
+        assert!(!sleeps || notified, "it sleeps for ever");
     });
 }
 

@@ -25,13 +25,13 @@ impl Waits {
         if self.take_one() != Some(1) {
             return false;
         }
-        let rung = !mask.clear(slot);
+        let notified = !mask.clear(slot);
         if self.0.load(Ordering::Acquire) > 0 {
             // Another thread of ours has begun in between, and we may have lowered its bit.
             mask.set(slot);
             notify();
         }
-        rung
+        notified
     }
 
     /// How many there were, one of which has ended now; `None`: others have ended them all.
@@ -64,6 +64,6 @@ mod tests {
         assert!(!end() && !waits.any(), "never below zero");
         waits.begin(&mask, 3);
         assert!(mask.clear(3), "a waker takes it");
-        assert!(end(), "it was rung for");
+        assert!(end(), "it was notified for");
     }
 }

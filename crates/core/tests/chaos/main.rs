@@ -99,7 +99,7 @@ impl Chaos {
     }
 
     /// Kills some and starts others in their place; now and then one is stopped for a moment meanwhile.
-    fn strike(&mut self, random: &mut Random) {
+    fn hit(&mut self, random: &mut Random) {
         self.drain_for(Duration::from_micros(random.below(4096)));
         let stopped = (random.below(8) == 0).then(|| random.below(self.workers.len() as u64) as usize);
         // It may be in the middle of a recovery, which everybody waits for, this thread, too: another one lets it go on.
@@ -197,7 +197,7 @@ fn main() {
     let (mut chaos, mut random) = (Chaos::new(), Random::of(0, seed));
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(seconds) || chaos.kills < wanted {
-        chaos.strike(&mut random);
+        chaos.hit(&mut random);
         if chaos.kills / KILLS_PER_CHECK > chaos.checks {
             chaos.check();
         }

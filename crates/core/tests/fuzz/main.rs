@@ -1,4 +1,4 @@
-//! Damaged segments: attaching to one, and everything that is called on it, ends with an error or an answer, never with a crash, a panic
+//! Damaged segments: attaching to one, and everything that is called on it, ends with an error or a result, never with a crash, a panic
 //! or a hang.
 //!
 //! `npm run fuzz -- --seconds N --seed S`. A domain with something of everything in it, and two dead participants, is kept as an image.

@@ -1,4 +1,4 @@
-//! What the processes do: anything, in any order; and the undertaker, who comes when all is over and finds everything in place.
+//! What the processes do: anything, in any order; and the examiner, which comes last and finds everything in place.
 
 use crate::habits::Act;
 use crate::receive::{Lease, Nothing};
@@ -36,13 +36,13 @@ impl World {
 
 impl Cpu {
     fn pick_up(&self, message: &Message) {
-        self.now(|w| w.ghost.processes[self.process].in_hand.push(message.item.id));
+        self.now(|w| w.oracle.processes[self.process].in_hand.push(message.item.id));
     }
 
     /// The application lets go of the message: from here on the protocol has it.
     pub(crate) fn put_down(&self, message: &Message) {
         self.now(|w| {
-            let in_hand = &mut w.ghost.processes[self.process].in_hand;
+            let in_hand = &mut w.oracle.processes[self.process].in_hand;
             if let Some(at) = in_hand.iter().position(|id| *id == message.item.id) {
                 in_hand.swap_remove(at);
             }
@@ -210,7 +210,7 @@ impl App {
         if counted {
             cpu.share(id).await;
         } else {
-            cpu.note(me, id, false).await;
+            cpu.ledger_add(me, id, false).await;
         }
         cpu.unpin().await;
         let sent = cpu.send(&end, &[Item { received: false, ..message.item }]).await == 1;
@@ -317,7 +317,7 @@ pub(crate) fn sentinel(cpu: Cpu) -> Body {
 }
 
 /// The last process: whatever happened before, everything works and nothing is missing.
-pub(crate) fn undertaker(cpu: Cpu) -> Body {
+pub(crate) fn examiner(cpu: Cpu) -> Body {
     Box::pin(async move {
         cpu.join().await;
         sweep(&cpu).await;
@@ -334,7 +334,7 @@ pub(crate) fn undertaker(cpu: Cpu) -> Body {
                 go_round(&cpu, end).await;
             }
         }
-        let account = cpu.now(|w| w.ghost.account());
+        let account = cpu.now(|w| w.oracle.account());
         cpu.check(account);
         for (end, _) in ends {
             cpu.destroy(&end).await;
@@ -344,7 +344,7 @@ pub(crate) fn undertaker(cpu: Cpu) -> Body {
     })
 }
 
-/// Receives what is left; answers whether the queue has been closed.
+/// Receives what is left; returns whether the queue has been closed.
 pub(crate) async fn drain(cpu: &Cpu, end: &End) -> bool {
     loop {
         match cpu.receive(end, 2).await {

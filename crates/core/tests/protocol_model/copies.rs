@@ -8,7 +8,7 @@ use crate::sim::Cpu;
 use crate::world::{Overflow, RingState};
 
 impl Cpu {
-    /// Copies up to `count` new messages into the queue, each into a buffer of its own; answers how many.
+    /// Copies up to `count` new messages into the queue, each into a buffer of its own; returns how many.
     pub(crate) async fn put_copies(&self, end: &End, count: usize) -> usize {
         self.pin().await;
         let ids = self.claim(count).await;
@@ -67,7 +67,7 @@ impl Cpu {
         if end.options.overflow == Overflow::DropNewest { 0 } else { back }
     }
 
-    /// Takes up to `count` messages of an at-most-once queue, copies them, and frees them; answers how many.
+    /// Takes up to `count` messages of an at-most-once queue, copies them, and frees them; returns how many.
     pub(crate) async fn get_copies(&self, end: &End, count: usize) -> Result<usize, Nothing> {
         let since = self.shared.turns.get();
         self.pin().await;
@@ -89,7 +89,7 @@ impl Cpu {
             self.step(|w| {
                 w.participants[me].copies += count;
                 for one in &taken {
-                    w.ghost.processes[self.process].noted(one.id, end.uid);
+                    w.oracle.processes[self.process].in_ledger(one.id, end.uid);
                 }
             })
             .await;
@@ -104,13 +104,13 @@ impl Cpu {
             self.unref_all(&over).await;
         }
         let ended = taken.is_empty() && state == RingState::Closed && self.front(end).await.is_none();
-        let known = self.now(|w| w.ghost.ended(end.uid, self.process, since));
+        let known = self.now(|w| w.oracle.ended(end.uid, self.process, since));
         // Until here they count as lost with us: the application has not got them.
         if self.rules().has(Rule::CopiesAreTold) {
             self.step(|w| {
                 w.participants[me].copies -= count;
                 for one in &taken {
-                    w.ghost.processes[self.process].discharge(one.id, None);
+                    w.oracle.processes[self.process].discharge(one.id, None);
                 }
             })
             .await;
@@ -118,7 +118,7 @@ impl Cpu {
         self.unpin().await;
         for (position, content) in &copies {
             self.say(|| format!("gets {position} of ring {}", end.uid));
-            let result = self.now(|w| w.ghost.delivered(end.uid, *position, self.process, 1, *content));
+            let result = self.now(|w| w.oracle.delivered(end.uid, *position, self.process, 1, *content));
             self.check(result);
         }
         if ended {

@@ -1,6 +1,6 @@
 //! Finding, creating, closing and destroying queues: see `queue/lifecycle.rs`.
 
-use crate::ghost::Queue;
+use crate::oracle::Queue;
 use crate::ring::End;
 use crate::rules::Rule;
 use crate::sim::Cpu;
@@ -22,14 +22,12 @@ impl Cpu {
 
     async fn find(&self, name: usize) -> Option<(usize, u64, usize)> {
         for index in 0..ENTRIES {
-            let (generation, phase) = self.step(|w| w.directory[index].state).await;
+            let (generation, phase) = self.step(|w| w.names[index].state).await;
             if phase != Phase::Live {
                 continue;
             }
-            let ring = self.step(|w| w.directory[index].ring).await;
-            if self.step(|w| w.directory[index].name).await == name
-                && self.is_listed((index, generation)).await
-            {
+            let ring = self.step(|w| w.names[index].ring).await;
+            if self.step(|w| w.names[index].name).await == name && self.is_listed((index, generation)).await {
                 return Some((index, generation, ring));
             }
         }
@@ -37,7 +35,7 @@ impl Cpu {
     }
 
     async fn is_listed(&self, listed: (usize, u64)) -> bool {
-        self.step(|w| w.directory[listed.0].state == (listed.1, Phase::Live)).await
+        self.step(|w| w.names[listed.0].state == (listed.1, Phase::Live)).await
     }
 
     async fn attach_listed(&self, name: usize, listed: (usize, u64), buffer: usize) -> Option<End> {
@@ -46,8 +44,8 @@ impl Cpu {
             return None;
         }
         let me = self.me();
-        self.note(me, buffer, false).await;
-        if self.rules().has(Rule::ListedStill) && !self.is_listed(listed).await {
+        self.ledger_add(me, buffer, false).await;
+        if self.rules().has(Rule::LooksAgainForEntry) && !self.is_listed(listed).await {
             self.release(buffer, false).await;
             return None;
         }
@@ -59,12 +57,12 @@ impl Cpu {
             .await;
         let Some((uid, options, state)) = found else {
             self.now(|w| {
-                w.fail(|| format!("the directory lists buffer {buffer} as queue {name}, it is no ring"))
+                w.fail(|| format!("the name table lists buffer {buffer} as queue {name}, it is no ring"))
             });
             self.release(buffer, false).await;
             return None;
         };
-        let is = self.now(|w| w.ghost.queues[uid].name);
+        let is = self.now(|w| w.oracle.queues[uid].name);
         if is != name {
             self.now(|w| w.fail(|| format!("process {} looked for queue {name} and got {is}", self.process)));
         }
@@ -82,9 +80,9 @@ impl Cpu {
     async fn unlist(&self, listed: (usize, u64)) -> bool {
         let (index, generation) = listed;
         self.step(|w| {
-            let done = w.directory[index].state == (generation, Phase::Live);
+            let done = w.names[index].state == (generation, Phase::Live);
             if done {
-                w.directory[index].state = (generation + 1, Phase::Free);
+                w.names[index].state = (generation + 1, Phase::Free);
             }
             done
         })
@@ -96,14 +94,14 @@ impl Cpu {
         if let Some(end) = self.attach(name).await {
             return Some(end);
         }
-        if !self.try_lock(|k| &mut k.directory).await {
+        if !self.try_lock(|k| &mut k.names).await {
             return None;
         }
         let mut end = self.attach(name).await;
         if end.is_none() {
             end = self.create(name, options).await;
         }
-        self.unlock(|k| &mut k.directory).await;
+        self.unlock(|k| &mut k.names).await;
         end
     }
 
@@ -111,9 +109,9 @@ impl Cpu {
         let buffer = self.allocate().await?;
         let uid = self
             .step(|w| {
-                let uid = w.ghost.queues.len();
+                let uid = w.oracle.queues.len();
                 let at_least_once = options.at_least_once;
-                w.ghost.queues.push(Queue {
+                w.oracle.queues.push(Queue {
                     name,
                     at_least_once,
                     destroyed: false,
@@ -127,7 +125,7 @@ impl Cpu {
         self.step(|w| w.buffers[buffer].is_ring = true).await;
         self.pin().await;
         let mut index = 0;
-        while self.step(|w| w.directory[index].state.1).await != Phase::Free {
+        while self.step(|w| w.names[index].state.1).await != Phase::Free {
             index += 1;
             if index == ENTRIES {
                 self.release(buffer, false).await;
@@ -136,17 +134,17 @@ impl Cpu {
             }
         }
         let me = self.me();
-        self.step(|w| w.directory[index].owner = me).await;
+        self.step(|w| w.names[index].owner = me).await;
         let generation = self
             .step(|w| {
-                w.directory[index].state.1 = Phase::Claimed;
-                w.directory[index].state.0
+                w.names[index].state.1 = Phase::Claimed;
+                w.names[index].state.0
             })
             .await;
-        self.step(|w| w.directory[index].name = name).await;
-        self.step(|w| w.directory[index].ring = buffer).await;
+        self.step(|w| w.names[index].name = name).await;
+        self.step(|w| w.names[index].ring = buffer).await;
         self.try_ref(buffer).await;
-        self.step(|w| w.directory[index].state.1 = Phase::Live).await;
+        self.step(|w| w.names[index].state.1 = Phase::Live).await;
         self.unpin().await;
         self.say(|| format!("created queue {name}, ring {uid} in buffer {buffer}: {options:?}"));
         Some(End { name, buffer, uid, options, listed: (index, generation) })
@@ -171,9 +169,9 @@ impl Cpu {
 
     pub(crate) async fn destroy(&self, end: &End) {
         self.say(|| format!("will destroy ring {}", end.uid));
-        self.ring(end, |r, ghost| {
+        self.ring(end, |r, oracle| {
             r.state = RingState::Destroyed;
-            ghost.queues[end.uid].destroyed = true;
+            oracle.queues[end.uid].destroyed = true;
         })
         .await;
         self.pin().await;

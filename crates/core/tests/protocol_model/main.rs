@@ -7,9 +7,9 @@
 
 mod app;
 mod copies;
-mod ghost;
 mod habits;
 mod lifecycle;
+mod oracle;
 mod participant;
 mod pool;
 mod receive;

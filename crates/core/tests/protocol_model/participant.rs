@@ -20,7 +20,7 @@ impl Cpu {
                 self.step(|w| w.participants[slot].lanes = 0).await;
                 self.step(|w| {
                     w.participants[slot].active = true;
-                    w.ghost.tenants[slot] = self.process;
+                    w.oracle.tenants[slot] = self.process;
                 })
                 .await;
                 self.own.slot.set(Some(slot));

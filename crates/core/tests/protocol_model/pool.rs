@@ -11,7 +11,7 @@ impl Cpu {
         let claimed = self.claim(1).await.pop();
         if let Some(id) = claimed {
             self.prepare(id).await;
-            self.note(self.me(), id, false).await;
+            self.ledger_add(self.me(), id, false).await;
         }
         self.unpin().await;
         self.say(|| format!("allocated {claimed:?}"));
@@ -48,25 +48,25 @@ impl Cpu {
     /// Fills a buffer of ours with something that was never there before.
     pub(crate) async fn write(&self, id: usize) -> u64 {
         self.step(|w| {
-            w.ghost.contents += 1;
-            w.ghost.shared.remove(&id);
-            w.buffers[id].payload = Payload::Data(w.ghost.contents);
-            w.ghost.contents
+            w.oracle.contents += 1;
+            w.oracle.shared.remove(&id);
+            w.buffers[id].payload = Payload::Data(w.oracle.contents);
+            w.oracle.contents
         })
         .await
     }
 
-    pub(crate) async fn note(&self, slot: usize, id: usize, received: bool) {
+    pub(crate) async fn ledger_add(&self, slot: usize, id: usize, received: bool) {
         self.step(|w| *w.ledger[slot][id].half(received) += 1).await;
     }
 
-    pub(crate) async fn strike(&self, slot: usize, id: usize, received: bool) {
+    pub(crate) async fn ledger_remove(&self, slot: usize, id: usize, received: bool) {
         self.step(|w| {
             let half = w.ledger[slot][id].half(received);
             *half -= 1;
             if *half < 0 {
                 w.fail(|| {
-                    format!("participant {slot} struck a reference to buffer {id} that it does not have")
+                    format!("participant {slot} removed a reference to buffer {id} that it does not have")
                 });
             }
         })
@@ -123,19 +123,19 @@ impl Cpu {
 
     /// Drops a reference of ours. The caller has pinned.
     pub(crate) async fn release(&self, id: usize, received: bool) {
-        self.strike(self.me(), id, received).await;
+        self.ledger_remove(self.me(), id, received).await;
         if received {
-            self.now(|w| w.ghost.processes[self.process].discharge(id, None));
+            self.now(|w| w.oracle.processes[self.process].discharge(id, None));
         }
         self.unref(id).await;
     }
 
     /// A further reference of our own to a buffer we hold. The caller has pinned.
     pub(crate) async fn share(&self, id: usize) {
-        self.now(|w| w.ghost.shared.insert(id));
+        self.now(|w| w.oracle.shared.insert(id));
         if !self.try_ref(id).await {
             self.now(|w| w.fail(|| format!("buffer {id} is held and counts no references")));
         }
-        self.note(self.me(), id, false).await;
+        self.ledger_add(self.me(), id, false).await;
     }
 }

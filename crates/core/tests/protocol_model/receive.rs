@@ -39,14 +39,14 @@ impl Cpu {
                 self.take(end, count).await
             };
             let nothing = taken.is_empty();
-            let looks_again = self.rules().has(Rule::BuryingLooksAgain);
+            let looks_again = self.rules().has(Rule::DeadLettersLookAgain);
             let ended = state == RingState::Closed
                 && (nothing || !looks_again)
                 && !(self.rules().has(Rule::ReadyIsNotTheEnd) && self.front(end).await.is_some())
                 && !self.others_hold(end).await;
-            let known = self.now(|w| w.ghost.ended(end.uid, self.process, since));
+            let known = self.now(|w| w.oracle.ended(end.uid, self.process, since));
             self.unpin().await;
-            let messages = self.bury(end, taken).await;
+            let messages = self.dead_letter(end, taken).await;
             if !messages.is_empty() {
                 messages.iter().for_each(|message| self.deliver(end, message));
                 return Ok(messages);
@@ -67,9 +67,9 @@ impl Cpu {
             format!("receives {} of ring {} for the {}. time", message.position, end.uid, message.attempt)
         });
         let result = self.now(|w| {
-            w.ghost.processes[self.process].in_hand.push(message.item.id);
+            w.oracle.processes[self.process].in_hand.push(message.item.id);
             let content = w.content(message.item.id);
-            w.ghost.delivered(end.uid, message.position, self.process, message.attempt, content)
+            w.oracle.delivered(end.uid, message.position, self.process, message.attempt, content)
         });
         self.check(result);
     }
@@ -80,12 +80,12 @@ impl Cpu {
         let mut peeked = None;
         while let Some((position, slot)) = self.front_slot(end).await {
             let SlotState::Ready(id) = slot.state else { break };
-            let content = self.now(|w| w.ghost.queues[end.uid].publications[position as usize].content);
+            let content = self.now(|w| w.oracle.queues[end.uid].publications[position as usize].content);
             if !self.try_ref(id).await {
                 continue;
             }
-            self.now(|w| w.ghost.shared.insert(id));
-            self.note(self.me(), id, false).await;
+            self.now(|w| w.oracle.shared.insert(id));
+            self.ledger_add(self.me(), id, false).await;
             if !self.rules().has(Rule::PeekLooksAgain)
                 || self.ring(end, |r, _| *r.slot(position) == slot).await
             {
@@ -101,7 +101,7 @@ impl Cpu {
     }
 
     fn message(&self, end: &End, id: usize, position: u64, attempt: u32, entry: Option<usize>) -> Message {
-        let content = self.now(|w| w.ghost.queues[end.uid].publications[position as usize].content);
+        let content = self.now(|w| w.oracle.queues[end.uid].publications[position as usize].content);
         let lease = entry.map(|entry| Lease { end: *end, entry });
         Message { item: Item { id, received: !end.options.at_least_once, content }, position, attempt, lease }
     }
@@ -111,12 +111,12 @@ impl Cpu {
         let mut messages = Vec::new();
         for _ in 0..count {
             let Some(taken) = self.pop(end, &mut head).await else { break };
-            let late = !self.rules().has(Rule::NoteBeforeRecycle);
+            let late = !self.rules().has(Rule::AddBeforeRecycle);
             if late {
                 self.recycle(end, taken).await;
             }
-            self.note(self.me(), taken.id, true).await;
-            self.now(|w| w.ghost.processes[self.process].noted(taken.id, end.uid));
+            self.ledger_add(self.me(), taken.id, true).await;
+            self.now(|w| w.oracle.processes[self.process].in_ledger(taken.id, end.uid));
             if !late {
                 self.recycle(end, taken).await;
             }
@@ -148,12 +148,12 @@ impl Cpu {
                 }
                 break;
             };
-            let result = self.now(|w| w.ghost.leased(end.uid, taken.position, self.process));
+            let result = self.now(|w| w.oracle.leased(end.uid, taken.position, self.process));
             self.check(result);
             if !self.rules().has(Rule::ReserveFirst) {
                 entry = self.reserve(end).await;
             }
-            let early = !self.rules().has(Rule::NoteBeforeRecycle);
+            let early = !self.rules().has(Rule::AddBeforeRecycle);
             if early {
                 self.recycle(end, taken).await;
             }
@@ -163,7 +163,7 @@ impl Cpu {
                 let leased = LeaseWord::Leased { owner: me, id: taken.id };
                 self.ring(end, |r, _| r.leases[entry].word = leased).await;
             }
-            self.note(me, taken.id, false).await;
+            self.ledger_add(me, taken.id, false).await;
             if !early {
                 self.recycle(end, taken).await;
             }
@@ -207,9 +207,9 @@ impl Cpu {
             let LeaseWord::Pending(id) = seen else { continue };
             let leased = LeaseWord::Leased { owner, id };
             let retaken = self
-                .ring(end, |r, ghost| {
+                .ring(end, |r, oracle| {
                     let position = r.leases[entry].position;
-                    r.cas_lease(entry, seen, leased).then(|| ghost.leased(end.uid, position, self.process))
+                    r.cas_lease(entry, seen, leased).then(|| oracle.leased(end.uid, position, self.process))
                 })
                 .await;
             let Some(result) = retaken else { continue };
@@ -221,7 +221,7 @@ impl Cpu {
                     (r.leases[entry].position, r.leases[entry].deliveries)
                 })
                 .await;
-            self.note(owner, id, false).await;
+            self.ledger_add(owner, id, false).await;
             return Some(self.message(end, id, position, attempt, Some(entry)));
         }
         None
@@ -248,10 +248,10 @@ impl Cpu {
         let leased = LeaseWord::Leased { owner: self.me(), id: message.item.id };
         self.say(|| format!("will acknowledge {message:?}"));
         let done = self
-            .ring(&lease.end, |r, ghost| {
+            .ring(&lease.end, |r, oracle| {
                 let done = r.cas_lease(lease.entry, leased, LeaseWord::Free);
                 if done {
-                    let queue = &mut ghost.queues[lease.end.uid];
+                    let queue = &mut oracle.queues[lease.end.uid];
                     queue.publications[message.position as usize].acked = true;
                 }
                 done
@@ -276,10 +276,10 @@ impl Cpu {
         self.put_down(message);
         self.say(|| format!("will give back {message:?}"));
         let done = self
-            .ring(end, |r, ghost| {
+            .ring(end, |r, oracle| {
                 let done = r.cas_lease(lease.entry, leased, LeaseWord::Pending(id));
                 if done {
-                    let message = &mut ghost.queues[end.uid].publications[message.position as usize];
+                    let message = &mut oracle.queues[end.uid].publications[message.position as usize];
                     message.holder = None;
                     message.given_back = Some((self.process, self.shared.turns.get()));
                 }
@@ -288,7 +288,7 @@ impl Cpu {
             .await;
         if done {
             self.ring(end, |r, _| r.pending += 1).await;
-            self.strike(self.me(), id, false).await;
+            self.ledger_remove(self.me(), id, false).await;
             if self.rules().has(Rule::NackLooksAgain)
                 && self.ring(end, |r, _| r.state).await == RingState::Destroyed
             {
@@ -310,10 +310,10 @@ impl Cpu {
             if let LeaseWord::Pending(id) = word
                 && self.ring(end, |r, _| r.cas_lease(entry, word, LeaseWord::Free)).await
             {
-                self.ring(end, |r, ghost| {
+                self.ring(end, |r, oracle| {
                     r.pending -= 1;
                     let position = r.leases[entry].position as usize;
-                    ghost.queues[end.uid].publications[position].withdrawn_by = Some(self.process);
+                    oracle.queues[end.uid].publications[position].withdrawn_by = Some(self.process);
                 })
                 .await;
                 self.over(end).await;
@@ -325,18 +325,18 @@ impl Cpu {
     }
 
     /// Moves messages that were delivered too often to the dead letters.
-    async fn bury(&self, end: &End, messages: Vec<Message>) -> Vec<Message> {
+    async fn dead_letter(&self, end: &End, messages: Vec<Message>) -> Vec<Message> {
         let mut kept = Vec::new();
         for message in messages {
             let limit = end.options.max_deliveries;
-            if limit == 0 || message.attempt <= limit || !self.bury_one(&message).await {
+            if limit == 0 || message.attempt <= limit || !self.dead_letter_one(&message).await {
                 kept.push(message);
             }
         }
         kept
     }
 
-    async fn bury_one(&self, message: &Message) -> bool {
+    async fn dead_letter_one(&self, message: &Message) -> bool {
         let options = Options {
             capacity: 1,
             limit: 0,
@@ -345,12 +345,12 @@ impl Cpu {
             overflow: Overflow::Block,
         };
         let Some(end) = self.attach_or_create(DEAD_LETTERS, options).await else { return false };
-        let buried = self.send_leased(&end, message).await;
-        if buried {
-            self.now(|w| w.ghost.totals.buried += 1);
+        let dead_lettered = self.send_leased(&end, message).await;
+        if dead_lettered {
+            self.now(|w| w.oracle.totals.dead_lettered += 1);
         }
         self.detach(&end).await;
-        buried
+        dead_lettered
     }
 
     /// Moves a leased message into another queue, which ends the lease.

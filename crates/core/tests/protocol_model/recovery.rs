@@ -3,7 +3,7 @@
 use crate::ring::End;
 use crate::rules::Rule;
 use crate::sim::Cpu;
-use crate::world::{ENTRIES, Held, LeaseWord, Payload, Phase, RingState, SLOTS, Slot, SlotState};
+use crate::world::{ENTRIES, LeaseWord, LedgerEntry, Payload, Phase, RingState, SLOTS, Slot, SlotState};
 
 /// Looks for dead participants and recovers them.
 pub(crate) async fn sweep(cpu: &Cpu) {
@@ -81,17 +81,17 @@ async fn recover(cpu: &Cpu, dead: &[usize]) {
     let expected = cpu.now(|w| {
         let mut attempted = false;
         for slot in dead {
-            let process = w.ghost.tenants[*slot];
-            attempted |= std::mem::replace(&mut w.ghost.processes[process].attempted, true);
+            let process = w.oracle.tenants[*slot];
+            attempted |= std::mem::replace(&mut w.oracle.processes[process].attempted, true);
         }
         let &[slot] = dead else { return None };
-        let is_shared = w.ghost.shared.iter().any(|id| w.ledger[slot][*id].total() > 0);
-        (!attempted && !is_shared).then(|| w.ghost.custody(w.ghost.tenants[slot]))
+        let is_shared = w.oracle.shared.iter().any(|id| w.ledger[slot][*id].total() > 0);
+        (!attempted && !is_shared).then(|| w.oracle.custody(w.oracle.tenants[slot]))
     });
     let holders = vec![0; cpu.now(|w| w.buffers.len())];
     let mut recount = Recount { cpu, dead, uncounted: holders.clone(), holders, lost: 0, taken: 0 };
     recount.ledgers().await;
-    recount.directory().await;
+    recount.names().await;
     recount.rings().await;
     recount.forget_dead().await;
     recount.free_unheld().await;
@@ -107,11 +107,11 @@ async fn recover(cpu: &Cpu, dead: &[usize]) {
     cpu.now(|w| {
         // The queue may have been destroyed meanwhile: then nobody misses the message any more.
         if expected.is_some_and(|expected| expected != lost)
-            && w.ghost.custody(w.ghost.tenants[dead[0]]) != lost
+            && w.oracle.custody(w.oracle.tenants[dead[0]]) != lost
         {
             w.fail(|| format!("{expected:?} messages are lost with {dead:?}, {lost} are reported"));
         }
-        w.ghost.totals.recoveries += 1;
+        w.oracle.totals.recoveries += 1;
         w.fsck();
     });
     cpu.say(|| "has recovered".to_owned());
@@ -131,7 +131,7 @@ struct Recount<'a> {
     /// References that are neither in `holders` nor in a ledger, less those that are in both.
     uncounted: Vec<i32>,
     lost: i32,
-    /// Slots of at-most-once queues that the dead had taken and not noted anywhere.
+    /// Slots of at-most-once queues that the dead had taken and not counted anywhere.
     taken: i32,
 }
 
@@ -154,21 +154,21 @@ impl Recount<'_> {
         }
     }
 
-    /// Counts the directory's references; removes entries of dead creators and of queues destroyed half-way.
-    async fn directory(&mut self) {
+    /// Counts the name table's references; removes entries of dead creators and of queues destroyed half-way.
+    async fn names(&mut self) {
         for index in 0..ENTRIES {
-            let entry = self.cpu.step(|w| w.directory[index]).await;
+            let entry = self.cpu.step(|w| w.names[index]).await;
             if entry.state.1 == Phase::Claimed && self.is_dead(entry.owner) {
-                self.cpu.step(|w| w.directory[index].state = (entry.state.0 + 1, Phase::Free)).await;
+                self.cpu.step(|w| w.names[index].state = (entry.state.0 + 1, Phase::Free)).await;
             }
             if entry.state.1 != Phase::Live {
                 continue;
             }
             let state = self.cpu.step(|w| w.ring(entry.ring).map(|r| r.state)).await;
             if state.is_some_and(|state| state != RingState::Destroyed) {
-                self.holders[entry.ring] += i32::from(self.cpu.rules().has(Rule::DirectoryHolds));
+                self.holders[entry.ring] += i32::from(self.cpu.rules().has(Rule::NameTableHolds));
             } else {
-                self.cpu.step(|w| w.directory[index].state = (entry.state.0 + 1, Phase::Free)).await;
+                self.cpu.step(|w| w.names[index].state = (entry.state.0 + 1, Phase::Free)).await;
             }
         }
     }
@@ -214,9 +214,9 @@ impl Recount<'_> {
                         self.deliver_again(end, owner, position, id).await;
                     }
                     if !end.options.at_least_once && !destroyed {
-                        let noted = self.cpu.step(|w| w.ledger[owner][id].received > 0).await;
-                        self.taken += i32::from(!noted);
-                        self.uncounted[id] += i32::from(!noted);
+                        let counted = self.cpu.step(|w| w.ledger[owner][id].received > 0).await;
+                        self.taken += i32::from(!counted);
+                        self.uncounted[id] += i32::from(!counted);
                     }
                     if self.cpu.rules().has(Rule::RollForward) {
                         self.cpu.ring(end, |r, _| r.slots[index] = free).await;
@@ -233,13 +233,13 @@ impl Recount<'_> {
             }
         }
         self.cpu
-            .ring(end, |r, ghost| {
+            .ring(end, |r, oracle| {
                 let pending = |lease: &&crate::world::Lease| matches!(lease.word, LeaseWord::Pending(_));
                 let leased = |lease: &&crate::world::Lease| matches!(lease.word, LeaseWord::Leased { .. });
                 let ready = r.slots.iter().filter(|slot| matches!(slot.state, SlotState::Ready(_))).count();
                 r.pending = r.leases.iter().filter(pending).count() as i32;
                 let left = ready + r.pending as usize + r.leases.iter().filter(leased).count();
-                r.settled = ghost.queues[r.uid].publications.len() as i64 - left as i64;
+                r.settled = oracle.queues[r.uid].publications.len() as i64 - left as i64;
             })
             .await;
     }
@@ -287,9 +287,9 @@ impl Recount<'_> {
             self.cpu.ring(end, |r, _| r.leases[entry].position = position).await;
             self.cpu.ring(end, |r, _| r.leases[entry].deliveries = 0).await;
             self.cpu
-                .ring(end, |r, ghost| {
+                .ring(end, |r, oracle| {
                     r.leases[entry].word = LeaseWord::Pending(id);
-                    ghost.queues[end.uid].publications[position as usize].holder = None;
+                    oracle.queues[end.uid].publications[position as usize].holder = None;
                 })
                 .await;
             self.holders[id] += 1;
@@ -329,7 +329,7 @@ impl Recount<'_> {
                 let handed_on = stale.min(held.received);
                 stale -= handed_on;
                 self.lost += held.received - handed_on;
-                self.cpu.step(|w| w.ledger[*slot][id] = Held::default()).await;
+                self.cpu.step(|w| w.ledger[*slot][id] = LedgerEntry::default()).await;
             }
         }
     }

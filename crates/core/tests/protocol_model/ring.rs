@@ -1,6 +1,6 @@
 //! The ring, step by step: see `queue/ring.rs`.
 
-use crate::ghost::Ghost;
+use crate::oracle::Oracle;
 use crate::rules::Rule;
 use crate::send::Item;
 use crate::sim::Cpu;
@@ -18,7 +18,7 @@ pub(crate) struct End {
     /// Which ring it was when we attached.
     pub(crate) uid: usize,
     pub(crate) options: Options,
-    /// Entry and generation in the directory.
+    /// Entry and generation in the name table.
     pub(crate) listed: (usize, u64),
 }
 
@@ -32,12 +32,12 @@ pub(crate) struct Taken {
 
 impl Cpu {
     /// One step on the ring of `end`, which must still be there.
-    pub(crate) async fn ring<T>(&self, end: &End, f: impl FnOnce(&mut Ring, &mut Ghost) -> T) -> T {
+    pub(crate) async fn ring<T>(&self, end: &End, f: impl FnOnce(&mut Ring, &mut Oracle) -> T) -> T {
         let done = self
             .step(|w| {
                 let allocated = w.buffers[end.buffer].allocated;
                 match &mut w.buffers[end.buffer].payload {
-                    Payload::Ring(ring) if allocated && ring.uid == end.uid => Some(f(ring, &mut w.ghost)),
+                    Payload::Ring(ring) if allocated && ring.uid == end.uid => Some(f(ring, &mut w.oracle)),
                     other => {
                         let now = format!("{other:?}");
                         w.fail(|| format!("ring {} in buffer {} is gone: {now}", end.uid, end.buffer));
@@ -79,10 +79,10 @@ impl Cpu {
                 (Ordering::Equal, SlotState::Free) => {
                     let ready = Slot { state: SlotState::Ready(id), ..seen };
                     let published = self
-                        .ring(end, |r, ghost| {
+                        .ring(end, |r, oracle| {
                             r.cas_slot(at, seen, ready).then(|| {
                                 if received {
-                                    ghost.processes[self.process].discharge(id, None);
+                                    oracle.processes[self.process].discharge(id, None);
                                 }
                                 let ready = r.slots.iter().filter(|s| matches!(s.state, SlotState::Ready(_)));
                                 let (ready, limit) = (ready.count(), end.options.limit);
@@ -92,7 +92,7 @@ impl Cpu {
                                         end.uid
                                     ));
                                 }
-                                ghost.published(end.uid, at, content)
+                                oracle.published(end.uid, at, content)
                             })
                         })
                         .await;
@@ -142,12 +142,12 @@ impl Cpu {
                 (Ordering::Equal, SlotState::Ready(id)) => {
                     let taken = Slot { state: SlotState::Taken { owner, id }, ..seen };
                     let popped = self
-                        .ring(end, |r, ghost| {
+                        .ring(end, |r, oracle| {
                             r.cas_slot(at, seen, taken).then(|| {
                                 if !end.options.at_least_once {
-                                    ghost.processes[self.process].custody.push((id, Some(end.uid)));
+                                    oracle.processes[self.process].custody.push((id, Some(end.uid)));
                                 }
-                                ghost.popped(end.uid, at, self.process)
+                                oracle.popped(end.uid, at, self.process)
                             })
                         })
                         .await;
@@ -178,12 +178,12 @@ impl Cpu {
         let owner = self.me();
         let told = self.rules().has(Rule::RemovedIsTold);
         self.say(|| format!("will take out {position} of ring {}", end.uid));
-        self.ring(end, |r, ghost| {
+        self.ring(end, |r, oracle| {
             let lap = r.lap(position);
             let from = Slot { lap, state: SlotState::Ready(id) };
             let to = if told { SlotState::Removed { owner, id } } else { SlotState::Taken { owner, id } };
             r.cas_slot(position, from, Slot { lap, state: to }).then(|| {
-                let message = &mut ghost.queues[end.uid].publications[position as usize];
+                let message = &mut oracle.queues[end.uid].publications[position as usize];
                 message.withdrawn_by = Some(self.process);
                 Taken { position, id, lap }
             })

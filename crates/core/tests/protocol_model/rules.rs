@@ -30,7 +30,7 @@ pub(crate) enum Rule {
     /// A place among the leases is reserved before a message is taken.
     ReserveFirst,
     /// What is taken is in the ledger before its slot is free.
-    NoteBeforeRecycle,
+    AddBeforeRecycle,
     /// A leased message is held by its receiver until the lease has ended.
     HoldWhileLeased,
     /// A sender looks at the queue's state again after it has published, and takes back.
@@ -42,11 +42,11 @@ pub(crate) enum Rule {
     /// Nor has one with messages that cannot be taken because all places for leases are in use.
     ReadyIsNotTheEnd,
     /// A receiver whose whole batch went to the dead letters looks again.
-    BuryingLooksAgain,
-    /// After it has taken a reference to a ring, an opener looks whether the directory still lists it.
-    ListedStill,
-    /// The directory's reference to a ring is counted.
-    DirectoryHolds,
+    DeadLettersLookAgain,
+    /// After it has taken a reference to a ring, an opener looks whether the name table still lists it.
+    LooksAgainForEntry,
+    /// The name table's reference to a ring is counted.
+    NameTableHolds,
     /// A copy is claimed, filled and published under one pin: until it is in the queue nobody holds it.
     PutUnderOnePin,
     /// A copy that has been prepared is given back by its reference, not by its bit: somebody may count it, too.
@@ -76,15 +76,15 @@ impl Rule {
         Self::DyingStillHolds,
         Self::VacateLast,
         Self::ReserveFirst,
-        Self::NoteBeforeRecycle,
+        Self::AddBeforeRecycle,
         Self::HoldWhileLeased,
         Self::SenderLooksAgain,
         Self::NackLooksAgain,
         Self::PendingIsNotTheEnd,
         Self::ReadyIsNotTheEnd,
-        Self::BuryingLooksAgain,
-        Self::ListedStill,
-        Self::DirectoryHolds,
+        Self::DeadLettersLookAgain,
+        Self::LooksAgainForEntry,
+        Self::NameTableHolds,
         Self::PutUnderOnePin,
         Self::UnrefPrepared,
         Self::CopiesAreTold,

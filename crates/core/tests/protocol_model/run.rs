@@ -1,6 +1,6 @@
 //! One run: chaos, then calm, then the account.
 
-use crate::app::{helper, sentinel, undertaker, worker};
+use crate::app::{examiner, helper, sentinel, worker};
 use crate::rules::Rules;
 use crate::sim::Sim;
 
@@ -16,7 +16,7 @@ pub(crate) struct Tally {
     pub(crate) published: u64,
     pub(crate) delivered: u64,
     pub(crate) redelivered: u64,
-    pub(crate) buried: u64,
+    pub(crate) dead_lettered: u64,
 }
 
 impl Tally {
@@ -30,7 +30,7 @@ impl Tally {
             (&mut self.published, other.published),
             (&mut self.delivered, other.delivered),
             (&mut self.redelivered, other.redelivered),
-            (&mut self.buried, other.buried),
+            (&mut self.dead_lettered, other.dead_lettered),
         ];
         for (sum, more) in pairs {
             *sum += more;
@@ -42,7 +42,7 @@ impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} runs, {} steps, {} kills ({} of a recoverer), {} recoveries, {} messages, {} deliveries, {} again, {} buried",
+            "{} runs, {} steps, {} kills ({} of a recoverer), {} recoveries, {} messages, {} deliveries, {} again, {} dead-lettered",
             self.runs,
             self.turns,
             self.kills,
@@ -51,7 +51,7 @@ impl std::fmt::Display for Tally {
             self.published,
             self.delivered,
             self.redelivered,
-            self.buried
+            self.dead_lettered
         )
     }
 }
@@ -70,10 +70,10 @@ pub(crate) fn run(seed: u64, rules: Rules) -> Result<Tally, String> {
     }
     chaos.sim.shared.calm.set(true);
     chaos.sim.settle(None)?;
-    chaos.sim.spawn([undertaker as fn(_) -> _]);
+    chaos.sim.spawn([examiner as fn(_) -> _]);
     chaos.sim.settle(None)?;
     chaos.sim.everything_is_back()?;
-    let totals = chaos.sim.shared.world.borrow().ghost.totals;
+    let totals = chaos.sim.shared.world.borrow().oracle.totals;
     Ok(Tally {
         runs: 1,
         turns: chaos.sim.turns(),
@@ -83,7 +83,7 @@ pub(crate) fn run(seed: u64, rules: Rules) -> Result<Tally, String> {
         published: totals.published,
         delivered: totals.delivered,
         redelivered: totals.redelivered,
-        buried: totals.buried,
+        dead_lettered: totals.dead_lettered,
     })
 }
 

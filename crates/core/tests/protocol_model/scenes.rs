@@ -1,7 +1,7 @@
 //! Short scenes: two processes, each stopped (and perhaps killed) after every number of steps. What the random runs meet once in
 //! ten thousand times happens here for certain: the schedules of bugs that were found are kept as these scenes.
 
-use crate::app::{Message, drain, undertaker};
+use crate::app::{Message, drain, examiner};
 use crate::recovery::sweep;
 use crate::ring::End;
 use crate::rules::{Rule, Rules};
@@ -89,7 +89,7 @@ impl Scene {
         SCENES.iter().find(|scene| scene.rule == rule)
     }
 
-    /// Plays every variant: the first process stopped after `a` steps, the second (or the first, again) after `b`. Answers how many
+    /// Plays every variant: the first process stopped after `a` steps, the second (or the first, again) after `b`. Returns how many
     /// there are.
     pub(crate) fn play(&self, rules: Rules) -> Result<usize, String> {
         let mut played = 0;
@@ -111,7 +111,7 @@ impl Scene {
         Ok(played)
     }
 
-    /// Plays one variant; answers who was done at either stop.
+    /// Plays one variant; returns who was done at either stop.
     fn variant(&self, rules: Rules, a: usize, b: usize) -> ([bool; 2], Result<(), String>) {
         let mut sim = Sim::new(1, self.buffers, rules);
         let mut done = [false; 2];
@@ -148,7 +148,7 @@ impl Scene {
             sim.settle(Some(process))?;
             sim.shared.calm.set(true);
             sim.settle(None)?;
-            sim.spawn([undertaker as fn(_) -> _]);
+            sim.spawn([examiner as fn(_) -> _]);
             sim.settle(None)?;
             sim.everything_is_back()
         })();

@@ -14,7 +14,7 @@ pub(crate) struct Item {
 }
 
 impl Cpu {
-    /// Moves the first `n` of `items` into the queue and answers `n`; the rest stays the caller's.
+    /// Moves the first `n` of `items` into the queue and returns `n`; the rest stays the caller's.
     pub(crate) async fn send(&self, end: &End, items: &[Item]) -> usize {
         self.pin().await;
         if self.ring(end, |r, _| r.state).await != RingState::Open {
@@ -28,7 +28,7 @@ impl Cpu {
             match self.push_by_policy(end, &mut tail, item).await {
                 Some(at) => {
                     placed.push((at, *item));
-                    self.strike(self.me(), item.id, item.received).await;
+                    self.ledger_remove(self.me(), item.id, item.received).await;
                 }
                 None if end.options.overflow == Overflow::DropNewest => {
                     self.release(item.id, item.received).await;
@@ -54,7 +54,7 @@ impl Cpu {
     pub(crate) fn settle(&self, end: &End, positions: impl Iterator<Item = u64>) {
         self.now(|w| {
             for at in positions {
-                w.ghost.queues[end.uid].publications[at as usize].settled = true;
+                w.oracle.queues[end.uid].publications[at as usize].settled = true;
             }
         });
     }
@@ -141,9 +141,9 @@ impl Cpu {
             if end.options.overflow == Overflow::DropNewest {
                 self.discard(end, taken).await;
             } else {
-                self.note(self.me(), item.id, item.received).await;
+                self.ledger_add(self.me(), item.id, item.received).await;
                 if item.received {
-                    self.now(|w| w.ghost.processes[self.process].custody.push((item.id, None)));
+                    self.now(|w| w.oracle.processes[self.process].custody.push((item.id, None)));
                 }
                 self.recycle(end, taken).await;
                 self.over(end).await;

@@ -1,7 +1,7 @@
 //! Processes as coroutines, a scheduler that gives each turn to one of them, and a death that may come before any turn.
 
-use crate::ghost::{Fate, Process};
 use crate::habits::Habits;
+use crate::oracle::{Fate, Process};
 use crate::rules::Rules;
 use crate::world::World;
 use std::cell::{Cell, RefCell};
@@ -97,7 +97,7 @@ impl Cpu {
         f(&mut self.shared.world.borrow_mut())
     }
 
-    /// Looks at what is no shared memory (locks, the observer's notes) without a turn.
+    /// Looks at what is no shared memory (locks, the observer's knowledge) without a turn.
     pub(crate) fn now<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
         f(&mut self.shared.world.borrow_mut())
     }
@@ -115,7 +115,7 @@ impl Cpu {
         }
     }
 
-    /// Notes a violation of the observer's.
+    /// Records a violation of the observer's.
     pub(crate) fn check(&self, result: Result<(), String>) {
         if let Err(what) = result {
             self.now(|w| w.fail(|| what));
@@ -195,13 +195,13 @@ impl Sim {
     pub(crate) fn spawn(&mut self, threads: impl IntoIterator<Item = fn(Cpu) -> Body>) -> usize {
         let process = {
             let mut world = self.shared.world.borrow_mut();
-            world.ghost.processes.push(Process {
+            world.oracle.processes.push(Process {
                 fate: Fate::Alive,
                 in_hand: Vec::new(),
                 custody: Vec::new(),
                 attempted: false,
             });
-            world.ghost.processes.len() - 1
+            world.oracle.processes.len() - 1
         };
         let own = Rc::<Own>::default();
         for body in threads {
@@ -256,8 +256,8 @@ impl Sim {
     fn end(&mut self, process: usize, fate: Fate) {
         let mut world = self.shared.world.borrow_mut();
         world.kernel.release_all(process);
-        world.ghost.processes[process].fate = fate;
-        world.ghost.processes[process].in_hand.clear();
+        world.oracle.processes[process].fate = fate;
+        world.oracle.processes[process].in_hand.clear();
         let mut waits = self.shared.waits.borrow_mut();
         waits.iter_mut().filter(|w| **w == Wait::Death).for_each(|w| *w = Wait::Nothing);
     }

@@ -10,7 +10,7 @@ impl Cpu {
     /// Gives a reference to `item`, which we hold, to each of `ends` that takes it, and lets go of ours.
     pub(crate) async fn publish_to_all(&self, ends: &[End], item: &Item) {
         let counted = self.rules().has(Rule::CountBeforeGiving);
-        self.now(|w| w.ghost.shared.insert(item.id));
+        self.now(|w| w.oracle.shared.insert(item.id));
         self.pin().await;
         let mut spare = 0;
         if counted {
@@ -26,9 +26,9 @@ impl Cpu {
                 }
             }
         }
-        self.strike(self.me(), item.id, item.received).await;
+        self.ledger_remove(self.me(), item.id, item.received).await;
         if item.received {
-            self.now(|w| w.ghost.processes[self.process].discharge(item.id, None));
+            self.now(|w| w.oracle.processes[self.process].discharge(item.id, None));
         }
         let last = self
             .step(|w| {
@@ -42,7 +42,7 @@ impl Cpu {
         self.unpin().await;
     }
 
-    /// Puts a message into a queue by its policy; its reference stays ours unless the answer is `true`.
+    /// Puts a message into a queue by its policy; its reference stays ours unless it returns `true`.
     async fn offer(&self, end: &End, item: &Item) -> bool {
         if self.ring(end, |r, _| r.state).await != RingState::Open {
             return false;

@@ -1,21 +1,21 @@
 //! The memory that the participants share, and the locks the kernel keeps for them.
 
-use crate::ghost::Ghost;
+use crate::oracle::Oracle;
 use crate::rules::Rules;
 
 /// Slots for participants.
 pub(crate) const SLOTS: usize = 6;
-/// Entries of the directory.
+/// Entries of the name table.
 pub(crate) const ENTRIES: usize = 4;
 
 /// A ledger entry: references made here, references received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct LedgerEntry {
     pub(crate) own: i32,
     pub(crate) received: i32,
 }
 
-impl Held {
+impl LedgerEntry {
     pub(crate) fn total(self) -> i32 {
         self.own + self.received
     }
@@ -181,7 +181,7 @@ pub(crate) enum Phase {
     Live,
 }
 
-/// A directory entry. Generation and phase are one word.
+/// An entry of the name table. Generation and phase are one word.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub(crate) state: (u64, Phase),
@@ -195,14 +195,14 @@ pub(crate) struct Entry {
 pub(crate) struct Kernel {
     pub(crate) life: [Option<usize>; SLOTS],
     pub(crate) recovery: Option<usize>,
-    pub(crate) directory: Option<usize>,
+    pub(crate) names: Option<usize>,
     pub(crate) domain: Option<usize>,
 }
 
 impl Kernel {
     /// What the kernel does when a process ends, however it does.
     pub(crate) fn release_all(&mut self, process: usize) {
-        let locks = [&mut self.recovery, &mut self.directory, &mut self.domain];
+        let locks = [&mut self.recovery, &mut self.names, &mut self.domain];
         for lock in locks.into_iter().chain(&mut self.life) {
             if *lock == Some(process) {
                 *lock = None;
@@ -216,12 +216,12 @@ impl Kernel {
 pub(crate) struct World {
     pub(crate) rules: Rules,
     pub(crate) buffers: Vec<Buffer>,
-    pub(crate) ledger: Vec<Vec<Held>>,
+    pub(crate) ledger: Vec<Vec<LedgerEntry>>,
     pub(crate) participants: [Participant; SLOTS],
     pub(crate) recovering: u64,
-    pub(crate) directory: [Entry; ENTRIES],
+    pub(crate) names: [Entry; ENTRIES],
     pub(crate) kernel: Kernel,
-    pub(crate) ghost: Ghost,
+    pub(crate) oracle: Oracle,
     /// The first thing that went wrong.
     pub(crate) violation: Option<String>,
 }
@@ -232,12 +232,12 @@ impl World {
         Self {
             rules,
             buffers: std::iter::repeat_with(buffer).take(buffers).collect(),
-            ledger: vec![vec![Held::default(); buffers]; SLOTS],
+            ledger: vec![vec![LedgerEntry::default(); buffers]; SLOTS],
             participants: [Participant::default(); SLOTS],
             recovering: 0,
-            directory: [Entry { state: (0, Phase::Free), name: 0, ring: 0, owner: 0 }; ENTRIES],
-            kernel: Kernel { life: [None; SLOTS], recovery: None, directory: None, domain: None },
-            ghost: Ghost::default(),
+            names: [Entry { state: (0, Phase::Free), name: 0, ring: 0, owner: 0 }; ENTRIES],
+            kernel: Kernel { life: [None; SLOTS], recovery: None, names: None, domain: None },
+            oracle: Oracle::default(),
             violation: None,
         }
     }
@@ -260,7 +260,7 @@ impl World {
         if !self.buffers[buffer].allocated {
             self.fail(|| format!("buffer {buffer} was freed twice"));
         }
-        if let Some(holder) = self.ghost.holder_of(buffer) {
+        if let Some(holder) = self.oracle.holder_of(buffer) {
             self.fail(|| format!("buffer {buffer} was freed while process {holder} held it"));
         }
         self.buffers[buffer].allocated = false;
@@ -275,7 +275,7 @@ impl World {
                 *count += held.total();
             }
         }
-        for entry in self.directory.iter().filter(|e| e.state.1 == Phase::Live) {
+        for entry in self.names.iter().filter(|e| e.state.1 == Phase::Live) {
             holders[entry.ring] += 1;
         }
         let mut findings = Vec::new();
@@ -317,7 +317,7 @@ impl World {
             let pending = ring.leases.iter().filter(|l| matches!(l.word, LeaseWord::Pending(_))).count();
             let ready = ring.slots.iter().filter(|s| matches!(s.state, SlotState::Ready(_))).count();
             let leased = ring.leases.iter().filter(|l| matches!(l.word, LeaseWord::Leased { .. })).count();
-            let published = self.ghost.queues[ring.uid].publications.len() as i64;
+            let published = self.oracle.queues[ring.uid].publications.len() as i64;
             let left = published - ring.settled;
             if ring.options.at_least_once
                 && ring.state != RingState::Destroyed

@@ -70,7 +70,7 @@ fn allocate(shm: &ShmManager, random: &mut Random) {
         shm.disarm_pool();
     }
     shm.arm_names();
-    shm.arm_bell();
+    shm.arm_doorbell();
     let _ = shm.doorbell();
 }
 

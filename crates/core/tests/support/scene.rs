@@ -68,13 +68,13 @@ pub(crate) fn kept() -> TopicOptions {
 }
 
 /// What has to live for the scene to stay as it is.
-pub(crate) struct Held {
+pub(crate) struct Contents {
     _buffers: Vec<BufferPtr>,
     _ends: Vec<Arc<PortQueue>>,
 }
 
 /// Makes something of everything. The two take part at the same time, each with something in hand.
-pub(crate) fn make(shm: &ShmManager, other: &ShmManager) -> millrace::Result<Held> {
+pub(crate) fn make(shm: &ShmManager, other: &ShmManager) -> millrace::Result<Contents> {
     let (mut buffers, mut ends) = (Vec::new(), Vec::new());
     for (name, options) in all_queues() {
         let queue = shm.port_queue(&name, &options)?;
@@ -96,7 +96,7 @@ pub(crate) fn make(shm: &ShmManager, other: &ShmManager) -> millrace::Result<Hel
     drop(shm.allocate(700_000)?);
     buffers.push(shm.allocate(1_100_000)?);
     shm.trim()?;
-    Ok(Held { _buffers: buffers, _ends: ends })
+    Ok(Contents { _buffers: buffers, _ends: ends })
 }
 
 /// Some messages of their own, some that share a buffer.

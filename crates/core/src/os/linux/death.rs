@@ -39,13 +39,13 @@ impl DeathWatch {
         self.watched.values().find(|other| other.pid == pid).and_then(|other| other.fd.clone())
     }
 
-    /// Sleeps until a watched process dies, `bell` is notified, or `timeout`. May return early for no reason.
-    pub(crate) fn wait(&mut self, bell: &Fifo, timeout: Duration) {
+    /// Sleeps until a watched process dies, `doorbell` is notified, or `timeout`. May return early for no reason.
+    pub(crate) fn wait(&mut self, doorbell: &Fifo, timeout: Duration) {
         let mut pidfds: Vec<_> = self.watched.values().filter_map(|watched| watched.fd.clone()).collect();
         pidfds.sort_unstable_by_key(|fd| fd.as_raw_fd());
         pidfds.dedup_by_key(|fd| fd.as_raw_fd());
         let mut polled: Vec<_> = pidfds.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-        polled.push(bell.poll_fd());
+        polled.push(doorbell.poll_fd());
         // An interrupted or failed poll is a reason to look, like any other return.
         let _ = poll(&mut polled, Some(&timespec(timeout)));
         let dead: Vec<_> = pidfds.iter().zip(&polled).filter(|(_, fd)| !fd.revents().is_empty()).collect();

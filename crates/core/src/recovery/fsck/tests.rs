@@ -236,7 +236,7 @@ fn a_listed_queue_without_a_ring_is_named() {
 
 #[test]
 fn the_ledger_of_nobody_is_named() {
-    let scene = Scene::new("ghost");
+    let scene = Scene::new("stale");
     let (pool, index) = (scene.pool(), split_id(scene.held).1);
     // A second participant comes and goes; its row stays reserved.
     let options = OpenOptions { directory: Some(scene.base.clone()), ..OpenOptions::default() };

@@ -28,7 +28,7 @@ impl Process {
     }
 
     /// The message is in its ledger now.
-    pub(crate) fn noted(&mut self, buffer: usize, queue: usize) {
+    pub(crate) fn in_ledger(&mut self, buffer: usize, queue: usize) {
         self.discharge(buffer, Some(queue));
         self.custody.push((buffer, None));
     }
@@ -70,12 +70,12 @@ pub(crate) struct Totals {
     pub(crate) published: u64,
     pub(crate) delivered: u64,
     pub(crate) redelivered: u64,
-    pub(crate) buried: u64,
+    pub(crate) dead_lettered: u64,
     pub(crate) recoveries: u64,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Ghost {
+pub(crate) struct Oracle {
     pub(crate) processes: Vec<Process>,
     pub(crate) queues: Vec<Queue>,
     pub(crate) contents: u64,
@@ -86,7 +86,7 @@ pub(crate) struct Ghost {
     pub(crate) totals: Totals,
 }
 
-impl Ghost {
+impl Oracle {
     /// A process, if any, whose application has `buffer` in hand.
     pub(crate) fn holder_of(&self, buffer: usize) -> Option<usize> {
         self.processes.iter().position(|p| p.fate == Fate::Alive && p.in_hand.contains(&buffer))
