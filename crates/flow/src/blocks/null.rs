@@ -1,0 +1,79 @@
+//! Messages without content, and the end of messages.
+
+use crate::block::{Block, Ports, Work};
+use crate::io::Io;
+use millrace::Result;
+
+/// Sends a number of messages, numbered from 0, whose content is left as it is. Output: `out`.
+#[derive(Debug)]
+pub struct NullSource {
+    bytes: usize,
+    count: u64,
+    sent: u64,
+}
+
+impl NullSource {
+    /// `count` messages of `bytes` bytes.
+    pub fn new(bytes: usize, count: u64) -> Self {
+        Self { bytes, count, sent: 0 }
+    }
+}
+
+impl Block for NullSource {
+    fn ports(&self) -> Ports {
+        Ports::new().output("out")
+    }
+
+    fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
+        let left = usize::try_from(self.count - self.sent).unwrap_or(usize::MAX);
+        let wanted = io.budget().min(io.room(0)?).min(left);
+        let sent = self.sent;
+        let got = io.emit(0, self.bytes, wanted, |at, message| {
+            message.set_sequence(sent + at as u64);
+            Ok(())
+        })?;
+        self.sent += got as u64;
+        Ok(match got {
+            _ if self.sent == self.count => Work::Done,
+            _ if got < wanted => Work::NeedMemory { bytes: self.bytes },
+            _ => Work::Ok,
+        })
+    }
+}
+
+/// Takes messages and lets go of them; ends after a number of them, if it has one. Input: `in`.
+#[derive(Debug)]
+pub struct NullSink {
+    count: u64,
+    taken: u64,
+}
+
+impl Default for NullSink {
+    fn default() -> Self {
+        Self::new(u64::MAX)
+    }
+}
+
+impl NullSink {
+    /// One that ends after `count` messages.
+    pub fn new(count: u64) -> Self {
+        Self { count, taken: 0 }
+    }
+}
+
+impl Block for NullSink {
+    fn ports(&self) -> Ports {
+        Ports::new().input("in")
+    }
+
+    fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
+        while self.taken < self.count && io.next(0)?.is_some() {
+            self.taken += 1;
+        }
+        Ok(if self.taken == self.count { Work::Done } else { Work::Ok })
+    }
+
+    fn demand(&self, _input: usize) -> u64 {
+        self.count
+    }
+}

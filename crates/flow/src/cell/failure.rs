@@ -1,0 +1,72 @@
+//! What becomes of a message that work fails with, and of a block that has failed.
+
+use super::{Cell, Env, Step, Want};
+use crate::options::{OnError, Then};
+use crate::port::Input;
+use crate::stats::BlockState;
+use millrace::{Error, Result};
+
+impl Cell {
+    /// Work has failed: does what is to be done then.
+    pub(super) fn try_again(&mut self, env: &Env<'_>, error: Error) -> Result<Step> {
+        let taken: usize = self.inputs.iter().map(Input::taken).max().unwrap_or(0);
+        let OnError { retries, backoff, then } = self.on_error;
+        if taken > 1 && (retries > 0 || then != Then::Fail) {
+            // One of them is to blame: it is found by taking one at a time.
+            self.rollback(env);
+            self.careful = taken;
+            return Ok(Step::Again);
+        }
+        self.tries += 1;
+        if self.tries <= retries {
+            self.rollback(env);
+            self.counts.retried += 1;
+            let pause = backoff.saturating_mul(1 << (self.tries - 1).min(16));
+            self.want = Want::Time { at: (env.now)().saturating_add(pause), received: self.received() };
+            return Ok(Step::Again);
+        }
+        if then == Then::Fail {
+            self.rollback(env);
+            return Err(error);
+        }
+        self.tries = 0;
+        self.careful = self.careful.saturating_sub(taken);
+        self.outputs.iter_mut().for_each(|output| output.rollback(env.allocator));
+        if then == Then::DeadLetter && self.bury(env)? {
+            self.counts.dead_lettered += taken as u64;
+        } else {
+            self.counts.skipped += taken as u64;
+        }
+        for input in &mut self.inputs {
+            input.settle(env.allocator)?;
+        }
+        Ok(Step::Again)
+    }
+
+    /// Moves what was taken to the dead letters; `false`: they take no more.
+    fn bury(&mut self, env: &Env<'_>) -> Result<bool> {
+        let Some(queue) = &self.dead_letters else { return Ok(false) };
+        let mut all = true;
+        for input in &mut self.inputs {
+            for at in 0..input.taken() {
+                let buffer = input.reference(at, env.allocator)?;
+                let (sent, outcome) = queue.send(&[buffer]);
+                if sent == 0 {
+                    env.allocator.release(buffer)?;
+                    outcome?;
+                    all = false;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    pub(super) fn fail(&mut self, env: &Env<'_>, error: Error) -> Step {
+        self.error = Some(error.about(&format!("block {:?}", self.name)));
+        self.rollback(env);
+        // Its first error counts.
+        let _ = self.finish(env);
+        self.state = BlockState::Failed;
+        Step::Ended
+    }
+}

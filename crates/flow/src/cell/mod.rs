@@ -1,0 +1,351 @@
+//! One block at work: when it may be called, what is made of what it returns, and how it ends.
+
+mod failure;
+mod ready;
+mod sleep;
+
+use crate::block::{Block, Ready, Work};
+use crate::io::Io;
+use crate::link::End;
+use crate::options::OnError;
+use crate::port::{BATCH, Input, Output};
+use crate::stats::{Activity, BlockReport, BlockState, Counts};
+use crate::task::TaskId;
+use millrace::{Error, ErrorKind, PortQueue, Result, SharedBufferAllocator, ShmManager};
+use ready::{Verdict, Want};
+pub(crate) use sleep::Reason;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a block at work needs of its scheduler.
+pub(crate) struct Env<'a> {
+    pub(crate) shm: &'a ShmManager,
+    pub(crate) allocator: &'a SharedBufferAllocator,
+    /// Runs another block, if it does not run.
+    pub(crate) wake: &'a dyn Fn(TaskId),
+    /// Time since the start of the scheduler.
+    pub(crate) now: &'a dyn Fn() -> Duration,
+    /// Sources end; what is under way arrives.
+    pub(crate) draining: bool,
+    /// Everything ends.
+    pub(crate) stopping: bool,
+}
+
+/// What is next for a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Another step.
+    Again,
+    /// Nothing, until what it waits for comes.
+    Sleep(Reason),
+    /// Nothing any more.
+    Ended,
+}
+
+pub(crate) struct Cell {
+    name: String,
+    block: Box<dyn Block>,
+    ready: Ready,
+    inputs: Vec<Input>,
+    outputs: Vec<Output>,
+    state: BlockState,
+    want: Want,
+    on_error: OnError,
+    dead_letters: Option<Arc<PortQueue>>,
+    /// Failures with the message that is next.
+    tries: u32,
+    /// Messages that are taken one at a time, since one of them makes work fail.
+    careful: usize,
+    /// Its last work is done: what is staged is sent, then it ends.
+    ending: bool,
+    /// We have announced that we wait for memory.
+    waits_for_memory: bool,
+    /// What it waits for, while it sleeps.
+    reason: Option<Reason>,
+    counts: Counts,
+    undelivered: u64,
+    error: Option<Error>,
+}
+
+/// What a cell is made of.
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) block: Box<dyn Block>,
+    pub(crate) ready: Ready,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) on_error: OnError,
+    pub(crate) dead_letters: Option<Arc<PortQueue>>,
+}
+
+impl Cell {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { name, block, ready, inputs, outputs, on_error, dead_letters } = parts;
+        Self {
+            name,
+            block,
+            ready,
+            inputs,
+            outputs,
+            state: BlockState::Created,
+            want: Want::Ports,
+            on_error,
+            dead_letters,
+            tries: 0,
+            careful: 0,
+            ending: false,
+            waits_for_memory: false,
+            reason: None,
+            counts: Counts::new(Instant::now()),
+            undelivered: 0,
+            error: None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every queue it is linked to.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = &Arc<End>> {
+        let outlets = self.outlets().map(|outlet| &outlet.end);
+        self.inputs.iter().map(|input| &input.end).chain(outlets)
+    }
+
+    fn outlets(&self) -> impl Iterator<Item = &crate::port::Outlet> {
+        self.outputs.iter().flat_map(|output| &output.outlets)
+    }
+
+    /// What it failed of, once.
+    pub(crate) fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
+    }
+
+    /// How long its calls of work take.
+    pub(crate) fn last_work(&self) -> Duration {
+        self.counts.last_work()
+    }
+
+    /// Does the next thing: sends, settles, takes, calls the block.
+    pub(crate) fn step(&mut self, env: &Env<'_>) -> Step {
+        self.try_step(env).unwrap_or_else(|error| self.fail(env, error))
+    }
+
+    fn try_step(&mut self, env: &Env<'_>) -> Result<Step> {
+        if self.waits_for_memory {
+            self.waits_for_memory = false;
+            env.shm.disarm_pool();
+            self.want = Want::Ports;
+        }
+        if env.stopping {
+            return self.finish(env);
+        }
+        if self.state == BlockState::Created {
+            self.state = BlockState::Running;
+            self.guarded(|block, _| block.start(), env, 0)?;
+        }
+        if let Some(output) = self.flush(env)? {
+            return Ok(Step::Sleep(Reason::Output(output)));
+        }
+        self.settle(env)?;
+        let nobody_listens = !self.outputs.is_empty() && self.outputs.iter().all(Output::is_closed);
+        if self.ending || nobody_listens {
+            return self.finish(env);
+        }
+        self.fill(env)?;
+        match self.verdict(env)? {
+            Verdict::Work => self.work(env),
+            Verdict::Wait(reason) => Ok(Step::Sleep(reason)),
+            Verdict::End => self.begin_end(env),
+        }
+    }
+
+    /// Sends what is staged; returns the output that has no room for all of it.
+    fn flush(&mut self, env: &Env<'_>) -> Result<Option<usize>> {
+        let mut blocked = None;
+        for (at, output) in self.outputs.iter_mut().enumerate() {
+            for outlet in &mut output.outlets {
+                let flushed = outlet.flush(env.shm, env.allocator)?;
+                self.counts.items_out += flushed.sent as u64;
+                if flushed.sent > 0
+                    && let Some(local) = &outlet.end.local
+                {
+                    local.consumers.iter().for_each(|task| (env.wake)(*task));
+                }
+                if !flushed.all {
+                    blocked = blocked.or(Some(at));
+                }
+            }
+        }
+        Ok(blocked)
+    }
+
+    /// All that was sent is in queues: lets go of what it was made of.
+    fn settle(&mut self, env: &Env<'_>) -> Result<()> {
+        for input in &mut self.inputs {
+            self.counts.items_in += input.settle(env.allocator)? as u64;
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, env: &Env<'_>) -> Result<()> {
+        for (at, input) in self.inputs.iter_mut().enumerate() {
+            let min = match self.want {
+                Want::Input { input, min } if input == at => min,
+                _ => input.min,
+            };
+            // A link of ours ends when those who send to it do.
+            let draining = env.draining && input.end.local.is_none();
+            let got = input.fill(env.shm, min, self.block.demand(at), draining)?;
+            if got
+                && let Some(local) = &input.end.local
+                && local.take_blocked()
+            {
+                local.producers.iter().for_each(|task| (env.wake)(*task));
+            }
+        }
+        Ok(())
+    }
+
+    fn work(&mut self, env: &Env<'_>) -> Result<Step> {
+        let budget = if self.careful > 0 { 1 } else { BATCH };
+        self.counts.switch(Activity::Busy, Instant::now());
+        let worked = self.called(|block, io| block.work(io), env, budget);
+        self.counts.worked(Instant::now());
+        let work = match worked {
+            Called::Returned(Ok(work)) => work,
+            Called::Returned(Err(error)) => return self.try_again(env, error),
+            Called::Panicked(error) => return Err(error),
+        };
+        let taken: usize = self.inputs.iter().map(Input::taken).sum();
+        let sent = self.commit(env)?;
+        if taken > 0 {
+            self.tries = 0;
+            self.careful = self.careful.saturating_sub(taken);
+        }
+        let received = self.received();
+        self.want = match work {
+            Work::Ok if taken + sent > 0 => Want::Ports,
+            Work::Ok => Want::Change { received },
+            Work::NeedInput { input, min } => Want::Input { input, min },
+            Work::NeedOutput { output } => Want::Output(output),
+            Work::NeedMemory { bytes } => Want::Memory(bytes),
+            Work::WaitUntil { at } => Want::Time { at, received },
+            Work::Done => {
+                self.ending = true;
+                Want::Ports
+            }
+        };
+        self.check_want()?;
+        Ok(Step::Again)
+    }
+
+    /// Stages what the work has sent; returns how many messages that are.
+    fn commit(&mut self, env: &Env<'_>) -> Result<usize> {
+        let mut sent = 0;
+        for output in &mut self.outputs {
+            sent += output.pending();
+            output.commit(&mut self.inputs, env.allocator)?;
+        }
+        Ok(sent)
+    }
+
+    fn rollback(&mut self, env: &Env<'_>) {
+        self.outputs.iter_mut().for_each(|output| output.rollback(env.allocator));
+        self.inputs.iter_mut().for_each(Input::rollback);
+    }
+
+    /// Every input has ended, or the sources are to: what is held back is sent, then it ends.
+    fn begin_end(&mut self, env: &Env<'_>) -> Result<Step> {
+        self.ending = true;
+        self.guarded(|block, io| block.end(io), env, BATCH)?;
+        self.commit(env)?;
+        Ok(Step::Again)
+    }
+
+    /// Calls the block; a panic is an error, as what it returns is.
+    fn guarded(
+        &mut self,
+        call: impl FnOnce(&mut dyn Block, &mut Io<'_>) -> Result<()>,
+        env: &Env<'_>,
+        budget: usize,
+    ) -> Result<()> {
+        match self.called(call, env, budget) {
+            Called::Returned(result) => result,
+            Called::Panicked(error) => Err(error),
+        }
+    }
+
+    fn called<T>(
+        &mut self,
+        call: impl FnOnce(&mut dyn Block, &mut Io<'_>) -> Result<T>,
+        env: &Env<'_>,
+        budget: usize,
+    ) -> Called<T> {
+        let Self { block, inputs, outputs, .. } = self;
+        let (shm, allocator, now) = (env.shm, env.allocator, (env.now)());
+        let mut io = Io { inputs, outputs, shm, allocator, now, budget };
+        // What a panic leaves of the block is never used again: it has failed.
+        match catch_unwind(AssertUnwindSafe(|| call(&mut **block, &mut io))) {
+            Ok(result) => Called::Returned(result),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                let text = text.unwrap_or_else(|| "a panic without a text".to_owned());
+                Called::Panicked(Error::new(ErrorKind::BlockFailed, format!("panicked: {text}")))
+            }
+        }
+    }
+
+    /// Ends it: everything goes back to where it belongs, and its neighbours hear of it.
+    fn finish(&mut self, env: &Env<'_>) -> Result<Step> {
+        let stopped = if self.state == BlockState::Running {
+            self.guarded(|block, _| block.stop(), env, 0)
+        } else {
+            Ok(())
+        };
+        self.state = BlockState::Stopped;
+        // Of work that was cut off on its way: nothing of it was settled, so nothing may be sent.
+        self.rollback(env);
+        for outlet in self.outputs.iter_mut().flat_map(|output| &mut output.outlets) {
+            self.counts.lost += outlet.abandon(env.allocator);
+            self.undelivered += outlet.undelivered;
+            outlet.undelivered = 0;
+        }
+        for input in &mut self.inputs {
+            self.counts.lost += input.give_back(env.allocator);
+        }
+        // In links that nobody is left to take from.
+        let mut lost = 0;
+        for end in self.ends() {
+            let left = end.leave();
+            if let Some(local) = &end.local {
+                local.consumers.iter().chain(&local.producers).for_each(|task| (env.wake)(*task));
+            }
+            lost += left;
+        }
+        self.counts.lost += lost;
+        self.counts.switch(Activity::Idle, Instant::now());
+        stopped.map(|()| Step::Ended)
+    }
+
+    pub(crate) fn report(&self) -> BlockReport {
+        let mut report = BlockReport {
+            name: self.name.clone(),
+            state: self.state,
+            error: self.error.as_ref().map(ToString::to_string),
+            gaps: self.inputs.iter().map(|input| input.gaps).sum(),
+            undelivered: self.undelivered + self.outlets().map(|outlet| outlet.undelivered).sum::<u64>(),
+            counters: self.block.counters(),
+            ..BlockReport::default()
+        };
+        self.counts.fill(&mut report, Instant::now());
+        report
+    }
+}
+
+enum Called<T> {
+    Returned(Result<T>),
+    Panicked(Error),
+}

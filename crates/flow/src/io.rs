@@ -1,0 +1,184 @@
+//! What a block sees while it works.
+
+use crate::port::{Input, Output};
+use millrace::{Buffer, Message, Received, Result, SharedBufferAllocator, ShmManager};
+use std::ops::Deref;
+use std::time::Duration;
+
+/// Inputs and outputs of a block, during one call.
+#[derive(Debug)]
+pub struct Io<'a> {
+    pub(crate) inputs: &'a mut [Input],
+    pub(crate) outputs: &'a mut [Output],
+    pub(crate) shm: &'a ShmManager,
+    pub(crate) allocator: &'a SharedBufferAllocator,
+    pub(crate) now: Duration,
+    /// Messages of each input that may still be taken in this call.
+    pub(crate) budget: usize,
+}
+
+/// A message that a block has taken. It is let go of after the work, unless it is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct InputMessage<'a> {
+    message: Message<'a>,
+    input: usize,
+    at: usize,
+    attempt: u32,
+}
+
+impl<'a> Deref for InputMessage<'a> {
+    type Target = Message<'a>;
+
+    fn deref(&self) -> &Message<'a> {
+        &self.message
+    }
+}
+
+impl InputMessage<'_> {
+    /// Which delivery of the message it is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+/// A new message, which goes back to the pool unless it is sent.
+#[derive(Debug)]
+pub struct NewMessage<'a> {
+    message: Message<'a>,
+    buffer: Buffer,
+    allocator: &'a SharedBufferAllocator,
+}
+
+impl<'a> Deref for NewMessage<'a> {
+    type Target = Message<'a>;
+
+    fn deref(&self) -> &Message<'a> {
+        &self.message
+    }
+}
+
+impl Drop for NewMessage<'_> {
+    fn drop(&mut self) {
+        // Held until now; fails only when the domain has been left, and then it is released.
+        let _ = self.allocator.release(self.buffer);
+    }
+}
+
+impl<'a> Io<'a> {
+    /// Time since the start of the scheduler.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Messages that this call should send, or take, at most: more keep other blocks waiting.
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Messages of input `input` that can be taken.
+    ///
+    /// # Panics
+    /// When there is no such input, as in all that name one.
+    pub fn available(&self, input: usize) -> usize {
+        self.inputs[input].len().min(self.budget)
+    }
+
+    /// Whether nothing more comes from input `input`, beyond what is [available](Io::available).
+    pub fn is_closed(&self, input: usize) -> bool {
+        self.inputs[input].is_closed()
+    }
+
+    /// Takes the next message of input `input`; `None`: there is no other now.
+    ///
+    /// # Errors
+    /// `NotHeld` when somebody has damaged the domain.
+    pub fn next(&mut self, input: usize) -> Result<Option<InputMessage<'a>>> {
+        if self.inputs[input].taken() >= self.budget {
+            return Ok(None);
+        }
+        let source = &mut self.inputs[input];
+        let Some(Received { buffer, attempt, .. }) = source.get(0).copied() else { return Ok(None) };
+        let message = self.allocator.message(buffer)?;
+        Ok(source.take().map(|at| InputMessage { message, input, at, attempt }))
+    }
+
+    /// Looks at the message of input `input` that is behind `at` others, without taking it.
+    ///
+    /// # Errors
+    /// As [`Io::next`].
+    pub fn peek(&self, input: usize, at: usize) -> Result<Option<Message<'a>>> {
+        self.inputs[input].get(at).map(|received| self.allocator.message(received.buffer)).transpose()
+    }
+
+    /// Messages that output `output` has room for. What is sent beyond waits, and the block with it.
+    ///
+    /// # Errors
+    /// When the queue there is damaged.
+    pub fn room(&self, output: usize) -> Result<usize> {
+        let output = &self.outputs[output];
+        Ok(output.room(self.shm)?.saturating_sub(output.pending()))
+    }
+
+    /// A new message with room for `bytes` bytes; `None`: there is no memory now (see [`Work::NeedMemory`](crate::Work::NeedMemory)).
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub fn allocate(&self, bytes: usize) -> Result<Option<NewMessage<'a>>> {
+        let mut ids = [0];
+        if self.allocator.allocate_ids(bytes, &mut ids)? == 0 {
+            return Ok(None);
+        }
+        self.adopt(ids[0]).map(Some)
+    }
+
+    /// Sends `count` new messages of `bytes` bytes at output `output`, each of which `fill` fills; returns how many there was memory for.
+    /// Cheaper than as many calls of [`Io::allocate`].
+    ///
+    /// # Errors
+    /// `TooLarge`; what `fill` returns.
+    pub fn emit(
+        &mut self,
+        output: usize,
+        bytes: usize,
+        count: usize,
+        mut fill: impl FnMut(usize, &Message<'a>) -> Result<()>,
+    ) -> Result<usize> {
+        let mut ids = [0; crate::port::BATCH];
+        let mut sent = 0;
+        while sent < count {
+            let wanted = (count - sent).min(ids.len());
+            let got = self.allocator.allocate_ids(bytes, &mut ids[..wanted])?;
+            for id in &ids[..got] {
+                // Pending first: whatever fails, it is released with the rest.
+                let buffer = Buffer { id: *id, received: false };
+                self.outputs[output].send(buffer);
+            }
+            for id in &ids[..got] {
+                fill(sent, &self.allocator.message(Buffer { id: *id, received: false })?)?;
+                sent += 1;
+            }
+            if got < wanted {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Sends `message` at output `output`, when the work has succeeded.
+    pub fn send(&mut self, output: usize, message: NewMessage<'a>) {
+        let message = std::mem::ManuallyDrop::new(message);
+        self.outputs[output].send(message.buffer);
+    }
+
+    /// Sends a message that was taken on, at output `output`: the buffer itself, not a copy. It may be sent at several outputs; then nobody
+    /// should write to it.
+    pub fn forward(&mut self, output: usize, message: InputMessage<'a>) {
+        self.outputs[output].forward(message.input, message.at);
+    }
+
+    fn adopt(&self, id: u32) -> Result<NewMessage<'a>> {
+        let buffer = Buffer { id, received: false };
+        let message = self.allocator.message(buffer)?;
+        Ok(NewMessage { message, buffer, allocator: self.allocator })
+    }
+}

@@ -1,0 +1,345 @@
+//! Messages that a block has taken and not dealt with, and messages that it is to send.
+//!
+//! Work is a transaction. What it takes stays in [`Input`] until all that it sent is in queues: then it is released or, of an
+//! at-least-once queue, acknowledged. So a process that dies in between loses nothing of such a queue.
+
+use crate::link::End;
+use millrace::{
+    Buffer, Error, ErrorKind, Received, Result, SendOutcome, Settle, SharedBufferAllocator, ShmManager,
+    TakeOutcome,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Messages that are moved at a time.
+pub(crate) const BATCH: usize = 64;
+
+/// What a block has taken of one queue.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) end: Arc<End>,
+    pub(crate) min: usize,
+    items: VecDeque<Received>,
+    /// Of them, how many the work under way has taken, or the last one that is not settled yet.
+    taken: usize,
+    /// Of those, whose reference an output has.
+    moved: Vec<bool>,
+    /// Nothing more comes.
+    closed: bool,
+    /// Messages worth taking ahead: twice what the last work took.
+    ahead: usize,
+    /// Messages that were ever taken from the queue.
+    received: u64,
+    /// Messages that were dropped before they came.
+    pub(crate) gaps: u64,
+}
+
+impl Input {
+    pub(crate) fn new(end: Arc<End>, min: usize) -> Self {
+        Self {
+            end,
+            min,
+            items: VecDeque::with_capacity(BATCH),
+            taken: 0,
+            moved: Vec::new(),
+            closed: false,
+            ahead: 8,
+            received: 0,
+            gaps: 0,
+        }
+    }
+
+    /// Messages that are there and not taken.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len() - self.taken
+    }
+
+    /// Whether there is nothing, and nothing more comes.
+    /// Messages that were ever taken from the queue.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.closed && self.len() == 0
+    }
+
+    /// Whether nothing more comes.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Takes what is worth having from the queue, `min` at least if that is there, and at most `demand` altogether. `draining`: nothing
+    /// more comes once it is empty. Whether there was anything.
+    pub(crate) fn fill(&mut self, shm: &ShmManager, min: usize, demand: u64, draining: bool) -> Result<bool> {
+        let left = usize::try_from(demand.saturating_sub(self.received)).unwrap_or(usize::MAX);
+        let wanted = min.max(self.ahead).saturating_sub(self.len()).min(left);
+        if self.closed || wanted == 0 {
+            return Ok(false);
+        }
+        let Some(queue) = self.end.queue(shm)? else {
+            self.closed |= draining;
+            return Ok(false);
+        };
+        let mut out = [Received::default(); BATCH];
+        let mut got = 0;
+        while got < wanted {
+            let most = BATCH.min(wanted - got);
+            let (count, outcome) = queue.receive(&mut out[..most])?;
+            for received in &out[..count] {
+                self.gaps += u64::from(received.gap);
+                self.items.push_back(*received);
+            }
+            got += count;
+            self.received += count as u64;
+            match outcome {
+                TakeOutcome::Done if count == most => {}
+                TakeOutcome::Done | TakeOutcome::Empty => {
+                    self.closed |= draining && count == 0;
+                    break;
+                }
+                TakeOutcome::Closed | TakeOutcome::Destroyed => {
+                    self.closed = true;
+                    break;
+                }
+            }
+        }
+        Ok(got > 0)
+    }
+
+    /// The message behind `at` others that are not taken.
+    pub(crate) fn get(&self, at: usize) -> Option<&Received> {
+        self.items.get(self.taken + at)
+    }
+
+    /// Takes the next message; returns its place.
+    pub(crate) fn take(&mut self) -> Option<usize> {
+        let at = self.taken;
+        (at < self.items.len()).then(|| {
+            self.taken += 1;
+            self.moved.push(false);
+            at
+        })
+    }
+
+    /// Messages that the work under way has taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// The reference to message `at`, for somebody who sends it: the message's own, the first time.
+    pub(crate) fn reference(&mut self, at: usize, allocator: &SharedBufferAllocator) -> Result<Buffer> {
+        let received = self.items[at];
+        if received.lease.is_some() || self.moved[at] {
+            return allocator.share(received.buffer);
+        }
+        self.moved[at] = true;
+        Ok(received.buffer)
+    }
+
+    /// The work has failed: what it took is there as before.
+    pub(crate) fn rollback(&mut self) {
+        self.taken = 0;
+        self.moved.clear();
+    }
+
+    /// All that was sent is in queues: lets go of what was taken. Returns how many messages that were.
+    pub(crate) fn settle(&mut self, allocator: &SharedBufferAllocator) -> Result<usize> {
+        let taken = self.taken;
+        if taken == 0 {
+            return Ok(0);
+        }
+        self.ahead = if self.len() == 0 { (taken * 2).clamp(8, BATCH) } else { taken.clamp(1, BATCH) };
+        if let Some(queue) = self.end.known() {
+            for received in self.items.iter().take(taken) {
+                if let Some(lease) = received.lease {
+                    queue.ack(lease, received.buffer.id);
+                }
+            }
+        }
+        let moved = self.moved.iter();
+        let kept = self.items.iter().zip(moved).filter(|(_, moved)| !**moved).map(|(item, _)| item.buffer);
+        let released = allocator.release_all(kept).1;
+        self.items.drain(..taken);
+        self.taken = 0;
+        self.moved.clear();
+        released.map(|()| taken)
+    }
+
+    /// Gives back what is there: to the queue, if that delivers it again. Returns how many messages are lost.
+    pub(crate) fn give_back(&mut self, allocator: &SharedBufferAllocator) -> u64 {
+        self.rollback();
+        let mut lost = 0;
+        for received in self.items.drain(..).rev() {
+            let returned = match (received.lease, self.end.known()) {
+                (Some(lease), Some(queue)) => queue.nack(lease, received.buffer.id).is_ok(),
+                _ => false,
+            };
+            if !returned {
+                lost += u64::from(received.lease.is_none());
+                // Held until now; fails only when the domain has been left, and then it is released.
+                let _ = allocator.release(received.buffer);
+            }
+        }
+        lost
+    }
+}
+
+/// What a block is to send to one queue.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub(crate) end: Arc<End>,
+    staged: VecDeque<Buffer>,
+    /// Nobody takes anything any more.
+    pub(crate) closed: bool,
+    /// Messages that nobody took.
+    pub(crate) undelivered: u64,
+}
+
+/// How [`Outlet::flush`] ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flushed {
+    /// Messages that were sent.
+    pub(crate) sent: usize,
+    /// Whether nothing is left.
+    pub(crate) all: bool,
+}
+
+impl Outlet {
+    pub(crate) fn new(end: Arc<End>) -> Self {
+        Self { end, staged: VecDeque::new(), closed: false, undelivered: 0 }
+    }
+
+    pub(crate) fn stage(&mut self, buffer: Buffer) {
+        self.staged.push_back(buffer);
+    }
+
+    /// Messages that the queue has room for.
+    pub(crate) fn room(&self, shm: &ShmManager) -> Result<usize> {
+        if self.closed {
+            return Ok(usize::MAX);
+        }
+        let Some(queue) = self.end.queue(shm)? else { return Ok(0) };
+        let options = queue.options();
+        let most = if options.limit > 0 { options.limit } else { options.capacity } as usize;
+        let waits = matches!(options.overflow, millrace::Overflow::Block | millrace::Overflow::Reject);
+        Ok(if waits { most.saturating_sub(queue.len()) } else { most })
+    }
+
+    /// Sends what is staged, as far as there is room. What nobody takes any more is let go of.
+    pub(crate) fn flush(&mut self, shm: &ShmManager, allocator: &SharedBufferAllocator) -> Result<Flushed> {
+        let mut sent = 0;
+        while !self.staged.is_empty() && !self.closed {
+            let Some(queue) = self.end.queue(shm)? else { return Ok(Flushed { sent, all: false }) };
+            let slice = self.staged.as_slices().0;
+            let (accepted, outcome) = queue.send(slice);
+            self.staged.drain(..accepted);
+            sent += accepted;
+            match outcome? {
+                SendOutcome::Done => {}
+                SendOutcome::Full if queue.options().overflow == millrace::Overflow::Reject => {
+                    self.undelivered += self.drop_staged(1, allocator)?;
+                }
+                SendOutcome::Full => return Ok(Flushed { sent, all: false }),
+                SendOutcome::Closed | SendOutcome::Destroyed => self.closed = true,
+            }
+        }
+        // Of a closed queue.
+        self.undelivered += self.drop_staged(self.staged.len(), allocator)?;
+        Ok(Flushed { sent, all: true })
+    }
+
+    /// Lets go of what is staged. Returns how many messages that were.
+    pub(crate) fn abandon(&mut self, allocator: &SharedBufferAllocator) -> u64 {
+        // Held until now; fails only when the domain has been left, and then they are released.
+        self.drop_staged(self.staged.len(), allocator).unwrap_or(0)
+    }
+
+    fn drop_staged(&mut self, count: usize, allocator: &SharedBufferAllocator) -> Result<u64> {
+        if count == 0 {
+            return Ok(0);
+        }
+        let released = allocator.release_all(self.staged.drain(..count)).1;
+        released.map(|()| count as u64)
+    }
+}
+
+/// What a block sends at one output, and the queues it is linked to.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) outlets: Vec<Outlet>,
+    /// Sent by the work under way.
+    pending: Vec<Pending>,
+}
+
+/// A message that is sent when the work has ended.
+#[derive(Clone, Copy, Debug)]
+enum Pending {
+    Own(Buffer),
+    /// One of an input, by its place there.
+    Input {
+        input: usize,
+        at: usize,
+    },
+}
+
+impl Output {
+    pub(crate) fn new(outlets: Vec<Outlet>) -> Self {
+        Self { outlets, pending: Vec::new() }
+    }
+
+    /// Messages that the work under way has sent.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(crate) fn send(&mut self, buffer: Buffer) {
+        self.pending.push(Pending::Own(buffer));
+    }
+
+    pub(crate) fn forward(&mut self, input: usize, at: usize) {
+        self.pending.push(Pending::Input { input, at });
+    }
+
+    /// Messages that every queue has room for.
+    pub(crate) fn room(&self, shm: &ShmManager) -> Result<usize> {
+        self.outlets
+            .iter()
+            .map(|outlet| outlet.room(shm))
+            .try_fold(usize::MAX, |least, room| Ok(least.min(room?)))
+    }
+
+    /// Whether there is anybody left to send to.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.outlets.iter().all(|outlet| outlet.closed)
+    }
+
+    /// The work has succeeded: its messages go to the outlets, each of which gets a reference of its own.
+    pub(crate) fn commit(&mut self, inputs: &mut [Input], allocator: &SharedBufferAllocator) -> Result<()> {
+        let (first, others) = match self.outlets.split_first_mut() {
+            Some(outlets) => outlets,
+            None => return Err(Error::new(ErrorKind::Internal, "an output without a queue")),
+        };
+        for pending in self.pending.drain(..) {
+            let buffer = match pending {
+                Pending::Own(buffer) => buffer,
+                Pending::Input { input, at } => inputs[input].reference(at, allocator)?,
+            };
+            for other in &mut *others {
+                other.stage(allocator.share(buffer)?);
+            }
+            first.stage(buffer);
+        }
+        Ok(())
+    }
+
+    /// The work has failed: nothing of it is sent.
+    pub(crate) fn rollback(&mut self, allocator: &SharedBufferAllocator) {
+        let own = self.pending.drain(..).filter_map(|pending| match pending {
+            Pending::Own(buffer) => Some(buffer),
+            Pending::Input { .. } => None,
+        });
+        // Held until now; fails only when the domain has been left, and then they are released.
+        let _ = allocator.release_all(own);
+    }
+}

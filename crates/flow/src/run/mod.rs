@@ -1,0 +1,153 @@
+//! Run: blocks that have been started.
+
+mod shared;
+mod worker;
+
+use crate::options::Policy;
+use crate::stats::Report;
+use crate::task::Task;
+use millrace::{Error, ErrorKind, Result, ShmManager};
+use shared::Shared;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use worker::work;
+
+/// How long the end of a run may take that nobody waits for.
+const DROP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Blocks that run. Dropping it stops them.
+#[derive(Debug)]
+pub struct Run {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Run {
+    pub(crate) fn start(
+        shm: Arc<ShmManager>,
+        tasks: Vec<Task>,
+        threads: usize,
+        slice: Duration,
+        policy: Policy,
+    ) -> Result<Self> {
+        let (shared, deques) = Shared::new(shm, tasks, threads, slice, policy);
+        let mut run = Self { shared: Arc::new(shared), threads: Vec::new() };
+        for (me, deque) in deques.into_iter().enumerate() {
+            let shared = Arc::clone(&run.shared);
+            let thread = std::thread::Builder::new().name(format!("millrace-flow-{me}"));
+            match thread.spawn(move || work(&shared, me, &deque)) {
+                Ok(thread) => run.threads.push(thread),
+                Err(error) => {
+                    // Those that have been started end the blocks.
+                    return Err(Error::io(format!("cannot start thread {me} of a scheduler"), error));
+                }
+            }
+        }
+        Ok(run)
+    }
+
+    /// Waits until every block has ended.
+    ///
+    /// # Errors
+    /// The first failure of a block, which it names; `Stalled` when the blocks wait for each other, with what each waits for.
+    pub fn wait(mut self) -> Result<Report> {
+        self.shared.wait_ended(None);
+        self.finish()
+    }
+
+    /// Calls `done` once every block has ended, from a thread of the scheduler, or at once if they have.
+    pub fn on_end(&self, done: impl FnOnce() + Send + 'static) {
+        self.shared.on_end(Box::new(done));
+    }
+
+    /// Whether every block has ended.
+    pub fn has_ended(&self) -> bool {
+        self.shared.has_ended()
+    }
+
+    /// Sources end, everything that is under way arrives, then the blocks end.
+    ///
+    /// # Errors
+    /// As [`Run::wait`]; `Timeout`, when that takes longer than `timeout`: then everything ends as by [`Run::stop`], with a count of what
+    /// was lost.
+    pub fn drain(mut self, timeout: Duration) -> Result<Report> {
+        self.shared.drain();
+        if self.shared.wait_ended(Some(timeout)) {
+            return self.finish();
+        }
+        let waiting = self.shared.explain();
+        self.shared.stop();
+        self.shared.wait_ended(Some(timeout));
+        let report = self.finish()?;
+        let lost: u64 = report.blocks.iter().map(|block| block.lost).sum();
+        let message = format!(
+            "the blocks did not end within {timeout:?} and were stopped, {lost} messages were lost: {waiting}"
+        );
+        Err(Error::new(ErrorKind::Timeout, message))
+    }
+
+    /// Begins to drain, and does not wait.
+    pub fn begin_drain(&self) {
+        self.shared.drain();
+    }
+
+    /// Begins to stop, and does not wait.
+    pub fn begin_stop(&self) {
+        self.shared.stop();
+    }
+
+    /// Ends every block after the work it is in. What is under way goes back to the queues that deliver again, and is lost otherwise.
+    ///
+    /// # Errors
+    /// As [`Run::wait`]; `Timeout`, when a block does not return from its work, which it names: its thread stays.
+    pub fn stop(mut self, timeout: Duration) -> Result<Report> {
+        self.shared.stop();
+        if self.shared.wait_ended(Some(timeout)) {
+            return self.finish();
+        }
+        // They cannot be ended from outside, and hold on to what they use.
+        self.threads.clear();
+        let message =
+            format!("blocks did not return from their work within {timeout:?}: {}", self.shared.running());
+        Err(Error::new(ErrorKind::Timeout, message))
+    }
+
+    /// Runs no block any more, until [`Run::resume`].
+    pub fn pause(&self) {
+        self.shared.pause(true);
+    }
+
+    /// Runs them again.
+    pub fn resume(&self) {
+        self.shared.pause(false);
+    }
+
+    /// What has been counted so far. Waits for the work that a block is in.
+    pub fn report(&self) -> Report {
+        self.shared.report()
+    }
+
+    fn finish(&mut self) -> Result<Report> {
+        for thread in self.threads.drain(..) {
+            // A worker does not panic: blocks do, and that is caught.
+            let _ = thread.join();
+        }
+        match self.shared.take_failure() {
+            Some(error) => Err(error),
+            None => Ok(self.shared.report()),
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.threads.is_empty() && self.shared.has_ended() {
+            return;
+        }
+        self.shared.stop();
+        if self.shared.wait_ended(Some(DROP_TIMEOUT)) {
+            self.threads.drain(..).for_each(|thread| drop(thread.join()));
+        }
+    }
+}

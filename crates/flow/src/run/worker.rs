@@ -1,0 +1,171 @@
+//! Threads that run blocks.
+
+use super::shared::Shared;
+use crate::cell::{Env, Step};
+use crate::options::Policy;
+use crate::task::TaskId;
+use crossbeam::deque::{Injector, Steal, Worker};
+use millrace::{Error, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// A listener that is about to run a block which takes longer lets another worker listen.
+const LONG_WORK: Duration = Duration::from_micros(50);
+
+/// What worker `me` does until every block has ended.
+pub(super) fn work(shared: &Shared, me: usize, deque: &Worker<TaskId>) {
+    shared.idle.join(me);
+    let mut chooser = Chooser::new(shared.policy);
+    let mut turn = 0_usize;
+    let mut listened = false;
+    while !shared.has_ended() {
+        turn = turn.wrapping_add(1);
+        shared.listen(deque);
+        shared.fire_timers(deque);
+        if let Some(task) = chooser.choose(|| shared.find(me, deque, turn)) {
+            if listened && shared.tasks[task].try_cell().is_some_and(|cell| cell.last_work() > LONG_WORK) {
+                shared.idle.wake_one(&shared.shm);
+            }
+            listened = false;
+            let run = AssertUnwindSafe(|| shared.run(task, deque));
+            if catch_unwind(run).is_err() {
+                // A defect of this crate: no block is to wait for what this run would have done.
+                shared.fail(Error::new(
+                    ErrorKind::Internal,
+                    "a scheduler's thread panicked: please report this",
+                ));
+                shared.tasks[task].end();
+                shared.task_ended();
+                shared.stop();
+            }
+        } else if !shared.skip_time() {
+            let look = || shared.has_ended() || shared.has_task(me);
+            let listen = || {
+                let heard = shared.listen(deque);
+                if !heard && shared.is_stalled() {
+                    shared.fail_stalled();
+                }
+                heard
+            };
+            listened = shared.idle.sleep(me, &shared.shm, || shared.until_timer(), look, listen);
+        }
+    }
+}
+
+impl Shared {
+    fn find(&self, me: usize, deque: &Worker<TaskId>, turn: usize) -> Option<TaskId> {
+        if self.is_paused() {
+            return None;
+        }
+        let steal = |queue: &Injector<TaskId>| settle(|| queue.steal());
+        let batch = || settle(|| self.injectors[1].steal_batch_and_pop(deque));
+        // Now and then those first who come from outside: else a full deque of our own keeps them waiting.
+        let outsiders = || if turn.is_multiple_of(61) { batch() } else { None };
+        let others = || {
+            let count = self.stealers.len();
+            let all = (1..count).map(|step| &self.stealers[(me + step) % count]);
+            all.into_iter().find_map(|other| settle(|| other.steal_batch_and_pop(deque)))
+        };
+        steal(&self.homes[me])
+            .or_else(|| steal(&self.injectors[0]))
+            .or_else(outsiders)
+            .or_else(|| deque.pop())
+            .or_else(batch)
+            .or_else(others)
+            .or_else(|| steal(&self.injectors[2]))
+    }
+
+    /// Runs a task until it sleeps, ends, or has had its time.
+    fn run(&self, id: TaskId, deque: &Worker<TaskId>) {
+        let task = &self.tasks[id];
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        task.begin();
+        let env = Env {
+            shm: &self.shm,
+            allocator: &self.allocator,
+            wake: &|other| self.wake(other, Some(deque)),
+            now: &|| self.now(),
+            draining: self.draining.load(Ordering::Relaxed),
+            stopping: self.stopping.load(Ordering::Relaxed),
+        };
+        let mut cell = task.cell();
+        let began = Instant::now();
+        loop {
+            match cell.step(&env) {
+                Step::Again => {}
+                Step::Sleep(reason) if cell.prepare_sleep(reason, &env) => {
+                    if let Some(at) = reason.time() {
+                        self.set_timer(at, id);
+                    }
+                    task.watch(cell.waits_for_anything(), cell.is_armed());
+                    if task.sleep() {
+                        return;
+                    }
+                }
+                Step::Sleep(_) => {}
+                Step::Ended => {
+                    if let Some(error) = cell.take_error() {
+                        self.fail(error);
+                        // Nobody gets what the others would go on with for ever.
+                        self.draining.store(true, Ordering::Relaxed);
+                    }
+                    let failed = self.draining.load(Ordering::Relaxed) && !env.draining;
+                    drop(cell);
+                    task.end();
+                    self.task_ended();
+                    if failed {
+                        self.wake_everything();
+                    }
+                    return;
+                }
+            }
+            if began.elapsed() >= self.slice {
+                drop(cell);
+                task.requeue();
+                return self.push(id, Some(deque));
+            }
+        }
+    }
+}
+
+/// Chooses among the tasks that could run: the first, or with [`Policy::Single`] any.
+struct Chooser {
+    random: Option<u64>,
+    ready: Vec<TaskId>,
+}
+
+impl Chooser {
+    fn new(policy: Policy) -> Self {
+        let random = match policy {
+            // Xorshift (Marsaglia 2003) needs a state other than 0.
+            Policy::Single { seed } => Some(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            _ => None,
+        };
+        Self { random, ready: Vec::new() }
+    }
+
+    fn choose(&mut self, find: impl Fn() -> Option<TaskId>) -> Option<TaskId> {
+        let Some(random) = &mut self.random else { return find() };
+        self.ready.extend(std::iter::from_fn(find));
+        if self.ready.is_empty() {
+            return None;
+        }
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        let at = (*random % self.ready.len() as u64) as usize;
+        Some(self.ready.swap_remove(at))
+    }
+}
+
+/// Steals until that is settled.
+fn settle(steal: impl Fn() -> Steal<TaskId>) -> Option<TaskId> {
+    loop {
+        match steal() {
+            Steal::Success(task) => return Some(task),
+            Steal::Empty => return None,
+            Steal::Retry => {}
+        }
+    }
+}
