@@ -51,6 +51,16 @@ function prune(keep) {
   }
 }
 
+/** CommonJS has a `require`; tools that trace dependencies recognize no other in it. */
+const ownRequire = {
+  name: 'own-require',
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]lib[\\/].*\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace('const require = createRequire(import.meta.url);', ''),
+    }))
+  },
+}
+
 const emitted = compile()
 const declarations = writeDeclarations(emitted)
 // The entries of the package; what `arrow` shares with the other is types only.
@@ -63,10 +73,8 @@ await build({
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  external: ['#native', 'apache-arrow'],
-  // What is required when it is first needed is required from here in both forms of the package.
-  banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
-  define: { 'import.meta.url': 'bundleUrl' },
+  external: ['#native', '#msgpackr', 'apache-arrow'],
+  plugins: [ownRequire],
   sourcemap: true,
   logLevel: 'warning',
 })

@@ -11,6 +11,9 @@ const DIRECT_MIN_BYTES = 4096
 const SPARE_BYTES = 2112
 const SCRATCH_BYTES = 8192
 
+// By this name: tools that trace what a program needs know it.
+const require = createRequire(import.meta.url)
+
 interface Engine {
   packer: Msgpackr.Packr
   unpacker: Msgpackr.Unpackr
@@ -23,7 +26,7 @@ let depth = 0
 /** Loads the library when the first value is packed or unpacked: who does not use it does not pay for it. */
 function load(): Engine {
   if (engine !== undefined) return engine
-  const { Packr, Unpackr } = createRequire(import.meta.url)('#msgpackr') as typeof Msgpackr
+  const { Packr, Unpackr } = require('#msgpackr') as typeof Msgpackr
   // Records keep objects apart from maps.
   const options = { structuredClone: true, moreTypes: true, useRecords: true }
   engine = { packer: new Packr(options), unpacker: new Unpackr(options) }

@@ -1,12 +1,13 @@
 // Builds the addons of all platforms, or of those named: `npm run build:all -- [PLATFORM…]`. Tells of each how large it is, or why it was
 // not built. Ends with status 1 if one that was tried, or named, is missing, too large, or asks for more of a system than it may.
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { addonOf, GLIBC, MACOS, MAX_ADDON_BYTES, ROOT, targetsNamed } from './targets.mjs'
+import { BUILD_DIR, builtAddon, GLIBC, MACOS, MAX_ADDON_BYTES, ROOT, targetsNamed } from './targets.mjs'
 
-const TARGET_DIR = join(ROOT, 'target', 'release-addons')
-const BUILD = ['--locked', '--release', '-p', 'millrace-node', '--lib', '--target-dir', TARGET_DIR]
+const BUILD = ['--locked', '--release', '-p', 'millrace-node', '--lib', '--target-dir', BUILD_DIR]
+/** In the stubs, what Rust's linker does not know yet. */
+const NEWER_ARCHITECTURE = /,\s*arm64e\.\w+-\w+/g
 const GLIBC_SYMBOL = /@@?\(?GLIBC_(\d+)\.(\d+)/g
 
 const names = process.argv.slice(2)
@@ -39,14 +40,19 @@ function recipeOf({ triple, os, libc }) {
   return { args: ['build', '--target', triple], env: crossDarwin(triple) }
 }
 
-/** Linking for macOS elsewhere: Rust's own linker, and Zig's stubs of the system's libraries. */
+/** Linking for macOS elsewhere: Rust's own linker, and Zig's stub of the system's library, which stands for all that std names. */
 function crossDarwin(triple) {
   const linker = join(ROOT, 'scripts', 'release', 'ld64.sh')
+  const stubs = join(BUILD_DIR, 'macos')
+  mkdirSync(join(stubs, 'usr', 'lib'), { recursive: true })
+  const stub = readFileSync(join(sdk, 'lib', 'libc', 'darwin', 'libSystem.tbd'), 'utf8').replace(NEWER_ARCHITECTURE, '')
+  for (const library of ['System', 'c', 'm', 'iconv'])
+    writeFileSync(join(stubs, 'usr', 'lib', `lib${library}.tbd`), stub)
   const variable = `CARGO_TARGET_${triple.toUpperCase().replaceAll('-', '_')}`
   return {
     [`${variable}_LINKER`]: linker,
     MACOSX_DEPLOYMENT_TARGET: MACOS,
-    SDKROOT: join(sdk, 'lib', 'libc', 'darwin'),
+    SDKROOT: stubs,
     LD64: join(sysroot, 'lib', 'rustlib', host, 'bin', 'gcc-ld', 'ld64.lld'),
   }
 }
@@ -76,13 +82,12 @@ function build(target) {
   const { status } = spawnSync('cargo', [...args, ...BUILD], { cwd: ROOT, env: environment, stdio: 'inherit' })
   if (status !== 0) return { platform: target.platform, bytes: '-', result: 'failed', failed: true }
   const library = target.os === 'darwin' ? 'libmillrace_node.dylib' : 'libmillrace_node.so'
-  const { folder, file } = addonOf(target)
-  mkdirSync(folder, { recursive: true })
-  copyFileSync(join(TARGET_DIR, target.triple, 'release', library), join(folder, file))
-  const fault = faultOf(target, join(folder, file))
+  const addon = builtAddon(target)
+  copyFileSync(join(BUILD_DIR, target.triple, 'release', library), addon)
+  const fault = faultOf(target, addon)
   return {
     platform: target.platform,
-    bytes: statSync(join(folder, file)).size,
+    bytes: statSync(addon).size,
     result: fault ?? 'built',
     failed: fault !== undefined,
   }

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
-/** Where packages are put together: one folder each, ignored by git. */
-export const STAGE = join(ROOT, 'npm')
+/** Where addons for all platforms are built. */
+export const BUILD_DIR = join(ROOT, 'target', 'release-addons')
 
 /** The oldest glibc that addons for it run with: that of RHEL 7, older than any Node.js 20 wants. */
 export const GLIBC = '2.17'
@@ -37,7 +37,12 @@ export function packageOf({ platform }) {
   return `millrace-${platform}`
 }
 
-/** Where the addon of a platform is built, packed, and lies in its package. */
-export function addonOf({ platform }) {
-  return { folder: join(STAGE, platform), file: `millrace.${platform}.node` }
+/** File name of a platform's addon. */
+export function fileOf({ platform }) {
+  return `millrace.${platform}.node`
+}
+
+/** Where `npm run build:all` leaves it. */
+export function builtAddon(target) {
+  return join(BUILD_DIR, fileOf(target))
 }
