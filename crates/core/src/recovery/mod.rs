@@ -32,7 +32,9 @@ use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{PARTICIPANT_FREE, PARTICIPANT_LEAVING};
 use crate::liveness::LifeLock;
-use crate::registry::{Dead, Domain, Hindrance, World, find_dead, lock_recovery, resume, with_world_stopped};
+use crate::registry::{
+    Dead, Domain, Hindrance, World, find_dead, finish_abandoned, lock_recovery, with_world_stopped,
+};
 use crate::sync::Ordering;
 use std::time::Instant;
 
@@ -79,10 +81,7 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
         dead.extend(find_dead(domain, slot)?);
     }
     if dead.is_empty() {
-        // We hold the lock, so a raised word was left by a recoverer that died after it had freed the slots of its dead.
-        if resume(domain) {
-            domain.announce_departures();
-        }
+        finish_abandoned(domain);
         return Ok(Sweep::Nothing);
     }
     let started = Instant::now();

@@ -46,6 +46,7 @@ pub(crate) fn with_world_stopped<T>(
     dead: &mut Vec<Dead>,
     f: impl FnOnce(&[Dead]) -> T,
 ) -> Result<World<T>> {
+    announce_abandoned(domain);
     let token = domain.recoverer_token();
     let word = &domain.registry().recovering;
     // SYNC PIN (seq-cst), pairs with `Participant::enter`.
@@ -93,15 +94,27 @@ pub(crate) fn call_off(domain: &Domain, token: u32) {
     }
 }
 
-/// Lets everybody in again; whether they had been kept out.
-pub(crate) fn resume(domain: &Domain) -> bool {
+/// Finishes what a recoverer left that died after it had freed the slots of its dead. The caller holds the recovery lock.
+pub(crate) fn finish_abandoned(domain: &Domain) {
+    announce_abandoned(domain);
+    resume(domain);
+}
+
+/// A raised word that nobody is behind may stand for dead that nobody knows of yet. It stays raised until they are announced: if we die
+/// at it, the next does it.
+fn announce_abandoned(domain: &Domain) {
+    if domain.registry().recovering.load(Ordering::SeqCst) != 0 {
+        domain.announce_departures();
+    }
+}
+
+/// Lets everybody in again.
+fn resume(domain: &Domain) {
     let word = &domain.registry().recovering;
     // SYNC PIN (seq-cst): whoever sees 0 sees the repairs.
-    let raised = word.swap(0, Ordering::SeqCst) != 0;
-    if raised {
+    if word.swap(0, Ordering::SeqCst) != 0 {
         wake_all(word);
     }
-    raised
 }
 
 /// The tenant of `slot`, if it is dead.

@@ -7,7 +7,7 @@ use crate::ring::End;
 use crate::rules::Rule;
 use crate::send::Item;
 use crate::sim::{Body, Cpu, Wait};
-use crate::world::{Overflow, Payload, World};
+use crate::world::{Overflow, Payload, SLOTS, World};
 
 /// Queues the processes use, by number.
 const NAMES: usize = 2;
@@ -83,11 +83,14 @@ struct App {
     cpu: Cpu,
     ends: [Option<End>; NAMES + 1],
     hand: Vec<Message>,
+    mailbox: Option<End>,
+    /// The thread that has the mailbox.
+    serves: bool,
 }
 
 impl App {
-    fn new(cpu: Cpu) -> Self {
-        Self { cpu, ends: [None; NAMES + 1], hand: Vec::new() }
+    fn new(cpu: Cpu, serves: bool) -> Self {
+        Self { cpu, ends: [None; NAMES + 1], hand: Vec::new(), mailbox: None, serves }
     }
 
     fn any_end(&self) -> Option<End> {
@@ -143,6 +146,8 @@ impl App {
                     self.cpu.destroy(&end).await;
                 }
             }
+            Act::Serve => self.serve().await,
+            Act::Post => self.cpu.post(self.cpu.random().below(SLOTS)).await,
             Act::Read => self.hand.iter().for_each(|message| self.cpu.read(message)),
         }
     }
@@ -150,6 +155,18 @@ impl App {
     fn any_in_hand(&mut self) -> Option<Message> {
         let count = self.hand.len();
         (count > 0).then(|| self.hand.swap_remove(self.cpu.random().below(count)))
+    }
+
+    async fn serve(&mut self) {
+        match &self.mailbox {
+            Some(mailbox) => {
+                for message in self.cpu.fetch(mailbox).await {
+                    self.cpu.let_go(message).await;
+                }
+            }
+            None if self.serves => self.mailbox = self.cpu.make_mailbox().await,
+            None => {}
+        }
     }
 
     async fn open(&mut self) {
@@ -254,6 +271,10 @@ impl App {
 
     /// Gives everything back.
     async fn finish(&mut self) {
+        if let Some(mailbox) = self.mailbox.take() {
+            self.cpu.destroy(&mailbox).await;
+            self.cpu.detach(&mailbox).await;
+        }
         while let Some(message) = self.any_in_hand() {
             if self.cpu.random().one_in(2) {
                 self.cpu.let_go(message).await;
@@ -273,7 +294,7 @@ impl App {
 pub(crate) fn worker(cpu: Cpu) -> Body {
     Box::pin(async move {
         cpu.join().await;
-        let mut app = App::new(cpu.clone());
+        let mut app = App::new(cpu.clone(), true);
         while !cpu.shared.calm.get() && !cpu.random().one_in(150) {
             app.act().await;
         }
@@ -295,7 +316,7 @@ pub(crate) fn helper(cpu: Cpu) -> Body {
         while cpu.own.slot.get().is_none() {
             cpu.wait(Wait::Death).await;
         }
-        let mut app = App::new(cpu.clone());
+        let mut app = App::new(cpu.clone(), false);
         while !cpu.shared.calm.get() && !cpu.own.leaving.get() {
             app.act().await;
         }

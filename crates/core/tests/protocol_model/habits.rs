@@ -20,10 +20,14 @@ pub(crate) enum Act {
     Close,
     Destroy,
     Read,
+    /// Make a mailbox, or look into it.
+    Serve,
+    /// Send something into a mailbox.
+    Post,
 }
 
 /// How often each act is done where nothing is exaggerated.
-const USUAL: [(Act, usize); 15] = [
+const USUAL: [(Act, usize); 17] = [
     (Act::Open, 12),
     (Act::Fill, 15),
     (Act::Send, 20),
@@ -39,6 +43,8 @@ const USUAL: [(Act, usize); 15] = [
     (Act::Close, 1),
     (Act::Destroy, 1),
     (Act::Read, 3),
+    (Act::Serve, 2),
+    (Act::Post, 3),
 ];
 
 #[derive(Debug)]

@@ -1,16 +1,22 @@
 //! Finding, creating, closing and destroying queues: see `queue/lifecycle.rs`.
 
+use crate::departures::Tenant;
 use crate::oracle::Queue;
 use crate::ring::End;
 use crate::rules::Rule;
 use crate::sim::Cpu;
-use crate::world::{ENTRIES, Options, Payload, Phase, Ring, RingState};
+use crate::world::{ENTRIES, Entry, Options, Payload, Phase, Ring, RingState};
 
 impl Cpu {
     /// Attaches to queue `name` if it exists.
     pub(crate) async fn attach(&self, name: usize) -> Option<End> {
+        self.attach_owned(name, None).await
+    }
+
+    /// Attaches to the queue `name` of `owner`, if one is told, and if it exists.
+    pub(crate) async fn attach_owned(&self, name: usize, owner: Option<Tenant>) -> Option<End> {
         loop {
-            let (index, generation, buffer) = self.find(name).await?;
+            let (index, generation, buffer) = self.find(name, owner).await?;
             self.pin().await;
             let end = self.attach_listed(name, (index, generation), buffer).await;
             self.unpin().await;
@@ -20,13 +26,20 @@ impl Cpu {
         }
     }
 
-    async fn find(&self, name: usize) -> Option<(usize, u64, usize)> {
+    async fn find(&self, name: usize, owner: Option<Tenant>) -> Option<(usize, u64, usize)> {
         for index in 0..ENTRIES {
             let (generation, phase) = self.step(|w| w.names[index].state).await;
             if phase != Phase::Live {
                 continue;
             }
             let ring = self.step(|w| w.names[index].ring).await;
+            if let Some((slot, epoch)) = owner {
+                let any_epoch = !self.rules().has(Rule::MailboxByEpoch);
+                let is_owner = |entry: &Entry| entry.owner == slot && (any_epoch || entry.epoch == epoch);
+                if !self.step(|w| is_owner(&w.names[index])).await {
+                    continue;
+                }
+            }
             if self.step(|w| w.names[index].name).await == name && self.is_listed((index, generation)).await {
                 return Some((index, generation, ring));
             }
@@ -105,7 +118,7 @@ impl Cpu {
         end
     }
 
-    async fn create(&self, name: usize, options: Options) -> Option<End> {
+    pub(crate) async fn create(&self, name: usize, options: Options) -> Option<End> {
         let buffer = self.allocate().await?;
         let uid = self
             .step(|w| {
@@ -113,6 +126,7 @@ impl Cpu {
                 let at_least_once = options.at_least_once;
                 w.oracle.queues.push(Queue {
                     name,
+                    owner: self.process,
                     at_least_once,
                     destroyed: false,
                     publications: Vec::new(),
@@ -134,7 +148,11 @@ impl Cpu {
             }
         }
         let me = self.me();
-        self.step(|w| w.names[index].owner = me).await;
+        self.step(|w| {
+            w.names[index].owner = me;
+            w.names[index].epoch = w.participants[me].epoch;
+        })
+        .await;
         let generation = self
             .step(|w| {
                 w.names[index].state.1 = Phase::Claimed;

@@ -7,6 +7,7 @@
 
 mod app;
 mod copies;
+mod departures;
 mod habits;
 mod lifecycle;
 mod oracle;

@@ -56,6 +56,8 @@ pub(crate) struct Publication {
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) name: usize,
+    /// The process that made it.
+    pub(crate) owner: usize,
     pub(crate) at_least_once: bool,
     pub(crate) destroyed: bool,
     /// By position.
@@ -81,6 +83,8 @@ pub(crate) struct Oracle {
     pub(crate) contents: u64,
     /// Buffers that have been shared since they were filled.
     pub(crate) shared: std::collections::BTreeSet<usize>,
+    /// Threads that sleep until somebody has gone.
+    pub(crate) watches: Vec<crate::departures::Watch>,
     /// The process behind each participant slot.
     pub(crate) tenants: [usize; crate::world::SLOTS],
     pub(crate) totals: Totals,

@@ -1,6 +1,7 @@
 //! Joining, leaving, and the pin that every operation runs under.
 
 use crate::recovery::sweep;
+use crate::rules::Rule;
 use crate::sim::{Cpu, Wait};
 use crate::world::SLOTS;
 
@@ -10,7 +11,7 @@ impl Cpu {
         while !self.try_lock(|k| &mut k.domain).await {}
         loop {
             for slot in 0..SLOTS {
-                if self.step(|w| w.participants[slot].active).await {
+                if self.step(|w| w.participants[slot].active || w.participants[slot].leaving).await {
                     continue;
                 }
                 if !self.try_lock(move |k| &mut k.life[slot]).await {
@@ -34,10 +35,11 @@ impl Cpu {
 
     /// Gives the slot up. Nothing is held any more.
     pub(crate) async fn leave(&self) {
-        while !self.try_lock(|k| &mut k.domain).await {}
         let me = self.me();
-        self.step(|w| w.participants[me].active = false).await;
-        self.unlock(|k| &mut k.domain).await;
+        let in_two_steps = self.rules().has(Rule::LeaveInTwoSteps);
+        self.step(|w| (w.participants[me].active, w.participants[me].leaving) = (false, in_two_steps)).await;
+        self.announce_departures().await;
+        self.step(|w| w.participants[me].leaving = false).await;
     }
 
     /// Tries to take a file lock.

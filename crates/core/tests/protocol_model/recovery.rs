@@ -11,21 +11,33 @@ pub(crate) async fn sweep(cpu: &Cpu) {
     if locks && !cpu.try_lock(|k| &mut k.recovery).await {
         return;
     }
+    cpu.finish_leaves().await;
     let mut dead = Vec::new();
     for slot in 0..SLOTS {
         if cpu.step(|w| w.participants[slot].active).await && find_dead(cpu, slot).await {
             dead.push(slot);
         }
     }
+    // A recoverer may have died after it had freed the slots of its dead.
+    if cpu.rules().has(Rule::AbandonedIsAnnounced) && cpu.step(|w| w.recovering).await != 0 {
+        cpu.announce_departures().await;
+    }
+    let mut recovered = false;
     if !dead.is_empty() {
         let token = cpu.process as u64 + 1;
         cpu.step(|w| w.recovering = token).await;
         if !cpu.rules().has(Rule::QuiesceFirst) || quiesce(cpu, &mut dead).await {
             recover(cpu, &dead).await;
+            recovered = true;
         }
     }
-    // With nobody dead a raised word was left by a recoverer that died after it had freed the slots of its dead.
     cpu.step(|w| w.recovering = 0).await;
+    if recovered && !cpu.rules().has(Rule::AnnouncedWhileRaised) {
+        cpu.announce_departures().await;
+    }
+    if locks {
+        cpu.now(|w| w.check_watches());
+    }
     for slot in dead {
         cpu.unlock(|k| &mut k.life[slot]).await;
     }
@@ -104,6 +116,9 @@ async fn recover(cpu: &Cpu, dead: &[usize]) {
     if cpu.rules().has(Rule::VacateLast) {
         vacate(cpu, dead).await;
     }
+    if cpu.rules().has(Rule::AnnouncedWhileRaised) {
+        cpu.announce_departures().await;
+    }
     cpu.now(|w| {
         // The queue may have been destroyed meanwhile: then nobody misses the message any more.
         if expected.is_some_and(|expected| expected != lost)
@@ -124,8 +139,8 @@ async fn vacate(cpu: &Cpu, dead: &[usize]) {
     }
 }
 
-struct Recount<'a> {
-    cpu: &'a Cpu,
+pub(crate) struct Recount<'a> {
+    pub(crate) cpu: &'a Cpu,
     dead: &'a [usize],
     holders: Vec<i32>,
     /// References that are neither in `holders` nor in a ledger, less those that are in both.
@@ -136,7 +151,7 @@ struct Recount<'a> {
 }
 
 impl Recount<'_> {
-    fn is_dead(&self, slot: usize) -> bool {
+    pub(crate) fn is_dead(&self, slot: usize) -> bool {
         self.dead.contains(&slot)
     }
 
@@ -163,6 +178,9 @@ impl Recount<'_> {
             }
             if entry.state.1 != Phase::Live {
                 continue;
+            }
+            if self.cpu.rules().has(Rule::MailboxEndsWithOwner) && self.is_orphan(&entry).await {
+                self.end_mailbox(entry.ring).await;
             }
             let state = self.cpu.step(|w| w.ring(entry.ring).map(|r| r.state)).await;
             if state.is_some_and(|state| state != RingState::Destroyed) {

@@ -59,10 +59,26 @@ pub(crate) enum Rule {
     PeekLooksAgain,
     /// Several buffers are freed at once only when nobody counts any of them.
     FreeUnreffed,
+    /// A mailbox of the dead is ended by recovery.
+    MailboxEndsWithOwner,
+    /// A mailbox is found by slot and epoch of its owner.
+    MailboxByEpoch,
+    /// Whether a participant has gone is told by slot and epoch.
+    TenantByEpoch,
+    /// Departures are counted before anybody is notified of them.
+    RaisedBeforeNotified,
+    /// Who is about to sleep has read its wake word before it looks.
+    WakeReadFirst,
+    /// Who leaves says so, announces it, and frees its slot then; who sweeps finishes that.
+    LeaveInTwoSteps,
+    /// A recoverer announces its dead while the word is raised that tells of a recovery.
+    AnnouncedWhileRaised,
+    /// Who finds that word raised announces departures before it lowers it, whatever else it does.
+    AbandonedIsAnnounced,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 36] = [
         Self::QuiesceFirst,
         Self::OneRecoverer,
         Self::RollForward,
@@ -91,6 +107,14 @@ impl Rule {
         Self::CountBeforeGiving,
         Self::PeekLooksAgain,
         Self::FreeUnreffed,
+        Self::MailboxEndsWithOwner,
+        Self::MailboxByEpoch,
+        Self::TenantByEpoch,
+        Self::RaisedBeforeNotified,
+        Self::WakeReadFirst,
+        Self::LeaveInTwoSteps,
+        Self::AnnouncedWhileRaised,
+        Self::AbandonedIsAnnounced,
     ];
 }
 

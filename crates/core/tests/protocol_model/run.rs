@@ -1,6 +1,7 @@
 //! One run: chaos, then calm, then the account.
 
 use crate::app::{examiner, helper, sentinel, worker};
+use crate::departures::watcher;
 use crate::rules::Rules;
 use crate::sim::Sim;
 
@@ -110,9 +111,9 @@ impl Chaos {
         let random = &shared.random;
         if random.one_in(40) && self.sim.alive().len() < self.population {
             if random.one_in(3) {
-                self.sim.spawn([worker as fn(_) -> _, helper, sentinel]);
+                self.sim.spawn([worker as fn(_) -> _, helper, sentinel, watcher]);
             } else {
-                self.sim.spawn([worker as fn(_) -> _, sentinel]);
+                self.sim.spawn([worker as fn(_) -> _, sentinel, watcher]);
             }
         }
         if random.one_in(400) {

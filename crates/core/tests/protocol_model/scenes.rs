@@ -2,6 +2,7 @@
 //! ten thousand times happens here for certain: the schedules of bugs that were found are kept as these scenes.
 
 use crate::app::{Message, drain, examiner};
+use crate::departures::Tenant;
 use crate::recovery::sweep;
 use crate::ring::End;
 use crate::rules::{Rule, Rules};
@@ -32,7 +33,7 @@ pub(crate) struct Scene {
     then: Then,
 }
 
-pub(crate) const SCENES: [Scene; 8] = [
+pub(crate) const SCENES: [Scene; 10] = [
     Scene {
         rule: Rule::HoldWhileLeased,
         buffers: 3,
@@ -79,6 +80,18 @@ pub(crate) const SCENES: [Scene; 8] = [
         rule: Rule::CopiesAreTold,
         buffers: 3,
         cast: [|c| Box::pin(one_copy(c)), |c| Box::pin(getter(c)), |c| Box::pin(closer(c))],
+        then: Then::FirstDies,
+    },
+    Scene {
+        rule: Rule::RemovedIsTold,
+        buffers: 6,
+        cast: [|c| Box::pin(full_of_copies(c)), |c| Box::pin(dropper(c)), |c| Box::pin(closer(c))],
+        then: Then::FirstDies,
+    },
+    Scene {
+        rule: Rule::MailboxEndsWithOwner,
+        buffers: 4,
+        cast: [|c| Box::pin(client(c)), |c| Box::pin(server(c)), |c| Box::pin(poster(c))],
         then: Then::FirstDies,
     },
 ];
@@ -310,6 +323,50 @@ async fn one_copy(cpu: Cpu) {
     cpu.put_copies(&end, 1).await;
     cpu.mark().await;
     cpu.go(&[&end], None).await;
+}
+
+/// An at-most-once queue that drops its oldest message for the next.
+async fn full_of_copies(cpu: Cpu) {
+    cpu.join().await;
+    let end = cpu.make(0, Options { overflow: Overflow::DropOldest, ..AT_MOST_ONCE }).await;
+    cpu.put(&end).await;
+    cpu.put(&end).await;
+    cpu.mark().await;
+    cpu.go(&[&end], None).await;
+}
+
+/// The slot of the server, and its first tenant: the client has joined before it.
+const SERVER: Tenant = (1, 1);
+
+/// Stays until it has heard that the server is gone, however it went.
+async fn client(cpu: Cpu) {
+    cpu.join().await;
+    cpu.mark().await;
+    cpu.watch(SERVER).await;
+    cpu.leave().await;
+}
+
+/// Makes its mailbox, looks into it, ends it and leaves.
+async fn server(cpu: Cpu) {
+    cpu.join().await;
+    cpu.mark().await;
+    let mailbox = cpu.make_mailbox().await.expect("there is room for it");
+    let message = cpu.fetch(&mailbox).await.pop();
+    cpu.destroy(&mailbox).await;
+    if let Some(message) = message {
+        cpu.let_go(message).await;
+    }
+    cpu.detach(&mailbox).await;
+    cpu.leave().await;
+    cpu.mark().await;
+}
+
+/// Sends to the server, if it is there.
+async fn poster(cpu: Cpu) {
+    cpu.join().await;
+    cpu.mark().await;
+    cpu.post(SERVER.0).await;
+    cpu.go(&[], None).await;
 }
 
 /// Copies a message in.

@@ -1,12 +1,13 @@
 //! The memory that the participants share, and the locks the kernel keeps for them.
 
+use crate::departures::MAILBOX;
 use crate::oracle::Oracle;
 use crate::rules::Rules;
 
 /// Slots for participants.
 pub(crate) const SLOTS: usize = 6;
 /// Entries of the name table.
-pub(crate) const ENTRIES: usize = 4;
+pub(crate) const ENTRIES: usize = 6;
 
 /// A ledger entry: references made here, references received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,6 +169,8 @@ impl Ring {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Participant {
     pub(crate) active: bool,
+    /// Holds nothing any more; the others may not know.
+    pub(crate) leaving: bool,
     pub(crate) epoch: u32,
     pub(crate) lanes: i32,
     /// Messages it has taken to copy them out, until it is outside again.
@@ -188,6 +191,7 @@ pub(crate) struct Entry {
     pub(crate) name: usize,
     pub(crate) ring: usize,
     pub(crate) owner: usize,
+    pub(crate) epoch: u32,
 }
 
 /// File locks: held by a process until it gives them up or dies.
@@ -219,6 +223,10 @@ pub(crate) struct World {
     pub(crate) ledger: Vec<Vec<LedgerEntry>>,
     pub(crate) participants: [Participant; SLOTS],
     pub(crate) recovering: u64,
+    /// How often it was announced that participants have gone.
+    pub(crate) departures: u64,
+    /// Counts what each participant is notified of.
+    pub(crate) wakes: [u64; SLOTS],
     pub(crate) names: [Entry; ENTRIES],
     pub(crate) kernel: Kernel,
     pub(crate) oracle: Oracle,
@@ -235,7 +243,9 @@ impl World {
             ledger: vec![vec![LedgerEntry::default(); buffers]; SLOTS],
             participants: [Participant::default(); SLOTS],
             recovering: 0,
-            names: [Entry { state: (0, Phase::Free), name: 0, ring: 0, owner: 0 }; ENTRIES],
+            departures: 0,
+            wakes: [0; SLOTS],
+            names: [Entry { state: (0, Phase::Free), name: 0, ring: 0, owner: 0, epoch: 0 }; ENTRIES],
             kernel: Kernel { life: [None; SLOTS], recovery: None, names: None, domain: None },
             oracle: Oracle::default(),
             violation: None,
@@ -279,6 +289,12 @@ impl World {
             holders[entry.ring] += 1;
         }
         let mut findings = Vec::new();
+        for entry in self.names.iter().filter(|e| e.state.1 == Phase::Live && e.name == MAILBOX) {
+            let owner = &self.participants[entry.owner];
+            if !owner.active || owner.epoch != entry.epoch {
+                findings.push(format!("a mailbox has outlived its owner: {entry:?}"));
+            }
+        }
         for (id, buffer) in self.buffers.iter().enumerate() {
             let Payload::Ring(ring) = &buffer.payload else { continue };
             if !buffer.allocated || !buffer.is_ring || holders[id] == 0 {

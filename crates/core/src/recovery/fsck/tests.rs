@@ -1,7 +1,7 @@
 //! Each kind of disorder, made on purpose in a live domain, is named exactly. What is put back leaves no trace.
 
 use super::*;
-use crate::layout::{KIND_DATA, NAME_LIVE};
+use crate::layout::{KIND_DATA, NAME_LIVE, RECOVERING_FOR_GOOD};
 use crate::registry::Kind;
 use crate::{Delivery, OpenOptions, PortQueue, QueueOptions, ShmManager};
 use std::path::PathBuf;
@@ -291,4 +291,16 @@ fn a_lowered_count_of_names_or_participants_panics_nobody() {
     drop(queue);
     assert!(scene.shm.as_ref().unwrap().find_queue("queue").unwrap().is_none());
     assert_eq!(scene.findings(), Vec::new());
+}
+
+/// A recoverer died before everybody knew of its dead: who lets everybody go on, if only after a look, announces them before.
+#[test]
+fn who_finds_a_recovery_abandoned_announces_its_dead() {
+    let scene = Scene::new("abandoned");
+    let registry = scene.domain.registry();
+    let before = registry.departures.load(Ordering::Acquire);
+    registry.recovering.store(1 | RECOVERING_FOR_GOOD, Ordering::SeqCst);
+    assert_eq!(scene.findings(), Vec::new());
+    assert_eq!(registry.recovering.load(Ordering::SeqCst), 0);
+    assert_ne!(registry.departures.load(Ordering::Acquire), before);
 }
