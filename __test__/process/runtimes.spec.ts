@@ -1,17 +1,51 @@
 import { spawnSync } from 'node:child_process'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import test from 'ava'
-import { testDomain } from '../helpers/domain.js'
+import test, { type ExecutionContext } from 'ava'
+import { leftovers, testDomain, type Trace } from '../helpers/domain.js'
 
-const program = fileURLToPath(new URL('../fixtures/runtime.js', import.meta.url))
+const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/${name}.js`, import.meta.url))
 // Other runtimes, as paths separated by colons; see `npm run test:runtimes`.
 const others = (process.env['MILLRACE_TEST_RUNTIMES'] ?? '').split(':').filter((path) => path !== '')
 
+/** Two may have the same file name. */
+const labelOf = (runtime: string) => (runtime === process.execPath ? basename(runtime) : runtime)
+
 for (const runtime of [process.execPath, ...others]) {
-  test(`processes that wait for each other: ${basename(runtime)}`, (t) => {
+  test(`processes that wait for each other: ${labelOf(runtime)}`, (t) => {
     const { name } = testDomain(t)
-    const { status, signal, stderr } = spawnSync(runtime, [program, name], { encoding: 'utf8', timeout: 20_000 })
+    const { status, signal, stderr } = spawnSync(runtime, [fixture('runtime'), name], {
+      encoding: 'utf8',
+      timeout: 20_000,
+    })
     t.deepEqual({ status, signal, stderr }, { status: 0, signal: null, stderr: '' })
   })
+
+  for (const [ending, code] of Object.entries({ close: 0, itself: 0, exit: 0, throw: 1, reject: 1 })) {
+    test(`a process that ends by ${ending} leaves nothing behind: ${labelOf(runtime)}`, (t) => {
+      t.deepEqual(leftBy(t, runtime, 'come-and-go', ending), { code, left: [] })
+    })
+  }
+
+  // Bun lets nothing of a worker run when the main thread calls process.exit(): that is as if it was killed.
+  const abrupt = basename(runtime) === 'bun' ? [] : ['process-exit']
+  for (const ending of ['close', 'itself', 'exit', 'throw', 'terminate', ...abrupt]) {
+    test(`a worker that ends by ${ending} leaves nothing behind: ${labelOf(runtime)}`, (t) => {
+      t.deepEqual(leftBy(t, runtime, 'come-and-go-worker', ending), { code: 0, left: [] })
+    })
+  }
+}
+
+/** What a program that prints where its domain was has left of it, and how it ended. */
+function leftBy(
+  t: ExecutionContext,
+  runtime: string,
+  program: string,
+  ending: string,
+): { code: unknown; left: string[] } {
+  const { name } = testDomain(t)
+  const options = { encoding: 'utf8', timeout: 20_000 } as const
+  const { status, signal, stdout, stderr } = spawnSync(runtime, [fixture(program), name, ending], options)
+  t.log(stderr)
+  return { code: status ?? signal, left: leftovers(JSON.parse(stdout) as Trace) }
 }
