@@ -1,8 +1,36 @@
 //! Messages without content, and the end of messages.
 
+use super::catalog::Described;
+use super::settings::{Fallback, Kind, Setting, Settings};
 use crate::block::{Block, Ports, Work};
 use crate::io::Io;
 use millrace::Result;
+
+/// Bytes of each message of a source.
+pub(super) const SIZE: Setting = Setting {
+    name: "size",
+    kind: Kind::Whole { min: 0, max: millrace::limits::MAX_BUFFER_BYTES as u64 },
+    unit: "bytes",
+    default: Fallback::Required,
+    about: "Size of each message.",
+};
+
+/// After how many messages a block ends.
+pub(super) const COUNT: Setting = Setting {
+    name: "count",
+    kind: Kind::Whole { min: 1, max: u64::MAX },
+    unit: "messages",
+    default: Fallback::Absent,
+    about: "It ends after so many messages; without it, never by itself.",
+};
+
+pub(super) fn size(settings: &Settings) -> usize {
+    settings.whole("size").unwrap_or(0) as usize
+}
+
+pub(super) fn count(settings: &Settings) -> u64 {
+    settings.whole("count").unwrap_or(u64::MAX)
+}
 
 /// Sends a number of messages, numbered from 0, whose content is left as it is. Output: `out`.
 #[derive(Debug)]
@@ -16,6 +44,16 @@ impl NullSource {
     /// `count` messages of `bytes` bytes.
     pub fn new(bytes: usize, count: u64) -> Self {
         Self { bytes, count, sent: 0 }
+    }
+}
+
+impl Described for NullSource {
+    const NAME: &'static str = "NullSource";
+    const ABOUT: &'static str = "Sends messages without content, numbered from 0, as fast as they are taken.";
+    const SETTINGS: &'static [Setting] = &[SIZE, COUNT];
+
+    fn from_settings(settings: &Settings) -> Result<Self> {
+        Ok(Self::new(size(settings), count(settings)))
     }
 }
 
@@ -58,6 +96,16 @@ impl NullSink {
     /// One that ends after `count` messages.
     pub fn new(count: u64) -> Self {
         Self { count, taken: 0 }
+    }
+}
+
+impl Described for NullSink {
+    const NAME: &'static str = "NullSink";
+    const ABOUT: &'static str = "Takes messages and lets go of them.";
+    const SETTINGS: &'static [Setting] = &[COUNT];
+
+    fn from_settings(settings: &Settings) -> Result<Self> {
+        Ok(Self::new(count(settings)))
     }
 }
 

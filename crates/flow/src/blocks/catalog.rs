@@ -1,0 +1,122 @@
+//! The blocks of this crate by name, for whoever builds them from data: bindings, files, documents.
+
+use super::settings::{Fallback, Setting, Settings, Value};
+use super::{NullSink, NullSource};
+use crate::block::Block;
+use millrace::{Error, ErrorKind, Result};
+use std::fmt::Write;
+
+/// A block that can be built from settings.
+pub trait Described: Block + Sized {
+    /// Name of the kind of block.
+    const NAME: &'static str;
+    /// What it does, in a few sentences.
+    const ABOUT: &'static str;
+    /// Its settings.
+    const SETTINGS: &'static [Setting];
+
+    /// Builds one.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for settings that do not go together.
+    fn from_settings(settings: &Settings) -> Result<Self>;
+}
+
+/// A kind of block.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Its settings.
+    pub settings: &'static [Setting],
+    make: fn(&Settings) -> Result<Box<dyn Block>>,
+}
+
+impl Entry {
+    const fn of<B: Described>() -> Self {
+        let make = |settings: &Settings| Ok(Box::new(B::from_settings(settings)?) as Box<dyn Block>);
+        Self { name: B::NAME, about: B::ABOUT, settings: B::SETTINGS, make }
+    }
+
+    /// Builds a block of this kind. Its ports may depend on the settings: ask it for them.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, which names block, setting, value and limits.
+    ///
+    /// ```
+    /// use millrace_flow::blocks;
+    ///
+    /// let sink = blocks::find("NullSink")?.build(&[("count", 100.into())])?;
+    /// assert_eq!(sink.ports().inputs[0].name, "in");
+    /// let error = blocks::find("NullSink")?.build(&[("count", 0.into())]).err().unwrap();
+    /// assert!(error.to_string().contains("setting count of NullSink is 0, must be a whole number from 1"));
+    /// # Ok::<_, millrace::Error>(())
+    /// ```
+    pub fn build(&self, given: &[(&str, Value)]) -> Result<Box<dyn Block>> {
+        (self.make)(&Settings::new(self.name, self.settings, given)?)
+    }
+
+    /// Values for those settings that must be given.
+    pub fn sample(&self) -> Vec<(&'static str, Value)> {
+        let required = self.settings.iter().filter(|setting| setting.default == Fallback::Required);
+        required.map(|setting| (setting.name, setting.sample())).collect()
+    }
+
+    /// Its section in the documents, as Markdown.
+    ///
+    /// # Errors
+    /// When [`Entry::sample`] is not enough to build one.
+    fn describe(&self, page: &mut String) -> Result<()> {
+        let ports = self.build(&self.sample())?.ports();
+        let names = |ports: &[crate::block::PortSpec]| {
+            let names: Vec<_> = ports.iter().map(|port| format!("`{}`", port.name)).collect();
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        };
+        let (inputs, outputs) = (names(&ports.inputs), names(&ports.outputs));
+        let head = format!("\n## {}\n\n{}\n\nInputs: {inputs}. Outputs: {outputs}.\n", self.name, self.about);
+        page.push_str(&head);
+        if !self.settings.is_empty() {
+            page.push_str("\n| setting | value | unit | default | |\n|---|---|---|---|---|\n");
+        }
+        for Setting { name, kind, unit, default, about } in self.settings {
+            let default = match default {
+                Fallback::Required => "required".to_owned(),
+                Fallback::Absent => "none".to_owned(),
+                other => other.value().map_or_else(String::new, |value| format!("`{value}`")),
+            };
+            // Writing to a text cannot fail.
+            let _ = writeln!(page, "| `{name}` | {kind} | {unit} | {default} | {about} |");
+        }
+        Ok(())
+    }
+}
+
+static CATALOG: [Entry; 2] = [Entry::of::<NullSource>(), Entry::of::<NullSink>()];
+
+/// Every kind of block of this crate.
+pub fn catalog() -> &'static [Entry] {
+    &CATALOG
+}
+
+/// The kind of block called `name`.
+///
+/// # Errors
+/// `NotFound`, with the names that there are.
+pub fn find(name: &str) -> Result<&'static Entry> {
+    CATALOG.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let known: Vec<_> = CATALOG.iter().map(|entry| entry.name).collect();
+        Error::new(ErrorKind::NotFound, format!("there is no block {name:?}; there are {known:?}"))
+    })
+}
+
+/// The page of all kinds of block, as Markdown.
+///
+/// # Errors
+/// When a block cannot be built from its own declaration.
+pub fn page() -> Result<String> {
+    let mut page = "# Blocks\n\nMade from the declarations in `crates/flow/src/blocks`.\n".to_owned();
+    CATALOG.iter().try_for_each(|entry| entry.describe(&mut page))?;
+    Ok(page)
+}
