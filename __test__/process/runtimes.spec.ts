@@ -11,10 +11,13 @@ const others = (process.env['MILLRACE_TEST_RUNTIMES'] ?? '').split(':').filter((
 /** Two may have the same file name. */
 const labelOf = (runtime: string) => (runtime === process.execPath ? basename(runtime) : runtime)
 
+/** Deno asks for leave to load an addon, and starts others with what it was given itself. */
+const flagsOf = (runtime: string) => (basename(runtime).startsWith('deno') ? ['run', '--allow-all'] : [])
+
 for (const runtime of [process.execPath, ...others]) {
   test(`processes that wait for each other: ${labelOf(runtime)}`, (t) => {
     const { name } = testDomain(t)
-    const { status, signal, stderr } = spawnSync(runtime, [fixture('runtime'), name], {
+    const { status, signal, stderr } = spawnSync(runtime, [...flagsOf(runtime), fixture('runtime'), name], {
       encoding: 'utf8',
       timeout: 20_000,
     })
@@ -45,7 +48,11 @@ function leftBy(
 ): { code: unknown; left: string[] } {
   const { name } = testDomain(t)
   const options = { encoding: 'utf8', timeout: 20_000 } as const
-  const { status, signal, stdout, stderr } = spawnSync(runtime, [fixture(program), name, ending], options)
+  const { status, signal, stdout, stderr } = spawnSync(
+    runtime,
+    [...flagsOf(runtime), fixture(program), name, ending],
+    options,
+  )
   t.log(stderr)
   return { code: status ?? signal, left: leftovers(JSON.parse(stdout) as Trace) }
 }
