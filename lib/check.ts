@@ -78,3 +78,8 @@ export function checkText(what: string, value: unknown): string {
   if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value
   throw invalidArgument(what, 'a text that is not empty', value)
 }
+
+/** Whether `value` has to be awaited: `await` calls the `then` of functions, too. */
+export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && 'then' in value
+}

@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { PortQueue, ValueCodecName } from '../../index.js'
 import type { LazyArgs } from '../fixtures/lazy.js'
 import { buffersInUse, openQueue, testDomain } from '../helpers/domain.js'
+import { randomNumbers } from '../helpers/random.js'
 import { startChild } from '../process/children.js'
 
 const CODECS = ['json', 'v8', 'msgpack'] as const satisfies ValueCodecName[]
@@ -91,17 +92,6 @@ test('one object twice is one object afterwards by v8 and msgpack', async (t) =>
   }
 })
 
-/** Random numbers that can be had again: xorshift32. */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed || 1
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
-
 /** A value of a kind that every codec carries, with as many parts as `size` allows. */
 function randomPlain(random: (below: number) => number, size: number): unknown {
   const leaves = [null, true, random(2 ** 31), -random(2 ** 20), random(1000) / 8, 'ä'.repeat(random(size + 1)), '']
@@ -143,7 +133,7 @@ for (const codec of CODECS) {
   test(`${codec}: random values of all sizes, one by one and together`, async (t) => {
     const seed = Math.floor(Math.random() * 2 ** 31)
     t.log(`seed ${seed}`)
-    const random = randomOf(seed)
+    const random = randomNumbers(seed)
     const { shm, queue } = openQueue<unknown>(t, { codec })
     const make = codec === 'json' ? randomPlain : randomRich
     await roundTrips(

@@ -8,6 +8,7 @@ import { SageQueue, ShmManager, type Service } from '../../index.js'
 import type { ChaosArgs, Feature, Question } from '../fixtures/chaos.js'
 import { idOfValue, IDS_PER_CHILD, isReply, MAXSIZE, readStream } from '../fixtures/chaos.js'
 import { type Child, startChild } from '../process/children.js'
+import { randomNumbers } from './random.js'
 
 /** Where chaos lets go of what it has started: a test. */
 export type Stage = Pick<ExecutionContext, 'teardown'>
@@ -35,18 +36,6 @@ export async function chaos(stage: Stage, options: ChaosOptions): Promise<Outcom
   await run.storm()
   if (!run.failed) await run.calm()
   return await run.account()
-}
-
-/** The same numbers for the same seed. */
-function randomNumbers(seed: number): (below: number) => number {
-  let state = seed >>> 0
-  return (below) => {
-    // mulberry32
-    state = (state + 0x6d2b79f5) >>> 0
-    let bits = Math.imul(state ^ (state >>> 15), state | 1)
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
-    return ((bits ^ (bits >>> 14)) >>> 0) % below
-  }
 }
 
 const ENDED = 'a child ended by itself: '

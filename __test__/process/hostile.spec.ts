@@ -6,17 +6,10 @@ import test from 'ava'
 import { ShmManager } from '../../index.js'
 import type { HostileArgs, Met } from '../fixtures/hostile.js'
 import { removeLeftovers, traceOf } from '../helpers/domain.js'
+import { randomNumbers } from '../helpers/random.js'
 import { startChild } from './children.js'
 
 const onLinux = process.platform === 'linux' ? test.serial : test.serial.skip
-
-/** The same numbers for the same seed. */
-function* randomNumbers(seed: number): Generator<number, never> {
-  for (let state = seed >>> 0; ;) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    yield state >>> 8
-  }
-}
 
 /** Writes `word` into the object at `path`, if that is still there. */
 function damage(path: string, word: number, at: (size: number) => number): void {
@@ -45,8 +38,7 @@ for (const seed of [1, 2, 3]) {
     const child = await startChild(t, 'hostile', args).started()
     // This process has better things to do than to look at damaged memory.
     shm.close()
-    const numbers = randomNumbers(seed)
-    const below = (limit: number) => numbers.next().value % limit
+    const below = randomNumbers(seed)
     const work = { over: false }
     const hearing = child.hear<Met>().finally(() => (work.over = true))
     let damages = 0

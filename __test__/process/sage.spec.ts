@@ -9,7 +9,7 @@ import type { SageHoldArgs } from '../fixtures/sage-hold.js'
 import type { Parcel, SageProduceArgs } from '../fixtures/sage-produce.js'
 import { rejectsCode } from '../helpers/errors.js'
 import { testNamespace } from '../helpers/sage.js'
-import type { WorkerData } from '../helpers/worker.js'
+import type { WorkerData } from '../fixtures/worker.js'
 import { type Child, startChild, until } from './children.js'
 
 const produce = (t: ExecutionContext, args: SageProduceArgs) => startChild(t, 'sage-produce', args)
@@ -191,7 +191,7 @@ test.serial('what a worker thread has in work comes back when it is terminated',
   using q = new SageQueue<string>('jobs', { namespace })
   await q.put('job')
   const workerData: WorkerData = { job: 'work', domain: `sage.${namespace}` }
-  const worker = new Worker(new URL('../helpers/worker.js', import.meta.url), { workerData })
+  const worker = new Worker(new URL('../fixtures/worker.js', import.meta.url), { workerData })
   t.deepEqual(await once(worker, 'message'), ['job'])
   t.like(q.getStats(), { size: 0, inWork: 1, attached: 2 })
   await worker.terminate()

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { testDomain } from '../helpers/domain.js'
-import type { WorkerData } from '../helpers/worker.js'
+import type { WorkerData } from '../fixtures/worker.js'
 
 test('whoever reads text or values that a peer still writes gets garbage at most', async (t) => {
   const domain = testDomain(t)
@@ -13,7 +13,7 @@ test('whoever reads text or values that a peer still writes gets garbage at most
   message.bytes.fill(97)
   queue.trySend(message.share())
   const workerData: WorkerData = { job: 'scribble', domain: domain.name }
-  const worker = new Worker(new URL('../helpers/worker.js', import.meta.url), { workerData })
+  const worker = new Worker(new URL('../fixtures/worker.js', import.meta.url), { workerData })
   await once(worker, 'message')
   const texts: string[] = []
   // Long enough to end a reader that measures and decodes in two passes, with SIGSEGV, nearly always.

@@ -7,10 +7,10 @@ import test from 'ava'
 import { ShmManager } from '../../index.js'
 import { directoryIn } from '../../lib/domain/base-directory.js'
 import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
-import type { WorkerData } from '../helpers/worker.js'
+import type { WorkerData } from '../fixtures/worker.js'
 
 const start = (workerData: WorkerData, options: WorkerOptions = {}) =>
-  new Worker(new URL('../helpers/worker.js', import.meta.url), { ...options, workerData })
+  new Worker(new URL('../fixtures/worker.js', import.meta.url), { ...options, workerData })
 
 for (const job of ['echoSync', 'echo'] as const) {
   test(`a worker thread is a participant: ${job}`, async (t) => {

@@ -4,13 +4,13 @@ import { existsSync, readdirSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
-import type { WorkerArgs } from '../fixtures/worker.js'
+import type { WorkerData } from '../fixtures/worker.js'
 import { buffersInUse, type TestDomain, testDomain } from '../helpers/domain.js'
 
 const TERMINATIONS = 40
 
 function startWorker(domain: TestDomain, blocking: boolean): Worker {
-  const workerData: WorkerArgs = { domain: domain.name, from: 'in', to: 'out', blocking }
+  const workerData: WorkerData = { domain: domain.name, job: blocking ? 'echoSync' : 'echo' }
   return new Worker(new URL('../fixtures/worker.js', import.meta.url), { workerData })
 }
 
@@ -22,8 +22,8 @@ test.serial('workers are terminated at any time: the others go on, and nothing l
   const domain = testDomain(t)
   t.timeout(120_000)
   const shm = domain.open()
-  const input = shm.portQueue('in', { capacity: 32 })
-  const output = shm.portQueue('out', { capacity: 32 })
+  const input = shm.portQueue('to-worker', { capacity: 32 })
+  const output = shm.portQueue('from-worker', { capacity: 32 })
   const workers = Array.from({ length: 4 }, (_, i) => startWorker(domain, i % 2 === 0))
   let sent = 0
   const stop = new AbortController()
@@ -67,8 +67,8 @@ test.serial('a hundred workers leave no thread behind', async (t) => {
   const domain = testDomain(t)
   t.timeout(120_000)
   const shm = domain.open()
-  shm.portQueue('in', { capacity: 4 })
-  shm.portQueue('out', { capacity: 4 })
+  shm.portQueue('to-worker', { capacity: 4 })
+  shm.portQueue('from-worker', { capacity: 4 })
   const before = threads()
   for (let round = 0; round < 10; round++) {
     const workers = Array.from({ length: 10 }, (_, i) => startWorker(domain, i % 2 === 0))

@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { BufferPtr, PortQueue, QueueOptions, ShmManager } from '../../index.js'
 import { buffersInUse, openQueue, testDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
-import type { WorkerData } from '../helpers/worker.js'
+import type { WorkerData } from '../fixtures/worker.js'
 
 const delivery = 'at-least-once'
 const bytesOf = (...values: number[]) => values.map((value) => new Uint8Array([value]))
@@ -330,7 +330,7 @@ test('a worker that is terminated gives back what it has', async (t) => {
   const queue = shm.portQueue('to-worker', { delivery })
   await queue.putMany(bytesOf(1, 2, 3, 4, 5))
   const workerData: WorkerData = { job: 'lease', domain: domain.name }
-  const worker = new Worker(new URL('../helpers/worker.js', import.meta.url), { workerData })
+  const worker = new Worker(new URL('../fixtures/worker.js', import.meta.url), { workerData })
   t.deepEqual(await once(worker, 'message'), [3])
   t.is(shm.stats().queues['to-worker']!.leased, 3)
   const waiting = [queue.receive(), queue.receive(), queue.receive(), queue.receive(), queue.receive()]

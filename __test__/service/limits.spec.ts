@@ -170,6 +170,28 @@ test('the pool is exhausted: requests fail or wait, replies wait', async (t) => 
   nothingLeft(t, domain.open(), [there, here])
 })
 
+test('a reply that waits for memory is copied, and counted, once', async (t) => {
+  const domain = testDomain(t)
+  const [there, here] = [domain.open({ maxBytes: '4MiB' }), domain.open()]
+  const server = there.service<BufferPtr, BufferPtr>('work', {})
+  const client = here.service<BufferPtr, BufferPtr>('work', {})
+  const tile = there.allocate(200)
+  void server.serve(() => tile.share())
+  ;(await client.request(here.allocate(8))).release()
+  t.is(server.stats().copied, 1)
+  const question = here.allocate(8)
+  const held: BufferPtr[] = []
+  for (let buffer = there.tryAllocate(200); buffer !== null; buffer = there.tryAllocate(200)) held.push(buffer)
+  const request = client.request(question)
+  await until(() => server.stats().running === 1)
+  t.is(server.stats().copied, 1, 'nothing has been copied yet')
+  for (const buffer of held) buffer.release()
+  ;(await request).release()
+  t.is(server.stats().copied, 2)
+  tile.release()
+  nothingLeft(t, domain.open(), [there, here])
+})
+
 test('closing ends requests that wait for their turn, or for a buffer', async (t) => {
   const { watcher, there, here, server, client } = pair<BufferPtr, BufferPtr>(t, { inFlight: 1 })
   const requests = ['a', 'b', 'c'].map((text) => client.request(Buffer.from(text)))

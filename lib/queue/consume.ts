@@ -1,3 +1,4 @@
+import { isPromiseLike } from '../check.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { putBack } from '../memory/discard.js'
 import type { Limits } from '../session/limits.js'
@@ -42,10 +43,6 @@ export async function consume(receiver: Receiver, handler: Handler, limits: Limi
       done = message
     }
   }
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<void> {
-  return typeof value === 'object' && value !== null && 'then' in value
 }
 
 async function untilEnded(receiver: Receiver, limits: Limits): Promise<BufferPtr | null> {

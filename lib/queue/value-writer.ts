@@ -69,6 +69,7 @@ export class ValueWriter {
     }
     let exhausted = false
     const attempt = (): true | undefined => {
+      exhausted = false
       const staged = stageMany(list, done)
       if (staged === 0) return true
       const status = native.put(this.#session.handle, this.#queue, staged)

@@ -44,7 +44,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
     this.#endpoint = endpoint
     this.#requests = new Sender(session, queue, `service '${name}'`)
     this.#control = new Control(endpoint)
-    this.#turns = new Semaphore(inFlight, `requests to service '${name}' already in flight did not end`)
+    this.#turns = new Semaphore(inFlight, crowded(name))
   }
 
   get pending(): number {
@@ -256,7 +256,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
   /** What a timeout says; of a request that is in the queue it makes sure that no run begins any more. */
   #whyLate(call: Call<Res>, within: string): string {
     const { name, session } = this.#endpoint
-    if (call.phase === 'turn') return `requests to service '${name}' already in flight did not end ${within}`
+    if (call.phase === 'turn') return `${crowded(name)} ${within}`
     if (call.phase === 'memory') return `no buffer for a request to service '${name}' came back ${within}`
     const runner = this.#cancel(call)?.runner
     if (runner !== undefined) {
@@ -297,3 +297,6 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
     return tracker === undefined || tracker.released || session.closed ? undefined : cancel(session, tracker)
   }
 }
+
+/** What did not happen when the time of a request is over before its turn. */
+const crowded = (name: string) => `requests to service '${name}' already in flight did not end`

@@ -1,3 +1,4 @@
+import { isPromiseLike } from '../check.js'
 import { MillraceError } from '../errors.js'
 import { STREAM } from '../native/generated/envelope.js'
 import type { Endpoint } from './endpoint.js'
@@ -79,8 +80,4 @@ export class Handling<Req, Res> {
       lost(error)
     }
   }
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value
 }

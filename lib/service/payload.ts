@@ -91,7 +91,6 @@ export class Payload<T> {
     const others = references(this.#session, value) - 1
     const isRequest = request !== undefined && !request.released && idOf(request) === idOf(value)
     if (others <= 0 || (isRequest && others <= 1)) return value
-    this.copied++
     return value.bytes
   }
 
@@ -102,6 +101,7 @@ export class Payload<T> {
       copy.release()
       throw invalidArgument('what a service sends', 'a buffer that is not released meanwhile', value)
     }
+    this.copied++
     copy.timestamp = value.timestamp
     copy.timestampKind = value.timestampKind
     copy.typeId = value.typeId

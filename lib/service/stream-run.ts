@@ -25,12 +25,12 @@ interface StreamReplies {
 export async function sendStream(run: Run, service: string, result: unknown, replies: StreamReplies): Promise<void> {
   run.heedDeadline()
   const made = Promise.resolve(result)
-  const returned = await run.whileWanted(made)
+  const yielding = await run.whileWanted(made)
   if (run.unwanted) {
     run.rest = made.then(abandon)
     return
   }
-  const source = iteratorOf(returned, service)
+  const source = iteratorOf(yielding, service)
   let position = 0
   // A source that throws, or has come to its end, need not be told to return.
   let isOpen = true

@@ -158,7 +158,7 @@ export function disarm(manager: number, queue: number, kind: number): Status {
   return block[STATUS]!
 }
 
-/** After a wake: which waits may be over, see {@link readyQueueAt} and {@link readyKindAt}. */
+/** After a wake: which waits may be over, see {@link readyQueue} and {@link readyKind}. */
 export function ready(manager: number): Status {
   block[MANAGER] = manager
   call.ready()

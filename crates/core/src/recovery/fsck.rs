@@ -96,7 +96,7 @@ struct Check<'a> {
 /// Stops the world for a moment and compares every record with every other. Empty: all is well.
 ///
 /// # Errors
-/// `Timeout` when a participant stays inside an operation (it is stopped) or others recover all the time; `Io` when the lock
+/// `Timeout` when a participant stays inside an operation (stopped, or without processor time) or others recover all the time; `Io` when the lock
 /// cannot be had.
 pub(crate) fn fsck(domain: &Domain, timeout: Duration) -> Result<Vec<Finding>> {
     let deadline = crate::os::deadline(timeout);

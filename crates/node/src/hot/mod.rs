@@ -87,7 +87,7 @@ operations! {
     disarm("QUEUE" = queue, "KIND" = kind):
         "Nobody here waits for that any more.";
     ready():
-        "After a wake: which waits may be over, see {@link readyQueueAt} and {@link readyKindAt}.";
+        "After a wake: which waits may be over, see {@link readyQueue} and {@link readyKind}.";
     claim("RUNS_MAX" = runsMax):
         "Begins a run of the request set by {@link setId}, which may be run `runsMax` times; {@link claimOutcome} says how that ended.";
     cancel():
