@@ -30,9 +30,10 @@ for (const runtime of [process.execPath, ...others]) {
     })
   }
 
-  // Bun lets nothing of a worker run when the main thread calls process.exit(): that is as if it was killed.
-  const abrupt = basename(runtime) === 'bun' ? [] : ['process-exit']
-  for (const ending of ['close', 'itself', 'exit', 'throw', 'terminate', ...abrupt]) {
+  // Where nothing of a worker runs when others end it, it is as if it was killed.
+  const by = basename(runtime)
+  const byOthers = by.startsWith('deno') ? [] : by.startsWith('bun') ? ['terminate'] : ['terminate', 'process-exit']
+  for (const ending of ['close', 'itself', 'exit', 'throw', ...byOthers]) {
     test(`a worker that ends by ${ending} leaves nothing behind: ${labelOf(runtime)}`, (t) => {
       t.deepEqual(leftBy(t, runtime, 'come-and-go-worker', ending), { code: 0, left: [] })
     })

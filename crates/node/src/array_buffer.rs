@@ -27,6 +27,7 @@
 //! - At the exit of the process nothing is unmapped: see `Isolate`.
 
 use crate::error::{Result, from_napi};
+use crate::isolate;
 use millrace::{ErrorKind, SegmentView};
 use napi::{check_status, sys};
 use std::ffi::c_void;
@@ -56,8 +57,12 @@ unsafe extern "C" fn object_collected(_: sys::napi_env, holder: *mut c_void, _: 
     drop(unsafe { Rc::from_raw(holder.cast::<Holder>().cast_const()) });
 }
 
-/// Whether the environment runs no JavaScript any more.
+/// Whether the environment runs no JavaScript any more. Node.js calls finalizers of the memory before our hook, so the runtime is asked;
+/// after our hook it may not be asked: Deno has disposed of the isolate by then, and ends the process.
 fn is_ending(env: sys::napi_env) -> bool {
+    if isolate::has_ended() {
+        return true;
+    }
     let (mut global, mut found) = (ptr::null_mut(), false);
     // SAFETY: a finalizer runs in a handle scope; out-parameters of the right types.
     let known = unsafe { sys::napi_get_global(env, &raw mut global) } == sys::Status::napi_ok;

@@ -4,7 +4,7 @@ use crate::block::{BATCH_MAX, Block, Memory};
 use crate::session::Session;
 use millrace::{Buffer, Received};
 use napi::sys;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 
 /// Room for one batch, kept so that no call has to clear it.
@@ -46,7 +46,16 @@ pub(crate) struct Isolate {
     pub(crate) error: Option<millrace::Error>,
 }
 
-thread_local!(static ISOLATE: RefCell<Isolate> = RefCell::default());
+thread_local! {
+    static ISOLATE: RefCell<Isolate> = RefCell::default();
+    /// Apart: finalizers may run after everything of the thread that has to be dropped.
+    static ENDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the hook at the end of this thread's environment has run.
+pub(crate) fn has_ended() -> bool {
+    ENDED.get()
+}
 
 impl Isolate {
     /// Runs `f` on this thread's isolate. Nothing in here calls JavaScript, so there is no second borrow.
@@ -95,6 +104,7 @@ impl Isolate {
 
     /// The end of the environment: managers leave their domains. Its ArrayBuffers are finalized by the runtime. Idempotent.
     pub(crate) fn end(&mut self) {
+        ENDED.set(true);
         for session in self.sessions.drain(..).flatten() {
             session.leave();
         }

@@ -66,7 +66,9 @@ fn describe(hindrance: Hindrance, domain: &Domain) -> String {
         },
     );
     match hindrance {
-        Hindrance::Inside(_) => format!("{who} stays inside an operation: it is stopped, or gets no processor time"),
+        Hindrance::Inside(_) => {
+            format!("{who} stays inside an operation: it is stopped, or gets no processor time")
+        }
         Hindrance::Recovery => format!("{who} recovers, or looks, and does not come to an end"),
     }
 }
