@@ -6,9 +6,12 @@ import { ROOT, textOf } from '../helpers/documents.js'
 
 interface Target {
   platform: string
+  triple: string
 }
 
 const manifest = createRequire(import.meta.url)(join(ROOT, 'package.json')) as Record<string, unknown>
+
+const { TARGETS } = (await import(join(ROOT, 'scripts/release/targets.mjs'))) as { TARGETS: Target[] }
 
 /** All strings in `value`, at any depth. */
 function stringsIn(value: unknown): string[] {
@@ -45,8 +48,7 @@ test('what is bundled bears its licence', (t) => {
   t.notRegex(textOf('dist/msgpackr.cjs'), /require\((?!"node:)/)
 })
 
-test('the loader knows the packages that are made', async (t) => {
-  const { TARGETS } = (await import(join(ROOT, 'scripts/release/targets.mjs'))) as { TARGETS: Target[] }
+test('the loader knows the packages that are made', (t) => {
   const known = [...textOf('native/binding.cjs').matchAll(/^ {2}'([\w-]+)': \(\) => (.*),$/gm)]
   t.deepEqual(
     known.map(([, platform, load]) => [platform, load]),
@@ -55,4 +57,26 @@ test('the loader knows the packages that are made', async (t) => {
       `[require('millrace-${platform}'), require('millrace-${platform}/package.json')]`,
     ]),
   )
+})
+
+const PLATFORMS = TARGETS.map(({ platform }) => platform)
+const TRIPLES = TARGETS.map(({ triple }) => triple)
+
+for (const { path, pattern, each } of [
+  { path: 'docs/install.md', pattern: /^\| `millrace-([\w-]+)`/gm, each: PLATFORMS },
+  { path: 'deny.toml', pattern: /^ {2}"([\w-]+)",$/gm, each: TRIPLES },
+  {
+    path: '.github/workflows/release.yml',
+    pattern: /(?<=platforms:.*|pack:local.*) ((?:linux|darwin)-[\w-]+)/g,
+    each: [...PLATFORMS, ...PLATFORMS],
+  },
+]) {
+  test(`${path} names the platforms that there are`, (t) => {
+    const named = [...textOf(path).matchAll(pattern)].map(([, name]) => name!)
+    t.deepEqual(named.toSorted(), each.toSorted())
+  })
+}
+
+test('the crates have the version of the package', (t) => {
+  t.regex(textOf('Cargo.toml'), new RegExp(`^version = "${String(manifest['version'])}"$`, 'm'))
 })

@@ -8,7 +8,7 @@ const LICENCE_FILE = /^(licen[cs]e|copying|notice)/i
 const OTHER_CHOICE = /apache|bsd|copying/i
 
 /** Crates that the addon of a target links, without those that only run while it is built. */
-function cratesOf(triple) {
+export function cratesOf(triple) {
   const args = ['metadata', '--locked', '--format-version', '1', '--filter-platform', triple]
   const { status, stdout } = spawnSync('cargo', args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
   if (status !== 0) throw new Error(`cargo ${args.join(' ')} ended with status ${status}`)

@@ -1,7 +1,9 @@
 // Packs what is published: `npm run pack:local -- DIR [PLATFORM…]` leaves in DIR the package `millrace` and those of the platforms named,
 // or of all that `npm run build:all` has built.
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { MANIFEST } from './manifests.mjs'
+import { billOfMaterials } from './sbom.mjs'
 import { packMain, packPlatform } from './stage.mjs'
 import { builtAddon, packageOf, ROOT, TARGETS, targetsNamed } from './targets.mjs'
 
@@ -27,4 +29,7 @@ const packed = [
 for (const { filename, size, unpackedSize } of packed) {
   console.log(`${filename.padEnd(42)}${String(size).padStart(8)} bytes, ${unpackedSize} unpacked`)
 }
+const bill = `millrace-${MANIFEST.version}.cdx.json`
+writeFileSync(join(folder, bill), `${JSON.stringify(billOfMaterials(chosen), undefined, 2)}\n`)
+console.log(`${bill}: what they are made of`)
 for (const target of TARGETS.filter((one) => !chosen.includes(one))) console.log(`${packageOf(target)}: not packed`)
