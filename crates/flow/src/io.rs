@@ -24,6 +24,7 @@ pub struct InputMessage<'a> {
     input: usize,
     at: usize,
     attempt: u32,
+    leased: bool,
 }
 
 impl<'a> Deref for InputMessage<'a> {
@@ -38,6 +39,11 @@ impl InputMessage<'_> {
     /// Which delivery of the message it is, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Whether it may be changed: nobody else has its buffer, and it is not delivered again.
+    pub fn is_own(&self) -> bool {
+        !self.leased && self.message.is_only()
     }
 }
 
@@ -54,6 +60,16 @@ impl<'a> Deref for NewMessage<'a> {
 
     fn deref(&self) -> &Message<'a> {
         &self.message
+    }
+}
+
+impl NewMessage<'_> {
+    /// The bytes in use, for writing.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let used = self.message.len();
+        // SAFETY: it has just been allocated and nobody has been told of it; the slice borrows this object, which holds it.
+        let all = unsafe { self.message.bytes_mut() };
+        &mut all[..used]
     }
 }
 
@@ -80,7 +96,8 @@ impl<'a> Io<'a> {
     /// # Panics
     /// When there is no such input, as in all that name one.
     pub fn available(&self, input: usize) -> usize {
-        self.inputs[input].len().min(self.budget)
+        let input = &self.inputs[input];
+        input.len().min(self.budget.saturating_sub(input.taken()))
     }
 
     /// Whether nothing more comes from input `input`, beyond what is [available](Io::available).
@@ -97,9 +114,9 @@ impl<'a> Io<'a> {
             return Ok(None);
         }
         let source = &mut self.inputs[input];
-        let Some(Received { buffer, attempt, .. }) = source.get(0).copied() else { return Ok(None) };
-        let message = self.allocator.message(buffer)?;
-        Ok(source.take().map(|at| InputMessage { message, input, at, attempt }))
+        let Some(Received { buffer, attempt, lease, .. }) = source.get(0).copied() else { return Ok(None) };
+        let (message, leased) = (self.allocator.message(buffer)?, lease.is_some());
+        Ok(source.take().map(|at| InputMessage { message, input, at, attempt, leased }))
     }
 
     /// Looks at the message of input `input` that is behind `at` others, without taking it.

@@ -91,6 +91,42 @@ impl<'a> Message<'a> {
         self.content.header.type_id.store(type_id, Ordering::Relaxed);
     }
 
+    /// Number of whoever made the message, of the sender's own, carried along.
+    pub fn source(&self) -> u32 {
+        self.content.header.source.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Message::source`].
+    pub fn set_source(&self, source: u32) {
+        self.content.header.source.store(source, Ordering::Relaxed);
+    }
+
+    /// A value of the sender's own, carried along.
+    pub fn tag(&self) -> u64 {
+        self.content.header.tag.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Message::tag`].
+    pub fn set_tag(&self, tag: u64) {
+        self.content.header.tag.store(tag, Ordering::Relaxed);
+    }
+
+    /// Takes over all that is said about another message: time, sequence number, tag, source and type.
+    pub fn describe_as(&self, other: &Message<'_>) {
+        self.set_timestamp(other.timestamp_kind(), other.timestamp());
+        self.set_sequence(other.sequence());
+        self.set_tag(other.tag());
+        self.set_source(other.source());
+        self.set_type_id(other.type_id());
+    }
+
+    /// Whether this is the only reference to the buffer, in all processes. A message that shares its buffer with others never has the
+    /// only one.
+    pub fn is_only(&self) -> bool {
+        // SYNC REFS: Acquire, pairs with the Release of whoever let go of the last other reference: what it did with the bytes is done.
+        self.content.header.refs.load(Ordering::Acquire) == 1
+    }
+
     /// The bytes in use.
     ///
     /// # Safety

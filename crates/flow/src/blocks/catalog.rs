@@ -1,7 +1,7 @@
 //! The blocks of this crate by name, for whoever builds them from data: bindings, files, documents.
 
 use super::settings::{Fallback, Setting, Settings, Value};
-use super::{NullSink, NullSource};
+use super::{NullSink, NullSource, VerifySink, VerifySource};
 use crate::block::Block;
 use millrace::{Error, ErrorKind, Result};
 use std::fmt::Write;
@@ -93,7 +93,12 @@ impl Entry {
     }
 }
 
-static CATALOG: [Entry; 2] = [Entry::of::<NullSource>(), Entry::of::<NullSink>()];
+static CATALOG: [Entry; 4] = [
+    Entry::of::<NullSource>(),
+    Entry::of::<NullSink>(),
+    Entry::of::<VerifySource>(),
+    Entry::of::<VerifySink>(),
+];
 
 /// Every kind of block of this crate.
 pub fn catalog() -> &'static [Entry] {

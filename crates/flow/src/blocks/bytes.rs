@@ -1,0 +1,17 @@
+//! Bytes of messages, within the rules of a flow: what has been sent is only read, and what is to be sent is its sender's alone.
+
+use millrace::Message;
+
+/// The bytes of a message that was received.
+pub(super) fn bytes<'a>(message: &Message<'a>) -> &'a [u8] {
+    // SAFETY: an input holds its messages during the call, and holders of a message that is shared do not write to it.
+    unsafe { message.bytes() }
+}
+
+/// The bytes of a message that nobody else has: a new one, or one that [is our own](crate::InputMessage::is_own).
+pub(super) fn bytes_mut<'a>(message: &Message<'a>) -> &'a mut [u8] {
+    // SAFETY: it is the only reference, held during the call, and each caller makes one slice of it.
+    let all = unsafe { message.bytes_mut() };
+    let used = message.len().min(all.len());
+    &mut all[..used]
+}
