@@ -17,29 +17,48 @@ const PACKAGES = {
   'linux-x64-musl': () => [require('millrace-linux-x64-musl'), require('millrace-linux-x64-musl/package.json')],
 }
 
-const ELF_START_BYTES = 4096
+const ELF_MAGIC = 0x464c457f
+const PT_INTERP = 3
 
-/** The dynamic linker that `file` asks for, as far as its first bytes tell. */
+/** The dynamic linker that an executable asks for: of 64-bit ELF, undefined of anything else, and where it may not be read. */
 function interpreterOf(file) {
-  const start = Buffer.alloc(ELF_START_BYTES)
   let fd
+  const read = (at, bytes) => {
+    const buffer = Buffer.alloc(bytes)
+    readSync(fd, buffer, 0, bytes, at)
+    return buffer
+  }
   try {
     fd = openSync(file, 'r')
-    return /\/ld-(musl|linux)[^\0]*/.exec(start.toString('latin1', 0, readSync(fd, start)))?.[1]
+    const header = read(0, 64)
+    if (header.readUInt32LE(0) !== ELF_MAGIC) return undefined
+    const [entryBytes, entries] = [header.readUInt16LE(54), header.readUInt16LE(56)]
+    const table = read(Number(header.readBigUInt64LE(32)), entryBytes * entries)
+    for (let at = 0; at < table.length; at += entryBytes) {
+      if (table.readUInt32LE(at) !== PT_INTERP) continue
+      return read(Number(table.readBigUInt64LE(at + 8)), Number(table.readBigUInt64LE(at + 32))).toString('latin1')
+    }
   } catch {
     // Node's permission model may forbid it.
-    return undefined
   } finally {
     if (fd !== undefined) closeSync(fd)
   }
+  return undefined
 }
 
 /** The C library that this process runs with: a system may have both, so what `ldd` or a path tells is not asked. */
 function libc() {
   const interpreter = interpreterOf(process.execPath)
-  if (interpreter !== undefined) return interpreter === 'musl' ? 'musl' : 'gnu'
-  // Takes ten milliseconds.
-  return process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'gnu'
+  if (interpreter !== undefined) return interpreter.includes('/ld-musl') ? 'musl' : 'gnu'
+  const { report } = process
+  const { excludeNetwork } = report
+  // Otherwise the names of all hosts that sockets are connected with are looked up.
+  report.excludeNetwork = true
+  try {
+    return report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'gnu'
+  } finally {
+    report.excludeNetwork = excludeNetwork
+  }
 }
 
 function unsupported(message, cause) {

@@ -84,8 +84,24 @@ if (process.platform === 'linux') {
     const root = installed(t)
     const other = platform.endsWith('musl') ? 'gnu' : 'musl'
     const interpreter = other === 'musl' ? '/lib/ld-musl-x86_64.so.1' : '/lib64/ld-linux-x86-64.so.2'
-    writeFileSync(join(root, 'node'), `\x7fELF${'\0'.repeat(700)}${interpreter}\0`)
+    writeFileSync(join(root, 'node'), executable(interpreter))
     const before = "Object.defineProperty(process, 'execPath', { value: require('path').resolve('node') })"
     assertRefused(t, load(root, { before }), `millrace-linux-${process.arch}-${other},`)
   })
+}
+
+/** The part of an ELF file that names its interpreter, far from the start as patched ones have it. */
+function executable(interpreter: string): Buffer {
+  const [table, at, text] = [4096, 8192, Buffer.from(`${interpreter}\0`)]
+  const file = Buffer.alloc(at + text.length)
+  file.write('\x7fELF')
+  file.writeBigUInt64LE(BigInt(table), 32)
+  file.writeUInt16LE(56, 54)
+  file.writeUInt16LE(2, 56)
+  file.writeUInt32LE(6, table)
+  file.writeUInt32LE(3, table + 56)
+  file.writeBigUInt64LE(BigInt(at), table + 56 + 8)
+  file.writeBigUInt64LE(BigInt(text.length), table + 56 + 32)
+  text.copy(file, at)
+  return file
 }
