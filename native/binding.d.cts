@@ -3,6 +3,8 @@
 
 /** An open domain. */
 export declare class BindingManager {
+  /** Starts the blocks of `flow`. */
+  runFlow(flow: BindingFlow): BindingRun
   /** Creates the domain or attaches to it. */
   static open(domain: string, options: BindingOpenOptions): BindingManager
   /** What names this manager in the command block. */
@@ -113,6 +115,93 @@ export declare class BindingObserver {
   evict(slot: number, epoch: number, timeoutMs: number): Promise<string>
 }
 
+/** Blocks that have been started. */
+export declare class BindingRun {
+  /**
+   * Settles when every block has ended: the blocks, and what the first to fail failed of, as JSON. Keeps the event loop alive until
+   * then. To be called once.
+   */
+  ended(): Promise<string>
+  /** What has been counted so far, as JSON. */
+  report(): string
+  /** What each block that has not ended waits for, or that it works. */
+  explain(): string
+  /** Begins to drain. */
+  drain(): void
+  /** Begins to stop. */
+  stop(): void
+  /** Runs no block any more, until [`BindingRun::resume`]. */
+  pause(): void
+  /** Runs them again. */
+  resume(): void
+  /** Ends every block after the work it is in, and leaves the domain. Idempotent. */
+  close(): void
+}
+
+/** A block. */
+export interface BindingBlock {
+  /** Its name in this flow. */
+  name: string
+  /** What it is. */
+  kind: string
+  /** Its settings. */
+  settings: Record<string, boolean | number | string>
+  /** How often a message is tried again that it fails with. */
+  retries: number
+  /** How long before that, in ms. */
+  backoffMs: number
+  /** What becomes of the message after that: 0 fail, 1 skip, 2 dead-letter. */
+  action: number
+  /** Name of the queue where it goes then. */
+  deadLetters?: string
+  /** 0 high, 1 normal, 2 low. */
+  priority: number
+  /** With policy pinned: the thread that runs it. */
+  thread?: number
+}
+
+/** A port at a queue that lies outside of the flow. */
+export interface BindingConnection {
+  /** The port. */
+  at: BindingPort
+  /** Name of the queue. */
+  queue: string
+}
+
+/** Blocks and links, to be run by one scheduler. */
+export interface BindingFlow {
+  /** Threads that run blocks; left out: as many as the machine runs at once. */
+  threads?: number
+  /** 0 work-stealing, 1 pinned, 2 thread-per-block, 3 single. */
+  policy: number
+  /** Of policy single. */
+  seed: number
+  /** How long a block runs before others get their turn, in ms. */
+  sliceMs?: number
+  /** The blocks. */
+  blocks: Array<BindingBlock>
+  /** Links between them. */
+  links: Array<BindingLink>
+  /** Queues that their inputs take from. */
+  inputs: Array<BindingConnection>
+  /** Queues that their outputs send to. */
+  outputs: Array<BindingConnection>
+}
+
+/** A link from an output to an input. */
+export interface BindingLink {
+  /** The output. */
+  from: BindingPort
+  /** The input. */
+  to: BindingPort
+  /** Messages it holds. */
+  capacity?: number
+  /** As of a queue. */
+  overflow?: number
+  /** As of a queue. */
+  delivery?: number
+}
+
 /** How to open a domain; see `OpenOptions` of the core. */
 export interface BindingOpenOptions {
   /** Pool budget in bytes. */
@@ -133,6 +222,14 @@ export interface BindingParticipantId {
   slot: number
   /** Which tenant of the slot it is. */
   epoch: number
+}
+
+/** A port: number of the block, name of the port. */
+export interface BindingPort {
+  /** Number of the block. */
+  block: number
+  /** Name of the port. */
+  port: string
 }
 
 /** A queue as it is. */

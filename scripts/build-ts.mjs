@@ -28,7 +28,7 @@ function compile() {
  * more for CommonJS, naming `.cjs` neighbours.
  */
 function writeDeclarations(emitted) {
-  const published = ['index.d.ts', 'arrow.d.ts', `lib${sep}`]
+  const published = ['index.d.ts', 'arrow.d.ts', 'flow.d.ts', `lib${sep}`]
   return emitted
     .filter((file) => file.endsWith('.d.ts') && published.some((start) => relative(dist, file).startsWith(start)))
     .map((file) => {
@@ -63,8 +63,8 @@ const ownRequire = {
 
 const emitted = compile()
 const declarations = writeDeclarations(emitted)
-// The entries of the package; what `arrow` shares with the other is types only.
-const bundles = { index: 'index.js', arrow: 'arrow.js' }
+// The entries of the package. What the others share with `index` is types, and code without state: objects of one work with the others.
+const bundles = { index: 'index.js', arrow: 'arrow.js', flow: 'flow.js' }
 await build({
   entryPoints: Object.entries(bundles).map(([out, file]) => ({ in: join(dist, file), out })),
   outdir: dist,

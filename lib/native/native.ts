@@ -8,11 +8,13 @@ import { news } from './generated/hot.js'
 
 export * from './generated/hot.js'
 export type {
+  BindingFlow,
   BindingManager,
   BindingObserver,
   BindingOpenOptions,
   BindingQueueInfo,
   BindingQueueOptions,
+  BindingRun,
   BindingTopicInfo,
   BindingTopicOptions,
 } from '#native'

@@ -80,6 +80,11 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     return this.#name
   }
 
+  /** @internal What the objects of its manager share. */
+  get session(): Session {
+    return this.#session
+  }
+
   /** Its options and state; null while it does not exist. */
   get info(): QueueInfo | null {
     const info = this.#nativeInfo()

@@ -1,5 +1,5 @@
-// The public API: `npm run docs` writes the reference pages from the comments in index.ts, arrow.ts and lib/ to docs/api (not
-// committed), and the reports docs/millrace.api.md and docs/millrace-arrow.api.md (committed: their diff is the review of the API).
+// The public API: `npm run docs` writes the reference pages from the comments in index.ts, arrow.ts, flow.ts and lib/ to
+// docs/api (not committed), and the reports docs/millrace*.api.md (committed: their diff is the review of the API).
 // With `-- --check` it only says whether the reports are fresh. Fails when something public is not described, or a link leads nowhere.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,11 @@ import { Application } from 'typedoc'
 const here = dirname(fileURLToPath(import.meta.url))
 const root = join(here, '..', '..')
 const docs = join(root, 'docs')
-const REPORTS = { 'millrace.api.md': 'index.d.ts', 'millrace-arrow.api.md': 'arrow.d.ts' }
+const REPORTS = {
+  'millrace.api.md': 'index.d.ts',
+  'millrace-arrow.api.md': 'arrow.d.ts',
+  'millrace-flow.api.md': 'flow.d.ts',
+}
 
 /** Writes the pages to `folder`, which is emptied first. */
 async function writePages(folder) {

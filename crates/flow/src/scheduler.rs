@@ -118,11 +118,10 @@ impl Scheduler {
         if self.inputs.contains_key(&(to.0.0, input)) {
             return Err(invalid(format!("input {} is linked to a queue already", self.port(to))));
         }
+        let ports = format!("output {} and input {}", self.port(from), self.port(to));
         let (from, to) = ((from.0.0, output), (to.0.0, input));
         match self.links.iter_mut().find(|link| link.to == to) {
-            Some(link) if link.from.contains(&from) => {
-                Err(invalid("the same two ports are linked already".to_owned()))
-            }
+            Some(link) if link.from.contains(&from) => Err(invalid(format!("{ports} are linked already"))),
             Some(link) => {
                 link.from.push(from);
                 Ok(())
@@ -151,11 +150,14 @@ impl Scheduler {
     /// Links an output to a queue that others receive from. It need not exist yet. It stays open when the block has ended.
     ///
     /// # Errors
-    /// `InvalidArgument` when there is no such output.
+    /// `InvalidArgument` when there is no such output, or it is linked to that queue already.
     pub fn connect_output(&mut self, from: (BlockId, &str), queue: &str) -> Result<()> {
         let output = self.output(from)?;
-        let end = Arc::new(End::named(queue, Interest::Space));
-        self.outputs.entry((from.0.0, output)).or_default().push(end);
+        let ends = self.outputs.entry((from.0.0, output)).or_default();
+        if ends.iter().any(|end| end.name() == queue) {
+            return Err(invalid(format!("output {} is linked to queue {queue:?} already", self.port(from))));
+        }
+        ends.push(Arc::new(End::named(queue, Interest::Space)));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What the binding keeps per isolate. One isolate runs on one thread, so this is thread-local state.
 
 use crate::block::{BATCH_MAX, Block, Memory};
+use crate::runs::Runs;
 use crate::session::Session;
 use millrace::{Buffer, Received};
 use napi::sys;
@@ -42,6 +43,8 @@ pub(crate) struct Isolate {
     /// Open managers by handle.
     pub(crate) sessions: Vec<Option<Session>>,
     next_session: usize,
+    /// Flows that run.
+    pub(crate) runs: Runs,
     /// What the last operation with `Status::Error` failed with.
     pub(crate) error: Option<millrace::Error>,
 }
@@ -102,9 +105,10 @@ impl Isolate {
         self.sessions.get_mut(handle as usize).and_then(Option::as_mut)
     }
 
-    /// The end of the environment: managers leave their domains. Its ArrayBuffers are finalized by the runtime. Idempotent.
+    /// The end of the environment: flows stop, managers leave their domains. Its ArrayBuffers are finalized by the runtime. Idempotent.
     pub(crate) fn end(&mut self) {
         ENDED.set(true);
+        self.runs.end();
         for session in self.sessions.drain(..).flatten() {
             session.leave();
         }
@@ -116,6 +120,7 @@ impl Drop for Isolate {
     /// The thread ends. If its environment has not (`process.exit()` runs no cleanup hooks), it is the process that exits, and threads of
     /// the runtime may be reading what a request named: nothing is unmapped any more.
     fn drop(&mut self) {
+        self.runs.end();
         for session in self.sessions.drain(..).flatten() {
             std::mem::forget(session.leave());
         }

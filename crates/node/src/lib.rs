@@ -6,6 +6,7 @@
 mod array_buffer;
 pub mod block;
 mod error;
+pub mod flow;
 mod handles;
 pub mod hot;
 mod isolate;
@@ -13,6 +14,7 @@ mod leases;
 pub mod manager;
 pub mod observer;
 mod options;
+mod runs;
 pub mod services;
 mod session;
 pub mod topics;

@@ -70,12 +70,14 @@ fn layers_point_downwards() {
         "handles",
         "waits",
         "session",
+        "runs",
         "isolate",
         "hot",
         "observer",
         "manager",
         "topics",
         "services",
+        "flow",
     ];
     for (crate_name, layers) in [("core", core.as_slice()), ("node", node.as_slice())] {
         let source = root().join("crates").join(crate_name).join("src");

@@ -62,7 +62,9 @@ impl Cell {
     }
 
     pub(super) fn fail(&mut self, env: &Env<'_>, error: Error) -> Step {
-        self.error = Some(error.about(&format!("block {:?}", self.name)));
+        let error = error.about(&format!("block {:?}", self.name));
+        self.failure = Some(error.to_string());
+        self.error = Some(error);
         self.rollback(env);
         // Its first error counts.
         let _ = self.finish(env);

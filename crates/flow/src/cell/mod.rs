@@ -66,6 +66,8 @@ pub(crate) struct Cell {
     counts: Counts,
     undelivered: u64,
     error: Option<Error>,
+    /// The same, for reports.
+    failure: Option<String>,
 }
 
 /// What a cell is made of.
@@ -100,6 +102,7 @@ impl Cell {
             counts: Counts::new(Instant::now()),
             undelivered: 0,
             error: None,
+            failure: None,
         }
     }
 
@@ -334,7 +337,7 @@ impl Cell {
         let mut report = BlockReport {
             name: self.name.clone(),
             state: self.state,
-            error: self.error.as_ref().map(ToString::to_string),
+            error: self.failure.clone(),
             gaps: self.inputs.iter().map(|input| input.gaps).sum(),
             undelivered: self.undelivered + self.outlets().map(|outlet| outlet.undelivered).sum::<u64>(),
             counters: self.block.counters(),

@@ -113,7 +113,7 @@ impl Run {
         Err(Error::new(ErrorKind::Timeout, message))
     }
 
-    /// Runs no block any more, until [`Run::resume`].
+    /// Runs no block any more, until [`Run::resume`], or until it is to drain or stop.
     pub fn pause(&self) {
         self.shared.pause(true);
     }
@@ -126,6 +126,11 @@ impl Run {
     /// What has been counted so far. Waits for the work that a block is in.
     pub fn report(&self) -> Report {
         self.shared.report()
+    }
+
+    /// What each block that has not ended waits for, or that it works.
+    pub fn explain(&self) -> String {
+        self.shared.explain()
     }
 
     fn finish(&mut self) -> Result<Report> {

@@ -179,7 +179,8 @@ impl Shared {
     }
 
     pub(super) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Relaxed) && !self.stopping.load(Ordering::Relaxed)
+        let ends = self.stopping.load(Ordering::Relaxed) || self.draining.load(Ordering::Relaxed);
+        self.paused.load(Ordering::Relaxed) && !ends
     }
 
     /// Whether there is a task that worker `me` could run.
@@ -299,7 +300,7 @@ impl Shared {
     pub(super) fn explain(&self) -> String {
         let waiting = self.tasks.iter().filter(|task| !task.has_ended()).map(|task| match task.try_cell() {
             Some(cell) => cell.explain(),
-            None => "a block works".to_owned(),
+            None => format!("{:?} works", task.name),
         });
         waiting.collect::<Vec<_>>().join("; ")
     }

@@ -1,0 +1,110 @@
+// The tests of the report about flows across processes: a registry, a port queue, a scheduler of two threads in each process.
+import test from 'ava'
+import type { ShmManager } from '../../index.js'
+import { NullSink, NullSource, Scheduler } from '../../flow.js'
+import type { FlowSinkArgs } from '../fixtures/flow-sink.js'
+import type { FlowSourceArgs } from '../fixtures/flow-source.js'
+import { buffersInUse, testDomain } from '../helpers/domain.js'
+import { startChild, until } from '../process/children.js'
+
+const COUNT = 100
+
+/** Pools are whole: nobody holds a buffer, and no message waits. */
+function isWhole(shm: ShmManager): boolean {
+  return buffersInUse(shm) === 0
+}
+
+test('one producer, one consumer, which is there first', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const shared = { domain: domain.name, queue: 'port' }
+  const sink = await startChild(t, 'flow-sink', { ...shared, count: COUNT } satisfies FlowSinkArgs).started()
+  const source = startChild(t, 'flow-source', { ...shared, count: COUNT } satisfies FlowSourceArgs)
+  await source.started()
+  t.deepEqual(await Promise.all([source.hear(), sink.hear()]), [COUNT, COUNT])
+  await Promise.all([source.done(), sink.done()])
+  t.true(isWhole(shm))
+})
+
+test('one consumer, one producer, which is there first', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const shared = { domain: domain.name, queue: 'port' }
+  const source = await startChild(t, 'flow-source', { ...shared, count: COUNT } satisfies FlowSourceArgs).started()
+  // Its scheduler has joined.
+  await until(() => shm.registry.snapshot().participants.some(({ name }) => name === 'scheduler'))
+  const sink = await startChild(t, 'flow-sink', { ...shared, count: COUNT } satisfies FlowSinkArgs).started()
+  t.deepEqual(await Promise.all([source.hear(), sink.hear()]), [COUNT, COUNT])
+  await Promise.all([source.done(), sink.done()])
+  t.true(isWhole(shm))
+})
+
+for (const consumerFirst of [true, false]) {
+  const order = consumerFirst ? 'the consumer first' : 'the producers first'
+  test(`three producers of 50 buffers each, ${order}`, async (t) => {
+    const domain = testDomain(t)
+    const shm = domain.open()
+    const shared = { domain: domain.name, queue: 'port' }
+    const consume = () => startChild(t, 'flow-sink', { ...shared, count: 150 } satisfies FlowSinkArgs).started()
+    const produce = () => startChild(t, 'flow-source', { ...shared, count: 50 } satisfies FlowSourceArgs).started()
+    const early = consumerFirst ? await consume() : undefined
+    const sources = await Promise.all([produce(), produce(), produce()])
+    const sink = early ?? (await consume())
+    t.deepEqual(await Promise.all([...sources, sink].map((child) => child.hear())), [50, 50, 50, 150])
+    await Promise.all([...sources, sink].map((child) => child.done()))
+    t.true(isWhole(shm))
+  })
+}
+
+test('three producers whose buffers a JavaScript consumer takes: each in order', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const queue = shm.portQueue('port', { capacity: 64 })
+  const args: FlowSourceArgs = { domain: domain.name, queue: 'port', count: 50 }
+  const sources = [1, 2, 3].map(() => startChild(t, 'flow-source', args))
+  const next = new Map<number, bigint>()
+  for (let taken = 0; taken < 150; taken++) {
+    using message = await queue.receive()
+    t.is(message.length, 1024)
+    // Nothing says which of them sent it: of each, numbers rise by one from 0.
+    const from = [0, 1, 2].find((one) => (next.get(one) ?? 0n) === message.sequence)
+    t.not(from, undefined, `number ${message.sequence} is out of order`)
+    next.set(from!, message.sequence + 1n)
+  }
+  t.deepEqual([...next.values()], [50n, 50n, 50n])
+  t.is(queue.tryReceive(), null)
+  await Promise.all(sources.map((source) => source.done()))
+  t.true(isWhole(shm))
+})
+
+test('a JavaScript producer and a native sink, which ends when the queue is closed', async (t) => {
+  const shm = testDomain(t).open()
+  const queue = shm.portQueue('port', { capacity: 16 })
+  const scheduler = new Scheduler(shm, { threads: 2 })
+  const sink = scheduler.add(new NullSink())
+  sink.in.connect(queue)
+  const ended = scheduler.run()
+  for (let i = 0; i < 1000; i++) await queue.send(shm.allocate(64))
+  queue.close()
+  const report = await ended
+  t.is(sink.stats().items, 1000)
+  t.like(report.blocks, [{ name: 'NullSink1', state: 'stopped', itemsIn: 1000, items: 1000, lost: 0, error: null }])
+  t.true(isWhole(shm))
+})
+
+test('a source and a sink that are linked in one scheduler', async (t) => {
+  const shm = testDomain(t).open()
+  await using scheduler = new Scheduler(shm, { threads: 2 })
+  const source = scheduler.add(new NullSource({ size: '1KiB', count: 10_000 }), { name: 'source' })
+  const sink = scheduler.add(new NullSink(), { name: 'sink' })
+  scheduler.link(source.out, sink.in, { capacity: 64 })
+  const { blocks } = await scheduler.run()
+  t.deepEqual(
+    blocks.map(({ name, items }) => [name, items]),
+    [
+      ['source', 10_000],
+      ['sink', 10_000],
+    ],
+  )
+  t.true(isWhole(shm))
+})

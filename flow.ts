@@ -1,0 +1,18 @@
+/**
+ * Blocks that are linked by queues in shared memory, and a scheduler that runs them.
+ * @module millrace/flow
+ */
+export { Block, type BlockHost, NativeBlock } from './lib/flow/block.js'
+export { NullSink, type NullSinkOptions, NullSource, type NullSourceOptions } from './lib/flow/blocks.js'
+export type {
+  BlockOptions,
+  FailureAction,
+  LinkOptions,
+  OnErrorOptions,
+  Policy,
+  Priority,
+  SchedulerOptions,
+} from './lib/flow/options.js'
+export { InputPort, OutputPort, type PortOwner } from './lib/flow/port.js'
+export { type EndOptions, Scheduler } from './lib/flow/scheduler.js'
+export type { BlockState, BlockStats, Report } from './lib/flow/stats.js'

@@ -1,0 +1,86 @@
+import { MillraceError } from '../errors.js'
+import type { PortOwner } from './port.js'
+import { InputPort, OutputPort } from './port.js'
+import type { BlockStats } from './stats.js'
+import { notStarted } from './stats.js'
+
+/** What runs blocks. */
+export interface BlockHost {
+  /** Whether it has been started. */
+  readonly started: boolean
+  /** What has been counted of the block of that name; undefined: nothing yet. */
+  statsOf(name: string): BlockStats | undefined
+}
+
+/** A step of a flow, with input and output ports. */
+export abstract class Block implements PortOwner {
+  readonly #inputs: InputPort[] = []
+  readonly #outputs: OutputPort[] = []
+  #host: BlockHost | undefined
+  #name: string | undefined
+
+  /** Its name in its scheduler; before it is added to one, the name of its class. */
+  get name(): string {
+    return this.#name ?? this.constructor.name
+  }
+
+  /** Whether its scheduler has been started. */
+  get started(): boolean {
+    return this.#host?.started === true
+  }
+
+  /** Its inputs, in the order in which they were declared. */
+  get inputs(): readonly InputPort<never>[] {
+    return this.#inputs
+  }
+
+  /** Its outputs, in the order in which they were declared. */
+  get outputs(): readonly OutputPort[] {
+    return this.#outputs
+  }
+
+  /** What has been counted of it so far. */
+  stats(): BlockStats {
+    return this.#host?.statsOf(this.name) ?? notStarted(this.name)
+  }
+
+  /** Declares an input. To be called by the constructor of a subclass. */
+  protected input<T>(name: string): InputPort<T> {
+    const port = new InputPort<T>(this, name)
+    this.#inputs.push(port as InputPort)
+    return port
+  }
+
+  /** Declares an output. To be called by the constructor of a subclass. */
+  protected output<T>(name: string): OutputPort<T> {
+    const port = new OutputPort<T>(this, name)
+    this.#outputs.push(port)
+    return port
+  }
+
+  /** @internal From now on `host` runs it, as `name`. */
+  join(host: BlockHost, name: string): void {
+    if (this.#host !== undefined) {
+      const message = `block ${JSON.stringify(this.name)} has been added to a scheduler already: make another one`
+      throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+    }
+    this.#host = host
+    this.#name = name
+  }
+}
+
+/** A block that threads of the addon run. */
+export abstract class NativeBlock extends Block {
+  /** @internal What the addon calls it. */
+  readonly kind: string
+  /** @internal What it is made with; what is left out has its default. */
+  readonly settings: Readonly<Record<string, boolean | number | string>>
+
+  /** @internal */
+  constructor(kind: string, settings: Record<string, boolean | number | string | undefined>) {
+    super()
+    this.kind = kind
+    const given = Object.entries(settings).filter(([, value]) => value !== undefined)
+    this.settings = Object.fromEntries(given) as Record<string, boolean | number | string>
+  }
+}
