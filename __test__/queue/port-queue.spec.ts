@@ -305,3 +305,27 @@ test('a list that has one reference twice, or is none, is refused, and nothing i
   t.is(other.bytes[0], 42)
   b.release()
 })
+
+test('a list is looked at once: code of its elements that runs meanwhile changes nothing of what is sent', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 8 })
+  using subscription = shm.topic('topic', {}).subscribe()
+  const [first, second, kept] = [shm.allocate(1), shm.allocate(1), shm.allocate(1)]
+  const lists = [first, second].map((buffer) => {
+    let looks = 0
+    // The second look would come between naming the first buffer and sending.
+    const element = () => (looks++ === 0 ? buffer : (kept.share().release(), buffer))
+    return Object.defineProperty([shm.allocate(1)], 1, { get: element })
+  })
+  kept.bytes[0] = 9
+  t.is(queue.sendMany(lists[0]!), 2)
+  t.is((await shm.topic('topic').publishMany(lists[1]!)).delivered, 2)
+  t.false(kept.released)
+  const got = [...queue.receiveMany(4), subscription.tryReceive()!, subscription.tryReceive()!]
+  t.deepEqual(
+    got.map((message) => message.bytes[0]),
+    [0, 0, 0, 0],
+  )
+  t.is(kept.bytes[0], 9)
+  for (const message of [...got, kept]) message.release()
+  t.is(buffersInUse(shm), 0)
+})

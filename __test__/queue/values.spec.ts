@@ -212,3 +212,29 @@ test('what was put before the queue or topic exists is what arrives, whatever is
   using subscription = topic.subscribe()
   t.deepEqual(await subscription.get(), was)
 })
+
+test('a codec that changes the list that is being put: what was in it is put', async (t) => {
+  for (const change of [(list: number[]) => list.push(7), (list: number[]) => list.pop()]) {
+    const list = [1, 2, 3]
+    const encode = (value: number) => {
+      if (list.length < 100 && value === 1) change(list)
+      return Uint8Array.of(value)
+    }
+    const { shm, queue } = openQueue<number>(t, { codec: { encode, decode: (bytes) => bytes[0]! }, capacity: 256 })
+    await queue.putMany(list.length > 0 ? new Proxy(list, { get: once(list) }) : list)
+    t.deepEqual(queue.getMany(256), [1, 2, 3])
+    t.is(buffersInUse(shm), 0)
+  }
+})
+
+/** Elements as they were; a length that is asked for once. */
+function once(list: number[]): (target: number[], key: string | symbol) => unknown {
+  const elements = [...list]
+  let asked = false
+  return (target, key) => {
+    if (key !== 'length') return key in elements ? elements[key as never] : Reflect.get(target, key)
+    if (asked) throw new Error('length was asked for twice')
+    asked = true
+    return list.length
+  }
+}

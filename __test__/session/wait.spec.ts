@@ -203,3 +203,26 @@ test('a time to poll that is none is refused', async (t) => {
     throwsCode(t, () => queue.receiveSync({ spin, allowBlocking: true }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'spin')
   }
 })
+
+test('options are asked once: what was checked is what rules the wait', async (t) => {
+  const { shm, queue } = openQueue(t)
+  const service = shm.service('work', {})
+  await rejectsCode(t, queue.get(fickle()), 'ERR_MILLRACE_TIMEOUT')
+  await rejectsCode(t, queue.values(fickle()).next(), 'ERR_MILLRACE_TIMEOUT')
+  await rejectsCode(t, service.request(Buffer.from('a'), fickle()), 'ERR_MILLRACE_TIMEOUT')
+  const stream = service.stream(Buffer.from('a'), fickle())
+  await rejectsCode(t, stream.next(), 'ERR_MILLRACE_TIMEOUT')
+})
+
+/** Options that say something else at the second look. */
+function fickle() {
+  let [time, signal] = [0, 0]
+  return {
+    get timeout() {
+      return time++ === 0 ? 5 : ('soon' as unknown as number)
+    },
+    get signal() {
+      return signal++ === 0 ? undefined : ({} as AbortSignal)
+    },
+  }
+}

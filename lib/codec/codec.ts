@@ -88,8 +88,10 @@ export function codecRecorded<T>(name: string, queue: string): NamedCodec<T> {
 
 /** The encoded forms of `values`. A loop: half of what `map` costs. */
 export function encodeAll<T>(codec: NamedCodec<T>, values: readonly T[]): Encoded[] {
-  const all = new Array<Encoded>(values.length)
-  for (let i = 0; i < values.length; i++) {
+  // Encoding may run code of the caller's, which may change the list.
+  const { length } = values
+  const all = new Array<Encoded>(length)
+  for (let i = 0; i < length; i++) {
     const encoded = codec.encode(values[i]!)
     all[i] = codec.reuses === true && isBytes(encoded) ? new Uint8Array(encoded) : encoded
   }

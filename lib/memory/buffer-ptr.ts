@@ -34,8 +34,11 @@ export interface TypedArrayConstructor<V> {
 /** @internal Names `reference` as argument `index` of the next operation, if `session` may send it now. */
 export let nameToSend: (index: number, reference: BufferPtr, session: Session) => void
 
-/** @internal @throws unless `session` may send all of `references` now, each of them once. */
-export let checkSendable: (references: readonly BufferPtr[], session: Session) => void
+/**
+ * @internal What is in `references` now, for it may be something else at the next look. @throws unless `session` may send all of it now,
+ * each once.
+ */
+export let checkSendable: (references: readonly BufferPtr[], session: Session) => readonly BufferPtr[]
 
 /** @internal The id of a reference that is alive. */
 export let idOf: (reference: BufferPtr) => number
@@ -290,14 +293,18 @@ export class BufferPtr implements Disposable {
     checkSendable = (references, session) => {
       if (!Array.isArray(references)) throw invalidArgument('buffers', 'an array of BufferPtr', references)
       const list = ++lists
-      for (let i = 0; i < references.length; i++) {
+      const { length } = references
+      const checked = new Array<BufferPtr>(length)
+      for (let i = 0; i < length; i++) {
         const reference = references[i]!
         check(reference, session)
         if (reference.#list === list) {
           throw invalidArgument(`buffers[${i}]`, 'a reference that is not in the list already: share() it', reference)
         }
         reference.#list = list
+        checked[i] = reference
       }
+      return checked
     }
     idOf = (reference) => reference.#id
     letGo = (reference) => {

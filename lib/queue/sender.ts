@@ -44,14 +44,14 @@ export class Sender {
   /** Sends a prefix of `buffers`; returns its length. */
   sendMany(buffers: readonly BufferPtr[]): number {
     const session = this.#session
-    checkSendable(buffers, session)
+    const list = checkSendable(buffers, session)
     let sent = 0
-    while (sent < buffers.length) {
-      const count = Math.min(buffers.length - sent, BATCH_MAX)
-      for (let i = 0; i < count; i++) nameToSend(i, buffers[sent + i]!, session)
+    while (sent < list.length) {
+      const count = Math.min(list.length - sent, BATCH_MAX)
+      for (let i = 0; i < count; i++) nameToSend(i, list[sent + i]!, session)
       const status = native.send(session.handle, this.#queue, count)
       const end = sent + native.resultCount()
-      while (sent < end) markSent(buffers[sent++]!)
+      while (sent < end) markSent(list[sent++]!)
       if (status !== STATUS_OK) {
         this.refuse(status)
         break

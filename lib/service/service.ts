@@ -3,10 +3,10 @@ import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
 import { invalidArgument, MillraceError } from '../errors.js'
 import { WINDOW_MAX } from '../native/generated/envelope.js'
-import { checkInteger, checkObject, checkSignal, checkTimeout } from '../check.js'
+import { checkInteger, checkObject, checkSignal } from '../check.js'
 import { bindQueueOptions } from '../queue/options.js'
 import { onAbort } from '../session/cancel.js'
-import { limitsOf } from '../session/limits.js'
+import { checkWaitOptions, limitsOf } from '../session/limits.js'
 import type { Session } from '../session/session.js'
 import { Client } from './client.js'
 import type { Endpoint } from './endpoint.js'
@@ -129,9 +129,7 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
       this.#checkOpen()
       const retry = checkRetry(options)
       const window = checkInteger('window', options.window ?? 16, 1, WINDOW_MAX)
-      checkTimeout('timeout', options.timeout)
-      checkSignal(options.signal)
-      return this.#client.stream(value, retry, window, options)
+      return this.#client.stream(value, retry, window, checkWaitOptions(options))
     } catch (error) {
       discard(value)
       throw error

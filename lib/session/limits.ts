@@ -62,12 +62,16 @@ export const UNLIMITED: Limits = {
   hold: true,
 }
 
-/** @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` unless `options` may rule waits */
-export function checkWaitOptions(options: WaitOptions): void {
+/**
+ * What `options` say now of waits: they may say something else at the next look.
+ * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` unless they may rule waits
+ */
+export function checkWaitOptions(options: WaitOptions): WaitOptions {
   const { timeout, signal, spin } = checkObject('options', options)
   checkTimeout('timeout', timeout)
   checkSignal(signal)
   checkSpin(spin)
+  return { timeout, signal, spin }
 }
 
 /**
@@ -76,8 +80,7 @@ export function checkWaitOptions(options: WaitOptions): void {
  */
 export function limitsOf(options: WaitOptions | undefined, cancel?: Cancel): Limits {
   if (options === undefined) return cancel === undefined ? UNLIMITED : { ...UNLIMITED, cancel }
-  checkWaitOptions(options)
-  const { timeout = Infinity, signal, spin } = options
+  const { timeout = Infinity, signal, spin } = checkWaitOptions(options)
   signal?.throwIfAborted()
   const deadline = timeout === Infinity ? Infinity : performance.now() + timeout
   return { timeout, deadline, signal, cancel, spin, hold: true }

@@ -40,10 +40,9 @@ export class PullIterator<T extends object, R = T> implements AsyncIterableItera
 
   /** Each wait has the time that `options` say; the signal ends the iteration with its reason. */
   constructor(source: PullSource<T, R>, options?: WaitOptions) {
-    if (options !== undefined) checkWaitOptions(options)
     this.#source = source
-    this.#options = options
-    this.#signal = options?.signal
+    this.#options = options && checkWaitOptions(options)
+    this.#signal = this.#options?.signal
   }
 
   next(): Promise<IteratorResult<R, undefined>> {

@@ -84,9 +84,9 @@ export class Publisher {
 
   async publishMany(buffers: readonly BufferPtr[], options: WaitOptions | undefined): Promise<Published> {
     const limits = limitsOf(options)
-    checkSendable(buffers, this.#session)
-    if (buffers.length === 0) return NOTHING
-    return await this.#goOn([...buffers], this.#publishSome(buffers, 0), limits)
+    const list = checkSendable(buffers, this.#session)
+    if (list.length === 0) return NOTHING
+    return await this.#goOn(list, this.#publishSome(list, 0), limits)
   }
 
   tryPut(encoded: Encoded): Published | null {
