@@ -3,12 +3,12 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { BUILD_DIR, builtAddon, GLIBC, MACOS, MAX_ADDON_BYTES, ROOT, targetsNamed } from './targets.mjs'
+import { faultOf } from './inspect.mjs'
+import { BUILD_DIR, builtAddon, GLIBC, MACOS, ROOT, targetsNamed } from './targets.mjs'
 
 const BUILD = ['--locked', '--release', '-p', 'millrace-node', '--lib', '--target-dir', BUILD_DIR]
 /** In the stubs, what Rust's linker does not know yet. */
 const NEWER_ARCHITECTURE = /,\s*arm64e\.\w+-\w+/g
-const GLIBC_SYMBOL = /@@?\(?GLIBC_(\d+)\.(\d+)/g
 
 const names = process.argv.slice(2)
 
@@ -55,21 +55,6 @@ function crossDarwin(triple) {
     SDKROOT: stubs,
     LD64: join(sysroot, 'lib', 'rustlib', host, 'bin', 'gcc-ld', 'ld64.lld'),
   }
-}
-
-/** What is wrong with an addon, or undefined. */
-function faultOf({ libc }, path) {
-  const { size } = statSync(path)
-  if (size > MAX_ADDON_BYTES) return `larger than ${MAX_ADDON_BYTES} bytes`
-  if (libc !== 'glibc') return undefined
-  const symbols = output('readelf', '--wide', '--dyn-syms', path)
-  if (symbols === undefined) return 'not looked at: readelf was not found, install binutils'
-  const wanted = [...symbols.matchAll(GLIBC_SYMBOL)].map(([, major, minor]) => Number(major) * 1000 + Number(minor))
-  const [major, minor] = GLIBC.split('.').map(Number)
-  const newest = Math.max(...wanted)
-  return newest > major * 1000 + minor
-    ? `needs glibc ${Math.floor(newest / 1000)}.${newest % 1000}, not ${GLIBC}`
-    : undefined
 }
 
 /** Builds one and returns its row of the table. */
