@@ -15,9 +15,9 @@ import {
 import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { type BufferPtr, fromFile, readInto } from '../../index.js'
+import { type BufferPtr, fromFile, fromSocket, readInto } from '../../index.js'
 import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
-import { rejectsCode } from '../helpers/errors.js'
+import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { fileOf, folder, MIB, placeOf, through } from '../helpers/ingest.js'
 import { until } from '../process/children.js'
 
@@ -333,4 +333,17 @@ test('a file that was opened here is closed here, however the loop ends', async 
   const unread = fromFile(shm, path)
   await unread.return!()
   t.is(opened(), 0)
+})
+
+test('what is read into belongs to a manager: anything else is refused at once', async (t) => {
+  const path = await fileOf(t, randomBytes(10))
+  for (const shm of [undefined, null, path, {}, { allocator: {} }]) {
+    throwsCode(t, () => fromFile(shm as never, path), 'ERR_MILLRACE_INVALID_ARGUMENT', 'shm must be a ShmManager')
+    throwsCode(
+      t,
+      () => fromSocket(shm as never, { port: 1 }),
+      'ERR_MILLRACE_INVALID_ARGUMENT',
+      'shm must be a ShmManager',
+    )
+  }
 })

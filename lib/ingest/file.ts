@@ -8,7 +8,7 @@ import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import { Arrivals } from './arrivals.js'
 import type { BufferOwner, IngestOptions, IngestSettings } from './options.js'
-import { checkIngest } from './options.js'
+import { allocatorOf, checkIngest } from './options.js'
 
 /** Options of {@link fromFile}. */
 export interface FileOptions extends IngestOptions {
@@ -56,7 +56,7 @@ export function fromFile(
   const settings = checkIngest(options)
   const start = checkInteger('start', options.start ?? 0, 0, Number.MAX_SAFE_INTEGER)
   const end = checkInteger('end', options.end ?? Number.MAX_SAFE_INTEGER, start, Number.MAX_SAFE_INTEGER)
-  return new PullIterator(new FileReads(shm.allocator, settings, file, start, end))
+  return new PullIterator(new FileReads(allocatorOf(shm), settings, file, start, end))
 }
 
 /** A read under way, or one that has ended before those that were begun earlier. */

@@ -1,3 +1,4 @@
+import { invalidArgument } from '../errors.js'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import { MAX_BUFFER_BYTES } from '../native/generated/limits.js'
 import { checkInteger, checkObject, checkSignal } from '../check.js'
@@ -23,6 +24,14 @@ export interface IngestSettings {
   readonly bytes: number
   readonly prefetch: number
   readonly signal: AbortSignal | undefined
+}
+
+/** The allocator of `shm`. @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` if that is no manager */
+export function allocatorOf(shm: BufferOwner): SharedBufferAllocator {
+  const allocator = (shm as Partial<BufferOwner> | null | undefined)?.allocator
+  // A manager of another copy of this package will do.
+  if (typeof allocator?.tryAllocate === 'function') return allocator
+  throw invalidArgument('shm', 'a ShmManager', shm)
 }
 
 /** @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`; the reason of a signal that has aborted already */

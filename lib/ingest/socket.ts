@@ -8,7 +8,7 @@ import { PullIterator } from '../session/pull-iterator.js'
 import { detach, isSocket } from './adopt.js'
 import { Arrivals } from './arrivals.js'
 import type { BufferOwner, IngestOptions, IngestSettings } from './options.js'
-import { checkIngest } from './options.js'
+import { allocatorOf, checkIngest } from './options.js'
 
 /** What arrives on a socket: an iterator over buffers, each released at the end of its turn. */
 export interface SocketSource extends AsyncIterableIterator<BufferPtr, undefined> {
@@ -33,7 +33,7 @@ export function fromSocket(
   source: NetConnectOpts | Socket,
   options: IngestOptions = {},
 ): SocketSource {
-  return new SocketIterator(new SocketReads(shm.allocator, source, checkIngest(options)))
+  return new SocketIterator(new SocketReads(allocatorOf(shm), source, checkIngest(options)))
 }
 
 class SocketIterator extends PullIterator<BufferPtr> implements SocketSource {
