@@ -127,23 +127,18 @@ impl End {
             && self.queue.get().is_some_and(|queue| !queue.is_unrung(self.interest))
     }
 
-    /// The block at it has ended. A link of this scheduler is closed behind its last producer, and destroyed by its last consumer, with
-    /// what is in it; returns how many messages those were.
-    pub(crate) fn leave(&self) -> u64 {
+    /// The block at it has ended. A link of this scheduler is closed behind its last producer, and before what its last consumer has left;
+    /// `true`: that was it, so the queue is to be destroyed.
+    pub(crate) fn leave(&self) -> bool {
         self.disarm();
-        let (Some(local), Some(queue)) = (&self.local, self.queue.get()) else { return 0 };
-        let is_producer = self.interest == Interest::Space;
-        let open = if is_producer { &local.open_producers } else { &local.open_consumers };
+        let (Some(local), Some(queue)) = (&self.local, self.queue.get()) else { return false };
+        let is_input = self.interest == Interest::Data;
+        let open = if is_input { &local.open_consumers } else { &local.open_producers };
         // AcqRel: what every other block sent is sent before the last one closes.
-        if open.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return 0;
-        }
-        if is_producer {
+        let was_last = open.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last {
             queue.close();
-            return 0;
         }
-        let left = queue.len() as u64;
-        queue.destroy();
-        left
+        was_last && is_input
     }
 }

@@ -166,11 +166,12 @@ impl Input {
         released.map(|()| taken)
     }
 
-    /// Gives back what is there: to the queue, if that delivers it again. Returns how many messages are lost.
-    pub(crate) fn give_back(&mut self, allocator: &SharedBufferAllocator) -> u64 {
+    /// The block has ended: gives back what is there, to the queue if that delivers it again. A link of this scheduler ends with its last
+    /// consumer, with what is in it. Returns how many messages are lost.
+    pub(crate) fn leave(&mut self, allocator: &SharedBufferAllocator) -> u64 {
         self.rollback();
         let mut lost = 0;
-        for received in self.items.drain(..).rev() {
+        for received in std::mem::take(&mut self.items).into_iter().rev() {
             let returned = match (received.lease, self.end.known()) {
                 (Some(lease), Some(queue)) => queue.nack(lease, received.buffer.id).is_ok(),
                 _ => false,
@@ -180,6 +181,20 @@ impl Input {
                 // Held until now; fails only when the domain has been left, and then it is released.
                 let _ = allocator.release(received.buffer);
             }
+        }
+        if self.end.leave()
+            && let Some(queue) = self.end.known()
+        {
+            // It is closed now, so whoever sends takes back what is not taken here: each message is counted by one of us.
+            let mut out = [Received::default(); BATCH];
+            while let Ok((count @ 1.., _)) = queue.receive(&mut out) {
+                lost += count as u64;
+                for received in &out[..count] {
+                    received.lease.map(|lease| queue.ack(lease, received.buffer.id));
+                }
+                let _ = allocator.release_all(out[..count].iter().map(|received| received.buffer));
+            }
+            queue.destroy();
         }
         lost
     }
@@ -226,6 +241,12 @@ impl Outlet {
         Ok(if waits { most.saturating_sub(queue.len()) } else { most })
     }
 
+    /// Whether the block cannot go on because of this queue: something is staged, or could not be sent.
+    pub(crate) fn is_blocked(&self, shm: &ShmManager) -> bool {
+        // An error shows when the block is stepped.
+        !self.staged.is_empty() || matches!(self.room(shm), Ok(0))
+    }
+
     /// Sends what is staged, as far as there is room. What nobody takes any more is let go of.
     pub(crate) fn flush(&mut self, shm: &ShmManager, allocator: &SharedBufferAllocator) -> Result<Flushed> {
         let mut sent = 0;
@@ -249,8 +270,9 @@ impl Outlet {
         Ok(Flushed { sent, all: true })
     }
 
-    /// Lets go of what is staged. Returns how many messages that were.
-    pub(crate) fn abandon(&mut self, allocator: &SharedBufferAllocator) -> u64 {
+    /// The block has ended: lets go of what is staged. Returns how many messages that were.
+    pub(crate) fn leave(&mut self, allocator: &SharedBufferAllocator) -> u64 {
+        self.end.leave();
         // Held until now; fails only when the domain has been left, and then they are released.
         self.drop_staged(self.staged.len(), allocator).unwrap_or(0)
     }

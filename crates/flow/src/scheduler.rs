@@ -181,8 +181,9 @@ impl Scheduler {
         self.check_ports()?;
         for link in std::mem::take(&mut self.links) {
             if let Err(error) = self.make(link) {
-                // Those that have been made end with their only consumer.
-                self.inputs.values().for_each(|end| _ = end.leave());
+                // Those that have been made are of no use.
+                let made = self.inputs.values().filter(|end| end.local.is_some());
+                made.filter_map(|end| end.known()).for_each(|queue| queue.destroy());
                 return Err(error);
             }
         }

@@ -64,7 +64,6 @@ pub(crate) struct Cell {
     /// What it waits for, while it sleeps.
     reason: Option<Reason>,
     counts: Counts,
-    undelivered: u64,
     error: Option<Error>,
     /// The same, for reports.
     failure: Option<String>,
@@ -100,7 +99,6 @@ impl Cell {
             waits_for_memory: false,
             reason: None,
             counts: Counts::new(Instant::now()),
-            undelivered: 0,
             error: None,
             failure: None,
         }
@@ -312,23 +310,14 @@ impl Cell {
         // Of work that was cut off on its way: nothing of it was settled, so nothing may be sent.
         self.rollback(env);
         for outlet in self.outputs.iter_mut().flat_map(|output| &mut output.outlets) {
-            self.counts.lost += outlet.abandon(env.allocator);
-            self.undelivered += outlet.undelivered;
-            outlet.undelivered = 0;
+            self.counts.lost += outlet.leave(env.allocator);
         }
         for input in &mut self.inputs {
-            self.counts.lost += input.give_back(env.allocator);
+            self.counts.lost += input.leave(env.allocator);
         }
-        // In links that nobody is left to take from.
-        let mut lost = 0;
-        for end in self.ends() {
-            let left = end.leave();
-            if let Some(local) = &end.local {
-                local.consumers.iter().chain(&local.producers).for_each(|task| (env.wake)(*task));
-            }
-            lost += left;
+        for local in self.ends().filter_map(|end| end.local.as_ref()) {
+            local.consumers.iter().chain(&local.producers).for_each(|task| (env.wake)(*task));
         }
-        self.counts.lost += lost;
         self.counts.switch(Activity::Idle, Instant::now());
         stopped.map(|()| Step::Ended)
     }
@@ -339,7 +328,7 @@ impl Cell {
             state: self.state,
             error: self.failure.clone(),
             gaps: self.inputs.iter().map(|input| input.gaps).sum(),
-            undelivered: self.undelivered + self.outlets().map(|outlet| outlet.undelivered).sum::<u64>(),
+            undelivered: self.outlets().map(|outlet| outlet.undelivered).sum(),
             counters: self.block.counters(),
             ..BlockReport::default()
         };

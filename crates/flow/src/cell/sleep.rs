@@ -44,10 +44,18 @@ impl Cell {
             }
         }
         for (at, output) in self.outputs.iter().enumerate() {
+            let waits = reason == Reason::Output(at);
+            let mut blocked = 0;
             for outlet in &output.outlets {
-                if !announce(&outlet.end, reason == Reason::Output(at) && !outlet.closed, env) {
+                let is_blocked = waits && outlet.is_blocked(env.shm);
+                blocked += usize::from(is_blocked);
+                if !announce(&outlet.end, is_blocked, env) {
                     return false;
                 }
+            }
+            if waits && blocked == 0 {
+                // There is room by now.
+                return false;
             }
         }
         if let Reason::Memory(bytes) = reason {

@@ -205,7 +205,7 @@ impl Shared {
     }
 
     /// Whether no block can ever run again: all wait, none for a time or for anything outside.
-    pub(super) fn is_stalled(&self) -> bool {
+    fn is_stalled(&self) -> bool {
         let runs = self.runs.load(Ordering::SeqCst);
         // Nobody runs a block now, and if no run has begun when we have looked at all, nobody has woken one meanwhile.
         self.idle.all_sleep()
@@ -216,10 +216,15 @@ impl Shared {
             && self.runs.load(Ordering::SeqCst) == runs
     }
 
-    pub(super) fn fail_stalled(&self) {
-        let message = format!("every block waits for another: {}", self.explain());
-        self.fail(Error::new(ErrorKind::Stalled, message));
-        self.stop();
+    /// Ends the run if it is stalled; whether it was.
+    pub(super) fn fail_if_stalled(&self) -> bool {
+        let stalled = self.is_stalled();
+        if stalled {
+            let message = format!("every block waits for another: {}", self.explain());
+            self.fail(Error::new(ErrorKind::Stalled, message));
+            self.stop();
+        }
+        stalled
     }
 
     // Ends.

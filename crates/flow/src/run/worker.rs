@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// A listener that is about to run a block which takes longer lets another worker listen.
 const LONG_WORK: Duration = Duration::from_micros(50);
+/// Steps that a block gets in a row with [`Policy::Single`].
+const SINGLE_STEPS: u32 = 8;
 
 /// What worker `me` does until every block has ended.
 pub(super) fn work(shared: &Shared, me: usize, deque: &Worker<TaskId>) {
@@ -40,14 +42,9 @@ pub(super) fn work(shared: &Shared, me: usize, deque: &Worker<TaskId>) {
                 shared.stop();
             }
         } else if !shared.skip_time() {
-            let look = || shared.has_ended() || shared.has_task(me);
-            let listen = || {
-                let heard = shared.listen(deque);
-                if !heard && shared.is_stalled() {
-                    shared.fail_stalled();
-                }
-                heard
-            };
+            // The last one to fall asleep finds out whether anybody will ever be woken.
+            let look = || shared.has_ended() || shared.has_task(me) || shared.fail_if_stalled();
+            let listen = || shared.listen(deque);
             listened = shared.idle.sleep(me, &shared.shm, || shared.until_timer(), look, listen);
         }
     }
@@ -76,6 +73,14 @@ impl Shared {
             .or_else(|| steal(&self.injectors[2]))
     }
 
+    /// Whether a run of so many steps is over. In time of its own it depends on nothing that differs from run to run.
+    fn has_had_its_time(&self, steps: u32, began: Instant) -> bool {
+        match self.policy {
+            Policy::Single { .. } => steps >= SINGLE_STEPS,
+            _ => began.elapsed() >= self.slice,
+        }
+    }
+
     /// Runs a task until it sleeps, ends, or has had its time.
     fn run(&self, id: TaskId, deque: &Worker<TaskId>) {
         let task = &self.tasks[id];
@@ -90,7 +95,7 @@ impl Shared {
             stopping: self.stopping.load(Ordering::Relaxed),
         };
         let mut cell = task.cell();
-        let began = Instant::now();
+        let (began, mut steps) = (Instant::now(), 0);
         loop {
             match cell.step(&env) {
                 Step::Again => {}
@@ -120,7 +125,8 @@ impl Shared {
                     return;
                 }
             }
-            if began.elapsed() >= self.slice {
+            steps += 1;
+            if self.has_had_its_time(steps, began) {
                 drop(cell);
                 task.requeue();
                 return self.push(id, Some(deque));
