@@ -42,8 +42,8 @@ pub trait Block: Send + 'static {
         Ok(())
     }
 
-    /// The most messages that may be taken from the queue of input `input` for it: for a block that ends after a number of messages, and
-    /// must leave the others to others.
+    /// How many more messages of input `input` it will take at most: for a block that ends after a number of messages, and leaves the
+    /// others to others. 0: that input counts as ended.
     fn demand(&self, _input: usize) -> u64 {
         u64::MAX
     }

@@ -69,12 +69,14 @@ impl Input {
         self.closed
     }
 
-    /// Takes what is worth having from the queue, `min` at least if that is there, and at most `demand` altogether. `draining`: nothing
+    /// Takes what is worth having from the queue, `min` at least if that is there, so that there are at most `demand`. `draining`: nothing
     /// more comes once it is empty. Whether there was anything.
     pub(crate) fn fill(&mut self, shm: &ShmManager, min: usize, demand: u64, draining: bool) -> Result<bool> {
-        let left = usize::try_from(demand.saturating_sub(self.received)).unwrap_or(usize::MAX);
-        let wanted = min.max(self.ahead).saturating_sub(self.len()).min(left);
+        let demand = usize::try_from(demand).unwrap_or(usize::MAX);
+        let wanted = min.max(self.ahead).min(demand).saturating_sub(self.len());
         if self.closed || wanted == 0 {
+            // Of one that wants nothing more, nothing more comes.
+            self.closed |= demand == 0;
             return Ok(false);
         }
         let Some(queue) = self.end.queue(shm)? else {

@@ -4,70 +4,16 @@
 
 mod support;
 
-use millrace::{Delivery, Error, ErrorKind, Overflow, QueueOptions, Result};
+use millrace::{Delivery, ErrorKind, Overflow, QueueOptions, Result};
 use millrace_flow::blocks::{NullSink, NullSource};
 use millrace_flow::{
-    Block, BlockOptions, BlockState, Io, LinkOptions, OnError, Policy, Ports, Ready, Scheduler,
-    SchedulerOptions, Then, Work,
+    Block, BlockState, Io, LinkOptions, Policy, Ports, Ready, Scheduler, SchedulerOptions, Work,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use support::steps::{Numbers, Step, forward, policies, small};
 use support::{Domain, used};
-
-/// The policies that all must do the same.
-fn policies() -> Vec<SchedulerOptions> {
-    let options = |threads, policy| SchedulerOptions { threads, policy, ..SchedulerOptions::default() };
-    vec![
-        options(1, Policy::WorkStealing),
-        options(2, Policy::WorkStealing),
-        options(4, Policy::WorkStealing),
-        options(2, Policy::Pinned),
-        options(1, Policy::ThreadPerBlock),
-        options(1, Policy::Single { seed: 7 }),
-    ]
-}
-
-/// Takes messages and keeps their numbers.
-struct Numbers(Arc<Mutex<Vec<u64>>>);
-
-impl Block for Numbers {
-    fn ports(&self) -> Ports {
-        Ports::new().input("in")
-    }
-
-    fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
-        let mut numbers = self.0.lock().unwrap();
-        while let Some(message) = io.next(0)? {
-            numbers.push(message.sequence());
-        }
-        Ok(Work::Ok)
-    }
-}
-
-/// A block of one input and one output that does what `work` does.
-struct Step<F>(F);
-
-impl<F: FnMut(&mut Io<'_>) -> Result<Work> + Send + 'static> Block for Step<F> {
-    fn ports(&self) -> Ports {
-        Ports::new().input("in").output("out")
-    }
-
-    fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
-        (self.0)(io)
-    }
-}
-
-fn forward(io: &mut Io<'_>) -> Result<Work> {
-    while let Some(message) = io.next(0)? {
-        io.forward(0, message);
-    }
-    Ok(Work::Ok)
-}
-
-fn small(capacity: u32) -> LinkOptions {
-    LinkOptions { capacity: Some(capacity), ..LinkOptions::default() }
-}
 
 #[test]
 fn a_chain_passes_everything_on_in_order() {
@@ -196,139 +142,6 @@ fn a_sink_that_has_enough_ends_what_is_before_it() {
         assert_eq!(source.items_out, stage.items_in + stage.lost, "{report:#?}");
         assert_eq!(stage.items_out, sunk.items_in + sunk.lost, "{report:#?}");
         assert_eq!(used(&shm), 0);
-    }
-}
-
-/// Fails at every message whose number is a multiple of 10, the first `failures` times that it is tried.
-fn failing(failures: u32) -> impl FnMut(&mut Io<'_>) -> Result<Work> {
-    let mut failed = std::collections::HashMap::new();
-    move |io| {
-        while let Some(message) = io.next(0)? {
-            let number = message.sequence();
-            let failed = failed.entry(number).or_insert(0);
-            if number % 10 == 0 && *failed < failures {
-                *failed += 1;
-                return Err(Error::new(ErrorKind::BlockFailed, format!("no {number}")));
-            }
-            io.forward(0, message);
-        }
-        Ok(Work::Ok)
-    }
-}
-
-/// Runs 100 messages through a block that fails `failures` times at each tenth; what arrived, and what was counted.
-fn run_failing(
-    shm: &Arc<millrace::ShmManager>,
-    failures: u32,
-    options: BlockOptions,
-) -> (Result<millrace_flow::Report>, Vec<u64>) {
-    let mut scheduler = Scheduler::new(Arc::clone(shm), SchedulerOptions::default()).unwrap();
-    let numbers = Arc::new(Mutex::new(Vec::new()));
-    let source = scheduler.add("source", NullSource::new(8, 100)).unwrap();
-    let block = Box::new(Step(failing(failures)));
-    let block = scheduler.add_with("failing", block, options).unwrap();
-    let sink = scheduler.add("sink", Numbers(Arc::clone(&numbers))).unwrap();
-    scheduler.link((source, "out"), (block, "in"), &LinkOptions::default()).unwrap();
-    scheduler.link((block, "out"), (sink, "in"), &LinkOptions::default()).unwrap();
-    let report = scheduler.run();
-    let numbers = numbers.lock().unwrap().clone();
-    (report, numbers)
-}
-
-fn on_error(retries: u32, then: Then) -> OnError {
-    OnError { retries, backoff: Duration::from_micros(10), then }
-}
-
-#[test]
-fn what_work_fails_with_is_tried_again_skipped_or_moved_and_nothing_else_is() {
-    let domain = Domain::new();
-    let shm = domain.open();
-    // As often as it takes.
-    let options = BlockOptions { on_error: on_error(3, Then::Fail), ..BlockOptions::default() };
-    let (report, numbers) = run_failing(&shm, 3, options);
-    assert!(numbers.iter().copied().eq(0..100), "{numbers:?}");
-    // The first failure among others only tells that they are to be tried one at a time.
-    let retried = report.unwrap().block("failing").unwrap().retried;
-    assert!((20..=30).contains(&retried), "{retried}");
-    assert_eq!(used(&shm), 0);
-
-    // Never.
-    let options = BlockOptions { on_error: on_error(0, Then::Skip), ..BlockOptions::default() };
-    let (report, numbers) = run_failing(&shm, u32::MAX, options);
-    assert!(numbers.iter().copied().eq((0..100).filter(|number| number % 10 != 0)), "{numbers:?}");
-    assert_eq!(report.unwrap().block("failing").unwrap().skipped, 10);
-    assert_eq!(used(&shm), 0);
-
-    // Moved to others after two more tries.
-    let dead = shm.port_queue("dead", &QueueOptions::default()).unwrap();
-    let dead_letters = Some(Arc::clone(&dead));
-    let options =
-        BlockOptions { on_error: on_error(2, Then::DeadLetter), dead_letters, ..BlockOptions::default() };
-    let (report, numbers) = run_failing(&shm, u32::MAX, options);
-    assert_eq!(numbers.len(), 90);
-    let report = report.unwrap();
-    let failing = report.block("failing").unwrap();
-    assert_eq!((failing.dead_lettered, failing.retried), (10, 20));
-    for number in 0..10 {
-        assert_eq!(dead.try_receive().unwrap().0.unwrap().sequence(), number * 10);
-    }
-    assert_eq!(used(&shm), 0);
-}
-
-#[test]
-fn a_block_that_fails_ends_the_run_with_its_name_and_leaves_nothing() {
-    let domain = Domain::new();
-    let shm = domain.open();
-    let (report, _) = run_failing(&shm, u32::MAX, BlockOptions::default());
-    let error = report.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.to_string().as_str()),
-        (ErrorKind::BlockFailed, "block \"failing\": no 0")
-    );
-    assert_eq!(used(&shm), 0);
-}
-
-#[test]
-fn a_panic_is_the_failure_of_its_block() {
-    for at in ["start", "work", "end", "stop"] {
-        struct Panics(&'static str);
-        impl Panics {
-            fn at(&self, place: &str) {
-                assert!(self.0 != place, "in {place}");
-            }
-        }
-        impl Block for Panics {
-            fn ports(&self) -> Ports {
-                Ports::new().input("in")
-            }
-            fn start(&mut self) -> Result<()> {
-                self.at("start");
-                Ok(())
-            }
-            fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
-                io.next(0)?;
-                self.at("work");
-                Ok(Work::Ok)
-            }
-            fn end(&mut self, _: &mut Io<'_>) -> Result<()> {
-                self.at("end");
-                Ok(())
-            }
-            fn stop(&mut self) -> Result<()> {
-                self.at("stop");
-                Ok(())
-            }
-        }
-        let domain = Domain::new();
-        let shm = domain.open();
-        let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
-        let source = scheduler.add("source", NullSource::new(8, 100)).unwrap();
-        let sink = scheduler.add("panics", Panics(at)).unwrap();
-        scheduler.link((source, "out"), (sink, "in"), &LinkOptions::default()).unwrap();
-        let error = scheduler.run().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BlockFailed);
-        assert_eq!(error.to_string(), format!("block \"panics\": panicked: in {at}"));
-        assert_eq!(used(&shm), 0, "{at}");
     }
 }
 

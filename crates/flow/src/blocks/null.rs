@@ -122,6 +122,6 @@ impl Block for NullSink {
     }
 
     fn demand(&self, _input: usize) -> u64 {
-        self.count
+        self.count - self.taken
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod steps;
+
 use millrace::{OpenOptions, ShmManager};
 use std::path::PathBuf;
 use std::sync::Arc;
