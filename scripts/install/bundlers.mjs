@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { TOOLS } from './clients.mjs'
+import { next } from './next.mjs'
 import { assertWorks } from './project.mjs'
 
 const toolsRequire = createRequire(join(TOOLS, 'here.cjs'))
@@ -58,7 +59,7 @@ async function viteSsr(project) {
   await assertWorks(project, byNode('dist/check.mjs'), 'ESM')
 }
 
-/** What Next.js, with `serverExternalPackages`, and others deploy: the files that a program is found to need. */
+/** What many deploy: the files that a program is found to need. */
 async function traced(project) {
   const { nodeFileTrace } = toolsRequire('@vercel/nft')
   for (const program of ['check.mjs', 'check.cjs']) {
@@ -75,5 +76,6 @@ export const bundlers = [
   { name: 'esbuild', build: esbuild },
   { name: 'webpack', build: webpack },
   { name: 'vite, SSR', build: viteSsr },
-  { name: 'file tracing, as Next.js does', build: traced },
+  { name: 'file tracing', build: traced },
+  { name: 'Next.js, what it deploys', build: next },
 ]

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 
 const PROGRAMS = join(import.meta.dirname, 'programs')
 const execute = promisify(execFile)
-const TIMEOUT_MS = 120_000
+const TIMEOUT_MS = 240_000
 
 /** Makes a project in a new folder of `root`, with an empty home and a PATH on which there is only `node` and a shell. */
 export function makeProject(root, node, files) {
@@ -38,7 +38,7 @@ export function makeProject(root, node, files) {
       throw new Error(`${error.message}\n${error.stdout}`, { cause: error })
     }
   }
-  return { app, run }
+  return { app, env, run }
 }
 
 /** Fails unless a program, run by `command`, says that it works. */
