@@ -24,7 +24,6 @@ pub struct InputMessage<'a> {
     input: usize,
     at: usize,
     attempt: u32,
-    leased: bool,
 }
 
 impl<'a> Deref for InputMessage<'a> {
@@ -39,11 +38,6 @@ impl InputMessage<'_> {
     /// Which delivery of the message it is, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
-    }
-
-    /// Whether it may be changed: nobody else has its buffer, and it is not delivered again.
-    pub fn is_own(&self) -> bool {
-        !self.leased && self.message.is_only()
     }
 }
 
@@ -114,9 +108,9 @@ impl<'a> Io<'a> {
             return Ok(None);
         }
         let source = &mut self.inputs[input];
-        let Some(Received { buffer, attempt, lease, .. }) = source.get(0).copied() else { return Ok(None) };
-        let (message, leased) = (self.allocator.message(buffer)?, lease.is_some());
-        Ok(source.take().map(|at| InputMessage { message, input, at, attempt, leased }))
+        let Some(Received { buffer, attempt, .. }) = source.get(0).copied() else { return Ok(None) };
+        let message = self.allocator.message(buffer)?;
+        Ok(source.take().map(|at| InputMessage { message, input, at, attempt }))
     }
 
     /// Looks at the message of input `input` that is behind `at` others, without taking it.
@@ -125,6 +119,14 @@ impl<'a> Io<'a> {
     /// As [`Io::next`].
     pub fn peek(&self, input: usize, at: usize) -> Result<Option<Message<'a>>> {
         self.inputs[input].get(at).map(|received| self.allocator.message(received.buffer)).transpose()
+    }
+
+    /// Whether the next message of input `input` may be changed by who takes it: nobody else has its buffer, and no queue delivers it again.
+    /// After that, the work must not fail: what it took would come again, changed.
+    pub fn owns_next(&self, input: usize) -> bool {
+        self.inputs[input].get(0).is_some_and(|next| {
+            next.lease.is_none() && self.allocator.message(next.buffer).is_ok_and(|message| message.is_only())
+        })
     }
 
     /// Messages that output `output` has room for. What is sent beyond waits, and the block with it.

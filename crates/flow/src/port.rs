@@ -28,6 +28,8 @@ pub(crate) struct Input {
     closed: bool,
     /// Messages worth taking ahead: twice what the last work took.
     ahead: usize,
+    /// It has all that it wants: more may come, and is not taken before some of this is.
+    sated: bool,
     /// Messages that were ever taken from the queue.
     received: u64,
     /// Messages that were dropped before they came.
@@ -44,6 +46,7 @@ impl Input {
             moved: Vec::new(),
             closed: false,
             ahead: 8,
+            sated: false,
             received: 0,
             gaps: 0,
         }
@@ -77,8 +80,10 @@ impl Input {
         if self.closed || wanted == 0 {
             // Of one that wants nothing more, nothing more comes.
             self.closed |= demand == 0;
+            self.sated = wanted == 0;
             return Ok(false);
         }
+        self.sated = false;
         let Some(queue) = self.end.queue(shm)? else {
             self.closed |= draining;
             return Ok(false);
@@ -106,7 +111,13 @@ impl Input {
                 }
             }
         }
+        self.sated = got == wanted;
         Ok(got > 0)
+    }
+
+    /// Whether a block that goes on waiting with what there is has to be told of more.
+    pub(crate) fn wants_more(&self) -> bool {
+        !self.closed && !self.sated
     }
 
     /// The message behind `at` others that are not taken.

@@ -15,7 +15,7 @@ fn every_block_can_be_built_from_its_declaration_and_has_a_sentence_for_each_set
         let block = entry.build(&entry.sample()).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
         let ports = block.ports();
         assert!(!ports.inputs.is_empty() || !ports.outputs.is_empty(), "{} has ports", entry.name);
-        assert!(entry.about.ends_with('.'), "{}", entry.name);
+        assert!(entry.about.ends_with(['.', ')']), "{}", entry.name);
         for setting in entry.settings {
             assert!(setting.about.ends_with('.'), "{}.{}", entry.name, setting.name);
             // The value is one of those allowed, or the declaration contradicts itself.

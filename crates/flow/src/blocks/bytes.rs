@@ -8,7 +8,7 @@ pub(super) fn bytes<'a>(message: &Message<'a>) -> &'a [u8] {
     unsafe { message.bytes() }
 }
 
-/// The bytes of a message that nobody else has: a new one, or one that [is our own](crate::InputMessage::is_own).
+/// The bytes of a message that nobody else has: a new one, or one that [is our own](crate::Io::owns_next).
 pub(super) fn bytes_mut<'a>(message: &Message<'a>) -> &'a mut [u8] {
     // SAFETY: it is the only reference, held during the call, and each caller makes one slice of it.
     let all = unsafe { message.bytes_mut() };

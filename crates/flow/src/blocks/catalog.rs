@@ -1,7 +1,7 @@
 //! The blocks of this crate by name, for whoever builds them from data: bindings, files, documents.
 
 use super::settings::{Fallback, Setting, Settings, Value};
-use super::{NullSink, NullSource, VerifySink, VerifySource};
+use super::{Copy, Gain, Head, Merge, NullSink, NullSource, Split, Throttle, VerifySink, VerifySource};
 use crate::block::Block;
 use millrace::{Error, ErrorKind, Result};
 use std::fmt::Write;
@@ -93,11 +93,17 @@ impl Entry {
     }
 }
 
-static CATALOG: [Entry; 4] = [
+static CATALOG: [Entry; 10] = [
     Entry::of::<NullSource>(),
     Entry::of::<NullSink>(),
     Entry::of::<VerifySource>(),
     Entry::of::<VerifySink>(),
+    Entry::of::<Copy>(),
+    Entry::of::<Gain>(),
+    Entry::of::<Split>(),
+    Entry::of::<Merge>(),
+    Entry::of::<Head>(),
+    Entry::of::<Throttle>(),
 ];
 
 /// Every kind of block of this crate.

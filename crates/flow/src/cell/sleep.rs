@@ -39,7 +39,7 @@ impl Cell {
                 Reason::AnyInput | Reason::Time(_) => true,
                 Reason::Output(_) | Reason::Memory(_) => false,
             };
-            if !announce(&input.end, waits && !input.is_closed(), env) {
+            if !announce(&input.end, waits && input.wants_more(), env) {
                 return false;
             }
         }

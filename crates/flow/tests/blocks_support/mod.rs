@@ -26,7 +26,11 @@ pub(crate) fn single(seed: u64) -> SchedulerOptions {
 
 /// A small link: blocks meet its end often.
 pub(crate) fn small() -> LinkOptions {
-    LinkOptions { capacity: Some(8), ..LinkOptions::default() }
+    capacity(8)
+}
+
+pub(crate) fn capacity(messages: u32) -> LinkOptions {
+    LinkOptions { capacity: Some(messages), ..LinkOptions::default() }
 }
 
 /// A block made of a closure.

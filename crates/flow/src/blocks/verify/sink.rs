@@ -178,7 +178,7 @@ impl Block for VerifySink {
     }
 
     fn demand(&self, _input: usize) -> u64 {
-        self.count
+        self.count - self.taken
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
