@@ -24,6 +24,8 @@ pub(crate) struct Input {
     taken: usize,
     /// Of those, whose reference an output has.
     moved: Vec<bool>,
+    /// The work that took them has succeeded, and what it sent may not be in queues yet.
+    committed: bool,
     /// Nothing more comes.
     closed: bool,
     /// Messages worth taking ahead: twice what the last work took.
@@ -44,6 +46,7 @@ impl Input {
             items: VecDeque::with_capacity(BATCH),
             taken: 0,
             moved: Vec::new(),
+            committed: false,
             closed: false,
             ahead: 8,
             sated: false,
@@ -150,10 +153,17 @@ impl Input {
         Ok(received.buffer)
     }
 
-    /// The work has failed: what it took is there as before.
+    /// The work has succeeded: what it took has been made into something else.
+    pub(crate) fn commit(&mut self) {
+        self.committed = self.taken > 0;
+    }
+
+    /// The work has failed: what it took is there as before. Of work that has succeeded, nothing is.
     pub(crate) fn rollback(&mut self) {
-        self.taken = 0;
-        self.moved.clear();
+        if !self.committed {
+            self.taken = 0;
+            self.moved.clear();
+        }
     }
 
     /// All that was sent is in queues: lets go of what was taken. Returns how many messages that were.
@@ -174,27 +184,33 @@ impl Input {
         let kept = self.items.iter().zip(moved).filter(|(_, moved)| !**moved).map(|(item, _)| item.buffer);
         let released = allocator.release_all(kept).1;
         self.items.drain(..taken);
-        self.taken = 0;
-        self.moved.clear();
+        self.committed = false;
+        self.rollback();
         released.map(|()| taken)
     }
 
     /// The block has ended: gives back what is there, to the queue if that delivers it again. A link of this scheduler ends with its last
     /// consumer, with what is in it. Returns how many messages are lost.
     pub(crate) fn leave(&mut self, allocator: &SharedBufferAllocator) -> u64 {
-        self.rollback();
         let mut lost = 0;
-        for received in std::mem::take(&mut self.items).into_iter().rev() {
+        for (at, received) in std::mem::take(&mut self.items).into_iter().enumerate().rev() {
+            if at < self.taken && self.moved[at] {
+                // An output had it.
+                continue;
+            }
             let returned = match (received.lease, self.end.known()) {
                 (Some(lease), Some(queue)) => queue.nack(lease, received.buffer.id).is_ok(),
                 _ => false,
             };
             if !returned {
-                lost += u64::from(received.lease.is_none());
+                // What was made of a message that was taken, if it is lost, is counted there.
+                lost += u64::from(received.lease.is_none() && at >= self.taken);
                 // Held until now; fails only when the domain has been left, and then it is released.
                 let _ = allocator.release(received.buffer);
             }
         }
+        (self.taken, self.committed) = (0, false);
+        self.moved.clear();
         if self.end.leave()
             && let Some(queue) = self.end.known()
         {
@@ -252,6 +268,11 @@ impl Outlet {
         let most = if options.limit > 0 { options.limit } else { options.capacity } as usize;
         let waits = matches!(options.overflow, millrace::Overflow::Block | millrace::Overflow::Reject);
         Ok(if waits { most.saturating_sub(queue.len()) } else { most })
+    }
+
+    /// Whether everything has been sent.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.staged.is_empty()
     }
 
     /// Whether the block cannot go on because of this queue: something is staged, or could not be sent.

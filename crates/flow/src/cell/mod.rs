@@ -8,7 +8,7 @@ use crate::block::{Block, Ready, Work};
 use crate::io::Io;
 use crate::link::End;
 use crate::options::OnError;
-use crate::port::{BATCH, Input, Output};
+use crate::port::{BATCH, Input, Outlet, Output};
 use crate::stats::{Activity, BlockReport, BlockState, Counts};
 use crate::task::TaskId;
 use millrace::{Error, ErrorKind, PortQueue, Result, SharedBufferAllocator, ShmManager};
@@ -114,7 +114,7 @@ impl Cell {
         self.inputs.iter().map(|input| &input.end).chain(outlets)
     }
 
-    fn outlets(&self) -> impl Iterator<Item = &crate::port::Outlet> {
+    fn outlets(&self) -> impl Iterator<Item = &Outlet> {
         self.outputs.iter().flat_map(|output| &output.outlets)
     }
 
@@ -245,6 +245,8 @@ impl Cell {
     /// Stages what the work has sent; returns how many messages that are.
     fn commit(&mut self, env: &Env<'_>) -> Result<usize> {
         let mut sent = 0;
+        // First: should one of these fail, the outputs have some of the inputs' references already.
+        self.inputs.iter_mut().for_each(Input::commit);
         for output in &mut self.outputs {
             sent += output.pending();
             output.commit(&mut self.inputs, env.allocator)?;
@@ -301,14 +303,18 @@ impl Cell {
 
     /// Ends it: everything goes back to where it belongs, and its neighbours hear of it.
     fn finish(&mut self, env: &Env<'_>) -> Result<Step> {
+        if self.state == BlockState::Stopped {
+            // It has, and its stop() has failed.
+            return Ok(Step::Ended);
+        }
         let stopped = if self.state == BlockState::Running {
             self.guarded(|block, _| block.stop(), env, 0)
         } else {
             Ok(())
         };
         self.state = BlockState::Stopped;
-        // Of work that was cut off on its way: nothing of it was settled, so nothing may be sent.
-        self.rollback(env);
+        // What came of it is in queues, so it is done; of other work nothing is settled.
+        let settled = if self.outlets().all(Outlet::is_flushed) { self.settle(env) } else { Ok(()) };
         for outlet in self.outputs.iter_mut().flat_map(|output| &mut output.outlets) {
             self.counts.lost += outlet.leave(env.allocator);
         }
@@ -319,7 +325,7 @@ impl Cell {
             local.consumers.iter().chain(&local.producers).for_each(|task| (env.wake)(*task));
         }
         self.counts.switch(Activity::Idle, Instant::now());
-        stopped.map(|()| Step::Ended)
+        stopped.and(settled).map(|()| Step::Ended)
     }
 
     pub(crate) fn report(&self) -> BlockReport {

@@ -5,6 +5,7 @@ use millrace::{OpenOptions, Result, ShmManager};
 use millrace_flow::{Block, Io, LinkOptions, Policy, Ports, Report, Scheduler, SchedulerOptions, Work};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// A domain of its own.
 pub(crate) fn domain() -> Arc<ShmManager> {
@@ -142,4 +143,13 @@ pub(crate) fn counter(report: &Report, block: &str, name: &str) -> u64 {
     let block = report.block(block).expect("such a block");
     let found = block.counters.iter().find(|(counter, _)| *counter == name);
     found.unwrap_or_else(|| panic!("{} has no counter {name:?}: {:?}", block.name, block.counters)).1
+}
+
+/// Waits for what nothing tells of.
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
