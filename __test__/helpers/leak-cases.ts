@@ -5,6 +5,7 @@ import { open } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { NullSink, NullSource, Scheduler } from '../../flow.js'
 import type { ErrorCode } from '../../index.js'
 import { fromFile, fromSocket, MillraceError, readInto, SageQueue, ShmManager, ShmObserver } from '../../index.js'
 
@@ -61,6 +62,7 @@ export async function* cases(): AsyncGenerator<LeakCase> {
     [sages, 4],
     [queuesThatEnd, 20],
     [managers, 200],
+    [flows, 200],
     [files, 20],
     [sockets, 40],
   ] as const) {
@@ -415,6 +417,56 @@ function managers(shm: ShmManager): Set {
     'evict nobody': () => fails('ERR_MILLRACE_NOT_FOUND', () => shm.evict({ slot: 100, epoch: 7 })),
   }
   return { rounds, end: nothing }
+}
+
+function flows(shm: ShmManager): Set {
+  const queue = shm.portQueue('queue', { capacity: 16 })
+  const tap = (count?: number) => {
+    const scheduler = new Scheduler(shm, { threads: 2 })
+    const source = scheduler.add(new NullSource({ size: 100, ...(count !== undefined && { count }) }))
+    return { scheduler, source }
+  }
+  const rounds: Rounds = {
+    'run to the end': async () => {
+      const { scheduler, source } = tap(10)
+      const sink = scheduler.add(new NullSink())
+      scheduler.link(source.out, sink.in)
+      await scheduler.run()
+      return sink.stats()
+    },
+    'run, drain': async () => {
+      const { scheduler, source } = tap()
+      scheduler.link(source.out, scheduler.add(new NullSink()).in)
+      const ended = scheduler.run()
+      scheduler.stats()
+      await scheduler.drain()
+      await ended
+    },
+    'run, pause, stop': async () => {
+      const { scheduler, source } = tap()
+      source.out.connect(queue)
+      const ended = scheduler.run()
+      scheduler.pause()
+      await scheduler.stop()
+      await ended
+      for (const message of queue.receiveMany(16)) message.release()
+    },
+    'a block that fails': async () => {
+      const scheduler = new Scheduler(shm)
+      scheduler.add(new NullSource({ size: '1GiB' })).out.connect(queue)
+      await fails('ERR_MILLRACE_TOO_LARGE', () => scheduler.run())
+    },
+    'a port that is linked to nothing': () => fails('ERR_MILLRACE_INVALID_ARGUMENT', () => tap().scheduler.run()),
+    'a manager that is closed': async () => {
+      const other = ShmManager.open(shm.domain)
+      const scheduler = new Scheduler(other)
+      scheduler.add(new NullSink()).in.connect(other.portQueue('queue'))
+      const ended = scheduler.run()
+      other.close()
+      await fails('ERR_MILLRACE_CLOSED', () => ended)
+    },
+  }
+  return { rounds, end: () => queue.destroy() }
 }
 
 async function files(shm: ShmManager): Promise<Set> {
