@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::steps::{Numbers, Step, forward, policies, small};
-use support::{Domain, used};
+use support::{Domain, PATIENCE, used};
 
 #[test]
 fn a_chain_passes_everything_on_in_order() {
@@ -499,4 +499,22 @@ fn bad_graphs_are_refused_with_the_names_of_block_and_port() {
         "{needs}"
     );
     assert_eq!(shm.snapshot().unwrap().pools.iter().map(|pool| pool.used).sum::<u64>(), 0);
+}
+
+#[test]
+fn a_stop_or_a_drain_is_heard_whenever_it_comes() {
+    let domain = Domain::new();
+    let shm = domain.open();
+    shm.port_queue("quiet", &QueueOptions::default()).unwrap();
+    for round in 0..4000_u32 {
+        let options = SchedulerOptions { threads: 2, ..SchedulerOptions::default() };
+        let mut scheduler = Scheduler::new(Arc::clone(&shm), options).unwrap();
+        let sink = scheduler.add("sink", NullSink::default()).unwrap();
+        scheduler.connect_input((sink, "in"), "quiet").unwrap();
+        let run = scheduler.start().unwrap();
+        // From before the block has begun to after it has gone to sleep.
+        (0..round % 400).for_each(|_| std::hint::spin_loop());
+        let ended = if round % 2 == 0 { run.stop(PATIENCE) } else { run.drain(PATIENCE) };
+        ended.unwrap();
+    }
 }

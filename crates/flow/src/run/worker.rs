@@ -86,17 +86,19 @@ impl Shared {
         let task = &self.tasks[id];
         self.runs.fetch_add(1, Ordering::SeqCst);
         task.begin();
-        let env = Env {
-            shm: &self.shm,
-            allocator: &self.allocator,
-            wake: &|other| self.wake(other, Some(deque)),
-            now: &|| self.now(),
-            draining: self.draining.load(Ordering::Relaxed),
-            stopping: self.stopping.load(Ordering::Relaxed),
-        };
+        let (wake, now) = (|other| self.wake(other, Some(deque)), || self.now());
         let mut cell = task.cell();
         let (began, mut steps) = (Instant::now(), 0);
         loop {
+            let env = Env {
+                shm: &self.shm,
+                allocator: &self.allocator,
+                wake: &wake,
+                now: &now,
+                // At each step: whoever is told of an end while it runs is not told again.
+                draining: self.draining.load(Ordering::Relaxed),
+                stopping: self.stopping.load(Ordering::Relaxed),
+            };
             match cell.step(&env) {
                 Step::Again => {}
                 Step::Sleep(reason) if cell.prepare_sleep(reason, &env) => {
