@@ -1,7 +1,10 @@
 //! The blocks of this crate by name, for whoever builds them from data: bindings, files, documents.
 
 use super::settings::{Fallback, Setting, Settings, Value};
-use super::{Copy, Gain, Head, Merge, NullSink, NullSource, Split, Throttle, VerifySink, VerifySource};
+use super::{
+    Copy, FileSink, FileSource, Gain, Head, Merge, NullSink, NullSource, Split, Throttle, VerifySink,
+    VerifySource,
+};
 use crate::block::Block;
 use millrace::{Error, ErrorKind, Result};
 use std::fmt::Write;
@@ -93,7 +96,7 @@ impl Entry {
     }
 }
 
-static CATALOG: [Entry; 10] = [
+static CATALOG: [Entry; 12] = [
     Entry::of::<NullSource>(),
     Entry::of::<NullSink>(),
     Entry::of::<VerifySource>(),
@@ -104,6 +107,8 @@ static CATALOG: [Entry; 10] = [
     Entry::of::<Merge>(),
     Entry::of::<Head>(),
     Entry::of::<Throttle>(),
+    Entry::of::<FileSource>(),
+    Entry::of::<FileSink>(),
 ];
 
 /// Every kind of block of this crate.

@@ -3,6 +3,7 @@
 mod bytes;
 mod catalog;
 mod copy;
+pub mod file;
 mod gain;
 mod limit;
 mod merge;
@@ -13,6 +14,7 @@ mod verify;
 
 pub use catalog::{Described, Entry, catalog, find, page};
 pub use copy::Copy;
+pub use file::{FileSink, FileSource};
 pub use gain::{Gain, SampleFormat};
 pub use limit::{Head, Throttle};
 pub use merge::Merge;
