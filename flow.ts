@@ -2,8 +2,9 @@
  * Blocks that are linked by queues in shared memory, and a scheduler that runs them.
  * @module millrace/flow
  */
-export { Block, type BlockHost, NativeBlock } from './lib/flow/block.js'
-export { NullSink, type NullSinkOptions, NullSource, type NullSourceOptions } from './lib/flow/blocks.js'
+export { Block, type BlockHost } from './lib/flow/block.js'
+export * from './lib/flow/generated/blocks.js'
+export { NativeBlock } from './lib/flow/native-block.js'
 export type {
   BlockOptions,
   FailureAction,

@@ -232,6 +232,14 @@ export interface BindingPort {
   port: string
 }
 
+/** Names of the ports of a block. */
+export interface BindingPorts {
+  /** Its inputs. */
+  inputs: Array<string>
+  /** Its outputs. */
+  outputs: Array<string>
+}
+
 /** A queue as it is. */
 export interface BindingQueueInfo {
   /** Name. */
@@ -329,6 +337,9 @@ export declare function clockMs(): number
 
 /** The command block of this isolate: an ArrayBuffer that stays where it is. */
 export declare function commandBlock(): ArrayBuffer
+
+/** The ports of a block of that kind, which may depend on its settings. */
+export declare function describeBlock(kind: string, settings: Record<string, boolean | number | string>): BindingPorts
 
 /** The hot operations by name. */
 export declare function hotOperations(): Record<string, () => void>

@@ -1,13 +1,7 @@
 // What is wrong with a flow is said with the names of its blocks and ports, before anything runs.
 import test from 'ava'
-import {
-  type BlockOptions,
-  type LinkOptions,
-  NullSink,
-  NullSource,
-  Scheduler,
-  type SchedulerOptions,
-} from '../../flow.js'
+import { Gain, NullSink, NullSource, Scheduler, Split, VerifySink } from '../../flow.js'
+import type { BlockOptions, LinkOptions, SchedulerOptions } from '../../flow.js'
 import { openDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
@@ -53,7 +47,7 @@ const BAD_LINK_OPTIONS: [keyof LinkOptions, unknown[]][] = [
 for (const [option, values] of BAD_LINK_OPTIONS) {
   test(`link option ${option}`, (t) => {
     const scheduler = new Scheduler(openDomain(t))
-    const [source, sink] = [scheduler.add(new NullSource()), scheduler.add(new NullSink())]
+    const [source, sink] = [scheduler.add(new NullSource({ size: 10 })), scheduler.add(new NullSink())]
     for (const value of values) {
       const link = () => scheduler.link(source.out, sink.in, { [option]: value })
       throwsCode(t, link, INVALID, option, 'NullSource1.out', 'NullSink1.in')
@@ -61,20 +55,25 @@ for (const [option, values] of BAD_LINK_OPTIONS) {
   })
 }
 
-test('settings of blocks', (t) => {
+test('settings of blocks: each says its name, its block, and what it may be', (t) => {
   for (const size of [-1, 0.5, 2 ** 31, 'much', null]) {
     throwsCode(t, () => new NullSource({ size: size as never }), INVALID, 'size of NullSource')
   }
-  for (const count of [-1, 0.5, 2 ** 53, '1', null]) {
-    throwsCode(t, () => new NullSource({ count: count as never }), INVALID, 'count of NullSource')
+  for (const count of [0, -1, 0.5, NaN, 2 ** 53, '1', true, null, {}]) {
+    throwsCode(t, () => new NullSource({ size: 1, count: count as never }), INVALID, 'count of NullSource')
     throwsCode(t, () => new NullSink({ count: count as never }), INVALID, 'count of NullSink')
   }
-  throwsCode(t, () => new NullSource(7 as never), INVALID, 'NullSource')
+  for (const options of [7, null, 'size']) throwsCode(t, () => new NullSource(options as never), INVALID, 'NullSource')
+  throwsCode(t, () => new NullSource({} as never), INVALID, 'size of NullSource is missing')
+  throwsCode(t, () => new NullSource({ size: 1, sise: 1 } as never), INVALID, 'NullSource has no setting "sise"')
+  throwsCode(t, () => new Gain({ factor: 1, format: 'u8' as never }), INVALID, 'format of Gain', 'f32, f64, i16')
+  throwsCode(t, () => new VerifySink({ strict: 1 as never }), INVALID, 'strict of VerifySink', 'true or false')
+  throwsCode(t, () => new Split({ outputs: 65 }), INVALID, 'outputs of Split is 65')
 })
 
 test('what is no manager, block, port or queue', (t) => {
   const scheduler = new Scheduler(openDomain(t))
-  const [source, sink] = [scheduler.add(new NullSource()), scheduler.add(new NullSink())]
+  const [source, sink] = [scheduler.add(new NullSource({ size: 10 })), scheduler.add(new NullSink())]
   for (const value of [undefined, null, 7, 'name', {}]) {
     throwsCode(t, () => new Scheduler(value as never), INVALID, 'ShmManager')
     throwsCode(t, () => scheduler.add(value as never), INVALID, 'block')
@@ -82,7 +81,7 @@ test('what is no manager, block, port or queue', (t) => {
     throwsCode(t, () => scheduler.link(source.out, value as never), INVALID, 'input')
     throwsCode(t, () => sink.in.connect(value as never), INVALID, 'NullSink1.in')
   }
-  throwsCode(t, () => scheduler.link(sink.in as never, source.out as never), INVALID, 'output')
+  throwsCode(t, () => Reflect.apply(scheduler.link, scheduler, [sink.in, source.out]), INVALID, 'output')
 })
 
 test('names: each block has one, and no two have the same', (t) => {
@@ -90,7 +89,7 @@ test('names: each block has one, and no two have the same', (t) => {
   scheduler.add(new NullSink(), { name: 'NullSink2' })
   t.is(scheduler.add(new NullSink()).name, 'NullSink1')
   t.is(scheduler.add(new NullSink()).name, 'NullSink3')
-  t.is(scheduler.add(new NullSource()).name, 'NullSource1')
+  t.is(scheduler.add(new NullSource({ size: 10 })).name, 'NullSource1')
   throwsCode(t, () => scheduler.add(new NullSink(), { name: 'NullSink1' }), INVALID, 'NullSink1')
 })
 
@@ -107,14 +106,20 @@ test('links of blocks that were not added', (t) => {
   const shm = openDomain(t)
   const scheduler = new Scheduler(shm)
   const sink = scheduler.add(new NullSink())
-  throwsCode(t, () => scheduler.link(new NullSource().out, sink.in), INVALID, 'NullSource.out', 'not been added')
-  const elsewhere = new Scheduler(shm).add(new NullSource(), { name: 'elsewhere' })
+  throwsCode(
+    t,
+    () => scheduler.link(new NullSource({ size: 10 }).out, sink.in),
+    INVALID,
+    'NullSource.out',
+    'not been added',
+  )
+  const elsewhere = new Scheduler(shm).add(new NullSource({ size: 10 }), { name: 'elsewhere' })
   throwsCode(t, () => scheduler.link(elsewhere.out, sink.in), INVALID, 'elsewhere.out', 'not been added')
 })
 
 test('the same link twice', (t) => {
   const scheduler = new Scheduler(openDomain(t))
-  const [source, sink] = [scheduler.add(new NullSource()), scheduler.add(new NullSink())]
+  const [source, sink] = [scheduler.add(new NullSource({ size: 10 })), scheduler.add(new NullSink())]
   scheduler.link(source.out, sink.in)
   throwsCode(t, () => scheduler.link(source.out, sink.in), INVALID, 'NullSource1.out', 'NullSink1.in', 'already')
 })
@@ -124,7 +129,7 @@ test('ports that are linked to nothing', async (t) => {
   const empty = new Scheduler(shm)
   await rejectsCode(t, empty.run(), INVALID, 'without blocks')
   const scheduler = new Scheduler(shm)
-  const source = scheduler.add(new NullSource({ count: 1 }), { name: 'tap' })
+  const source = scheduler.add(new NullSource({ size: 10, count: 1 }), { name: 'tap' })
   await rejectsCode(t, scheduler.run(), INVALID, '"out"', '"tap"', 'nothing')
   const sink = scheduler.add(new NullSink(), { name: 'drain' })
   source.out.connect(shm.portQueue('queue', {}))
@@ -144,11 +149,11 @@ test('an input at two queues, an output at one twice, an input at a link and a q
   for (const queue of queues) sink.in.connect(queue)
   await rejectsCode(t, twice.run(), INVALID, 'NullSink1.in', 'already')
   const same = new Scheduler(shm)
-  const source = same.add(new NullSource())
+  const source = same.add(new NullSource({ size: 10 }))
   for (let i = 0; i < 2; i++) source.out.connect(queues[0]!)
   await rejectsCode(t, same.run(), INVALID, 'NullSource1.out', '"one"', 'already')
   const both = new Scheduler(shm)
-  const [from, to] = [both.add(new NullSource()), both.add(new NullSink())]
+  const [from, to] = [both.add(new NullSource({ size: 10 })), both.add(new NullSink())]
   both.link(from.out, to.in)
   to.in.connect(queues[0]!)
   await rejectsCode(t, both.run(), INVALID, 'NullSink1.in', 'already')
@@ -183,7 +188,7 @@ test('ends before it has begun', async (t) => {
 test('changes after the start', async (t) => {
   const shm = openDomain(t)
   const scheduler = new Scheduler(shm)
-  const [source, sink] = [scheduler.add(new NullSource({ count: 1 })), scheduler.add(new NullSink())]
+  const [source, sink] = [scheduler.add(new NullSource({ size: 10, count: 1 })), scheduler.add(new NullSink())]
   scheduler.link(source.out, sink.in)
   const ended = scheduler.run()
   const queue = shm.portQueue('queue', {})
@@ -205,7 +210,7 @@ test('changes after the start', async (t) => {
 test('a manager that is closed', async (t) => {
   const shm = openDomain(t)
   const scheduler = new Scheduler(shm)
-  scheduler.link(scheduler.add(new NullSource()).out, scheduler.add(new NullSink()).in)
+  scheduler.link(scheduler.add(new NullSource({ size: 10 })).out, scheduler.add(new NullSink()).in)
   shm.close()
   await rejectsCode(t, scheduler.run(), 'ERR_MILLRACE_CLOSED', shm.domain)
 })

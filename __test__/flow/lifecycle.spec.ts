@@ -204,7 +204,12 @@ test.serial('200 flows, one after the other: no descriptor, thread, buffer or pa
     await ended
     if (i % 2 === 0) t.is(sink.stats().items, 10)
   }
-  t.deepEqual(look(), before)
+  // Fewer where something else has ended meanwhile.
+  const after = look()
+  t.true(
+    after.every((count, what) => count <= before[what]!),
+    `${after} instead of ${before}`,
+  )
 })
 
 test.serial('1000 blocks in one scheduler', async (t) => {
@@ -212,7 +217,7 @@ test.serial('1000 blocks in one scheduler', async (t) => {
   const shm = openDomain(t, { maxBytes: '512MiB' })
   const scheduler = new Scheduler(shm, { threads: 2 })
   const sinks = Array.from({ length: 500 }, () => {
-    const source = scheduler.add(new NullSource({ count: 20 }))
+    const source = scheduler.add(new NullSource({ size: 10, count: 20 }))
     const sink = scheduler.add(new NullSink())
     scheduler.link(source.out, sink.in, { capacity: 16 })
     return sink

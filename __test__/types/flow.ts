@@ -1,7 +1,8 @@
 // What the compiler knows of flows. Nothing here runs.
 import { expectTypeOf } from 'expect-type'
 import type { PortQueue, ShmManager } from '../../index.js'
-import { type BlockStats, InputPort, NullSink, NullSource, OutputPort, type Report, Scheduler } from '../../flow.js'
+import type { BlockStats, InputPort, OutputPort, Report } from '../../flow.js'
+import { NullSink, NullSource, Scheduler } from '../../flow.js'
 
 interface Frame {
   width: number
@@ -13,7 +14,7 @@ declare const shm: ShmManager
 declare const frames: OutputPort<Frame>
 declare const frameSink: InputPort<Frame>
 declare const soundSink: InputPort<Sound>
-declare const anySink: InputPort<unknown>
+declare const anySink: InputPort
 declare const bytes: PortQueue
 declare const frameQueue: PortQueue<Frame>
 declare const soundQueue: PortQueue<Sound>
@@ -24,7 +25,7 @@ export async function check(): Promise<void> {
   expectTypeOf(source).toEqualTypeOf<NullSource>()
   expectTypeOf(source.out).toEqualTypeOf<OutputPort<Uint8Array>>()
   const sink = scheduler.add(new NullSink(), { onError: { retries: 3, backoff: 10, deadLetters: frameQueue } })
-  expectTypeOf(sink.in).toEqualTypeOf<InputPort<unknown>>()
+  expectTypeOf(sink.in).toEqualTypeOf<InputPort>()
   expectTypeOf(sink.stats()).toEqualTypeOf<BlockStats>()
   expectTypeOf(await scheduler.run()).toEqualTypeOf<Report>()
   expectTypeOf(await scheduler.drain({ timeout: 1 })).toEqualTypeOf<Report>()
@@ -51,9 +52,9 @@ export async function check(): Promise<void> {
   frameSink.connect(soundQueue)
 
   // @ts-expect-error no such policy
-  new Scheduler(shm, { policy: 'fair' })
+  expectTypeOf(new Scheduler(shm, { policy: 'fair' }))
   // @ts-expect-error no such action
   scheduler.add(new NullSink(), { onError: 'retry' })
   // @ts-expect-error no number
-  new NullSource({ count: '1' })
+  expectTypeOf(new NullSource({ size: 1, count: '1' }))
 }

@@ -68,19 +68,3 @@ export abstract class Block implements PortOwner {
     this.#name = name
   }
 }
-
-/** A block that threads of the addon run. */
-export abstract class NativeBlock extends Block {
-  /** @internal What the addon calls it. */
-  readonly kind: string
-  /** @internal What it is made with; what is left out has its default. */
-  readonly settings: Readonly<Record<string, boolean | number | string>>
-
-  /** @internal */
-  constructor(kind: string, settings: Record<string, boolean | number | string | undefined>) {
-    super()
-    this.kind = kind
-    const given = Object.entries(settings).filter(([, value]) => value !== undefined)
-    this.settings = Object.fromEntries(given) as Record<string, boolean | number | string>
-  }
-}

@@ -23,7 +23,7 @@ export type BindingSegment = ReturnType<BindingManager['segment']>
 /** Names no manager: whatever is asked of it ends with `STATUS_MANAGER_CLOSED`. */
 export const NO_MANAGER = 2 ** 32 - 1
 
-export const { BindingManager: NativeManager, BindingObserver: NativeObserver } = binding
+export const { BindingManager: NativeManager, BindingObserver: NativeObserver, describeBlock } = binding
 
 /**
  * What to add to `process.hrtime`, in ms, for the clock that all processes of the machine share: a container may have a time of its own,

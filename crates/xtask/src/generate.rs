@@ -1,5 +1,6 @@
 //! Constants and codes as TypeScript, the shared layout as Markdown.
 
+use crate::blocks_ts::blocks_ts;
 use crate::hot_ts::hot_ts;
 use millrace::service::{self, MessageKind};
 use millrace::{ErrorKind, header_field, layout_facts, limits};
@@ -33,7 +34,7 @@ pub(crate) fn write_all(root: &Path) -> io::Result<()> {
 }
 
 /// Every generated file: path and contents.
-pub(crate) fn files() -> [(&'static str, String); 7] {
+pub(crate) fn files() -> [(&'static str, String); 8] {
     [
         ("lib/native/generated/limits.ts", limits_ts()),
         ("lib/native/generated/layout.ts", layout_ts()),
@@ -41,6 +42,7 @@ pub(crate) fn files() -> [(&'static str, String); 7] {
         ("lib/native/generated/hot.ts", hot_ts()),
         ("lib/native/generated/codes.ts", codes_ts()),
         ("lib/native/generated/envelope.ts", envelope_ts()),
+        ("lib/flow/generated/blocks.ts", blocks_ts()),
         ("docs/internals/layout.md", layout_md()),
     ]
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask generate` writes what TypeScript and the docs take from Rust; `cargo test -p xtask` checks the tree's own rules.
 
+mod blocks_ts;
 mod generate;
 mod hot_ts;
 #[cfg(test)]

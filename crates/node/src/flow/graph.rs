@@ -2,7 +2,7 @@
 
 use crate::options::duration;
 use millrace::{Delivery, Error, ErrorKind, Overflow, Result, ShmManager};
-use millrace_flow::blocks::{NullSink, NullSource};
+use millrace_flow::blocks::{self, Value};
 use millrace_flow::{
     Block, BlockId, BlockOptions, LinkOptions, OnError, Policy, Priority, Scheduler, SchedulerOptions, Then,
 };
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Values of the settings of a block, by name.
-type Settings = HashMap<String, Either3<bool, f64, String>>;
+pub(super) type Settings = HashMap<String, Either3<bool, f64, String>>;
 
 /// Blocks and links, to be run by one scheduler.
 #[napi(object, object_to_js = false)]
@@ -61,6 +61,16 @@ pub struct BindingBlock {
     pub thread: Option<u32>,
 }
 
+/// Names of the ports of a block.
+#[napi(object, object_from_js = false)]
+#[derive(Debug)]
+pub struct BindingPorts {
+    /// Its inputs.
+    pub inputs: Vec<String>,
+    /// Its outputs.
+    pub outputs: Vec<String>,
+}
+
 /// A port: number of the block, name of the port.
 #[napi(object, object_to_js = false)]
 #[derive(Clone, Debug)]
@@ -107,7 +117,7 @@ impl BindingFlow {
         let mut scheduler = Scheduler::new(Arc::clone(shm), self.options()?)?;
         let mut ids = Vec::new();
         for block in self.blocks {
-            let made = make(&block.name, &block.kind, &block.settings)?;
+            let made = build(&block.kind, &block.settings)?;
             ids.push(scheduler.add_with(&block.name, made, block.options(shm)?)?);
         }
         let of = |port: &BindingPort| -> Result<BlockId> {
@@ -185,17 +195,13 @@ impl BindingLink {
     }
 }
 
-/// The block `name`, which is a `kind`.
-fn make(name: &str, kind: &str, settings: &Settings) -> Result<Box<dyn Block>> {
-    let number = |setting: &str| match settings.get(setting) {
-        None => Ok(None),
-        Some(Either3::B(value)) if *value >= 0.0 && value.fract() == 0.0 => Ok(Some(*value as u64)),
-        Some(_) => Err(invalid(format!("block {name:?}: {setting} must be a whole number"))),
+/// A block of that kind.
+pub(super) fn build(kind: &str, settings: &Settings) -> Result<Box<dyn Block>> {
+    let value = |value: &Either3<bool, f64, String>| match value {
+        Either3::A(flag) => Value::Flag(*flag),
+        Either3::B(number) => Value::Number(*number),
+        Either3::C(text) => Value::Text(text.clone()),
     };
-    let count = number("count")?.unwrap_or(u64::MAX);
-    match kind {
-        "NullSource" => Ok(Box::new(NullSource::new(number("size")?.unwrap_or(0) as usize, count))),
-        "NullSink" => Ok(Box::new(NullSink::new(count))),
-        _ => Err(invalid(format!("block {name:?}: there is no kind of block called {kind:?}"))),
-    }
+    let given: Vec<_> = settings.iter().map(|(name, given)| (name.as_str(), value(given))).collect();
+    blocks::find(kind)?.build(&given)
 }

@@ -10,9 +10,10 @@ use crate::error::{Result, closed, from_core, from_napi, guarded};
 use crate::isolate::Isolate;
 use crate::manager::BindingManager;
 use crate::to_json;
-use graph::BindingFlow;
+use graph::{BindingFlow, BindingPorts, Settings, build};
 use millrace::{Error, OpenOptions, ShmManager};
 use millrace_flow::Run;
+use millrace_flow::block::PortSpec;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue};
 use napi_derive::napi;
@@ -27,6 +28,18 @@ const PARTICIPANT: &str = "scheduler";
 #[derive(Debug)]
 pub struct BindingRun {
     id: u32,
+}
+
+/// The ports of a block of that kind, which may depend on its settings.
+#[napi(catch_unwind)]
+pub fn describe_block(
+    kind: String,
+    #[napi(ts_arg_type = "Record<string, boolean | number | string>")] settings: Settings,
+) -> Result<BindingPorts> {
+    let ports =
+        guarded(|| build(&kind, &settings).map(|block| block.ports())).flatten().map_err(from_core)?;
+    let names = |ports: Vec<PortSpec>| ports.into_iter().map(|port| port.name.into_owned()).collect();
+    Ok(BindingPorts { inputs: names(ports.inputs), outputs: names(ports.outputs) })
 }
 
 #[napi]
