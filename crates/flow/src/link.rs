@@ -52,18 +52,22 @@ pub(crate) struct End {
     interest: Interest,
     /// Both ends are blocks of this scheduler.
     pub(crate) local: Option<Arc<Local>>,
+    /// Somebody else's queue, which is closed when the block has ended.
+    closes: bool,
     armed: AtomicBool,
 }
 
 impl End {
     pub(crate) fn new(queue: Arc<PortQueue>, interest: Interest, local: Option<Arc<Local>>) -> Self {
-        Self { name: None, queue: OnceLock::from(queue), interest, local, armed: AtomicBool::new(false) }
+        let armed = AtomicBool::new(false);
+        Self { name: None, queue: OnceLock::from(queue), interest, local, closes: false, armed }
     }
 
-    /// That of queue `name`, which need not exist yet.
-    pub(crate) fn named(name: &str, interest: Interest) -> Self {
+    /// That of queue `name`, which need not exist yet; `closes`: it is closed when the block at it has ended.
+    pub(crate) fn named(name: &str, interest: Interest, closes: bool) -> Self {
         let name = Some(name.to_owned());
-        Self { name, queue: OnceLock::new(), interest, local: None, armed: AtomicBool::new(false) }
+        let armed = AtomicBool::new(false);
+        Self { name, queue: OnceLock::new(), interest, local: None, closes, armed }
     }
 
     /// The queue; `None`: nobody has made it yet.
@@ -131,7 +135,13 @@ impl End {
     /// `true`: that was it, so the queue is to be destroyed.
     pub(crate) fn leave(&self) -> bool {
         self.disarm();
-        let (Some(local), Some(queue)) = (&self.local, self.queue.get()) else { return false };
+        let Some(queue) = self.queue.get() else { return false };
+        let Some(local) = &self.local else {
+            if self.closes {
+                queue.close();
+            }
+            return false;
+        };
         let is_input = self.interest == Interest::Data;
         let open = if is_input { &local.open_consumers } else { &local.open_producers };
         // AcqRel: what every other block sent is sent before the last one closes.

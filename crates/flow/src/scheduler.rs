@@ -143,7 +143,7 @@ impl Scheduler {
         if self.inputs.contains_key(&port) || self.links.iter().any(|link| link.to == port) {
             return Err(invalid(format!("input {} is linked already", self.port(to))));
         }
-        self.inputs.insert(port, Arc::new(End::named(queue, Interest::Data)));
+        self.inputs.insert(port, Arc::new(End::named(queue, Interest::Data, false)));
         Ok(())
     }
 
@@ -152,12 +152,24 @@ impl Scheduler {
     /// # Errors
     /// `InvalidArgument` when there is no such output, or it is linked to that queue already.
     pub fn connect_output(&mut self, from: (BlockId, &str), queue: &str) -> Result<()> {
+        self.connect(from, queue, false)
+    }
+
+    /// The same for the only sender of a queue, which is closed when the block has ended.
+    ///
+    /// # Errors
+    /// As [`Scheduler::connect_output`].
+    pub fn connect_only_output(&mut self, from: (BlockId, &str), queue: &str) -> Result<()> {
+        self.connect(from, queue, true)
+    }
+
+    fn connect(&mut self, from: (BlockId, &str), queue: &str, closes: bool) -> Result<()> {
         let output = self.output(from)?;
         let ends = self.outputs.entry((from.0.0, output)).or_default();
         if ends.iter().any(|end| end.name() == queue) {
             return Err(invalid(format!("output {} is linked to queue {queue:?} already", self.port(from))));
         }
-        ends.push(Arc::new(End::named(queue, Interest::Space)));
+        ends.push(Arc::new(End::named(queue, Interest::Space, closes)));
         Ok(())
     }
 

@@ -391,6 +391,23 @@ fn at_least_once_links_acknowledge_what_has_been_sent_on() {
 }
 
 #[test]
+fn the_only_sender_of_a_queue_closes_it_behind_everything() {
+    let domain = Domain::new();
+    let shm = domain.open();
+    let queue = shm.port_queue("port", &QueueOptions::default()).unwrap();
+    let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
+    let source = scheduler.add("source", NullSource::new(8, 100)).unwrap();
+    scheduler.connect_only_output((source, "out"), "port").unwrap();
+    scheduler.run().unwrap();
+    assert!(queue.is_closed());
+    let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
+    let sink = scheduler.add("sink", NullSink::default()).unwrap();
+    scheduler.connect_input((sink, "in"), "port").unwrap();
+    assert_eq!(scheduler.run().unwrap().block("sink").unwrap().items_in, 100);
+    assert_eq!(used(&shm), 0);
+}
+
+#[test]
 fn queues_that_come_later_are_found() {
     for options in policies() {
         let domain = Domain::new();

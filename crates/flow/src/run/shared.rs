@@ -8,7 +8,7 @@ use crossbeam::deque::{Injector, Stealer, Worker};
 use millrace::{Error, ErrorKind, SharedBufferAllocator, ShmManager};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) next_timer: AtomicU64,
     /// The participant's sequence number at the last look at what is told from outside.
     pub(super) seen: AtomicU32,
+    /// Departures from the domain at that look.
+    pub(super) departures: AtomicU32,
     pub(super) slice: Duration,
     pub(super) policy: Policy,
     pub(super) started: Instant,
@@ -74,6 +76,7 @@ impl Shared {
         let shared = Self {
             allocator: shm.allocator(),
             seen: AtomicU32::new(shm.wake_sequence()),
+            departures: AtomicU32::new(shm.departures()),
             shm,
             injectors: Default::default(),
             homes: (0..threads).map(|_| Injector::new()).collect(),
@@ -200,7 +203,13 @@ impl Shared {
         }
         // Before the look: what is told after it shows in the next one.
         self.seen.store(sequence, Ordering::SeqCst);
-        let rung = self.tasks.iter().enumerate().filter(|(_, task)| task.is_rung());
+        // Who died after it had sent, and before it notified, has told nobody: recovery does, for everything.
+        let departures = self.shm.departures();
+        // SeqCst, pairs with `run`: who is not watched yet looks after it is.
+        fence(Ordering::SeqCst);
+        let all = self.departures.swap(departures, Ordering::SeqCst) != departures;
+        let rung = self.tasks.iter().enumerate();
+        let rung = rung.filter(|(_, task)| if all { task.is_watched() } else { task.is_rung() });
         rung.map(|(task, _)| self.wake(task, Some(local))).count() > 0
     }
 

@@ -7,7 +7,7 @@ use crate::task::TaskId;
 use crossbeam::deque::{Injector, Steal, Worker};
 use millrace::{Error, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// A listener that is about to run a block which takes longer lets another worker listen.
@@ -90,6 +90,8 @@ impl Shared {
         let mut cell = task.cell();
         let (began, mut steps) = (Instant::now(), 0);
         loop {
+            // Before the look at the queues.
+            let departures = self.shm.departures();
             let env = Env {
                 shm: &self.shm,
                 allocator: &self.allocator,
@@ -107,6 +109,11 @@ impl Shared {
                     }
                     task.watch(cell.waits_for_anything(), cell.is_armed());
                     if task.sleep() {
+                        // Another worker may have heard what was for this task before the task was watched.
+                        fence(Ordering::SeqCst);
+                        if task.is_rung() || (task.is_watched() && self.shm.departures() != departures) {
+                            self.wake(id, Some(deque));
+                        }
                         return;
                     }
                 }
