@@ -208,7 +208,7 @@ test.serial('200 flows, one after the other: no descriptor, thread, buffer or pa
   const after = look()
   t.true(
     after.every((count, what) => count <= before[what]!),
-    `${after} instead of ${before}`,
+    `${after.join()} instead of ${before.join()}`,
   )
 })
 

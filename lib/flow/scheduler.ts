@@ -130,7 +130,7 @@ export class Scheduler implements BlockHost, AsyncDisposable {
     this.#running('resumed').resume()
   }
 
-  /** What has been counted so far. Waits for the slice of work that a block is in. */
+  /** What has been counted so far. Of a block that is in its work for longer than 20 ms: what had been counted when it was last asked. */
   stats(): Report {
     return this.#run?.report() ?? { blocks: this.#names().map(notStarted) }
   }

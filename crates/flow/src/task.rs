@@ -14,11 +14,16 @@
 
 use crate::cell::Cell;
 use crate::link::End;
+use crate::stats::{BlockReport, BlockState};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Number of a block in its scheduler.
 pub(crate) type TaskId = usize;
+
+/// How long a report waits for blocks that work, all together.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
@@ -40,6 +45,11 @@ pub(crate) struct Task {
     /// 0: first.
     pub(crate) priority: usize,
     cell: Mutex<Cell>,
+    /// Somebody waits for a report while a worker has the cell.
+    asked: AtomicBool,
+    /// The last report.
+    reported: Mutex<BlockReport>,
+    told: Condvar,
 }
 
 impl Task {
@@ -53,6 +63,9 @@ impl Task {
             name: cell.name().to_owned(),
             home,
             priority,
+            asked: AtomicBool::new(false),
+            reported: Mutex::new(cell.report()),
+            told: Condvar::new(),
             cell: Mutex::new(cell),
         }
     }
@@ -66,6 +79,50 @@ impl Task {
     /// Its block, unless somebody has it.
     pub(crate) fn try_cell(&self) -> Option<MutexGuard<'_, Cell>> {
         self.cell.try_lock().ok()
+    }
+
+    /// What has been counted of it. Of a block whose work does not return for [`PATIENCE`] from `began` on: what
+    /// it was the last time.
+    pub(crate) fn report(&self, began: Instant) -> BlockReport {
+        self.asked.store(true, Ordering::Relaxed);
+        // SeqCst, pairs with `tell_after_run`: whoever has the cell now sees that it is asked when it has let go of it, if not before.
+        fence(Ordering::SeqCst);
+        if let Some(cell) = self.try_cell() {
+            self.tell(&cell);
+        }
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.asked.load(Ordering::Relaxed) {
+            let left = PATIENCE.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                // Its first work, perhaps.
+                reported.state = BlockState::Running;
+                break;
+            }
+            reported = self.told.wait_timeout(reported, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        reported.clone()
+    }
+
+    /// Reports to whoever has asked. By its runner, between two steps.
+    pub(crate) fn tell(&self, cell: &Cell) {
+        if self.asked.load(Ordering::Relaxed) {
+            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+            *reported = cell.report();
+            // Within the lock: whoever waits has looked before, and is woken, or looks after it.
+            self.asked.store(false, Ordering::Relaxed);
+            self.told.notify_all();
+        }
+    }
+
+    /// The same for who has asked since the last step, by a worker that has let go of the cell.
+    pub(crate) fn tell_after_run(&self) {
+        // SeqCst, pairs with `report`.
+        fence(Ordering::SeqCst);
+        if self.asked.load(Ordering::Relaxed)
+            && let Some(cell) = self.try_cell()
+        {
+            self.tell(&cell);
+        }
     }
 
     /// Asks for a run; `true`: the caller has to queue it.

@@ -535,3 +535,41 @@ fn a_stop_or_a_drain_is_heard_whenever_it_comes() {
         ended.unwrap();
     }
 }
+
+#[test]
+fn a_report_waits_for_no_block_that_does_not_return_from_its_work() {
+    let domain = Domain::new();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let options = SchedulerOptions { threads: 2, ..SchedulerOptions::default() };
+    let mut scheduler = Scheduler::new(domain.open(), options).unwrap();
+    let source = scheduler.add("source", NullSource::new(8, 100_000)).unwrap();
+    let sink = scheduler.add("sink", NullSink::default()).unwrap();
+    let stuck = Step(move |io: &mut Io<'_>| {
+        io.next(0)?;
+        wait.recv().unwrap();
+        Ok(Work::Ok)
+    });
+    let stuck = scheduler.add("stuck", stuck).unwrap();
+    let end = scheduler.add("end", NullSink::default()).unwrap();
+    let feed = scheduler.add("feed", NullSource::new(8, 2)).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &LinkOptions::default()).unwrap();
+    scheduler.link((feed, "out"), (stuck, "in"), &LinkOptions::default()).unwrap();
+    scheduler.link((stuck, "out"), (end, "in"), &LinkOptions::default()).unwrap();
+    let run = scheduler.start().unwrap();
+    go.send(()).unwrap();
+    // Asked again and again, of those that work without end, too.
+    let mut last = 0;
+    support::until("the sink has all, the other block one", || {
+        let began = Instant::now();
+        let report = run.report();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let items = report.block("sink").unwrap().items_in;
+        assert!(items >= last);
+        last = items;
+        items == 100_000
+    });
+    assert_eq!(run.report().block("stuck").unwrap().state, BlockState::Running);
+    go.send(()).unwrap();
+    let report = run.wait().unwrap();
+    assert_eq!(report.block("stuck").unwrap().items_in, 2);
+}

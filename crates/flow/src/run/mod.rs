@@ -123,7 +123,7 @@ impl Run {
         self.shared.pause(false);
     }
 
-    /// What has been counted so far. Waits for the work that a block is in.
+    /// What has been counted so far. Of a block that is in its work for longer than 20 ms: what had been counted when it was last asked.
     pub fn report(&self) -> Report {
         self.shared.report()
     }

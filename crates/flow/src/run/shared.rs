@@ -307,7 +307,8 @@ impl Shared {
     // Reports.
 
     pub(super) fn report(&self) -> Report {
-        Report { blocks: self.tasks.iter().map(|task| task.cell().report()).collect() }
+        let began = Instant::now();
+        Report { blocks: self.tasks.iter().map(|task| task.report(began)).collect() }
     }
 
     /// What each block waits for that has not ended.

@@ -41,6 +41,7 @@ pub(super) fn work(shared: &Shared, me: usize, deque: &Worker<TaskId>) {
                 shared.task_ended();
                 shared.stop();
             }
+            shared.tasks[task].tell_after_run();
         } else if !shared.skip_time() {
             // The last one to fall asleep finds out whether anybody will ever be woken.
             let look = || shared.has_ended() || shared.has_task(me) || shared.fail_if_stalled();
@@ -134,6 +135,7 @@ impl Shared {
                     return;
                 }
             }
+            task.tell(&cell);
             steps += 1;
             if self.has_had_its_time(steps, began) {
                 drop(cell);
