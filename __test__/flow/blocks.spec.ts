@@ -4,7 +4,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import * as flow from '../../flow.js'
-import { Copy, FileSink, FileSource, Gain, Head, Merge, NullSink, Scheduler, Split, Throttle } from '../../flow.js'
+import {
+  Copy,
+  FileSink,
+  FileSource,
+  Gain,
+  Head,
+  Join,
+  Merge,
+  NullSink,
+  Scheduler,
+  Split,
+  Throttle,
+} from '../../flow.js'
 import { VerifySink, VerifySource } from '../../flow.js'
 import { buffersInUse, openDomain } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
@@ -36,6 +48,29 @@ test('every block has the ports that the addon gives it, as fields', (t) => {
     ['in0', 'in1', 'in2', 'in3', 'in4'],
   )
   t.is(split.in.label, 'Split.in')
+  const [plain, full] = [new Join(), new Join({ policy: 'window', size: 10, leftovers: 'rest' })]
+  t.deepEqual([plain.window, plain.rest], [undefined, undefined])
+  t.deepEqual(full.outputs, [...full.out, full.window!, full.rest!])
+})
+
+test('a join puts together what has the same time, and sends the rest where it is asked to', async (t) => {
+  const shm = openDomain(t)
+  const scheduler = new Scheduler(shm, { threads: 2 })
+  const sources = [20, 10].map((interval, source) =>
+    scheduler.add(new VerifySource({ size: 64, count: 100, source, interval })),
+  )
+  const join = scheduler.add(new Join({ policy: 'exact', leftovers: 'rest' }))
+  const sinks = ['even', 'all', 'rest'].map((name) => scheduler.add(new NullSink(), { name }))
+  sources.forEach((source, at) => scheduler.link(source.out, join.in[at]!))
+  ;[...join.out, join.rest!].forEach((out, at) => scheduler.link(out, sinks[at]!.in))
+  await scheduler.run()
+  // Of 0, 20, … 1980 and 0, 10, … 990: the first 50 even ones.
+  t.deepEqual(
+    sinks.map((sink) => sink.stats().items),
+    [50, 50, 100],
+  )
+  t.is(join.stats().counters['sets'], 50)
+  t.is(buffersInUse(shm), 0)
 })
 
 test('a graph of all that pass on: nothing is lost, duplicated or damaged', async (t) => {

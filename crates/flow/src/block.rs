@@ -103,6 +103,8 @@ pub struct PortSpec {
     pub name: Cow<'static, str>,
     /// Of an input: messages that must be there for [`Block::work`] to be called, at least 1.
     pub min: usize,
+    /// Of an input: messages that are fetched from its queue ahead of the work, at least, for a block that looks at some before it takes any.
+    pub prefetch: usize,
     /// Number of the type of its messages, 0: any. Two ports that are linked must have the same, unless one takes any.
     pub type_id: u32,
 }
@@ -139,7 +141,15 @@ impl Ports {
     /// Adds an input for messages of type `type_id`, of which `min` are needed at least.
     #[must_use]
     pub fn input_of(mut self, name: impl Into<Cow<'static, str>>, type_id: u32, min: usize) -> Self {
-        self.inputs.push(PortSpec { name: name.into(), min: min.max(1), type_id });
+        self.inputs.push(PortSpec { name: name.into(), min: min.max(1), prefetch: 0, type_id });
+        self
+    }
+
+    /// Makes every input that has been added fetch `messages` messages ahead of the work, at least: so many may be
+    /// [looked at](Io::peek) before one is taken.
+    #[must_use]
+    pub fn prefetch(mut self, messages: usize) -> Self {
+        self.inputs.iter_mut().for_each(|input| input.prefetch = messages);
         self
     }
 
@@ -152,7 +162,7 @@ impl Ports {
     /// Adds an output for messages of type `type_id`.
     #[must_use]
     pub fn output_of(mut self, name: impl Into<Cow<'static, str>>, type_id: u32) -> Self {
-        self.outputs.push(PortSpec { name: name.into(), min: 0, type_id });
+        self.outputs.push(PortSpec { name: name.into(), min: 0, prefetch: 0, type_id });
         self
     }
 

@@ -195,6 +195,17 @@ impl<'a> Io<'a> {
         self.outputs[output].forward(message.input, message.at);
     }
 
+    /// Sends the message of input `input` that is behind `at` others, and leaves it there: it may be sent again, or taken later. `false`: there
+    /// is none.
+    pub fn forward_kept(&mut self, output: usize, input: usize, at: usize) -> bool {
+        let source = &self.inputs[input];
+        let exists = source.get(at).is_some();
+        if exists {
+            self.outputs[output].forward_kept(input, source.taken() + at);
+        }
+        exists
+    }
+
     fn adopt(&self, id: u32) -> Result<NewMessage<'a>> {
         let buffer = Buffer { id, received: false };
         let message = self.allocator.message(buffer)?;

@@ -3,6 +3,7 @@
 //! Work is a transaction. What it takes stays in [`Input`] until all that it sent is in queues: then it is released or, of an
 //! at-least-once queue, acknowledged. So a process that dies in between loses nothing of such a queue.
 
+use crate::block::PortSpec;
 use crate::link::End;
 use millrace::{
     Buffer, Error, ErrorKind, Received, Result, SendOutcome, Settle, SharedBufferAllocator, ShmManager,
@@ -19,6 +20,8 @@ pub(crate) const BATCH: usize = 64;
 pub(crate) struct Input {
     pub(crate) end: Arc<End>,
     pub(crate) min: usize,
+    /// Messages to have ahead of the work, at least.
+    prefetch: usize,
     items: VecDeque<Received>,
     /// Of them, how many the work under way has taken, or the last one that is not settled yet.
     taken: usize,
@@ -39,10 +42,11 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    pub(crate) fn new(end: Arc<End>, min: usize) -> Self {
+    pub(crate) fn new(end: Arc<End>, spec: &PortSpec) -> Self {
         Self {
             end,
-            min,
+            min: spec.min,
+            prefetch: spec.prefetch,
             items: VecDeque::with_capacity(BATCH),
             taken: 0,
             moved: Vec::new(),
@@ -79,7 +83,7 @@ impl Input {
     /// more comes once it is empty. Whether there was anything.
     pub(crate) fn fill(&mut self, shm: &ShmManager, min: usize, demand: u64, draining: bool) -> Result<bool> {
         let demand = usize::try_from(demand).unwrap_or(usize::MAX);
-        let wanted = min.max(self.ahead).min(demand).saturating_sub(self.len());
+        let wanted = min.max(self.ahead).max(self.prefetch).min(demand).saturating_sub(self.len());
         if self.closed || wanted == 0 {
             // Of one that wants nothing more, nothing more comes.
             self.closed |= demand == 0;
@@ -151,6 +155,11 @@ impl Input {
         }
         self.moved[at] = true;
         Ok(received.buffer)
+    }
+
+    /// A further reference to message `at`, which is taken some other time, or never.
+    pub(crate) fn share(&self, at: usize, allocator: &SharedBufferAllocator) -> Result<Buffer> {
+        allocator.share(self.items[at].buffer)
     }
 
     /// The work has succeeded: what it took has been made into something else.
@@ -337,6 +346,11 @@ enum Pending {
         input: usize,
         at: usize,
     },
+    /// One that stays in its input.
+    Kept {
+        input: usize,
+        at: usize,
+    },
 }
 
 impl Output {
@@ -355,6 +369,10 @@ impl Output {
 
     pub(crate) fn forward(&mut self, input: usize, at: usize) {
         self.pending.push(Pending::Input { input, at });
+    }
+
+    pub(crate) fn forward_kept(&mut self, input: usize, at: usize) {
+        self.pending.push(Pending::Kept { input, at });
     }
 
     /// Messages that every queue has room for.
@@ -380,6 +398,7 @@ impl Output {
             let buffer = match pending {
                 Pending::Own(buffer) => buffer,
                 Pending::Input { input, at } => inputs[input].reference(at, allocator)?,
+                Pending::Kept { input, at } => inputs[input].share(at, allocator)?,
             };
             for other in &mut *others {
                 other.stage(allocator.share(buffer)?);
@@ -393,7 +412,7 @@ impl Output {
     pub(crate) fn rollback(&mut self, allocator: &SharedBufferAllocator) {
         let own = self.pending.drain(..).filter_map(|pending| match pending {
             Pending::Own(buffer) => Some(buffer),
-            Pending::Input { .. } => None,
+            Pending::Input { .. } | Pending::Kept { .. } => None,
         });
         // Held until now; fails only when the domain has been left, and then they are released.
         let _ = allocator.release_all(own);

@@ -220,7 +220,7 @@ impl Scheduler {
                 name,
                 block,
                 ready: ports.ready,
-                inputs: ins.map(|(at, spec)| Input::new(Arc::clone(&inputs[&(id, at)]), spec.min)).collect(),
+                inputs: ins.map(|(at, spec)| Input::new(Arc::clone(&inputs[&(id, at)]), spec)).collect(),
                 outputs: outs.map(|ends| Output::new(ends.into_iter().map(Outlet::new).collect())).collect(),
                 on_error: options.on_error,
                 dead_letters: options.dead_letters,

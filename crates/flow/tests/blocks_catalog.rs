@@ -79,3 +79,17 @@ fn what_is_not_declared_is_refused_with_what_is() {
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
     assert!(unknown.to_string().contains("\"NullSource\""), "{unknown}");
 }
+
+#[test]
+fn outputs_that_are_optional_exist_with_some_settings_and_not_without() {
+    let names = |block: Box<dyn millrace_flow::Block>| -> Vec<String> {
+        block.ports().outputs.iter().map(|port| port.name.to_string()).collect()
+    };
+    for entry in blocks::catalog() {
+        let plain = names(entry.build(&entry.sample()).unwrap());
+        assert!(entry.optional_outputs.iter().all(|(name, _)| !plain.iter().any(|port| port == name)));
+    }
+    let given = [("policy", "window".into()), ("size", 5.into()), ("leftovers", "rest".into())];
+    let full = names(blocks::find("Join").unwrap().build(&given).unwrap());
+    assert_eq!(full, ["out0", "out1", "window", "rest"]);
+}

@@ -72,6 +72,10 @@ fn class(out: &mut String, entry: &Entry) {
     let _ = writeln!(out, "\n/** {about} */\nexport class {name}{parameter} extends NativeBlock {{");
     fields(out, &inputs, "Input", if passes { "T" } else { "unknown" });
     fields(out, &outputs, "Output", if passes { "T" } else { "Uint8Array" });
+    for (name, when) in entry.optional_outputs {
+        let field = format!("readonly {name}: OutputPort<T> | undefined = this.outputAt('{name}')");
+        let _ = writeln!(out, "  /** Output `{name}`, with {when}. */\n  {field}");
+    }
     if settings.is_empty() {
         let _ = writeln!(out, "\n  constructor() {{\n    super('{name}', {{}}, [])\n  }}\n}}");
         return;

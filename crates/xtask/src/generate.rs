@@ -34,7 +34,7 @@ pub(crate) fn write_all(root: &Path) -> io::Result<()> {
 }
 
 /// Every generated file: path and contents.
-pub(crate) fn files() -> [(&'static str, String); 8] {
+pub(crate) fn files() -> [(&'static str, String); 9] {
     [
         ("lib/native/generated/limits.ts", limits_ts()),
         ("lib/native/generated/layout.ts", layout_ts()),
@@ -43,6 +43,7 @@ pub(crate) fn files() -> [(&'static str, String); 8] {
         ("lib/native/generated/codes.ts", codes_ts()),
         ("lib/native/generated/envelope.ts", envelope_ts()),
         ("lib/flow/generated/blocks.ts", blocks_ts()),
+        ("docs/blocks.md", millrace_flow::blocks::page().expect("blocks can be built from their samples")),
         ("docs/internals/layout.md", layout_md()),
     ]
 }

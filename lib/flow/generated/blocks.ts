@@ -92,7 +92,7 @@ export class Copy<T = Uint8Array> extends NativeBlock {
 
 /** Settings of {@link Gain}. */
 export interface GainOptions {
-  /** What samples are multiplied by. A number from -340282346638528860000000000000000000000 to 340282346638528860000000000000000000000. */
+  /** What samples are multiplied by. A number from -3.4028234663852886e38 to 3.4028234663852886e38. */
   factor: number
   /** What the bytes of a message are, in the byte order of the machine. Default: "f32". */
   format?: 'f32' | 'f64' | 'i16'
@@ -183,6 +183,46 @@ export class Throttle<T = Uint8Array> extends NativeBlock {
 
   constructor(options: ThrottleOptions) {
     super('Throttle', options, [])
+  }
+}
+
+/** Settings of {@link Join}. */
+export interface JoinOptions {
+  /** Number of inputs. A whole number from 2 to 64. Default: 2. */
+  inputs?: number
+  /** Which messages make a set. Default: "exact". */
+  policy?: 'exact' | 'approximate' | 'latest' | 'nearest' | 'interpolate' | 'window'
+  /** The most between messages of a set; without it 0 for `exact`, and no limit for the others. A whole number from 0, in ns. */
+  tolerance?: number
+  /** Number of the input that drives. A whole number from 0 to 63. Default: 0. */
+  driver?: number
+  /** Length of a window, needed for `window` only. A whole number from 1, in ns. */
+  size?: number
+  /** From the beginning of one window to that of the next; without it, its length. A whole number from 1, in ns. */
+  slide?: number
+  /** Messages of each input that it looks at. A whole number from 1 to 1024, in messages. Default: 16. */
+  depth?: number
+  /** How long a message may wait for others; without it, for ever. A whole number from 0 to 86400000, in ms. */
+  deadline?: number
+  /** What becomes of more messages than `depth`: they wait in their queue, or the oldest is left over. Default: "wait". */
+  full?: 'wait' | 'drop'
+  /** What becomes of messages that are in no set: they are let go of, or sent at output `rest`. Default: "drop". */
+  leftovers?: 'drop' | 'rest'
+}
+
+/** Puts together messages of its inputs `in0`, `in1`, … by their times, and sends them at outputs `out0`, `out1`, …, which are in step: message n of each is its part of set n. Policy `window` has output `window` besides, with a message per window that says how many messages of each output belong to it (a `u64` each, little-endian). With `leftovers: rest`, what is in no set is sent at output `rest`. Policies: `exact`: the oldest messages, at most `tolerance` apart; `approximate`: those that are closest together (the algorithm of ROS); `latest`: each message of the `driver`, and what came last at the others; `nearest`: the same with what is nearest in time; `interpolate`: with what lies on the line between two messages of `f32` numbers; `window`: all messages of a time window. */
+export class Join<T = Uint8Array> extends NativeBlock {
+  /** Inputs `in0`, `in1`, … */
+  readonly in: readonly InputPort<T>[] = this.inputsAt('in')
+  /** Outputs `out0`, `out1`, … */
+  readonly out: readonly OutputPort<T>[] = this.outputsAt('out')
+  /** Output `window`, with policy `window`. */
+  readonly window: OutputPort<T> | undefined = this.outputAt('window')
+  /** Output `rest`, with leftovers `rest`. */
+  readonly rest: OutputPort<T> | undefined = this.outputAt('rest')
+
+  constructor(options: JoinOptions = {}) {
+    super('Join', options, [])
   }
 }
 

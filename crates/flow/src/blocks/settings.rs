@@ -99,6 +99,7 @@ impl fmt::Display for Kind {
             Self::Whole { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Real { min, max } if *min == f64::MIN && *max == f64::MAX => write!(f, "a finite number"),
             Self::Real { min, max } if *max == f64::MAX => write!(f, "a number from {min}"),
+            Self::Real { min, max } if max.abs() >= 1e16 => write!(f, "a number from {min:e} to {max:e}"),
             Self::Real { min, max } => write!(f, "a number from {min} to {max}"),
             Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
             Self::Text => write!(f, "a text that is not empty"),
