@@ -165,6 +165,8 @@ test('a queue of another domain', async (t) => {
   const scheduler = new Scheduler(shm)
   scheduler.add(new NullSink()).in.connect(other.portQueue('queue', {}))
   await rejectsCode(t, scheduler.run(), INVALID, 'NullSink1.in', 'queue', other.domain, shm.domain)
+  const dead = { onError: { deadLetters: other.portQueue('dead', {}) } }
+  throwsCode(t, () => scheduler.add(new NullSink(), dead), INVALID, 'NullSink2', 'dead', other.domain, shm.domain)
 })
 
 test('a queue for dead letters that does not exist, a thread that does not exist', async (t) => {

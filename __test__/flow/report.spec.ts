@@ -1,17 +1,79 @@
 // The tests of the report about flows across processes: a registry, a port queue, a scheduler of two threads in each process.
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import test from 'ava'
+import type * as millrace from '../../index.js'
 import type { ShmManager } from '../../index.js'
-import { NullSink, NullSource, Scheduler } from '../../flow.js'
+import type * as flow from '../../flow.js'
+import { NullSink, NullSource, Scheduler, VerifySink } from '../../flow.js'
 import type { FlowSinkArgs } from '../fixtures/flow-sink.js'
 import type { FlowSourceArgs } from '../fixtures/flow-source.js'
-import { buffersInUse, testDomain } from '../helpers/domain.js'
+import { ROOT } from '../helpers/documents.js'
+import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
 import { startChild, until } from '../process/children.js'
 
 const COUNT = 100
+const MANY = process.env['MILLRACE_LONG'] === '1' ? 1_000_000 : 50_000
+
+/** As the report has them. */
+const CONSUMER = `
+import { ShmManager } from 'millrace'
+import { NullSink, Scheduler } from 'millrace/flow'
+const shm = ShmManager.open('report')
+const sink = new NullSink({ count: 100 }) // done after 100 buffers
+sink.in.connect(shm.portQueue('port', { capacity: 256 }))
+const scheduler = new Scheduler(shm, { threads: 2 })
+scheduler.add(sink)
+await scheduler.run() // until all of its blocks are done
+console.log(sink.stats().items) // 100
+shm.close()
+`
+const PRODUCER = `
+import { ShmManager } from 'millrace'
+import { NullSource, Scheduler } from 'millrace/flow'
+const shm = ShmManager.open('report')
+const source = new NullSource({ size: 1024, count: 100 })
+source.out.connect(shm.portQueue('port'))
+const scheduler = new Scheduler(shm, { threads: 2 })
+scheduler.add(source)
+await scheduler.run()
+console.log(source.stats().items)
+shm.close()
+`
 
 /** Pools are whole: nobody holds a buffer, and no message waits. */
 function isWhole(shm: ShmManager): boolean {
   return buffersInUse(shm) === 0
+}
+
+for (const order of [
+  ['consumer', 'producer'],
+  ['producer', 'consumer'],
+]) {
+  test(`the programs of the report as they stand, ${order.join(', then ')}`, async (t) => {
+    t.timeout(30_000)
+    // Within the package, where its name means itself.
+    const folder = mkdtempSync(join(ROOT, 'dist', 'report-'))
+    t.teardown(() => rmSync(folder, { recursive: true }))
+    const domains = join(folder, 'domains')
+    mkdirSync(domains, { mode: 0o700 })
+    writeFileSync(join(folder, 'consumer.mjs'), CONSUMER)
+    writeFileSync(join(folder, 'producer.mjs'), PRODUCER)
+    const env = { ...process.env, MILLRACE_DIR: domains }
+    const children = order.map((name) => spawn(process.execPath, [join(folder, `${name}.mjs`)], { env }))
+    const said = await Promise.all(children.map(({ stdout, stderr }) => Promise.all([text(stdout), text(stderr)])))
+    t.deepEqual(said, [
+      ['100\n', ''],
+      ['100\n', ''],
+    ])
+    t.deepEqual(
+      readdirSync(domains).filter((name) => !name.endsWith('.lock')),
+      [],
+    )
+  })
 }
 
 test('one producer, one consumer, which is there first', async (t) => {
@@ -107,4 +169,47 @@ test('a source and a sink that are linked in one scheduler', async (t) => {
     ],
   )
   t.true(isWhole(shm))
+})
+
+test('many messages from a process to another: none is lost, duplicated, out of order or damaged', async (t) => {
+  const domain = testDomain(t)
+  t.timeout(120_000)
+  const shm = domain.open()
+  const scheduler = new Scheduler(shm, { threads: 2 })
+  const sink = scheduler.add(new VerifySink({ count: 2 * MANY }))
+  sink.in.connect(shm.portQueue('port', { capacity: 256 }))
+  const ended = scheduler.run()
+  const sources = [1, 2].map((source) =>
+    startChild(t, 'flow-source', {
+      domain: domain.name,
+      queue: 'port',
+      count: MANY,
+      verify: source,
+    } satisfies FlowSourceArgs),
+  )
+  await ended
+  await Promise.all(sources.map((source) => source.done()))
+  const { items, counters } = sink.stats()
+  t.is(items, 2 * MANY)
+  const { lost, duplicated, reordered, corrupted, unknown } = counters
+  t.deepEqual([lost, duplicated, reordered, corrupted, unknown], [0, 0, 0, 0, 0])
+  t.true(isWhole(shm))
+})
+
+test('loaded by require(), a flow works with a manager of the other entry', async (t) => {
+  const require = createRequire(join(ROOT, 'package.json'))
+  const { ShmManager: Manager } = require('millrace') as typeof millrace
+  const { NullSink: Sink, NullSource: Source, Scheduler: Runner } = require('millrace/flow') as typeof flow
+  const ours = openDomain(t)
+  const theirs = Manager.open(ours.domain)
+  for (const shm of [ours, theirs]) {
+    const scheduler = new Runner(shm)
+    const source = scheduler.add(new Source({ size: 10, count: 10 }))
+    const sink = scheduler.add(new Sink({ count: 10 }))
+    source.out.connect(shm.portQueue('queue', {}))
+    sink.in.connect(shm.portQueue('queue'))
+    await scheduler.run()
+    t.is(sink.stats().items, 10)
+  }
+  theirs.close()
 })

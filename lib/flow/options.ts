@@ -100,7 +100,7 @@ export function bindBlock(name: string, options: BlockOptions): BoundBlock {
     retries: checkInteger(what('retries'), retries, 0, MAX_RETRIES),
     backoffMs: checkFinite(what('backoff'), backoff),
     action: deadLetters === undefined ? after : DEAD_LETTER,
-    ...(deadLetters !== undefined && { deadLetters: checkText(what('deadLetters'), deadLetters?.name) }),
+    ...(deadLetters !== undefined && { deadLetters: checkObject(what('deadLetters'), deadLetters).name }),
     priority: checkWord(what('priority'), priority, PRIORITIES),
     ...(thread !== undefined && { thread: checkInteger(what('thread'), thread, 0, MAX_THREADS - 1) }),
   }

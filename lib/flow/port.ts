@@ -19,6 +19,13 @@ export interface OuterQueue {
   readonly session: Session
 }
 
+/** @internal A queue of another copy of this package is one, too. */
+export function checkQueue(what: string, queue: unknown): OuterQueue {
+  const { session } = (queue ?? {}) as Partial<OuterQueue>
+  if (typeof session?.call === 'function') return queue as OuterQueue
+  throw invalidArgument(what, 'a PortQueue', queue)
+}
+
 abstract class Port {
   /** Its name, unique among the inputs, or the outputs, of its block. */
   readonly name: string
@@ -44,10 +51,7 @@ abstract class Port {
 
   /** @internal */
   protected connectTo(queue: OuterQueue): void {
-    // A queue of another copy of this package is one, too.
-    if (typeof (queue as Partial<OuterQueue> | undefined)?.session?.call !== 'function') {
-      throw invalidArgument(`the queue that ${this.label} is connected to`, 'a PortQueue', queue)
-    }
+    checkQueue(`the queue that ${this.label} is connected to`, queue)
     if (this.owner.started) {
       const message = `${this.label} cannot be connected to queue '${queue.name}': its scheduler has been started`
       throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)

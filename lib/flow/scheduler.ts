@@ -7,7 +7,7 @@ import { NativeBlock } from './native-block.js'
 import type { BlockOptions, LinkOptions, SchedulerOptions } from './options.js'
 import { bindBlock, bindLink, bindScheduler } from './options.js'
 import type { OuterQueue } from './port.js'
-import { InputPort, OutputPort } from './port.js'
+import { checkQueue, InputPort, OutputPort } from './port.js'
 import { FlowRun } from './run.js'
 import type { BlockStats, Report } from './stats.js'
 import { notStarted } from './stats.js'
@@ -59,6 +59,10 @@ export class Scheduler implements BlockHost, AsyncDisposable {
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
     const { name = this.#newName(block) } = checkObject(`options of block '${block.name}'`, options)
     const bound = bindBlock(name, options)
+    const { onError } = options
+    if (typeof onError === 'object' && onError.deadLetters !== undefined) {
+      this.#checkDomain(`block '${name}'`, 'moves to', onError.deadLetters)
+    }
     if (this.#names().includes(name)) {
       throw failure(`two blocks of one scheduler cannot both have the name '${name}'`)
     }
@@ -153,7 +157,12 @@ export class Scheduler implements BlockHost, AsyncDisposable {
   #flow(): BindingFlow {
     const blocks = [...this.#blocks.keys()]
     const connections = (ports: (InputPort<never> | OutputPort)[]) =>
-      ports.flatMap((port) => port.queues.map((queue) => ({ at: this.#port(port), queue: this.#named(port, queue) })))
+      ports.flatMap((port) =>
+        port.queues.map((queue) => {
+          this.#checkDomain(port.label, 'is connected to', queue)
+          return { at: this.#port(port), queue: queue.name }
+        }),
+      )
     return {
       ...this.#options,
       blocks: [...this.#blocks.values()],
@@ -163,12 +172,13 @@ export class Scheduler implements BlockHost, AsyncDisposable {
     }
   }
 
-  /** The name of a queue, which must be one of our domain. */
-  #named(port: InputPort<never> | OutputPort, { name, session }: OuterQueue): string {
+  /** @throws unless `queue`, which `what` does something with, is one of our domain. */
+  #checkDomain(what: string, does: string, queue: Pick<OuterQueue, 'name'>): void {
+    const { name, session } = checkQueue(`the queue that ${what} ${does}`, queue)
     const directories = [this.#shm.session, session].map((one) => one.call((open) => open.directory))
-    if (directories[0] === directories[1]) return name
+    if (directories[0] === directories[1]) return
     const domains = `domain '${session.domain}', and its scheduler works in domain '${this.#shm.domain}'`
-    throw failure(`${port.label} is connected to queue '${name}' of ${domains}`)
+    throw failure(`${what} ${does} queue '${name}' of ${domains}`)
   }
 
   /** A port by the number of its block. */

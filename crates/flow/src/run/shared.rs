@@ -228,7 +228,8 @@ impl Shared {
     /// Ends the run if it is stalled; whether it was.
     pub(super) fn fail_if_stalled(&self) -> bool {
         let stalled = self.is_stalled();
-        if stalled {
+        // Several may find out at the same time; one of them says so.
+        if stalled && !self.stopping.swap(true, Ordering::Relaxed) {
             let message = format!("every block waits for another: {}", self.explain());
             self.fail(Error::new(ErrorKind::Stalled, message));
             self.stop();

@@ -92,7 +92,7 @@ impl Shared {
         let (began, mut steps) = (Instant::now(), 0);
         loop {
             // Before the look at the queues.
-            let departures = self.shm.departures();
+            let (sequence, departures) = (self.shm.wake_sequence(), self.shm.departures());
             let env = Env {
                 shm: &self.shm,
                 allocator: &self.allocator,
@@ -112,7 +112,10 @@ impl Shared {
                     if task.sleep() {
                         // Another worker may have heard what was for this task before the task was watched.
                         fence(Ordering::SeqCst);
-                        if task.is_rung() || (task.is_watched() && self.shm.departures() != departures) {
+                        let heard = self.shm.wake_sequence() != sequence;
+                        if heard
+                            && (task.is_rung() || (task.is_watched() && self.shm.departures() != departures))
+                        {
                             self.wake(id, Some(deque));
                         }
                         return;
