@@ -58,7 +58,8 @@ pub trait Block: Send + 'static {
 /// INSUFFICIENT_OUTPUT_ITEMS, `Done` DONE, and an `Err` is ERROR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// It may be called again as soon as its ports allow it.
+    /// It may be called again as soon as its ports allow it. If it took and sent nothing: as soon as an output has room of which it was told
+    /// that it has none, or else as soon as an input changes.
     Ok,
     /// It cannot go on before input `input` has `min` messages, or has ended.
     NeedInput {

@@ -135,7 +135,9 @@ impl<'a> Io<'a> {
     /// When the queue there is damaged.
     pub fn room(&self, output: usize) -> Result<usize> {
         let output = &self.outputs[output];
-        Ok(output.room(self.shm)?.saturating_sub(output.pending()))
+        let room = output.room(self.shm)?.saturating_sub(output.pending());
+        output.was_full.set(output.was_full.get() || room == 0);
+        Ok(room)
     }
 
     /// A new message with room for `bytes` bytes; `None`: there is no memory now (see [`Work::NeedMemory`](crate::Work::NeedMemory)).

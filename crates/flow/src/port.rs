@@ -9,6 +9,7 @@ use millrace::{
     Buffer, Error, ErrorKind, Received, Result, SendOutcome, Settle, SharedBufferAllocator, ShmManager,
     TakeOutcome,
 };
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -335,6 +336,8 @@ pub(crate) struct Output {
     pub(crate) outlets: Vec<Outlet>,
     /// Sent by the work under way.
     pending: Vec<Pending>,
+    /// The work under way has been told that there is no room. It was called as there was some: others that send there have taken it.
+    pub(crate) was_full: Cell<bool>,
 }
 
 /// A message that is sent when the work has ended.
@@ -355,7 +358,7 @@ enum Pending {
 
 impl Output {
     pub(crate) fn new(outlets: Vec<Outlet>) -> Self {
-        Self { outlets, pending: Vec::new() }
+        Self { outlets, pending: Vec::new(), was_full: Cell::new(false) }
     }
 
     /// Messages that the work under way has sent.

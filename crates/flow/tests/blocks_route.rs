@@ -7,7 +7,8 @@ use blocks_support::{
 };
 use millrace::{OpenOptions, QueueOptions, ShmManager};
 use millrace_flow::blocks::{
-    Copy, Head, Merge, NullSink, NullSource, Split, SplitBy, Throttle, VerifySink, VerifySource,
+    Copy, Gain, Head, Merge, NullSink, NullSource, SampleFormat, Split, SplitBy, Throttle, VerifySink,
+    VerifySource,
 };
 use millrace_flow::{Block, Io, Ports, Scheduler, SchedulerOptions, Work};
 use std::collections::{HashMap, HashSet};
@@ -265,5 +266,33 @@ fn throttle_keeps_to_its_rate_with_threads() {
         assert_eq!(scheduler.run().unwrap().block("sink").unwrap().items_in, 101);
         // 100 intervals lie between 101 messages.
         assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn blocks_that_take_each_others_room_in_a_link_all_come_to_their_end() {
+    const COUNT: u64 = 3000;
+    let passes: [fn() -> Box<dyn Block>; 5] = [
+        || Box::new(Copy),
+        || Box::new(Gain::new(1.0, SampleFormat::I16).unwrap()),
+        || Box::new(Head::new(COUNT)),
+        || Box::new(Merge::new(1).unwrap()),
+        || Box::new(Throttle::new(1e9, 1 << 20).unwrap()),
+    ];
+    for pass in passes {
+        let shm = domain();
+        let options = SchedulerOptions { threads: 2, ..SchedulerOptions::default() };
+        let mut scheduler = Scheduler::new(Arc::clone(&shm), options).unwrap();
+        let sink = scheduler.add("sink", VerifySink::default()).unwrap();
+        for at in 0..3 {
+            let source =
+                scheduler.add(&format!("source{at}"), VerifySource::new(64, COUNT, at).unwrap()).unwrap();
+            let block = scheduler.add_with(&format!("block{at}"), pass(), Default::default()).unwrap();
+            let input = pass().ports().inputs[0].name.to_string();
+            scheduler.link((source, "out"), (block, &input), &small()).unwrap();
+            scheduler.link((block, "out"), (sink, "in"), &blocks_support::capacity(1)).unwrap();
+        }
+        assert_eq!(scheduler.run().unwrap().block("sink").unwrap().items_in, 3 * COUNT);
+        assert_whole(&shm);
     }
 }

@@ -228,7 +228,10 @@ impl Cell {
         let received = self.received();
         self.want = match work {
             Work::Ok if taken + sent > 0 => Want::Ports,
-            Work::Ok => Want::Change { received },
+            Work::Ok => match self.outputs.iter().position(|output| output.was_full.get()) {
+                Some(output) => Want::Output(output),
+                None => Want::Change { received },
+            },
             Work::NeedInput { input, min } => Want::Input { input, min },
             Work::NeedOutput { output } => Want::Output(output),
             Work::NeedMemory { bytes } => Want::Memory(bytes),
@@ -287,6 +290,7 @@ impl Cell {
         budget: usize,
     ) -> Called<T> {
         let Self { block, inputs, outputs, .. } = self;
+        outputs.iter().for_each(|output| output.was_full.set(false));
         let (shm, allocator, now) = (env.shm, env.allocator, (env.now)());
         let mut io = Io { inputs, outputs, shm, allocator, now, budget };
         // What a panic leaves of the block is never used again: it has failed.
