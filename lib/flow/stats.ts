@@ -25,7 +25,7 @@ export interface BlockStats {
   skipped: number
   /** Messages that its work failed with and that went to the dead letters. */
   deadLettered: number
-  /** Messages that it had taken and not dealt with when it ended, and that nobody gets any more. */
+  /** Messages that it had taken and not dealt with, or made and not sent, when it ended, and that nobody gets any more. */
   lost: number
   /** Messages that it sent and that nobody took. */
   undelivered: number
