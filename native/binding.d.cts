@@ -134,8 +134,8 @@ export declare class BindingRun {
   pause(): void
   /** Runs them again. */
   resume(): void
-  /** Ends every block after the work it is in, and leaves the domain. Idempotent. */
-  close(): void
+  /** Ends every block after the work it is in, and leaves the domain; what was counted, as JSON. Nothing, when that has been done. */
+  close(): string | null
 }
 
 /** A block. */

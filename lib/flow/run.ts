@@ -24,7 +24,10 @@ export class FlowRun {
   constructor(session: Session, flow: BindingFlow, sources: readonly boolean[]) {
     this.#sources = sources
     this.#native = session.call((open) => open.runFlow(flow))
-    const forget = session.onClose(() => callNative(() => this.#native.close()))
+    const forget = session.onClose(() => {
+      const counted = callNative(() => this.#native.close())
+      if (counted !== null) this.#last = this.#report(JSON.parse(counted) as CountedBlock[])
+    })
     this.ended = this.#native.ended().then((outcome) => {
       forget()
       return this.#end(JSON.parse(outcome) as Outcome)
@@ -73,7 +76,7 @@ export class FlowRun {
   }
 
   #end({ blocks, code, message }: Outcome): Report {
-    this.#last = this.#report(blocks)
+    this.#last ??= this.#report(blocks)
     if (code !== null) throw new MillraceError(code, message ?? code)
     return this.#last
   }

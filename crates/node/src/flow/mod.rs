@@ -19,9 +19,13 @@ use napi::{Env, JsValue};
 use napi_derive::napi;
 use report::{BlockJson, Outcome};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Name of the participant that a run is.
 const PARTICIPANT: &str = "scheduler";
+
+/// How long blocks may take to return from their work when their manager is closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Blocks that have been started.
 #[napi]
@@ -121,11 +125,17 @@ impl BindingRun {
         self.with(Run::resume)
     }
 
-    /// Ends every block after the work it is in, and leaves the domain. Idempotent.
+    /// Ends every block after the work it is in, and leaves the domain; what was counted, as JSON. Nothing, when that has been done.
     #[napi(catch_unwind)]
-    pub fn close(&self) -> Result<()> {
-        let run = Isolate::with(|isolate| isolate.runs.take(self.id));
-        guarded(|| drop(run)).map_err(from_core)
+    pub fn close(&self) -> Result<Option<String>> {
+        let Some(run) = Isolate::with(|isolate| isolate.runs.take(self.id)) else { return Ok(None) };
+        let end = || {
+            let before = run.report();
+            // Whoever waits for the run hears that the manager was closed, whatever else there is to say.
+            let report = run.stop(CLOSE_TIMEOUT).unwrap_or(before);
+            to_json(&report::blocks(&report))
+        };
+        guarded(end).map(Some).map_err(from_core)
     }
 }
 
