@@ -59,17 +59,17 @@ test('a join puts together what has the same time, and sends the rest where it i
   const sources = [20, 10].map((interval, source) =>
     scheduler.add(new VerifySource({ size: 64, count: 100, source, interval })),
   )
-  const join = scheduler.add(new Join({ policy: 'exact', leftovers: 'rest' }))
+  const joined = scheduler.add(new Join({ policy: 'exact', leftovers: 'rest' }))
   const sinks = ['even', 'all', 'rest'].map((name) => scheduler.add(new NullSink(), { name }))
-  sources.forEach((source, at) => scheduler.link(source.out, join.in[at]!))
-  ;[...join.out, join.rest!].forEach((out, at) => scheduler.link(out, sinks[at]!.in))
+  sources.forEach((source, at) => scheduler.link(source.out, joined.in[at]!))
+  ;[...joined.out, joined.rest!].forEach((out, at) => scheduler.link(out, sinks[at]!.in))
   await scheduler.run()
   // Of 0, 20, … 1980 and 0, 10, … 990: the first 50 even ones.
   t.deepEqual(
     sinks.map((sink) => sink.stats().items),
     [50, 50, 100],
   )
-  t.is(join.stats().counters['sets'], 50)
+  t.is(joined.stats().counters['sets'], 50)
   t.is(buffersInUse(shm), 0)
 })
 

@@ -6,10 +6,9 @@ import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { NullSink, NullSource, Scheduler, type SchedulerOptions } from '../../flow.js'
 import type { ShmManager } from '../../index.js'
-import type { FlowEndArgs } from '../fixtures/flow-end.js'
-import { buffersInUse, leftovers, openDomain, testDomain, type Trace } from '../helpers/domain.js'
+import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
-import { startChild, until } from '../process/children.js'
+import { until } from '../process/children.js'
 
 /** A source that is linked to a sink. */
 function pair(shm: ShmManager, count?: number, options: SchedulerOptions = { threads: 2 }) {
@@ -241,16 +240,6 @@ test.serial('1000 blocks in one scheduler', async (t) => {
   t.true(sinks.every((sink) => sink.stats().items === 20))
   t.is(buffersInUse(shm), 0)
 })
-
-for (const ending of ['itself', 'exit', 'throw', 'reject', 'SIGINT', 'close'] as const) {
-  test.serial(`a process with a flow that ends by ${ending} leaves nothing behind`, async (t) => {
-    const child = startChild(t, 'flow-end', { domain: `ava-${process.pid}-flow`, ending } satisfies FlowEndArgs)
-    const trace = await child.hear<Trace>()
-    const { code } = await child.ended
-    t.is(code, ending === 'throw' || ending === 'reject' ? 1 : 0)
-    t.deepEqual(leftovers(trace), [])
-  })
-}
 
 test.serial('worker threads with a flow are terminated: no thread and no participant is left', async (t) => {
   const domain = testDomain(t)

@@ -30,6 +30,12 @@ for (const runtime of [process.execPath, ...others]) {
     })
   }
 
+  for (const [ending, code] of Object.entries({ close: 0, itself: 0, exit: 0, throw: 1, reject: 1, SIGINT: 0 })) {
+    test(`a process with a flow that ends by ${ending} leaves nothing behind: ${labelOf(runtime)}`, (t) => {
+      t.deepEqual(leftBy(t, runtime, 'flow-end', ending), { code, left: [] })
+    })
+  }
+
   // Where nothing of a worker runs when others end it, it is as if it was killed.
   const by = basename(runtime)
   const byOthers = by.startsWith('deno') ? [] : by.startsWith('bun') ? ['terminate'] : ['terminate', 'process-exit']
