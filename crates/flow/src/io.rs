@@ -140,6 +140,11 @@ impl<'a> Io<'a> {
         Ok(room)
     }
 
+    /// Whether nobody takes anything of output `output` any more: what is sent there is let go of, and counted as undelivered.
+    pub fn is_output_closed(&self, output: usize) -> bool {
+        self.outputs[output].is_closed()
+    }
+
     /// A new message with room for `bytes` bytes; `None`: there is no memory now (see [`Work::NeedMemory`](crate::Work::NeedMemory)).
     ///
     /// # Errors

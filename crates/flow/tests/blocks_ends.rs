@@ -1,13 +1,14 @@
 //! How blocks end in the middle of something: what is counted as lost, and who gets what.
 
-mod blocks_support;
+mod support;
 
-use blocks_support::{assert_whole, domain, relay, small};
 use millrace::{Delivery, QueueOptions, Result, ShmManager};
 use millrace_flow::blocks::{NullSink, NullSource};
 use millrace_flow::{Block, Io, Ports, Scheduler, SchedulerOptions, Work};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use support::blocks::{assert_whole, domain};
+use support::steps::{Step, small};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -36,7 +37,7 @@ fn stop_halfway(delivery: Delivery) -> (u64, usize) {
     }
     let mut scheduler = Scheduler::new(Arc::clone(&shm), threads()).unwrap();
     let (worked, has_worked) = mpsc::channel();
-    let block = relay(move |io: &mut Io<'_>| {
+    let block = Step(move |io: &mut Io<'_>| {
         while let Some(message) = io.next(0)? {
             io.forward(0, message);
         }
@@ -49,7 +50,7 @@ fn stop_halfway(delivery: Delivery) -> (u64, usize) {
     let run = scheduler.start().unwrap();
     has_worked.recv_timeout(LONG).expect("it works");
     // Six were taken, and two of them sent, by the time that the queue is full.
-    blocks_support::until("the queue is full", || to.len() == 2);
+    support::until("the queue is full", || to.len() == 2);
     let report = run.stop(LONG).unwrap();
     take_all(&to);
     let left = take_all(&from);
@@ -75,7 +76,7 @@ fn a_reference_of_another_block_is_not_released_for_a_message_that_was_forwarded
     let source = scheduler.add("source", NullSource::new(8, 4)).unwrap();
     // Both have the same buffers; the one is stopped while the other still looks at its own.
     let (worked, has_worked) = mpsc::channel();
-    let forward = relay(move |io: &mut Io<'_>| {
+    let forward = Step(move |io: &mut Io<'_>| {
         while let Some(message) = io.next(0)? {
             io.forward(0, message);
         }
@@ -83,7 +84,7 @@ fn a_reference_of_another_block_is_not_released_for_a_message_that_was_forwarded
         Ok(Work::Ok)
     });
     let forward = scheduler.add("forward", forward).unwrap();
-    let keep = relay(|io: &mut Io<'_>| {
+    let keep = Step(|io: &mut Io<'_>| {
         for at in 0..io.available(0) {
             io.peek(0, at)?.expect("held");
         }
@@ -91,13 +92,13 @@ fn a_reference_of_another_block_is_not_released_for_a_message_that_was_forwarded
     });
     let keep = scheduler.add("keep", keep).unwrap();
     let sink = scheduler.add("sink", NullSink::default()).unwrap();
-    scheduler.link((source, "out"), (forward, "in"), &small()).unwrap();
-    scheduler.link((source, "out"), (keep, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (forward, "in"), &small(8)).unwrap();
+    scheduler.link((source, "out"), (keep, "in"), &small(8)).unwrap();
     scheduler.connect_output((forward, "out"), "to").unwrap();
-    scheduler.link((keep, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((keep, "out"), (sink, "in"), &small(8)).unwrap();
     let run = scheduler.start().unwrap();
     has_worked.recv_timeout(LONG).expect("it works");
-    blocks_support::until("the queue is full", || to.len() == 1);
+    support::until("the queue is full", || to.len() == 1);
     run.stop(LONG).unwrap();
     take_all(&to);
     assert_whole(&shm);
@@ -137,15 +138,15 @@ fn a_block_that_fails_to_stop_leaves_its_link_once() {
         }
         Ok(Work::Done)
     };
-    let other = blocks_support::Made { ports: Ports::new().output("out"), work: other };
+    let other = support::blocks::Made { ports: Ports::new().output("out"), work: other };
     let other = scheduler.add("other", other).unwrap();
     let sink = scheduler.add("sink", NullSink::default()).unwrap();
-    scheduler.link((bad, "out"), (sink, "in"), &small()).unwrap();
-    scheduler.link((other, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((bad, "out"), (sink, "in"), &small(8)).unwrap();
+    scheduler.link((other, "out"), (sink, "in"), &small(8)).unwrap();
     let run = scheduler.start().unwrap();
-    blocks_support::until("the bad one has ended", || !run.explain().contains("\"bad\""));
+    support::until("the bad one has ended", || !run.explain().contains("\"bad\""));
     go.send(()).expect("it listens");
-    blocks_support::until("all have ended", || run.has_ended());
+    support::until("all have ended", || run.has_ended());
     let report = run.report();
     let error = run.wait().unwrap_err().to_string();
     assert!(error.contains("block \"bad\"") && error.contains("cannot stop"), "{error}");

@@ -1,13 +1,14 @@
 //! FileSource and FileSink: exact bytes, and errors that name the path.
 
-mod blocks_support;
+mod support;
 
-use blocks_support::{Seen, assert_whole, collector, counter, domain, emitter, every_policy, single, small};
 use millrace::ErrorKind;
 use millrace_flow::blocks::{FileSink, FileSource};
 use millrace_flow::{BlockOptions, OnError, Policy, Scheduler, SchedulerOptions, Then};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use support::blocks::{Seen, assert_whole, collector, counter, domain, emitter, every_policy, single};
+use support::steps::small;
 
 /// A directory that is removed at the end.
 struct Directory(PathBuf);
@@ -37,7 +38,7 @@ fn read(options: SchedulerOptions, path: &Path, size: usize) -> (Vec<usize>, Vec
     let source = scheduler.add("source", FileSource::new(path, size).unwrap()).unwrap();
     let (sink, collected) = collector();
     let sink = scheduler.add("sink", sink).unwrap();
-    scheduler.link((source, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
     let report = scheduler.run().unwrap();
     assert_whole(&shm);
     let seen = collected.lock().unwrap();
@@ -98,7 +99,7 @@ fn write(options: SchedulerOptions, sink: FileSink, messages: &[usize]) -> millr
     });
     let source = scheduler.add("source", emitter(messages.collect())).unwrap();
     let sink = scheduler.add("sink", sink).unwrap();
-    scheduler.link((source, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
     let report = scheduler.run();
     assert_whole(&shm);
     report.map(|report| counter(&report, "sink", "bytes"))
@@ -128,7 +129,7 @@ fn errors_name_the_block_and_the_path() {
     let source = scheduler.add("source", FileSource::new(&path, 10).unwrap()).unwrap();
     let (sink, _) = collector();
     let sink = scheduler.add("sink", sink).unwrap();
-    scheduler.link((source, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
     let error = scheduler.run().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     let text = error.to_string();
@@ -141,7 +142,7 @@ fn errors_name_the_block_and_the_path() {
     let source = scheduler.add("source", FileSource::new(&directory.0, 10).unwrap()).unwrap();
     let (sink, _) = collector();
     let sink = scheduler.add("sink", sink).unwrap();
-    scheduler.link((source, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
     let error = scheduler.run().unwrap_err().to_string();
     assert!(error.contains(&directory.0.display().to_string()), "{error}");
     assert!(FileSource::new("file", 0).unwrap_err().to_string().contains("setting size of FileSource is 0"));
@@ -160,7 +161,7 @@ fn a_device_that_is_full_fails_with_the_path_or_is_passed_over_by_option() {
     let on_error = OnError { then: Then::Skip, ..OnError::default() };
     let options = BlockOptions { on_error, ..BlockOptions::default() };
     let sink = scheduler.add_with("sink", Box::new(FileSink::new("/dev/full")), options).unwrap();
-    scheduler.link((source, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
     assert_eq!(scheduler.run().unwrap().block("sink").unwrap().skipped, 5);
     assert_whole(&shm);
 }

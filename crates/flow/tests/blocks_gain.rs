@@ -1,15 +1,14 @@
 //! Gain: exact samples, and messages that others have stay as they are.
 
-mod blocks_support;
+mod support;
 
-use blocks_support::{
-    Made, Seen, assert_whole, collector, domain, emitter, every_policy, single, small, through,
-};
 use millrace::{Delivery, ErrorKind, OpenOptions, QueueOptions, ShmManager};
 use millrace_flow::blocks::{Gain, SampleFormat};
 use millrace_flow::{BlockOptions, Io, OnError, Ports, Scheduler, Then, Work};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use support::blocks::{Made, Seen, assert_whole, collector, domain, emitter, every_policy, single, through};
+use support::steps::small;
 
 fn message(sequence: u64, bytes: Vec<u8>) -> Seen {
     Seen { sequence, source: 1, tag: 2, time: 3, bytes }
@@ -63,9 +62,9 @@ fn a_message_that_others_have_stays_as_it_is() {
         let (plain, plain_seen) = collector();
         let (scaled, plain) =
             (scheduler.add("scaled", scaled).unwrap(), scheduler.add("plain", plain).unwrap());
-        scheduler.link((source, "out"), (gain, "in"), &small()).unwrap();
-        scheduler.link((source, "out"), (plain, "in"), &small()).unwrap();
-        scheduler.link((gain, "out"), (scaled, "in"), &small()).unwrap();
+        scheduler.link((source, "out"), (gain, "in"), &small(8)).unwrap();
+        scheduler.link((source, "out"), (plain, "in"), &small(8)).unwrap();
+        scheduler.link((gain, "out"), (scaled, "in"), &small(8)).unwrap();
         scheduler.run().unwrap();
         assert_eq!(*plain_seen.lock().unwrap(), original);
         assert_eq!(*scaled_seen.lock().unwrap(), lengths(|at| (at as f32 * 2.0).to_ne_bytes().to_vec()));
@@ -97,7 +96,7 @@ fn a_message_that_nobody_else_has_is_changed_in_place() {
     let (sink, seen) = collector();
     let sink = scheduler.add("sink", sink).unwrap();
     scheduler.connect_input((gain, "in"), "samples").unwrap();
-    scheduler.link((gain, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((gain, "out"), (sink, "in"), &small(8)).unwrap();
     let run = scheduler.start().unwrap();
     run.begin_drain();
     run.drain(Duration::from_secs(10)).unwrap();
@@ -153,8 +152,8 @@ fn a_message_that_holds_no_samples_fails_and_spoils_none_before_it() {
             scheduler.add_with("gain", gain, BlockOptions { on_error, ..BlockOptions::default() }).unwrap();
         let (sink, seen) = collector();
         let sink = scheduler.add("sink", sink).unwrap();
-        scheduler.link((source, "out"), (gain, "in"), &small()).unwrap();
-        scheduler.link((gain, "out"), (sink, "in"), &small()).unwrap();
+        scheduler.link((source, "out"), (gain, "in"), &small(8)).unwrap();
+        scheduler.link((gain, "out"), (sink, "in"), &small(8)).unwrap();
         assert_eq!(scheduler.run().unwrap().block("gain").unwrap().skipped, 2);
         assert_eq!(*seen.lock().unwrap(), expected);
         assert_whole(&shm);
@@ -164,8 +163,8 @@ fn a_message_that_holds_no_samples_fails_and_spoils_none_before_it() {
         let gain = scheduler.add("gain", Gain::new(2.0, SampleFormat::F32).unwrap()).unwrap();
         let (sink, _) = collector();
         let sink = scheduler.add("sink", sink).unwrap();
-        scheduler.link((source, "out"), (gain, "in"), &small()).unwrap();
-        scheduler.link((gain, "out"), (sink, "in"), &small()).unwrap();
+        scheduler.link((source, "out"), (gain, "in"), &small(8)).unwrap();
+        scheduler.link((gain, "out"), (sink, "in"), &small(8)).unwrap();
         let error = scheduler.run().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         let expected = "block \"gain\": message 17 has 15 bytes, which are no samples of 4 bytes each";

@@ -1,10 +1,7 @@
 //! Copy, Split, Merge, Head and Throttle.
 
-mod blocks_support;
+mod support;
 
-use blocks_support::{
-    Collected, Made, Seen, assert_whole, collector, domain, emitter, every_policy, single, small, through,
-};
 use millrace::{OpenOptions, QueueOptions, ShmManager};
 use millrace_flow::blocks::{
     Copy, Gain, Head, Merge, NullSink, NullSource, SampleFormat, Split, SplitBy, Throttle, VerifySink,
@@ -14,6 +11,10 @@ use millrace_flow::{Block, Io, Ports, Scheduler, SchedulerOptions, Work};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use support::blocks::{
+    Collected, Made, Seen, assert_whole, collector, domain, emitter, every_policy, single, through,
+};
+use support::steps::small;
 
 fn messages(count: u64) -> Vec<Seen> {
     let message = |at| Seen {
@@ -52,8 +53,8 @@ fn a_copy_has_another_buffer_and_is_otherwise_the_same() {
     let source = scheduler.add("source", NullSource::new(8, 64)).unwrap();
     let copy = scheduler.add("copy", Copy).unwrap();
     let copied = scheduler.add("copied", look("copied")).unwrap();
-    scheduler.link((source, "out"), (copy, "in"), &small()).unwrap();
-    scheduler.link((copy, "out"), (copied, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (copy, "in"), &small(8)).unwrap();
+    scheduler.link((copy, "out"), (copied, "in"), &small(8)).unwrap();
     scheduler.run().unwrap();
     assert_eq!(*own.lock().unwrap(), HashMap::from([(("copied", true), 64)]));
     assert_whole(&shm);
@@ -77,7 +78,7 @@ fn a_copy_waits_for_memory() {
     let (sink, collected) = collector();
     let sink = scheduler.add("sink", sink).unwrap();
     scheduler.connect_input((copy, "in"), "large").unwrap();
-    scheduler.link((copy, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((copy, "out"), (sink, "in"), &small(8)).unwrap();
     // Time passes only when nothing can run: then the copy waits.
     let seen = Arc::clone(&collected);
     let work = move |io: &mut Io<'_>| {
@@ -89,7 +90,7 @@ fn a_copy_waits_for_memory() {
         Ok(Work::Done)
     };
     let holder = scheduler.add("holder", Made { ports: Ports::new().output("out"), work }).unwrap();
-    scheduler.link((holder, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((holder, "out"), (sink, "in"), &small(8)).unwrap();
     scheduler.run().unwrap();
     assert_eq!(collected.lock().unwrap().len(), 1);
     assert_whole(&shm);
@@ -101,12 +102,12 @@ fn split(options: SchedulerOptions, outputs: usize, by: SplitBy) -> Vec<Vec<Seen
     let mut scheduler = Scheduler::new(Arc::clone(&shm), options).unwrap();
     let source = scheduler.add("source", emitter(messages(1000))).unwrap();
     let split = scheduler.add("split", Split::new(outputs, by).unwrap()).unwrap();
-    scheduler.link((source, "out"), (split, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (split, "in"), &small(8)).unwrap();
     let collected: Vec<Collected> = (0..outputs)
         .map(|at| {
             let (sink, collected) = collector();
             let sink = scheduler.add(&format!("sink{at}"), sink).unwrap();
-            scheduler.link((split, &format!("out{at}")), (sink, "in"), &small()).unwrap();
+            scheduler.link((split, &format!("out{at}")), (sink, "in"), &small(8)).unwrap();
             collected
         })
         .collect();
@@ -150,6 +151,30 @@ fn split_by_a_key_keeps_what_has_the_same_key_together_and_in_order() {
 }
 
 #[test]
+fn split_by_turns_goes_on_with_the_others_when_a_receiver_ends() {
+    for options in every_policy() {
+        let shm = domain();
+        let mut scheduler = Scheduler::new(Arc::clone(&shm), options).unwrap();
+        let source = scheduler.add("source", NullSource::new(8, 1000)).unwrap();
+        let split = scheduler.add("split", Split::new(3, SplitBy::Turn).unwrap()).unwrap();
+        scheduler.link((source, "out"), (split, "in"), &small(8)).unwrap();
+        for (at, count) in [u64::MAX, 10, u64::MAX].into_iter().enumerate() {
+            let sink = scheduler.add(&format!("sink{at}"), NullSink::new(count)).unwrap();
+            scheduler.link((split, &format!("out{at}")), (sink, "in"), &small(8)).unwrap();
+        }
+        let report = scheduler.run().unwrap();
+        assert_whole(&shm);
+        let sum =
+            |count: fn(&millrace_flow::BlockReport) -> u64| report.blocks.iter().map(count).sum::<u64>();
+        let [first, _, last] = [0, 1, 2].map(|at| report.block(&format!("sink{at}")).unwrap().items_in);
+        let gone = sum(|block| block.lost + block.undelivered);
+        assert_eq!(first + 10 + last + gone, 1000, "{report:?}");
+        // What was on its way to it when it ended: in its link, or sent by one call.
+        assert!(gone <= 8 + 64 / 3 + 1 && first.abs_diff(last) <= 1, "{gone} gone, {first} and {last}");
+    }
+}
+
+#[test]
 fn merge_sends_everything_each_input_in_order_and_starves_none() {
     for options in every_policy() {
         let shm = domain();
@@ -158,12 +183,12 @@ fn merge_sends_everything_each_input_in_order_and_starves_none() {
         for (at, count) in [(0, 1000), (1, 10), (2, 500)] {
             let source = VerifySource::new(64, count, at).unwrap();
             let source = scheduler.add(&format!("source{at}"), source).unwrap();
-            scheduler.link((source, "out"), (merge, &format!("in{at}")), &small()).unwrap();
+            scheduler.link((source, "out"), (merge, &format!("in{at}")), &small(8)).unwrap();
         }
         let sink = VerifySink::default().strict();
         let results = sink.results();
         let sink = scheduler.add("sink", sink).unwrap();
-        scheduler.link((merge, "out"), (sink, "in"), &small()).unwrap();
+        scheduler.link((merge, "out"), (sink, "in"), &small(8)).unwrap();
         scheduler.run().unwrap();
         assert_whole(&shm);
         let received: Vec<_> = results.streams().values().map(|stream| stream.received).collect();
@@ -191,7 +216,7 @@ fn merge_gives_each_input_that_has_messages_its_turn() {
     }
     let (sink, collected) = collector();
     let sink = scheduler.add("sink", sink).unwrap();
-    scheduler.link((merge, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((merge, "out"), (sink, "in"), &small(8)).unwrap();
     scheduler.run().unwrap();
     let order: Vec<_> = collected.lock().unwrap().iter().map(|message| message.bytes[0]).collect();
     let expected = [[0, 1, 2]; 2].concat().into_iter().chain([[1, 2]; 38].concat());
@@ -213,7 +238,7 @@ fn head_passes_on_the_first_and_leaves_the_others_in_the_queue() {
         let head = scheduler.add("head", Head::new(20)).unwrap();
         let sink = scheduler.add("sink", NullSink::default()).unwrap();
         scheduler.connect_input((head, "in"), "messages").unwrap();
-        scheduler.link((head, "out"), (sink, "in"), &small()).unwrap();
+        scheduler.link((head, "out"), (sink, "in"), &small(8)).unwrap();
         assert_eq!(scheduler.run().unwrap().block("sink").unwrap().items_in, 20);
         assert_eq!(queue.len(), 30);
     }
@@ -234,8 +259,8 @@ fn times(seed: u64, count: u64, throttle: impl Block) -> Vec<Duration> {
         Ok(Work::Ok)
     };
     let sink = scheduler.add("sink", Made { ports: Ports::new().input("in"), work }).unwrap();
-    scheduler.link((source, "out"), (throttle, "in"), &small()).unwrap();
-    scheduler.link((throttle, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (throttle, "in"), &small(8)).unwrap();
+    scheduler.link((throttle, "out"), (sink, "in"), &small(8)).unwrap();
     scheduler.run().unwrap();
     std::mem::take(&mut *times.lock().unwrap())
 }
@@ -260,8 +285,8 @@ fn throttle_keeps_to_its_rate_with_threads() {
         let source = scheduler.add("source", VerifySource::new(64, 101, 0).unwrap()).unwrap();
         let throttle = scheduler.add("throttle", Throttle::new(1000.0, 1).unwrap()).unwrap();
         let sink = scheduler.add("sink", VerifySink::default().strict()).unwrap();
-        scheduler.link((source, "out"), (throttle, "in"), &small()).unwrap();
-        scheduler.link((throttle, "out"), (sink, "in"), &small()).unwrap();
+        scheduler.link((source, "out"), (throttle, "in"), &small(8)).unwrap();
+        scheduler.link((throttle, "out"), (sink, "in"), &small(8)).unwrap();
         let began = std::time::Instant::now();
         assert_eq!(scheduler.run().unwrap().block("sink").unwrap().items_in, 101);
         // 100 intervals lie between 101 messages.
@@ -289,8 +314,8 @@ fn blocks_that_take_each_others_room_in_a_link_all_come_to_their_end() {
                 scheduler.add(&format!("source{at}"), VerifySource::new(64, COUNT, at).unwrap()).unwrap();
             let block = scheduler.add_with(&format!("block{at}"), pass(), Default::default()).unwrap();
             let input = pass().ports().inputs[0].name.to_string();
-            scheduler.link((source, "out"), (block, &input), &small()).unwrap();
-            scheduler.link((block, "out"), (sink, "in"), &blocks_support::capacity(1)).unwrap();
+            scheduler.link((source, "out"), (block, &input), &small(8)).unwrap();
+            scheduler.link((block, "out"), (sink, "in"), &small(1)).unwrap();
         }
         assert_eq!(scheduler.run().unwrap().block("sink").unwrap().items_in, 3 * COUNT);
         assert_whole(&shm);

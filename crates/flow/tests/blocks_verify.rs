@@ -1,12 +1,13 @@
 //! VerifySource and VerifySink: every kind of damage is told apart, and counted.
 
-mod blocks_support;
+mod support;
 
-use blocks_support::{assert_whole, counter, domain, every_policy, relay, single, small};
 use millrace::{Delivery, QueueOptions, Received, Result, Settle};
 use millrace_flow::blocks::{StreamCounts, VerifyResults, VerifySink, VerifySource};
 use millrace_flow::{Io, LinkOptions, Report, Scheduler, SchedulerOptions, Work};
 use std::sync::Arc;
+use support::blocks::{assert_whole, counter, domain, every_policy, single};
+use support::steps::{Step, small};
 
 const COUNT: u64 = 1000;
 
@@ -18,12 +19,12 @@ fn damaged(
     let shm = domain();
     let mut scheduler = Scheduler::new(Arc::clone(&shm), options).unwrap();
     let source = scheduler.add("source", VerifySource::new(100, COUNT, 5).unwrap()).unwrap();
-    let relay = scheduler.add("relay", relay(work)).unwrap();
+    let relay = scheduler.add("relay", Step(work)).unwrap();
     let sink = VerifySink::default();
     let results = sink.results();
     let sink = scheduler.add("sink", sink).unwrap();
-    scheduler.link((source, "out"), (relay, "in"), &small()).unwrap();
-    scheduler.link((relay, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (relay, "in"), &small(8)).unwrap();
+    scheduler.link((relay, "out"), (sink, "in"), &small(8)).unwrap();
     let report = scheduler.run().unwrap();
     assert_whole(&shm);
     (results.streams().get(&5).copied().unwrap_or_default(), results, report)
@@ -133,7 +134,7 @@ fn streams_that_meet_in_one_queue_are_judged_one_by_one() {
         for number in 0..3 {
             let source = VerifySource::new(28, COUNT, number).unwrap();
             let source = scheduler.add(&format!("source{number}"), source).unwrap();
-            scheduler.link((source, "out"), (sink, "in"), &small()).unwrap();
+            scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
         }
         scheduler.run().unwrap();
         assert_whole(&shm);
@@ -149,7 +150,7 @@ fn a_strict_sink_fails_at_its_end_with_the_stream_and_its_counts() {
     let relay = scheduler
         .add(
             "relay",
-            relay(|io| {
+            Step(|io: &mut Io<'_>| {
                 while let Some(message) = io.next(0)? {
                     if message.sequence() != 4 {
                         io.forward(0, message);
@@ -160,8 +161,8 @@ fn a_strict_sink_fails_at_its_end_with_the_stream_and_its_counts() {
         )
         .unwrap();
     let sink = scheduler.add("sink", VerifySink::default().strict()).unwrap();
-    scheduler.link((source, "out"), (relay, "in"), &small()).unwrap();
-    scheduler.link((relay, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (relay, "in"), &small(8)).unwrap();
+    scheduler.link((relay, "out"), (sink, "in"), &small(8)).unwrap();
     let error = scheduler.run().unwrap_err().to_string();
     assert!(
         error.contains("block \"sink\"") && error.contains("stream 5") && error.contains("lost: 1,"),
@@ -178,7 +179,7 @@ fn a_sink_that_ends_early_misses_nothing_of_what_it_did_not_take() {
     let sink = VerifySink::new(100).strict();
     let results = sink.results();
     let sink = scheduler.add("sink", sink).unwrap();
-    scheduler.link((source, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
     scheduler.run().unwrap();
     assert_eq!(results.streams()[&5], intact(100));
 }
@@ -218,14 +219,14 @@ fn what_a_queue_delivers_again_counts_apart() {
 fn foreign_messages_of_any_length_are_unknown() {
     let shm = domain();
     let mut scheduler = Scheduler::new(Arc::clone(&shm), single(1)).unwrap();
-    let messages = (0..100).map(|at| blocks_support::Seen {
+    let messages = (0..100).map(|at| support::blocks::Seen {
         sequence: at,
         source: 0,
         tag: 0,
         time: 0,
         bytes: vec![at as u8; at as usize],
     });
-    let source = scheduler.add("source", blocks_support::emitter(messages.collect())).unwrap();
+    let source = scheduler.add("source", support::blocks::emitter(messages.collect())).unwrap();
     let sink = VerifySink::default();
     let results = sink.results();
     let sink = scheduler.add("sink", sink).unwrap();

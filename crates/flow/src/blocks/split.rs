@@ -11,7 +11,7 @@ pub(super) const PORTS_MAX: usize = 64;
 /// Which output of a [`Split`] gets a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SplitBy {
-    /// Each its turn.
+    /// Each its turn, but for those whose receiver has ended.
     #[default]
     Turn,
     /// Always the same one for the same sequence number.
@@ -22,7 +22,8 @@ pub enum SplitBy {
     Tag,
 }
 
-/// Sends each message to one of several outputs, and waits when that one has no room. For each message to all of several inputs, no block
+/// Sends each message to one of several outputs, and waits when that one has no room. A message of a key whose receiver has
+/// ended is let go of, and counted as undelivered. For each message to all of several inputs, no block
 /// is needed: link an output to each of them. Input: `in`. Outputs: `out0`, `out1`, …
 #[derive(Debug)]
 pub struct Split {
@@ -41,9 +42,12 @@ impl Split {
         Ok(Self { outputs, by, turn: 0 })
     }
 
-    fn choose(&self, message: &Message<'_>) -> usize {
+    fn choose(&self, message: &Message<'_>, is_open: impl Fn(usize) -> bool) -> usize {
         let key = match self.by {
-            SplitBy::Turn => return self.turn,
+            SplitBy::Turn => {
+                let mut turns = (0..self.outputs).map(|step| (self.turn + step) % self.outputs);
+                return turns.find(|output| is_open(*output)).unwrap_or(self.turn);
+            }
             SplitBy::Sequence => message.sequence(),
             SplitBy::Source => u64::from(message.source()),
             SplitBy::Tag => message.tag(),
@@ -103,14 +107,16 @@ impl Block for Split {
         for (output, room) in rooms[..self.outputs].iter_mut().enumerate() {
             *room = io.room(output)?;
         }
-        while let Some(output) = io.peek(0, 0)?.map(|message| self.choose(&message)) {
+        let mut open = [false; PORTS_MAX];
+        (0..self.outputs).for_each(|output| open[output] = !io.is_output_closed(output));
+        while let Some(output) = io.peek(0, 0)?.map(|message| self.choose(&message, |output| open[output])) {
             if rooms[output] == 0 {
                 return Ok(Work::NeedOutput { output });
             }
             let Some(message) = io.next(0)? else { break };
             io.forward(output, message);
             rooms[output] -= 1;
-            self.turn = (self.turn + 1) % self.outputs;
+            self.turn = (output + 1) % self.outputs;
         }
         Ok(Work::Ok)
     }

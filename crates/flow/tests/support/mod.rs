@@ -1,7 +1,9 @@
 //! Shared by the tests: domains of their own, and what a process has.
 
-#![allow(dead_code)]
+#![expect(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod blocks;
+pub(crate) mod joined;
 pub(crate) mod steps;
 
 use millrace::{OpenOptions, ShmManager};

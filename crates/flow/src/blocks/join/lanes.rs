@@ -96,7 +96,7 @@ impl Lane {
 pub(super) struct Lanes {
     pub(super) lanes: Vec<Lane>,
     /// Messages that are looked at, of each input.
-    depth: usize,
+    pub(super) depth: usize,
     /// Whether times matter.
     timed: bool,
     /// The kind of time of the first message.

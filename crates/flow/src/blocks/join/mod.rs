@@ -137,12 +137,13 @@ impl Join {
             _ => {}
         }
         let timed = !matches!(policy, JoinPolicy::Latest { .. });
+        let is_window = matches!(policy, JoinPolicy::Window { .. });
         Ok(Self {
             inputs,
-            is_window: matches!(policy, JoinPolicy::Window { .. }),
+            is_window,
             options,
             decider: Decider::new(policy, inputs),
-            lanes: Lanes::new(inputs, options.depth, timed),
+            lanes: Lanes::new(inputs, options.depth + usize::from(is_window), timed),
             counts: Counts::default(),
         })
     }
@@ -235,7 +236,7 @@ impl Block for Join {
     fn ports(&self) -> Ports {
         let ports = (0..self.inputs).fold(Ports::new(), |ports, at| ports.input(format!("in{at}")));
         // One more than it looks at: to see whether there are more.
-        let ports = ports.ready(Ready::Any).prefetch(self.options.depth + 1);
+        let ports = ports.ready(Ready::Any).prefetch(self.lanes.depth + 1);
         let ports = (0..self.inputs).fold(ports, |ports, at| ports.output(format!("out{at}")));
         let ports = if self.is_window { ports.output("window") } else { ports };
         if self.options.leftovers == Leftovers::Rest { ports.output("rest") } else { ports }

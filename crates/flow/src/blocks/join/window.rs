@@ -1,6 +1,6 @@
 //! Windows of time.
 
-use super::lanes::Lanes;
+use super::lanes::{Lane, Lanes};
 use super::policy::{Decision, Why};
 use std::time::Duration;
 
@@ -41,10 +41,16 @@ impl Window {
             let waits = lane.get(0).filter(|_| *count > 0);
             waits.zip(before).is_some_and(|(waiting, before)| waiting.since <= before)
         });
-        for (at, (lane, count)) in lanes.lanes.iter().zip(&counts).enumerate() {
-            if *count == lane.len() && !lane.complete && !is_due {
-                return if lane.overflows { Decision::TooLarge(at) } else { Decision::Wait };
-            }
+        // One more is looked at than a window may have: the one that shows that it is complete. Misfits may be in its place.
+        let is_too_large = |(lane, count): (&Lane, &usize)| {
+            *count == lanes.depth || (lane.overflows && *count == lane.len() && !is_due)
+        };
+        if let Some(lane) = lanes.lanes.iter().zip(&counts).position(is_too_large) {
+            return Decision::TooLarge(lane);
+        }
+        let is_open = |(lane, count): (&Lane, &usize)| *count == lane.len() && !lane.complete;
+        if !is_due && lanes.lanes.iter().zip(&counts).any(is_open) {
+            return Decision::Wait;
         }
         match lanes.lanes.iter().position(|lane| lane.time(0) == Some(oldest)) {
             // Only at the end of time there is a message that no window has.

@@ -1,11 +1,10 @@
 //! What the tests of blocks share: domains, schedulers, and blocks made of a closure.
-#![expect(dead_code, reason = "each test binary uses a part of it")]
-
+use super::steps::small;
+use super::used;
 use millrace::{OpenOptions, Result, ShmManager};
-use millrace_flow::{Block, Io, LinkOptions, Policy, Ports, Report, Scheduler, SchedulerOptions, Work};
+use millrace_flow::{Block, Io, Policy, Ports, Report, Scheduler, SchedulerOptions, Work};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 /// A domain of its own.
 pub(crate) fn domain() -> Arc<ShmManager> {
@@ -25,15 +24,6 @@ pub(crate) fn single(seed: u64) -> SchedulerOptions {
     SchedulerOptions { policy: Policy::Single { seed }, ..SchedulerOptions::default() }
 }
 
-/// A small link: blocks meet its end often.
-pub(crate) fn small() -> LinkOptions {
-    capacity(8)
-}
-
-pub(crate) fn capacity(messages: u32) -> LinkOptions {
-    LinkOptions { capacity: Some(messages), ..LinkOptions::default() }
-}
-
 /// A block made of a closure.
 pub(crate) struct Made<F> {
     pub(crate) ports: Ports,
@@ -48,11 +38,6 @@ impl<F: FnMut(&mut Io<'_>) -> Result<Work> + Send + 'static> Block for Made<F> {
     fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
         (self.work)(io)
     }
-}
-
-/// A block with input `in` and output `out`.
-pub(crate) fn relay(work: impl FnMut(&mut Io<'_>) -> Result<Work> + Send + 'static) -> impl Block {
-    Made { ports: Ports::new().input("in").output("out"), work }
 }
 
 /// A message as a test looks at it.
@@ -121,8 +106,8 @@ pub(crate) fn through(
     let source = scheduler.add("source", source).unwrap();
     let block = scheduler.add_with("block", block, Default::default()).unwrap();
     let sink = scheduler.add("sink", sink).unwrap();
-    scheduler.link((source, "out"), (block, "in"), &small()).unwrap();
-    scheduler.link((block, "out"), (sink, "in"), &small()).unwrap();
+    scheduler.link((source, "out"), (block, "in"), &small(8)).unwrap();
+    scheduler.link((block, "out"), (sink, "in"), &small(8)).unwrap();
     let report = scheduler.run().unwrap();
     assert_whole(&shm);
     let seen = std::mem::take(&mut *collected.lock().unwrap());
@@ -133,9 +118,7 @@ pub(crate) fn through(
 pub(crate) fn assert_whole(shm: &ShmManager) {
     let found = shm.fsck().expect("a look at the domain");
     assert!(found.is_empty(), "{found:?}");
-    let pools = shm.snapshot().expect("a look at the pools").pools;
-    let left: u64 = pools.iter().map(|pool| pool.used - pool.rings).sum();
-    assert_eq!(left, 0, "buffers that nobody lets go of: {pools:?}");
+    assert_eq!(used(shm), 0, "buffers that nobody lets go of");
 }
 
 /// A counter of a block in a report.
@@ -143,13 +126,4 @@ pub(crate) fn counter(report: &Report, block: &str, name: &str) -> u64 {
     let block = report.block(block).expect("such a block");
     let found = block.counters.iter().find(|(counter, _)| *counter == name);
     found.unwrap_or_else(|| panic!("{} has no counter {name:?}: {:?}", block.name, block.counters)).1
-}
-
-/// Waits for what nothing tells of.
-pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
