@@ -319,8 +319,12 @@ impl Cell {
         self.state = BlockState::Stopped;
         // What came of it is in queues, so it is done; of other work nothing is settled.
         let settled = if self.outlets().all(Outlet::is_flushed) { self.settle(env) } else { Ok(()) };
+        // What was made of messages that come again is made again.
+        let mut made_of = self.inputs.iter().filter(|input| input.taken() > 0).peekable();
+        let made_again = made_of.peek().is_some() && made_of.all(Input::comes_again);
         for outlet in self.outputs.iter_mut().flat_map(|output| &mut output.outlets) {
-            self.counts.lost += outlet.leave(env.allocator);
+            let left = outlet.leave(env.allocator);
+            self.counts.lost += if made_again { 0 } else { left };
         }
         for input in &mut self.inputs {
             self.counts.lost += input.leave(env.allocator);

@@ -154,6 +154,11 @@ impl Input {
         allocator.share(self.items[at].buffer)
     }
 
+    /// Whether the work under way has taken a message of it that its queue delivers again, if it is not settled.
+    pub(crate) fn comes_again(&self) -> bool {
+        self.items.iter().take(self.taken).any(|received| received.lease.is_some())
+    }
+
     /// The work has succeeded: what it took has been made into something else.
     pub(crate) fn commit(&mut self) {
         self.committed = self.taken > 0;
