@@ -23,10 +23,9 @@
 //! # }
 //! ```
 //!
-//! Map, from the bottom up: [`block`] (what a block is), `options` → `link` (one end of a queue) → `port` (messages that are taken, or to be sent)
-//! → [`io`] (what a block sees) → `stats` → `cell` (one block at work) → `task` (when it runs) → `idle` → [`Run`] →
-//! [`Scheduler`];
-//! beside it [`blocks`].
+//! Map, from the bottom up: `options` → `link` (one end of a queue) → `port` (messages that are taken, or to be sent) → [`io`] (what a block
+//! sees) → [`block`] (what a block is) → `stats` → `cell` (one block at work) → `run_state`, `task` (when it runs) → `idle` → [`Run`] →
+//! [`Scheduler`]; beside it [`blocks`].
 
 pub mod block;
 pub mod blocks;
@@ -37,6 +36,7 @@ mod link;
 mod options;
 mod port;
 mod run;
+mod run_state;
 mod scheduler;
 mod stats;
 mod task;

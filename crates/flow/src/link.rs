@@ -4,10 +4,12 @@
 //! beyond, another scheduler or a program, tells by the queue itself: a task that goes to sleep *arms* the end, which raises the
 //! participant's bit in the queue, and whoever sends or receives there takes the bit and notifies the participant.
 
-use crate::task::TaskId;
 use millrace::{Interest, PortQueue, Result, ShmManager};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
+
+/// Number of a block in its scheduler.
+pub(crate) type TaskId = usize;
 
 /// The blocks of this scheduler at both ends of a link that it has made.
 #[derive(Debug, Default)]

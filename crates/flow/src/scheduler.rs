@@ -2,12 +2,13 @@
 
 use crate::block::{Block, Ports};
 use crate::cell::{Cell, Parts};
+use crate::link::TaskId;
 use crate::link::{End, Local};
 use crate::options::{BlockOptions, LinkOptions, Policy, SchedulerOptions, THREADS_MAX, Then};
 use crate::port::{Input, Outlet, Output};
 use crate::run::Run;
 use crate::stats::Report;
-use crate::task::{Task, TaskId};
+use crate::task::Task;
 use millrace::{Error, ErrorKind, Interest, Result, ShmManager};
 use std::collections::HashMap;
 use std::sync::Arc;

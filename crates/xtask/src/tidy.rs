@@ -79,7 +79,22 @@ fn layers_point_downwards() {
         "services",
         "flow",
     ];
-    for (crate_name, layers) in [("core", core.as_slice()), ("node", node.as_slice())] {
+    let flow = [
+        "options",
+        "link",
+        "port",
+        "io",
+        "block",
+        "stats",
+        "cell",
+        "run_state",
+        "task",
+        "idle",
+        "run",
+        "scheduler",
+        "blocks",
+    ];
+    for (crate_name, layers) in [("core", &core[..]), ("flow", &flow[..]), ("node", &node[..])] {
         let source = root().join("crates").join(crate_name).join("src");
         for (height, module) in layers.iter().enumerate() {
             let folder = source.join(module);

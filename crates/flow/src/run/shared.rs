@@ -1,14 +1,16 @@
 //! What the threads of a run share: the tasks, the queues of those that are to be run, time, and the end.
 
 use crate::idle::Idle;
+use crate::link::TaskId;
 use crate::options::Policy;
+use crate::run_state::heard;
 use crate::stats::Report;
-use crate::task::{Task, TaskId};
+use crate::task::Task;
 use crossbeam::deque::{Injector, Stealer, Worker};
 use millrace::{Error, ErrorKind, SharedBufferAllocator, ShmManager};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -163,7 +165,7 @@ impl Shared {
     // Queues of tasks.
 
     pub(super) fn wake(&self, task: TaskId, local: Option<&Worker<TaskId>>) {
-        if self.tasks[task].wake() {
+        if self.tasks[task].run.wake() {
             self.push(task, local);
         }
     }
@@ -205,11 +207,10 @@ impl Shared {
         self.seen.store(sequence, Ordering::SeqCst);
         // Who died after it had sent, and before it notified, has told nobody: recovery does, for everything.
         let departures = self.shm.departures();
-        // SeqCst, pairs with `run`: who is not watched yet looks after it is.
-        fence(Ordering::SeqCst);
+        heard();
         let all = self.departures.swap(departures, Ordering::SeqCst) != departures;
         let rung = self.tasks.iter().enumerate();
-        let rung = rung.filter(|(_, task)| if all { task.is_watched() } else { task.is_rung() });
+        let rung = rung.filter(|(_, task)| if all { task.run.is_watched() } else { task.is_rung() });
         rung.map(|(task, _)| self.wake(task, Some(local))).count() > 0
     }
 
@@ -221,7 +222,10 @@ impl Shared {
             && !self.is_paused()
             && self.left.load(Ordering::Relaxed) > 0
             && self.next_timer.load(Ordering::SeqCst) == u64::MAX
-            && self.tasks.iter().all(|task| task.has_ended() || (task.is_idle() && !task.is_watched()))
+            && self
+                .tasks
+                .iter()
+                .all(|task| task.run.has_ended() || (task.run.is_idle() && !task.run.is_watched()))
             && self.runs.load(Ordering::SeqCst) == runs
     }
 
@@ -314,16 +318,18 @@ impl Shared {
 
     /// What each block waits for that has not ended.
     pub(super) fn explain(&self) -> String {
-        let waiting = self.tasks.iter().filter(|task| !task.has_ended()).map(|task| match task.try_cell() {
-            Some(cell) => cell.explain(),
-            None => format!("{:?} works", task.name),
-        });
+        let waiting =
+            self.tasks.iter().filter(|task| !task.run.has_ended()).map(|task| match task.try_cell() {
+                Some(cell) => cell.explain(),
+                None => format!("{:?} works", task.name),
+            });
         waiting.collect::<Vec<_>>().join("; ")
     }
 
     /// Names of the blocks that are in their work.
     pub(super) fn running(&self) -> String {
-        let names = self.tasks.iter().filter(|task| task.is_running()).map(|task| format!("{:?}", task.name));
+        let names =
+            self.tasks.iter().filter(|task| task.run.is_running()).map(|task| format!("{:?}", task.name));
         names.collect::<Vec<_>>().join(", ")
     }
 }

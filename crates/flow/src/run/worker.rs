@@ -2,12 +2,12 @@
 
 use super::shared::Shared;
 use crate::cell::{Env, Step};
+use crate::link::TaskId;
 use crate::options::Policy;
-use crate::task::TaskId;
 use crossbeam::deque::{Injector, Steal, Worker};
 use millrace::{Error, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A listener that is about to run a block which takes longer lets another worker listen.
@@ -37,7 +37,7 @@ pub(super) fn work(shared: &Shared, me: usize, deque: &Worker<TaskId>) {
                     ErrorKind::Internal,
                     "a scheduler's thread panicked: please report this",
                 ));
-                shared.tasks[task].end();
+                shared.tasks[task].run.end();
                 shared.task_ended();
                 shared.stop();
             }
@@ -86,7 +86,7 @@ impl Shared {
     fn run(&self, id: TaskId, deque: &Worker<TaskId>) {
         let task = &self.tasks[id];
         self.runs.fetch_add(1, Ordering::SeqCst);
-        task.begin();
+        task.run.begin();
         let (wake, now) = (|other| self.wake(other, Some(deque)), || self.now());
         let mut cell = task.cell();
         let (began, mut steps) = (Instant::now(), 0);
@@ -109,13 +109,12 @@ impl Shared {
                         self.set_timer(at, id);
                     }
                     task.watch(cell.waits_for_anything(), cell.is_armed());
-                    if task.sleep() {
-                        // Another worker may have heard what was for this task before the task was watched.
-                        fence(Ordering::SeqCst);
-                        let heard = self.shm.wake_sequence() != sequence;
-                        if heard
-                            && (task.is_rung() || (task.is_watched() && self.shm.departures() != departures))
-                        {
+                    if task.run.sleep() {
+                        let told = || {
+                            let departed = || self.shm.departures() != departures;
+                            self.shm.wake_sequence() != sequence && (task.is_rung() || departed())
+                        };
+                        if task.run.has_missed(told) {
                             self.wake(id, Some(deque));
                         }
                         return;
@@ -130,7 +129,7 @@ impl Shared {
                     }
                     let failed = self.draining.load(Ordering::Relaxed) && !env.draining;
                     drop(cell);
-                    task.end();
+                    task.run.end();
                     self.task_ended();
                     if failed {
                         self.wake_everything();
@@ -142,7 +141,7 @@ impl Shared {
             steps += 1;
             if self.has_had_its_time(steps, began) {
                 drop(cell);
-                task.requeue();
+                task.run.requeue();
                 return self.push(id, Some(deque));
             }
         }
