@@ -23,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! Map, from the bottom up: `options` → `link` (one end of a queue) → `port` (messages that are taken, or to be sent) → [`io`] (what a block
+//! Map, from the bottom up: `options`, [`ports`] → `link` (one end of a queue) → `port` (messages that are taken, or to be sent) → [`io`] (what a block
 //! sees) → [`block`] (what a block is) → `stats` → `cell` (one block at work) → `run_state`, `task` (when it runs) → `idle` → [`Run`] →
 //! [`Scheduler`]; beside it [`blocks`].
 
@@ -35,15 +35,17 @@ pub mod io;
 mod link;
 mod options;
 mod port;
+pub mod ports;
 mod run;
 mod run_state;
 mod scheduler;
 mod stats;
 mod task;
 
-pub use block::{Block, Ports, Ready, Work};
+pub use block::{Block, Work};
 pub use io::{InputMessage, Io, NewMessage};
 pub use options::{BlockOptions, LinkOptions, OnError, Policy, Priority, SchedulerOptions, Then};
+pub use ports::{Ports, Ready};
 pub use run::Run;
 pub use scheduler::{BlockId, Scheduler};
 pub use stats::{BlockReport, BlockState, Report};

@@ -1,11 +1,12 @@
 //! Scheduler: blocks and links are put together here, then run.
 
-use crate::block::{Block, Ports};
+use crate::block::Block;
 use crate::cell::{Cell, Parts};
 use crate::link::TaskId;
 use crate::link::{End, Local};
 use crate::options::{BlockOptions, LinkOptions, Policy, SchedulerOptions, THREADS_MAX, Then};
 use crate::port::{Input, Outlet, Output};
+use crate::ports::Ports;
 use crate::run::Run;
 use crate::stats::Report;
 use crate::task::Task;

@@ -62,7 +62,7 @@ fn is_size(setting: &Setting) -> bool {
 fn class(out: &mut String, entry: &Entry) {
     let Entry { name, about, settings, .. } = entry;
     let ports = entry.build(&entry.sample()).expect("a block can be built from its own sample").ports();
-    let names = |ports: &[millrace_flow::block::PortSpec]| -> Vec<String> {
+    let names = |ports: &[millrace_flow::ports::PortSpec]| -> Vec<String> {
         ports.iter().map(|port| port.name.to_string()).collect()
     };
     let (inputs, outputs) = (names(&ports.inputs), names(&ports.outputs));

@@ -81,6 +81,7 @@ fn layers_point_downwards() {
     ];
     let flow = [
         "options",
+        "ports",
         "link",
         "port",
         "io",

@@ -78,7 +78,7 @@ impl Entry {
     /// When [`Entry::sample`] is not enough to build one.
     fn describe(&self, page: &mut String) -> Result<()> {
         let ports = self.build(&self.sample())?.ports();
-        let names = |ports: &[crate::block::PortSpec]| {
+        let names = |ports: &[crate::ports::PortSpec]| {
             let names: Vec<_> = ports.iter().map(|port| format!("`{}`", port.name)).collect();
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         };

@@ -2,8 +2,9 @@
 
 use super::bytes::bytes;
 use super::{Described, Setting, Settings};
-use crate::block::{Block, Ports, Work};
+use crate::block::{Block, Work};
 use crate::io::Io;
+use crate::ports::Ports;
 use millrace::Result;
 
 /// Sends a copy of each message, in a buffer of its own: for what is changed downstream while others read the original, and to let go of a

@@ -9,8 +9,9 @@
 use super::bytes::bytes;
 use super::null::{SIZE, size};
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Ports, Work};
+use crate::block::{Block, Work};
 use crate::io::Io;
+use crate::ports::Ports;
 use millrace::{Error, ErrorKind, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind as Cause, Read, Seek, SeekFrom, Write};

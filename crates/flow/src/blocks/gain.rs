@@ -2,8 +2,9 @@
 
 use super::bytes::{bytes, bytes_mut};
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Ports, Work};
+use crate::block::{Block, Work};
 use crate::io::Io;
+use crate::ports::Ports;
 use millrace::{Error, ErrorKind, Message, Result};
 
 /// What the bytes of a message are.

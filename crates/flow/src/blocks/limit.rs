@@ -2,8 +2,9 @@
 
 use super::null::{COUNT, count};
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Ports, Work};
+use crate::block::{Block, Work};
 use crate::io::Io;
+use crate::ports::Ports;
 use millrace::{Error, ErrorKind, Result};
 use std::time::Duration;
 

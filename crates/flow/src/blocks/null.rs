@@ -2,8 +2,9 @@
 
 use super::catalog::Described;
 use super::settings::{Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Ports, Work};
+use crate::block::{Block, Work};
 use crate::io::Io;
+use crate::ports::Ports;
 use millrace::Result;
 
 /// Bytes of each message of a source.

@@ -1,8 +1,9 @@
 //! One stream to several blocks, each message to one of them.
 
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Ports, Work};
+use crate::block::{Block, Work};
 use crate::io::Io;
+use crate::ports::Ports;
 use millrace::{Error, ErrorKind, Message, Result};
 
 /// Outputs, or inputs, that a block of many may have.

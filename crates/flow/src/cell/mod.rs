@@ -4,12 +4,13 @@ mod failure;
 mod ready;
 mod sleep;
 
-use crate::block::{Block, Ready, Work};
+use crate::block::{Block, Work};
 use crate::io::Io;
 use crate::link::End;
 use crate::link::TaskId;
 use crate::options::OnError;
 use crate::port::{BATCH, Input, Outlet, Output};
+use crate::ports::Ready;
 use crate::stats::{Activity, BlockReport, BlockState, Counts};
 use millrace::{Error, ErrorKind, PortQueue, Result, SharedBufferAllocator, ShmManager};
 use ready::{Verdict, Want};

@@ -1,8 +1,8 @@
 //! Whether a block may be run.
 
 use super::{Cell, Env, Reason};
-use crate::block::Ready;
 use crate::port::Input;
+use crate::ports::Ready;
 use millrace::{Error, ErrorKind, Result};
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What a block takes.
 
 use super::BATCH;
-use crate::block::PortSpec;
 use crate::link::End;
+use crate::ports::PortSpec;
 use millrace::{Buffer, Received, Result, Settle, SharedBufferAllocator, ShmManager, TakeOutcome};
 use std::collections::VecDeque;
 use std::sync::Arc;

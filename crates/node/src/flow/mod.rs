@@ -13,7 +13,7 @@ use crate::to_json;
 use graph::{BindingFlow, BindingPorts, Settings, build};
 use millrace::{Error, OpenOptions, ShmManager};
 use millrace_flow::Run;
-use millrace_flow::block::PortSpec;
+use millrace_flow::ports::PortSpec;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue};
 use napi_derive::napi;

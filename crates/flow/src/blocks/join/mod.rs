@@ -9,8 +9,9 @@ mod settings;
 mod window;
 
 use super::split::PORTS_MAX;
-use crate::block::{Block, Ports, Ready, Work};
+use crate::block::{Block, Work};
 use crate::io::Io;
+use crate::ports::{Ports, Ready};
 use lanes::Lanes;
 use millrace::{Error, ErrorKind, Result};
 use policy::{Decider, Decision, Part, Why};

@@ -2,11 +2,12 @@
 
 use super::content::{Finding, examine};
 use super::stream::{Stream, StreamCounts};
-use crate::block::{Block, Ports, Work};
+use crate::block::{Block, Work};
 use crate::blocks::bytes::bytes;
 use crate::blocks::null::{COUNT, count};
 use crate::blocks::{Described, Fallback, Kind, Setting, Settings};
 use crate::io::Io;
+use crate::ports::Ports;
 use millrace::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,11 +1,12 @@
 //! A source of test messages.
 
 use super::content::{HEAD_BYTES, Identity, Writer};
-use crate::block::{Block, Ports, Work};
+use crate::block::{Block, Work};
 use crate::blocks::bytes::bytes_mut;
 use crate::blocks::null::{COUNT, SIZE, count, size};
 use crate::blocks::{Described, Fallback, Kind, Setting, Settings};
 use crate::io::Io;
+use crate::ports::Ports;
 use millrace::{Error, ErrorKind, Result};
 
 /// Kind of the time of messages: since the start of a stream.
