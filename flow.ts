@@ -3,6 +3,8 @@
  * @module millrace/flow
  */
 export { Block, type BlockHost } from './lib/flow/block.js'
+export { type Child, child } from './lib/flow/child.js'
+export type { BackoffOptions, ChildOptions, Restart } from './lib/flow/child-options.js'
 export * from './lib/flow/generated/blocks.js'
 export { NativeBlock } from './lib/flow/native-block.js'
 export type {
@@ -17,3 +19,5 @@ export type {
 export { InputPort, OutputPort, type PortOwner } from './lib/flow/port.js'
 export { type EndOptions, Scheduler } from './lib/flow/scheduler.js'
 export type { BlockState, BlockStats, Report } from './lib/flow/stats.js'
+export type { ChildPhase, ChildState, LastExit, SupervisorEvents } from './lib/flow/supervised-child.js'
+export { type StopOptions, Supervisor, type SupervisorOptions } from './lib/flow/supervisor.js'
