@@ -4,7 +4,7 @@
  */
 export { Block, type BlockHost } from './lib/flow/block.js'
 export { type Child, child } from './lib/flow/child.js'
-export type { BackoffOptions, ChildOptions, Restart } from './lib/flow/child-options.js'
+export type { BackoffOptions, ChildOptions, Restart, Stdio } from './lib/flow/child-options.js'
 export * from './lib/flow/generated/blocks.js'
 export { NativeBlock } from './lib/flow/native-block.js'
 export type {

@@ -193,6 +193,7 @@ test('bad options name child and option', (t) => {
     ['startTimeout', NaN],
     ['stallTimeout', '5s'],
     ['stopTimeout', -1],
+    ['stdio', 'pipe'],
     ['detached', 1],
     ['backoff', 7],
   ] as const) {

@@ -13,6 +13,10 @@ import { invalidArgument } from '../errors.js'
 export type Restart = (typeof RESTARTS)[number]
 const RESTARTS = ['never', 'on-failure', 'always'] as const
 
+/** Where the output of a child goes. */
+export type Stdio = (typeof STDIOS)[number]
+const STDIOS = ['inherit', 'ignore'] as const
+
 /** How long to wait before a restart: `initial`, times `factor` for each restart within the window, at most `max`. */
 export interface BackoffOptions {
   /** Before the first restart, in ms. Default: 100. */
@@ -49,6 +53,11 @@ export interface ChildOptions {
   stallTimeout?: number
   /** Time to end after it has been asked to, in ms; then it is killed. Default: 10 000. */
   stopTimeout?: number
+  /**
+   * Where its output goes: where that of this process does, or nowhere. A detached child must not write to a pipe that ends with its
+   * supervisor: that would be an error of its own. Default: `inherit`.
+   */
+  stdio?: Stdio
   /** It goes on without its supervisor, and does not hear the signals of its terminal. Default: false. */
   detached?: boolean
 }
@@ -66,6 +75,7 @@ export interface CheckedOptions {
   startTimeout: number
   stallTimeout: number
   stopTimeout: number
+  stdio: Stdio
   detached: boolean
 }
 
@@ -74,7 +84,7 @@ export function checkChildOptions(name: string, options: ChildOptions): CheckedO
   const what = (option: string) => `${option} of child '${name}'`
   const given = checkObject(`options of child '${name}'`, options)
   const { module, args = [], execArgv, env = {}, restart = 'on-failure', max = 5, detached = false } = given
-  const { window = 60_000, startTimeout, stallTimeout, stopTimeout = 10_000, backoff = {} } = given
+  const { window = 60_000, startTimeout, stallTimeout, stopTimeout = 10_000, backoff = {}, stdio = 'inherit' } = given
   return {
     module: module instanceof URL ? module : checkText(what('module'), module),
     args: checkTexts(what('args'), args),
@@ -87,6 +97,7 @@ export function checkChildOptions(name: string, options: ChildOptions): CheckedO
     startTimeout: checkTimeout(what('startTimeout'), startTimeout),
     stallTimeout: checkTimeout(what('stallTimeout'), stallTimeout),
     stopTimeout: checkTimeout(what('stopTimeout'), stopTimeout),
+    stdio: STDIOS[checkWord(what('stdio'), stdio, STDIOS)]!,
     detached: checkBoolean(what('detached'), detached),
   }
 }

@@ -34,10 +34,11 @@ export class OwnProcess implements Process {
   readonly #process: ChildProcess
 
   constructor(name: string, options: CheckedOptions, listener: ProcessListener) {
-    const { module, args, execArgv, env, detached, stallTimeout, stopTimeout } = options
+    const { module, args, execArgv, env, stdio, detached, stallTimeout, stopTimeout } = options
     const charge: Charge = { name, detached, stallTimeout: orNull(stallTimeout), stopTimeout: orNull(stopTimeout) }
     this.#process = fork(module, args, {
       env: { ...process.env, ...env, [CHARGE_VARIABLE]: JSON.stringify(charge) },
+      stdio: [stdio, stdio, stdio, 'ipc'],
       detached,
       ...(execArgv !== undefined && { execArgv: [...execArgv] }),
     })

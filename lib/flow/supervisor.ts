@@ -87,7 +87,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
 
   /**
    * Takes over a child that a supervisor now dead has started `detached`: the process whose participant has that name in the domain,
-   * see {@link OpenOptions.name}. Until it ends, `stallTimeout` does not count. How it ends cannot be known, so its end is a failure.
+   * `name` of `ShmManager.open`. Until it ends, `stallTimeout` does not count. How it ends cannot be known, so its end is a failure.
    * @returns whether there is one; otherwise start it
    * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`: also when several processes have participants of that name, or without `shm`;
    * `_CLOSED`
