@@ -2,12 +2,14 @@
 import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
 import type { Delivery, PortQueue, ShmManager } from '../../index.js'
+import type { FlowCopyArgs } from '../fixtures/flow-copy.js'
 import type { FlowSinkArgs } from '../fixtures/flow-sink.js'
 import type { FlowSourceArgs } from '../fixtures/flow-source.js'
 import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
 import { type Child, Deaths, startChild, until } from '../process/children.js'
 
-const KILLS = 4
+const KILLS = process.env['MILLRACE_LONG'] === '1' ? 100 : 4
+const TIMEOUT = 30_000 + KILLS * 5000
 
 /** Messages that participants called `scheduler` have received. */
 function received(shm: ShmManager): number {
@@ -30,8 +32,8 @@ async function numbersIn(queue: PortQueue): Promise<number[]> {
 
 for (const delivery of ['at-most-once', 'at-least-once'] satisfies Delivery[]) {
   test.serial(`the sink is killed again and again, ${delivery}`, async (t) => {
-    t.timeout(60_000)
     const domain = testDomain(t)
+    t.timeout(TIMEOUT)
     const shm = domain.open()
     const deaths = new Deaths(shm)
     const queue = shm.portQueue('port', { capacity: 64, delivery })
@@ -62,8 +64,8 @@ for (const delivery of ['at-most-once', 'at-least-once'] satisfies Delivery[]) {
 }
 
 test.serial('the source is killed again and again: what it has sent arrives in order', async (t) => {
-  t.timeout(60_000)
   const shm = openDomain(t)
+  t.timeout(TIMEOUT)
   const queue = shm.portQueue('port', { capacity: 64 })
   const args: FlowSourceArgs = { domain: shm.domain, queue: 'port', count: null }
   for (let i = 0; i < KILLS; i++) {
@@ -84,3 +86,44 @@ test.serial('the source is killed again and again: what it has sent arrives in o
     t.is(buffersInUse(shm), 0)
   }
 })
+
+test.serial(
+  'stages between at-least-once queues are killed again and again: every message arrives, repeated at most',
+  async (t) => {
+    const shm = openDomain(t)
+    t.timeout(TIMEOUT)
+    const [first, last] = ['first', 'last'].map((name) =>
+      shm.portQueue(name, { capacity: 64, delivery: 'at-least-once' }),
+    )
+    const args: FlowCopyArgs = { domain: shm.domain, from: 'first', to: 'last' }
+    const stages = [startChild(t, 'flow-copy', args), startChild(t, 'flow-copy', args)]
+    const arrived = numbersIn(last!)
+    let sent = 0
+    const over = new AbortController()
+    const sending = (async () => {
+      while (!over.signal.aborted) {
+        const message = shm.allocate(64)
+        message.sequence = BigInt(sent++)
+        await first!.send(message)
+      }
+    })()
+    for (let i = 0; i < KILLS; i++) {
+      await stages[0]!.started()
+      await setTimeout(Math.random() * 50)
+      await kill(shm, stages.shift()!)
+      stages.push(startChild(t, 'flow-copy', args))
+    }
+    over.abort()
+    await sending
+    first!.close()
+    await Promise.all(stages.map((stage) => stage.done()))
+    last!.close()
+    const numbers = await arrived
+    const distinct = new Set(numbers)
+    t.is(distinct.size, sent)
+    t.true(numbers.every((number) => number < sent))
+    // A killed stage has sent again at most what it had not acknowledged.
+    t.true(numbers.length - sent <= KILLS * 64, `${numbers.length - sent} were repeated`)
+    t.is(buffersInUse(shm), 0)
+  },
+)
