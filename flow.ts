@@ -5,11 +5,18 @@
 export { Block, type BlockHost } from './lib/flow/block.js'
 export { type Child, child } from './lib/flow/child.js'
 export type { BackoffOptions, ChildOptions, Restart, Stdio } from './lib/flow/child-options.js'
+export { BlockIo } from './lib/flow/block-io.js'
+export { flow, Flow, type StartOptions } from './lib/flow/flow.js'
+export { Run } from './lib/flow/flow-run.js'
 export * from './lib/flow/generated/blocks.js'
+export { JsBlock } from './lib/flow/js-block.js'
+export { JsInput, JsOutput } from './lib/flow/js-port.js'
+export { filter, map, MapBlock, type MapContext, type MapOptions } from './lib/flow/map.js'
 export { NativeBlock } from './lib/flow/native-block.js'
 export type {
   BlockOptions,
   FailureAction,
+  FlowLinkOptions,
   LinkOptions,
   OnErrorOptions,
   Policy,
@@ -18,6 +25,11 @@ export type {
 } from './lib/flow/options.js'
 export { InputPort, OutputPort, type PortOwner } from './lib/flow/port.js'
 export { type EndOptions, Scheduler } from './lib/flow/scheduler.js'
+export { sink, SinkBlock, type Use } from './lib/flow/sink.js'
+export { source, SourceBlock, type SourceContext, type Yielded } from './lib/flow/source.js'
+export type { SchemaIssue, SchemaResult, StandardSchema } from './lib/flow/standard-schema.js'
 export type { BlockState, BlockStats, Report } from './lib/flow/stats.js'
 export type { ChildPhase, ChildState, LastExit, SupervisorEvents } from './lib/flow/supervised-child.js'
 export { type StopOptions, Supervisor, type SupervisorOptions } from './lib/flow/supervisor.js'
+export { buffers, bytes, type, type PortType, type TypeInfo, type TypeOptions } from './lib/flow/type.js'
+export { Values } from './lib/flow/values.js'

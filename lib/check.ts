@@ -60,6 +60,12 @@ export function checkBoolean(what: string, value: unknown): boolean {
   throw invalidArgument(what, 'true or false', value)
 }
 
+/** @throws unless `value` is a function. */
+export function checkFunction<F>(what: string, value: F): F {
+  if (typeof value === 'function') return value
+  throw invalidArgument(what, 'a function', value)
+}
+
 /** @throws unless `value` is an object, as options must be. */
 export function checkObject<T>(what: string, value: T): T & object {
   if (typeof value === 'object' && value !== null) return value

@@ -166,6 +166,8 @@ export interface BindingConnection {
   at: BindingPort
   /** Name of the queue. */
   queue: string
+  /** Whether no other block is at this side of it: it ends with this one. */
+  only: boolean
 }
 
 /** Blocks and links, to be run by one scheduler. */

@@ -14,12 +14,17 @@ export interface BlockHost {
 
 /** A step of a flow, with input and output ports. */
 export abstract class Block implements PortOwner {
-  readonly #inputs: InputPort[] = []
+  readonly #inputs: InputPort<never>[] = []
   readonly #outputs: OutputPort[] = []
   #host: BlockHost | undefined
   #name: string | undefined
 
-  /** Its name in its scheduler; before it is added to one, the name of its class. */
+  /** @param name its name, unless it is added under another one; left out: that of its class and a number */
+  constructor(name?: string) {
+    this.#name = name
+  }
+
+  /** Its name in its scheduler or flow; before it is added to one, its own, or the name of its class. */
   get name(): string {
     return this.#name ?? this.constructor.name
   }
@@ -46,14 +51,22 @@ export abstract class Block implements PortOwner {
 
   /** Declares an input. To be called by the constructor of a subclass. */
   protected input<T>(name: string): InputPort<T> {
-    const port = new InputPort<T>(this, name)
-    this.#inputs.push(port as InputPort)
-    return port
+    return this.addInput(new InputPort<T>(this, name))
   }
 
   /** Declares an output. To be called by the constructor of a subclass. */
   protected output<T>(name: string): OutputPort<T> {
-    const port = new OutputPort<T>(this, name)
+    return this.addOutput(new OutputPort<T>(this, name))
+  }
+
+  /** @internal */
+  protected addInput<P extends InputPort<never>>(port: P): P {
+    this.#inputs.push(port)
+    return port
+  }
+
+  /** @internal */
+  protected addOutput<P extends OutputPort>(port: P): P {
     this.#outputs.push(port)
     return port
   }

@@ -70,6 +70,12 @@ export interface LinkOptions {
   delivery?: Delivery
 }
 
+/** Options of a link of a {@link Flow}. Those of the first link to an input count for all links to it. */
+export interface FlowLinkOptions extends LinkOptions {
+  /** Name of its queue, unless it lies between native blocks only. Default: those of the flow, the block and the input. */
+  name?: string
+}
+
 const MAX_THREADS = 256
 const MAX_RETRIES = 2 ** 32 - 1
 

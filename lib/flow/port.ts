@@ -17,6 +17,8 @@ export interface OuterQueue {
   readonly name: string
   /** @internal */
   readonly session: Session
+  /** @internal It ends with the block: no other one is at this side of it. */
+  readonly only?: true
 }
 
 /** @internal A queue of another copy of this package is one, too. */
@@ -47,6 +49,11 @@ abstract class Port {
   /** Block and port, as messages name them. */
   get label(): string {
     return `${this.owner.name}.${this.name}`
+  }
+
+  /** @internal As `connect`, and the queue ends with the block: no other one is at this side of it. */
+  connectOnly({ name, session }: OuterQueue): void {
+    this.#queues.push({ name, session, only: true })
   }
 
   /** @internal */

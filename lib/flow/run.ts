@@ -82,8 +82,8 @@ export class FlowRun {
   }
 }
 
-/** Whether `promise` is fulfilled within `ms` milliseconds. Rejects as it does. */
-function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+/** @internal Whether `promise` is fulfilled within `ms` milliseconds. Rejects as it does. */
+export function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const timer = ms === Infinity ? undefined : setTimeout(resolve, ms, false)
     const end = (settle: () => void) => {

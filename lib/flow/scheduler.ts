@@ -12,8 +12,8 @@ import { FlowRun } from './run.js'
 import type { BlockStats, Report } from './stats.js'
 import { notStarted } from './stats.js'
 
-/** How long a stop may take unless it says itself, in ms. */
-const STOP_TIMEOUT_MS = 10_000
+/** @internal How long a stop may take unless it says itself, in ms. */
+export const STOP_TIMEOUT_MS = 10_000
 
 /** What {@link Scheduler.drain} and {@link Scheduler.stop} take. */
 export interface EndOptions {
@@ -160,7 +160,7 @@ export class Scheduler implements BlockHost, AsyncDisposable {
       ports.flatMap((port) =>
         port.queues.map((queue) => {
           this.#checkDomain(port.label, 'is connected to', queue)
-          return { at: this.#port(port), queue: queue.name }
+          return { at: this.#port(port), queue: queue.name, only: queue.only === true }
         }),
       )
     return {

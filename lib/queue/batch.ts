@@ -29,6 +29,11 @@ export class Batch implements Iterable<BufferPtr>, Disposable {
     }
   }
 
+  /** @internal Messages dropped before the first one. */
+  get gap(): number {
+    return this.#gap
+  }
+
   /** Number of messages. */
   get length(): number {
     return this.#ids.length

@@ -54,22 +54,22 @@ pub(crate) struct End {
     interest: Interest,
     /// Both ends are blocks of this scheduler.
     pub(crate) local: Option<Arc<Local>>,
-    /// Somebody else's queue, which is closed when the block has ended.
-    closes: bool,
+    /// Of somebody else's queue, the only sender, or the only receiver.
+    pub(crate) only: bool,
     armed: AtomicBool,
 }
 
 impl End {
     pub(crate) fn new(queue: Arc<PortQueue>, interest: Interest, local: Option<Arc<Local>>) -> Self {
         let armed = AtomicBool::new(false);
-        Self { name: None, queue: OnceLock::from(queue), interest, local, closes: false, armed }
+        Self { name: None, queue: OnceLock::from(queue), interest, local, only: false, armed }
     }
 
-    /// That of queue `name`, which need not exist yet; `closes`: it is closed when the block at it has ended.
-    pub(crate) fn named(name: &str, interest: Interest, closes: bool) -> Self {
+    /// That of queue `name`, which need not exist yet; `only`: it ends with the block, which is the only one at this side of it.
+    pub(crate) fn named(name: &str, interest: Interest, only: bool) -> Self {
         let name = Some(name.to_owned());
         let armed = AtomicBool::new(false);
-        Self { name, queue: OnceLock::new(), interest, local: None, closes, armed }
+        Self { name, queue: OnceLock::new(), interest, local: None, only, armed }
     }
 
     /// The queue; `None`: nobody has made it yet.
@@ -133,18 +133,18 @@ impl End {
             && self.queue.get().is_some_and(|queue| !queue.is_unrung(self.interest))
     }
 
-    /// The block at it has ended. A link of this scheduler is closed behind its last producer, and before what its last consumer has left;
-    /// `true`: that was it, so the queue is to be destroyed.
+    /// The block at it has ended. A queue that ends with it, or with the last block of a link of this scheduler, is closed: behind its last
+    /// producer, and before what its last consumer has left; `true`: that was it, so the queue is to be destroyed.
     pub(crate) fn leave(&self) -> bool {
         self.disarm();
         let Some(queue) = self.queue.get() else { return false };
+        let is_input = self.interest == Interest::Data;
         let Some(local) = &self.local else {
-            if self.closes {
+            if self.only {
                 queue.close();
             }
-            return false;
+            return self.only && is_input;
         };
-        let is_input = self.interest == Interest::Data;
         let open = if is_input { &local.open_consumers } else { &local.open_producers };
         // AcqRel: what every other block sent is sent before the last one closes.
         let was_last = open.fetch_sub(1, Ordering::AcqRel) == 1;

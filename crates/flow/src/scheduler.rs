@@ -140,12 +140,25 @@ impl Scheduler {
     /// # Errors
     /// `InvalidArgument` when there is no such input, or it is linked already.
     pub fn connect_input(&mut self, to: (BlockId, &str), queue: &str) -> Result<()> {
+        self.connect_to(to, queue, false)
+    }
+
+    /// The same for the only receiver of a queue, whose senders close it: a drain waits for that, and the queue is removed when the block has
+    /// ended, with what is left in it.
+    ///
+    /// # Errors
+    /// As [`Scheduler::connect_input`].
+    pub fn connect_only_input(&mut self, to: (BlockId, &str), queue: &str) -> Result<()> {
+        self.connect_to(to, queue, true)
+    }
+
+    fn connect_to(&mut self, to: (BlockId, &str), queue: &str, only: bool) -> Result<()> {
         let input = self.input(to)?;
         let port = (to.0.0, input);
         if self.inputs.contains_key(&port) || self.links.iter().any(|link| link.to == port) {
             return Err(invalid(format!("input {} is linked already", self.port(to))));
         }
-        self.inputs.insert(port, Arc::new(End::named(queue, Interest::Data, false)));
+        self.inputs.insert(port, Arc::new(End::named(queue, Interest::Data, only)));
         Ok(())
     }
 
@@ -165,13 +178,13 @@ impl Scheduler {
         self.connect(from, queue, true)
     }
 
-    fn connect(&mut self, from: (BlockId, &str), queue: &str, closes: bool) -> Result<()> {
+    fn connect(&mut self, from: (BlockId, &str), queue: &str, only: bool) -> Result<()> {
         let output = self.output(from)?;
         let ends = self.outputs.entry((from.0.0, output)).or_default();
         if ends.iter().any(|end| end.name() == queue) {
             return Err(invalid(format!("output {} is linked to queue {queue:?} already", self.port(from))));
         }
-        ends.push(Arc::new(End::named(queue, Interest::Space, closes)));
+        ends.push(Arc::new(End::named(queue, Interest::Space, only)));
         Ok(())
     }
 

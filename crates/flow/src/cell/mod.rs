@@ -29,6 +29,8 @@ pub(crate) struct Env<'a> {
     pub(crate) now: &'a dyn Fn() -> Duration,
     /// Sources end; what is under way arrives.
     pub(crate) draining: bool,
+    /// The same because a block has failed: nobody can be waited for who may not hear of it.
+    pub(crate) failing: bool,
     /// Everything ends.
     pub(crate) stopping: bool,
 }
@@ -197,8 +199,9 @@ impl Cell {
                 Want::Input { input, min } if input == at => min,
                 _ => input.min,
             };
-            // A link of ours ends when those who send to it do.
-            let draining = env.draining && input.end.local.is_none();
+            // A link ends when those who send to it do.
+            let is_link = input.end.local.is_some() || (input.end.only && !env.failing);
+            let draining = env.draining && !is_link;
             let got = input.fill(env.shm, min, self.block.demand(at), draining)?;
             if got
                 && let Some(local) = &input.end.local

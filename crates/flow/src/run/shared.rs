@@ -44,6 +44,8 @@ pub(super) struct Shared {
     /// By how much the time of [`Policy::Single`] is ahead, in nanoseconds.
     pub(super) skipped: AtomicU64,
     pub(super) draining: AtomicBool,
+    /// A block has failed.
+    pub(super) failing: AtomicBool,
     pub(super) stopping: AtomicBool,
     pub(super) paused: AtomicBool,
     end: Mutex<End>,
@@ -91,6 +93,7 @@ impl Shared {
             started: Instant::now(),
             skipped: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             end: Mutex::default(),

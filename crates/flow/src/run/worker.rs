@@ -100,6 +100,7 @@ impl Shared {
                 now: &now,
                 // At each step: whoever is told of an end while it runs is not told again.
                 draining: self.draining.load(Ordering::Relaxed),
+                failing: self.failing.load(Ordering::Relaxed),
                 stopping: self.stopping.load(Ordering::Relaxed),
             };
             match cell.step(&env) {
@@ -122,12 +123,13 @@ impl Shared {
                 }
                 Step::Sleep(_) => {}
                 Step::Ended => {
+                    let mut failed = false;
                     if let Some(error) = cell.take_error() {
                         self.fail(error);
                         // Nobody gets what the others would go on with for ever.
                         self.draining.store(true, Ordering::Relaxed);
+                        failed = !self.failing.swap(true, Ordering::Relaxed);
                     }
-                    let failed = self.draining.load(Ordering::Relaxed) && !env.draining;
                     drop(cell);
                     task.run.end();
                     self.task_ended();

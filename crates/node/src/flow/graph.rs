@@ -105,6 +105,8 @@ pub struct BindingConnection {
     pub at: BindingPort,
     /// Name of the queue.
     pub queue: String,
+    /// Whether no other block is at this side of it: it ends with this one.
+    pub only: bool,
 }
 
 fn invalid(message: String) -> Error {
@@ -128,11 +130,21 @@ impl BindingFlow {
             let (from, to) = (of(&link.from)?, of(&link.to)?);
             scheduler.link((from, &link.from.port), (to, &link.to.port), &link.options()?)?;
         }
-        for BindingConnection { at, queue } in &self.inputs {
-            scheduler.connect_input((of(at)?, &at.port), queue)?;
+        for BindingConnection { at, queue, only } in &self.inputs {
+            let port = (of(at)?, at.port.as_str());
+            if *only {
+                scheduler.connect_only_input(port, queue)
+            } else {
+                scheduler.connect_input(port, queue)
+            }?;
         }
-        for BindingConnection { at, queue } in &self.outputs {
-            scheduler.connect_output((of(at)?, &at.port), queue)?;
+        for BindingConnection { at, queue, only } in &self.outputs {
+            let port = (of(at)?, at.port.as_str());
+            if *only {
+                scheduler.connect_only_output(port, queue)
+            } else {
+                scheduler.connect_output(port, queue)
+            }?;
         }
         Ok(scheduler)
     }

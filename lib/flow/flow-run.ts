@@ -1,0 +1,151 @@
+import { checkObject, checkTimeout } from '../check.js'
+import type { ShmManager } from '../domain/manager.js'
+import { MillraceError } from '../errors.js'
+import { onAbort } from '../session/cancel.js'
+import { settlesWithin } from './run.js'
+import type { EndOptions, Scheduler } from './scheduler.js'
+import { STOP_TIMEOUT_MS } from './scheduler.js'
+import type { Report } from './stats.js'
+import type { Wired } from './wiring.js'
+
+/** What a run is of. */
+export interface RunParts extends Wired {
+  readonly name: string
+  readonly shm: ShmManager
+  readonly scheduler: Scheduler
+  /** The end of the native blocks. */
+  readonly native: Promise<Report> | undefined
+}
+
+/** A flow that has been started. */
+export class Run implements AsyncDisposable {
+  readonly #parts: RunParts
+  readonly #ending = new AbortController()
+  readonly #stopping = new AbortController()
+  readonly #ended: Promise<Report>
+  #failure: { readonly error: unknown } | undefined
+  /** Somebody has been told how it ended. */
+  #told = false
+  #report: Report | undefined
+
+  /** @internal */
+  constructor(parts: RunParts, signal: AbortSignal | undefined) {
+    this.#parts = parts
+    const lanes = parts.lanes.map((lane) => lane.run(this.#ending.signal, this.#stopping.signal))
+    const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native])]
+    const ended = all.map((one) => Promise.resolve(one).catch((error: unknown) => this.#fail(error)))
+    const forget = signal === undefined ? undefined : onAbort(signal, () => this.#beginStop())
+    this.#ended = Promise.all(ended).then(() => {
+      forget?.()
+      return this.#end()
+    })
+    // Who awaits `done`, drains, stops or disposes of it is told.
+    this.#ended.catch(() => {})
+  }
+
+  /**
+   * Resolves when all blocks have ended.
+   * @throws `MillraceError` the first failure of a block, which it names; and as {@link Scheduler.run}
+   */
+  get done(): Promise<Report> {
+    this.#told = true
+    return this.#ended
+  }
+
+  /**
+   * Sources end, everything that is under way arrives, then the blocks end; queues that inputs are connected to are emptied. Resolves when
+   * they have.
+   * @throws `MillraceError` `ERR_MILLRACE_TIMEOUT`: then everything ends as by {@link Run.stop}, and the message names the blocks that had
+   * not ended; and as {@link Run.done}
+   */
+  async drain(options: EndOptions = {}): Promise<Report> {
+    const timeout = checkTimeout('timeout', checkObject('options of drain', options).timeout)
+    this.#beginDrain()
+    if (await settlesWithin(this.done, timeout)) return this.done
+    const waiting = this.#unfinished()
+    const { blocks } = await this.stop()
+    const lost = blocks.reduce((sum, block) => sum + block.lost, 0)
+    const message = `flow '${this.#parts.name}' did not end within ${timeout} ms and was stopped, ${lost} messages were lost: ${waiting} had not ended`
+    throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
+  }
+
+  /**
+   * Every block ends after the work it is in; resolves when they have. What is under way goes back to the queues of others that deliver
+   * again, and is lost otherwise. The default of `timeout` is 10 000.
+   * @throws `MillraceError` `ERR_MILLRACE_TIMEOUT`: a block does not return from its work, which the message names; and as {@link Run.done}
+   */
+  async stop(options: EndOptions = {}): Promise<Report> {
+    const { timeout = STOP_TIMEOUT_MS } = checkObject('options of stop', options)
+    const time = checkTimeout('timeout', timeout)
+    this.#beginStop()
+    if (await settlesWithin(this.done, time)) return this.done
+    const message = `blocks of flow '${this.#parts.name}' did not return from their work within ${time} ms: ${this.#unfinished()}`
+    throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
+  }
+
+  /** What has been counted so far: native blocks first. */
+  stats(): Report {
+    const { scheduler, native, lanes } = this.#parts
+    return (
+      this.#report ?? {
+        blocks: [...(native === undefined ? [] : scheduler.stats().blocks), ...lanes.map((lane) => lane.stats)],
+      }
+    )
+  }
+
+  /** Stops it, if it runs. @throws what {@link Run.done} would, unless somebody has been told */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const told = this.#told
+    try {
+      await this.stop()
+    } catch (error) {
+      if (!told || this.#report === undefined) throw error
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    // Nobody gets what the others would go on with for ever.
+    this.#beginDrain()
+  }
+
+  #beginDrain(): void {
+    if (this.#ending.signal.aborted) return
+    this.#ending.abort()
+    if (this.#nativeRuns()) ignore(this.#parts.scheduler.drain())
+  }
+
+  #beginStop(): void {
+    this.#ending.abort()
+    if (this.#stopping.signal.aborted) return
+    this.#stopping.abort()
+    if (this.#nativeRuns()) ignore(this.#parts.scheduler.stop({ timeout: Infinity }))
+  }
+
+  #nativeRuns(): boolean {
+    return this.#parts.native !== undefined && !this.#parts.shm.closed && this.#report === undefined
+  }
+
+  #end(): Report {
+    const report = this.stats()
+    this.#report = report
+    for (const queue of this.#parts.queues) {
+      if (this.#parts.shm.closed) break
+      queue.destroy()
+      queue.detach()
+    }
+    if (this.#failure !== undefined) throw this.#failure.error
+    return report
+  }
+
+  /** Names of the blocks that have not ended. */
+  #unfinished(): string {
+    const blocks = this.stats().blocks.filter(({ state }) => state === 'running' || state === 'created')
+    return blocks.map(({ name }) => `'${name}'`).join(', ')
+  }
+}
+
+/** Its end is told by another promise. */
+function ignore(end: Promise<unknown>): void {
+  end.catch(() => {})
+}
