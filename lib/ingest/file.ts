@@ -81,6 +81,7 @@ class FileReads extends Arrivals {
   #handle: FileHandle | undefined
   /** Opened here, so closed here. */
   #own: FileHandle | undefined
+  #closing: Promise<void> | undefined
   /** Whether reads name their position: then several can be under way, and each comes to its end. */
   #positioned = false
   /** What the system says of the size. Files of /proc say 0, so it is no end: it says how far more than one read is worth it. */
@@ -206,8 +207,9 @@ class FileReads extends Arrivals {
   /** Closes the file when no read is under way any more. */
   async #close(): Promise<void> {
     await Promise.all(this.#working)
-    // Whoever asks again waits for the same end.
-    await this.#own?.close()
+    // A handle that is being closed tells whoever asks again that it is closed.
+    this.#closing ??= this.#own?.close()
+    await this.#closing
   }
 }
 
