@@ -152,6 +152,7 @@ test.serial('an adopted child is stopped as any other', async (t) => {
   const { supervisor } = openSupervisor(t, { shm })
   t.true(supervisor.adopt('worker', program('exit', 0)))
   t.like(await supervisor.stop({ throwIfKilled: true }), [{ phase: 'ended', lastExit: { code: null, timeout: null } }])
+  t.is(supervisor.exitCode, 0)
   t.true(isAlone(shm))
   t.true(endedInOrder(shm))
 })
@@ -178,6 +179,20 @@ for (const [does, code] of [
     t.deepEqual(await shm.fsck(), [])
   })
 }
+
+test.serial('a supervisor may itself be a child: all end in order', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const { supervisor } = openSupervisor(t, { shm })
+  const args: SupervisorArgs = { domain: domain.name, does: 'work', options: {} }
+  supervisor.start('middle', program('supervisor', args))
+  await until(() => shm.registry.snapshot().participants.some(({ name }) => name === 'worker'))
+  const beats = shm.portQueue('beats')
+  ;(await beats.receive()).release()
+  t.like(await supervisor.stop({ throwIfKilled: true }), [{ phase: 'ended', lastExit: { code: 0 } }])
+  t.true(isAlone(shm))
+  t.true(endedInOrder(shm))
+})
 
 test.serial('a second SIGINT ends the supervisor at once, and its child', async (t) => {
   const domain = testDomain(t)

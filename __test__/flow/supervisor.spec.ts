@@ -148,6 +148,30 @@ test('stop() kills who does not end by the deadline, and says who that was', asy
   t.is(supervisor.exitCode, 1)
 })
 
+test('a child that knows nothing of supervisors ends by SIGTERM: that is no failure when it was asked to', async (t) => {
+  const { supervisor } = openSupervisor(t)
+  supervisor.start('asked', program('supervised-bare', 0))
+  supervisor.start('killed', program('supervised-bare', 0, { restart: 'never' }))
+  const exited = once(supervisor, 'exited')
+  process.kill(supervisor.children['killed']!.pid!, 'SIGTERM')
+  await exited
+  t.like(supervisor.children['killed'], { phase: 'ended', lastExit: { code: null, signal: 'SIGTERM' } })
+  t.is(supervisor.exitCode, 1)
+  // Another one takes the place, and the name, of one that is over.
+  supervisor.start('killed', program('exit', 0))
+  await supervisor.stop()
+  t.like(supervisor.children['asked'], { lastExit: { code: null, signal: 'SIGTERM', timeout: null } })
+  t.is(supervisor.exitCode, 0)
+})
+
+test('a stopped child hangs', async (t) => {
+  const { supervisor } = openSupervisor(t)
+  supervisor.start('one', supervised('progress', { stallTimeout: 300, restart: 'never' }))
+  await once(supervisor, 'started')
+  process.kill(supervisor.children['one']!.pid!, 'SIGSTOP')
+  t.like(await supervisor.ended(), [{ phase: 'ended', lastExit: { signal: 'SIGKILL', timeout: 'stall' } }])
+})
+
 test('stop() ends a wait for a restart', async (t) => {
   const { supervisor, events } = openSupervisor(t)
   supervisor.start('one', program('exit', 1, { backoff: { initial: 1e6, max: 1e6 } }))

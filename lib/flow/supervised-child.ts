@@ -1,6 +1,6 @@
 import type { CheckedOptions } from './child-options.js'
 import type { Ending, Process, ProcessListener } from './child-process.js'
-import { EXIT_LOST, PROGRESS_SHARE, type Told } from './control.js'
+import { PROGRESS_SHARE, type Told } from './control.js'
 import { RestartPlan } from './restart-plan.js'
 import { Watchdog } from './watchdog.js'
 
@@ -80,6 +80,8 @@ export class SupervisedChild {
   #restarts = 0
   #lost = 0
   #lastExit: LastExit | null = null
+  /** Its last process ended otherwise than it should. */
+  #failed = false
   #finish!: () => void
   #fail!: (error: unknown) => void
 
@@ -107,11 +109,9 @@ export class SupervisedChild {
     return this.#phase === 'ended' || this.#phase === 'gave-up'
   }
 
-  /** It ended otherwise than it should. */
+  /** It is over, and ended otherwise than it should. */
   get hasFailed(): boolean {
-    const exit = this.#lastExit
-    if (!this.isOver || exit === null) return false
-    return this.#phase === 'gave-up' || exit.timeout !== null || isFailure(exit, EXIT_LOST)
+    return this.#phase === 'gave-up' || (this.#phase === 'ended' && this.#failed)
   }
 
   get state(): ChildState {
@@ -188,12 +188,14 @@ export class SupervisedChild {
     if (this.isOver) return
     this.#watchdog.stop()
     const isStopping = this.#phase === 'stopping'
-    const wasWatched = !this.#adopted || error === undefined
+    const isWatched = !this.#adopted || error === undefined
+    // Who dies of our SIGTERM ends as it was asked to, and how an adopted one ends cannot be known.
+    const obeyed = isStopping && (signal === 'SIGTERM' || this.#adopted)
+    this.#failed = this.#timeout !== null || error !== undefined || (code !== 0 && !obeyed)
     this.#process = undefined
     this.#adopted = false
     this.#lastExit = { code, signal, timeout: this.#timeout, error: error?.message ?? null, atMs: Date.now() }
-    const failed = this.#timeout !== null || isFailure(this.#lastExit)
-    const next = isStopping || !wasWatched ? 'no' : this.#plan.next(failed, performance.now())
+    const next = isStopping || !isWatched ? 'no' : this.#plan.next(this.#failed, performance.now())
     if (typeof next === 'number') return this.#restartIn(next)
     this.#conclude(next === 'exhausted' ? 'gave-up' : 'ended')
   }
@@ -221,9 +223,4 @@ export class SupervisedChild {
     this.#phase = phase
     this.#sinceMs = Date.now()
   }
-}
-
-/** Whether it has ended otherwise than by an exit code that is good: 0, and `other`. */
-function isFailure({ code }: Pick<LastExit, 'code'>, other = 0): boolean {
-  return code !== 0 && code !== other
 }
