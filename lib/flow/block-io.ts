@@ -34,6 +34,8 @@ export interface Inlet {
 /** What a block is taking at an input. */
 interface Taking {
   readonly batches: AsyncGenerator<Batch, void>
+  /** Whether what it gives back is delivered again. */
+  readonly redelivers: boolean
   /** What it has of that. */
   batch: Batch | undefined
 }
@@ -86,17 +88,30 @@ export class BlockIo {
 
   /** @internal The work has ended: lets go of what it had taken. */
   async end(failed: boolean): Promise<void> {
-    for (const { batch, batches } of this.#taking.values()) {
-      if (failed) batch?.nack()
+    for (const { batch, batches, redelivers } of this.#taking.values()) {
+      if (failed && batch !== undefined) this.#giveBack(batch, redelivers)
       else this.#parts.counts.add('itemsIn', batch?.length ?? 0)
       await batches.return(undefined)
     }
   }
 
+  /** What of `batch` is not done with goes back to its queue, or is lost. */
+  #giveBack(batch: Batch, redelivers: boolean): void {
+    let left = 0
+    for (const message of batch) {
+      if (message.released) continue
+      left++
+      message.nack()
+    }
+    this.#parts.counts.add('itemsIn', batch.length - left)
+    if (!redelivers) this.#parts.counts.add('lost', left)
+  }
+
   #takingOf(input: JsInput<never>): Taking {
     const known = this.#taking.get(input)
     if (known !== undefined) return known
-    const taking = { batches: this.#batches(input), batch: undefined }
+    const redelivers = this.#inlet(input).queue.info?.delivery === 'at-least-once'
+    const taking: Taking = { batches: this.#batches(input), batch: undefined, redelivers }
     this.#taking.set(input, taking)
     return taking
   }

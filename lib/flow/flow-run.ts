@@ -23,6 +23,7 @@ export class Run implements AsyncDisposable {
   readonly #ending = new AbortController()
   readonly #stopping = new AbortController()
   readonly #ended: Promise<Report>
+  readonly #forget: () => void
   #failure: { readonly error: unknown } | undefined
   /** Somebody has been told how it ended. */
   #told = false
@@ -34,11 +35,12 @@ export class Run implements AsyncDisposable {
     const lanes = parts.lanes.map((lane) => lane.run(this.#ending.signal, this.#stopping.signal))
     const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native])]
     const ended = all.map((one) => Promise.resolve(one).catch((error: unknown) => this.#fail(error)))
-    const forget = signal === undefined ? undefined : onAbort(signal, () => this.#beginStop())
-    this.#ended = Promise.all(ended).then(() => {
-      forget?.()
-      return this.#end()
-    })
+    const forget = [
+      parts.shm.session.beforeClose(() => this.#removeQueues()),
+      ...(signal === undefined ? [] : [onAbort(signal, () => this.#beginStop())]),
+    ]
+    this.#forget = () => forget.forEach((end) => end())
+    this.#ended = Promise.all(ended).then(() => this.#end())
     // Who awaits `done`, drains, stops or disposes of it is told.
     this.#ended.catch(() => {})
   }
@@ -104,7 +106,8 @@ export class Run implements AsyncDisposable {
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= { error }
+    const { shm } = this.#parts
+    this.#failure ??= { error: shm.closed ? shm.session.closedFailure() : error }
     // Nobody gets what the others would go on with for ever.
     this.#beginDrain()
   }
@@ -129,13 +132,14 @@ export class Run implements AsyncDisposable {
   #end(): Report {
     const report = this.stats()
     this.#report = report
-    for (const queue of this.#parts.queues) {
-      if (this.#parts.shm.closed) break
-      queue.destroy()
-      queue.detach()
-    }
+    this.#forget()
+    if (!this.#parts.shm.closed) this.#removeQueues()
     if (this.#failure !== undefined) throw this.#failure.error
     return report
+  }
+
+  #removeQueues(): void {
+    for (const queue of this.#parts.queues) queue.destroy()
   }
 
   /** Names of the blocks that have not ended. */

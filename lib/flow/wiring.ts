@@ -127,9 +127,7 @@ class FlowWiring {
     const { name = queueName(`${this.#name}.${to.label}`), capacity, overflow, delivery } = options
     const described = [to, from].find((port) => port instanceof JsInput || port instanceof JsOutput)
     const { codec, id } = (described as JsInput<never> | JsOutput<unknown> | undefined)?.type ?? bytes
-    const existing = this.#shm.portQueue(name)
-    if (existing.info !== null) {
-      existing.detach()
+    if (this.#shm.portQueue(name).info !== null) {
       const message = `queue '${name}', for ${from.label} → ${to.label}, exists: a flow of that name runs, or was killed: destroy the queue, or name the flow or the link differently`
       throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
     }

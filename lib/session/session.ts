@@ -29,6 +29,7 @@ export class Session {
   /** How long waits poll before they sleep. */
   readonly spin: Spin
   readonly #native: BindingManager
+  readonly #closing = new Cancel()
   readonly #end = new Cancel()
   #handle: number
   #closed = false
@@ -81,6 +82,11 @@ export class Session {
     return this.#end.onCancel(() => callback(this.closedFailure()))
   }
 
+  /** Calls `callback` before the session closes, while everything can still be done. Returns how to end that. */
+  beforeClose(callback: () => void): () => void {
+    return this.#closing.onCancel(callback)
+  }
+
   /** The error of an allocation that failed. */
   allocationFailure(status: Status, bytes: number): MillraceError {
     if (status !== codes.STATUS_EXHAUSTED) return this.failure(status, `a buffer of ${bytes} bytes`)
@@ -91,6 +97,15 @@ export class Session {
   /** Ends every wait, then gives back whatever is held and leaves the domain. Idempotent. */
   close(): void {
     if (this.#closed) return
+    try {
+      this.#closing.cancel()
+    } finally {
+      // Whatever a damaged queue says to its removal: the participant leaves.
+      this.#leave()
+    }
+  }
+
+  #leave(): void {
     this.#closed = true
     openSessions.delete(this)
     if (openSessions.size === 0) process.off('exit', closeAll)
