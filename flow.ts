@@ -16,6 +16,7 @@ export { NativeBlock } from './lib/flow/native-block.js'
 export type {
   BlockOptions,
   FailureAction,
+  FlowBlockOptions,
   FlowLinkOptions,
   LinkOptions,
   OnErrorOptions,

@@ -6,6 +6,9 @@ import { settlesWithin } from './run.js'
 import type { EndOptions, Scheduler } from './scheduler.js'
 import { STOP_TIMEOUT_MS } from './scheduler.js'
 import type { Report } from './stats.js'
+import { processesEnded } from './placement.js'
+import type { ChildState } from './supervised-child.js'
+import type { Supervisor } from './supervisor.js'
 import type { Wired } from './wiring.js'
 
 /** What a run is of. */
@@ -15,6 +18,10 @@ export interface RunParts extends Wired {
   readonly scheduler: Scheduler
   /** The end of the native blocks. */
   readonly native: Promise<Report> | undefined
+  /** Of its other processes. */
+  readonly supervisor: Supervisor | undefined
+  /** Those of them that have sources. */
+  readonly sources: readonly string[]
 }
 
 /** A flow that has been started. */
@@ -33,7 +40,9 @@ export class Run implements AsyncDisposable {
   constructor(parts: RunParts, signal: AbortSignal | undefined) {
     this.#parts = parts
     const lanes = parts.lanes.map((lane) => lane.run(this.#ending.signal, this.#stopping.signal))
-    const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native])]
+    const { supervisor } = parts
+    const processes = supervisor === undefined ? [] : [processesEnded(parts.name, supervisor)]
+    const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native]), ...processes]
     const ended = all.map((one) => Promise.resolve(one).catch((error: unknown) => this.#fail(error)))
     const forget = [
       parts.shm.session.beforeClose(() => this.#removeQueues()),
@@ -85,7 +94,12 @@ export class Run implements AsyncDisposable {
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
   }
 
-  /** What has been counted so far: native blocks first. */
+  /** The states of its other processes, by their names. */
+  get processes(): Record<string, ChildState> {
+    return this.#parts.supervisor?.children ?? {}
+  }
+
+  /** What has been counted so far of the blocks in this process: native blocks first. */
   stats(): Report {
     const { scheduler, native, lanes } = this.#parts
     return (
@@ -116,6 +130,8 @@ export class Run implements AsyncDisposable {
     if (this.#ending.signal.aborted) return
     this.#ending.abort()
     if (this.#nativeRuns()) ignore(this.#parts.scheduler.drain())
+    // Other processes end when nothing more comes, and may be restarted until then.
+    for (const name of this.#parts.sources) this.#parts.supervisor?.stopOne(name)
   }
 
   #beginStop(): void {
@@ -123,6 +139,7 @@ export class Run implements AsyncDisposable {
     if (this.#stopping.signal.aborted) return
     this.#stopping.abort()
     if (this.#nativeRuns()) ignore(this.#parts.scheduler.stop({ timeout: Infinity }))
+    if (this.#parts.supervisor !== undefined) ignore(this.#parts.supervisor.stop())
   }
 
   #nativeRuns(): boolean {

@@ -1,14 +1,18 @@
-import { checkName, checkObject, checkSignal } from '../check.js'
+import { checkName, checkObject, checkSignal, checkText } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
 import { invalidArgument, MillraceError } from '../errors.js'
+import { onAbort } from '../session/cancel.js'
 import type { Block, BlockHost } from './block.js'
+import { child } from './child.js'
+import type { ChildOptions } from './child-options.js'
 import { Run } from './flow-run.js'
 import { JsBlock } from './js-block.js'
 import { JsInput, JsOutput } from './js-port.js'
 import { NativeBlock } from './native-block.js'
-import type { BlockOptions, FlowLinkOptions, SchedulerOptions } from './options.js'
+import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions } from './options.js'
 import { bindBlock, bindLink } from './options.js'
 import { InputPort, OutputPort } from './port.js'
+import { placeHere, startProcesses } from './placement.js'
 import { Scheduler } from './scheduler.js'
 import type { BlockStats } from './stats.js'
 import { mismatch } from './type.js'
@@ -19,6 +23,11 @@ import { wire } from './wiring.js'
 export interface StartOptions {
   /** Stops the flow. */
   signal?: AbortSignal
+  /**
+   * How its other processes are started, by the names that blocks give them. Each runs this program again (`module`, `args`), and in it
+   * `start()` of the same flow, which runs the blocks of that process only. Default: as {@link Supervisor.start}.
+   */
+  processes?: Readonly<Record<string, Partial<ChildOptions>>>
 }
 
 /**
@@ -51,19 +60,21 @@ export class Flow implements BlockHost {
    * Adds a block, and returns it. Its name is that of `options`, else its own, else that of its class and a number.
    * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, also when the block is in a flow, or another one has that name
    */
-  add<B extends Block>(block: B, options: BlockOptions = {}): B {
+  add<B extends Block>(block: B, options: FlowBlockOptions = {}): B {
     const isNative = block instanceof NativeBlock
     if (!isNative && !(block instanceof JsBlock)) throw invalidArgument('what is added', 'a block', block)
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
-    const { name = this.#nameOf(block) } = checkObject(`options of block '${block.name}'`, options)
+    const { name = this.#nameOf(block), process } = checkObject(`options of block '${block.name}'`, options)
     if (this.#blocks.has(name)) throw failure(`two blocks of one flow cannot both have the name '${name}'`)
+    if (process !== undefined) checkText(`process of block '${name}'`, process)
     if (isNative) {
-      this.#scheduler.add(block, { ...options, name })
-      this.#blocks.set(name, { block, native: true })
+      if (this.#isHere(process)) this.#scheduler.add(block, { ...options, name })
+      else block.join(this, name)
+      this.#blocks.set(name, { block, native: true, process })
     } else {
       const { retries, backoffMs, action, deadLetters } = bindBlock(name, options)
       block.join(this, name)
-      this.#blocks.set(name, { block, native: false, retries, backoffMs, skips: action !== 0, deadLetters })
+      this.#blocks.set(name, { block, native: false, process, retries, backoffMs, skips: action !== 0, deadLetters })
     }
     return block
   }
@@ -99,17 +110,33 @@ export class Flow implements BlockHost {
    * flow of that name runs in the domain; and as `ShmManager.portQueue` and {@link Scheduler.run}
    */
   async start(options: StartOptions = {}): Promise<Run> {
-    const { signal } = checkObject('options of start', options)
+    const { signal, processes = {} } = checkObject('options of start', options)
     checkSignal(signal)?.throwIfAborted()
     this.#checkNotStarted('it cannot be started again')
     if (this.#blocks.size === 0) throw failure(`flow '${this.name}' has no blocks`)
-    const wired = wire(this.name, this.#shm, this.#scheduler, [...this.#blocks.values()], this.#links)
+    const others = this.#otherProcesses(processes)
+    const blocks = [...this.#blocks.values()]
+    const wired = wire(this.name, this.#shm, this.#scheduler, blocks, this.#links, (process) => this.#isHere(process))
     this.#started = true
     try {
       const native = wired.hasNative ? this.#scheduler.run() : undefined
       // What it could not be started for.
       if (native !== undefined && !this.#scheduler.started) await native
-      this.#run = new Run({ name: this.name, shm: this.#shm, scheduler: this.#scheduler, native, ...wired }, signal)
+      const supervisor = others.size > 0 ? startProcesses(this.name, this.#shm, others, wired.crossings) : undefined
+      const sources = blocks.flatMap(({ block, process }) =>
+        block.inputs.length === 0 && process !== undefined ? [process] : [],
+      )
+      const parts = {
+        sources,
+        name: this.name,
+        shm: this.#shm,
+        scheduler: this.#scheduler,
+        native,
+        supervisor,
+        ...wired,
+      }
+      this.#run = new Run(parts, signal)
+      if (placeHere() !== undefined) this.#serve(this.#run)
     } catch (error) {
       for (const queue of wired.queues) queue.destroy()
       throw error
@@ -120,6 +147,28 @@ export class Flow implements BlockHost {
   /** @internal */
   statsOf(name: string): BlockStats | undefined {
     return this.#run?.stats().blocks.find((block) => block.name === name)
+  }
+
+  #isHere(process: string | undefined): boolean {
+    const place = placeHere()
+    return place === undefined ? process === undefined : place.flow === this.name && place.process === process
+  }
+
+  /** Those that this process is to start, with their options. */
+  #otherProcesses(options: Readonly<Record<string, Partial<ChildOptions>>>): Map<string, Partial<ChildOptions>> {
+    const others = new Map<string, Partial<ChildOptions>>()
+    for (const { process } of this.#blocks.values())
+      if (process !== undefined) others.set(process, options[process] ?? {})
+    const unknown = Object.keys(options).find((name) => !others.has(name))
+    if (unknown !== undefined) throw failure(`no block of flow '${this.name}' is in process '${unknown}'`)
+    return placeHere() === undefined ? others : new Map()
+  }
+
+  /** This process is one that the flow has started: its supervisor says when it is to end. */
+  #serve(run: Run): void {
+    const me = child()
+    onAbort(me.stopping, () => void run.drain().catch(() => {}))
+    me.ready()
   }
 
   #nameOf(block: Block): string {

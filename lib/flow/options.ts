@@ -60,6 +60,12 @@ export interface BlockOptions {
   thread?: number
 }
 
+/** Options of a block in a {@link Flow}. */
+export interface FlowBlockOptions extends BlockOptions {
+  /** The process that runs it, one for all blocks that name it; see {@link StartOptions.processes}. Default: that of the flow. */
+  process?: string
+}
+
 /** Options of a link between two blocks. Those of the first link to an input count for all links to it. */
 export interface LinkOptions {
   /** Messages it holds, rounded up to a power of two; 1 … 1 048 576. Default: 1024. */

@@ -73,7 +73,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
   /** What this process should end with: 3 when messages have been lost; 1 when a child has failed, or was killed; else 0. */
   get exitCode(): number {
     if (this.lost > 0) return EXIT_LOST
-    return [...this.#children.values()].some((one) => one.hasFailed) ? EXIT_FAILED : 0
+    return this.failed.length > 0 ? EXIT_FAILED : 0
+  }
+
+  /** Children that are over and have failed, or were killed. */
+  get failed(): ChildState[] {
+    return [...this.#children.values()].filter((one) => one.hasFailed).map((one) => one.state)
   }
 
   /**
@@ -139,6 +144,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
   /** The same as {@link Supervisor.stop}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  /** @internal As {@link Supervisor.stop}, of one child. */
+  stopOne(name: string): void {
+    this.#children.get(name)?.stop()
   }
 
   async #stop(): Promise<readonly ChildState[]> {

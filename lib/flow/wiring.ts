@@ -13,15 +13,17 @@ import { NativeBlock } from './native-block.js'
 import type { OnError } from './on-error.js'
 import type { FlowLinkOptions } from './options.js'
 import type { InputPort, OuterQueue, OutputPort } from './port.js'
+import type { Crossing } from './placement.js'
 import type { Scheduler } from './scheduler.js'
 import { bytes, mismatch } from './type.js'
 
 /** A block of a flow, and what becomes of messages that one of JavaScript fails with. */
 export type AddedBlock =
-  | { readonly block: NativeBlock; readonly native: true }
+  | { readonly block: NativeBlock; readonly native: true; readonly process: string | undefined }
   | (Omit<OnError, 'deadLetters'> & {
       readonly block: JsBlock
       readonly native: false
+      readonly process: string | undefined
       readonly deadLetters: string | undefined
     })
 
@@ -38,6 +40,8 @@ export interface Wired {
   /** Every queue that was made for it. */
   readonly queues: readonly PortQueue<unknown>[]
   readonly hasNative: boolean
+  /** Queues between blocks of different processes. */
+  readonly crossings: readonly Crossing[]
 }
 
 /** Makes the queues of a flow. When it throws, those that have been made are gone again. */
@@ -47,8 +51,9 @@ export function wire(
   scheduler: Scheduler,
   blocks: readonly AddedBlock[],
   links: readonly FlowLink[],
+  isHere: (process: string | undefined) => boolean,
 ): Wired {
-  const wiring = new FlowWiring(name, shm, scheduler)
+  const wiring = new FlowWiring(name, shm, scheduler, isHere)
   try {
     return wiring.wire(blocks, links)
   } catch (error) {
@@ -64,28 +69,41 @@ class FlowWiring {
   readonly #scheduler: Scheduler
   readonly #inputs = new Map<InputPort<never>, Inlet>()
   readonly #outputs = new Map<OutputPort, (OwnQueue | PortQueue<unknown>)[]>()
+  readonly #isHere: (process: string | undefined) => boolean
+  readonly #crossings: Crossing[] = []
+  readonly #processes = new Map<unknown, string | undefined>()
 
-  constructor(name: string, shm: ShmManager, scheduler: Scheduler) {
+  constructor(name: string, shm: ShmManager, scheduler: Scheduler, isHere: (process: string | undefined) => boolean) {
+    this.#isHere = isHere
     this.#name = name
     this.#shm = shm
     this.#scheduler = scheduler
   }
 
   wire(blocks: readonly AddedBlock[], links: readonly FlowLink[]): Wired {
-    for (const { block } of blocks) this.#checkLinked(block, links)
+    for (const { block, process } of blocks) {
+      this.#checkLinked(block, links)
+      this.#processes.set(block, process)
+    }
     for (const to of new Set(links.map((link) => link.to)))
       this.#linkTo(
         to,
         links.filter((link) => link.to === to),
       )
     const lanes: Lane[] = []
-    for (const added of blocks) if (!added.native) lanes.push(new Lane(added.block, this.#wiringOf(added)))
-    return { lanes, queues: this.queues, hasNative: blocks.some(({ native }) => native) }
+    const here = blocks.filter(({ process }) => this.#isHere(process))
+    for (const added of here) if (!added.native) lanes.push(new Lane(added.block, this.#wiringOf(added)))
+    const hasNative = here.some(({ native }) => native)
+    return { lanes, queues: this.queues, hasNative, crossings: this.#crossings }
   }
 
   /** All links to one input. Native blocks link among themselves; everything else meets at a queue, which has one kind of sender. */
   #linkTo(to: InputPort<never>, links: readonly FlowLink[]): void {
     const [{ options }] = links as [FlowLink]
+    const ends = [to, ...links.map(({ from }) => from)].map(({ owner }) => this.#processes.get(owner))
+    const isNative = [to, ...links.map(({ from }) => from)].every(({ owner }) => owner instanceof NativeBlock)
+    if (new Set(ends).size > 1 || (ends[0] !== undefined && !isNative)) return this.#linkAcross(to, links, ends)
+    if (!this.#isHere(ends[0])) return
     const native = links.map(({ from }) => from).filter((from) => from.owner instanceof NativeBlock)
     const others = links.map(({ from }) => from).filter((from) => !(from.owner instanceof NativeBlock))
     if (others.length === 0 && to.owner instanceof NativeBlock) {
@@ -101,6 +119,29 @@ class FlowWiring {
     } else {
       this.#linkTo(to, [{ from: this.#merge(to, native, others, options), to, options }])
     }
+  }
+
+  /** Links that another process has an end of: the process of the flow makes the queue, which outlives the others and their restarts. */
+  #linkAcross(
+    to: InputPort<never>,
+    links: readonly FlowLink[],
+    [end, ...starts]: readonly (string | undefined)[],
+  ): void {
+    const [{ from, options }] = links as [FlowLink]
+    if (new Set(starts).size > 1) {
+      const froms = links.map((link) => link.from.label).join(', ')
+      const message = `${to.label} is linked to outputs of several processes: ${froms}. Put a Merge before it, in its process`
+      throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+    }
+    const own = this.#isHere(undefined) ? this.#makeQueue(to, from, options) : this.#attach(to, from, options)
+    this.#crossings.push({ queue: own.queue, processes: [end, starts[0]] })
+    if (this.#isHere(end)) this.#receive(to, own.queue)
+    if (!this.#isHere(starts[0])) return
+    const native = links.map((link) => link.from).filter(({ owner }) => owner instanceof NativeBlock)
+    const others = links.map((link) => link.from).filter(({ owner }) => !(owner instanceof NativeBlock))
+    if (native.length === 0) this.#send(others, own)
+    else if (native.length === 1 && others.length === 0) native[0]!.connectOnly(own.queue)
+    else this.#merge(to, native, others, options).connectOnly(own.queue)
   }
 
   /** The output of a native block that takes what `native` and `others` send. */
@@ -125,8 +166,7 @@ class FlowWiring {
 
   #makeQueue(to: InputPort<never>, from: OutputPort, options: FlowLinkOptions): OwnQueue {
     const { name = queueName(`${this.#name}.${to.label}`), capacity, overflow, delivery } = options
-    const described = [to, from].find((port) => port instanceof JsInput || port instanceof JsOutput)
-    const { codec, id } = (described as JsInput<never> | JsOutput<unknown> | undefined)?.type ?? bytes
+    const { codec, id } = typeOf(to, from)
     if (this.#shm.portQueue(name).info !== null) {
       const message = `queue '${name}', for ${from.label} → ${to.label}, exists: a flow of that name runs, or was killed: destroy the queue, or name the flow or the link differently`
       throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
@@ -140,6 +180,18 @@ class FlowWiring {
     })
     this.queues.push(queue)
     return { queue, senders: 0 }
+  }
+
+  /** The queue that the process of the flow has made. */
+  #attach(to: InputPort<never>, from: OutputPort, { name: given }: FlowLinkOptions): OwnQueue {
+    const name = given ?? queueName(`${this.#name}.${to.label}`)
+    const { codec, id } = typeOf(to, from)
+    const found = this.#shm.portQueue(name)
+    const exists = found.info !== null
+    found.detach()
+    if (exists) return { queue: this.#shm.portQueue<unknown>(name, { codec, typeId: id }), senders: 0 }
+    const message = `queue '${name}', for ${from.label} → ${to.label}, is gone: a block at it has ended before`
+    throw new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
   }
 
   #receive(to: InputPort<never>, queue: PortQueue<unknown>): void {
@@ -194,6 +246,12 @@ class FlowWiring {
       throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
     }
   }
+}
+
+/** What the messages between two ports are. */
+function typeOf(to: InputPort<never>, from: OutputPort) {
+  const described = [to, from].find((port) => port instanceof JsInput || port instanceof JsOutput)
+  return (described as JsInput<never> | JsOutput<unknown> | undefined)?.type ?? bytes
 }
 
 /** What a queue may be called: names of blocks are free. */

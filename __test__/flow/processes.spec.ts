@@ -1,0 +1,95 @@
+// A flow whose blocks are in several processes, which it starts, supervises and ends.
+import { setTimeout } from 'node:timers/promises'
+import test from 'ava'
+import type { ChildState } from '../../flow.js'
+import { flow, NullSink, NullSource } from '../../flow.js'
+import type { FlowProcessesArgs } from '../fixtures/flow-processes.js'
+import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
+import { rejectsCode, throwsCode } from '../helpers/errors.js'
+import { startChild, until } from '../process/children.js'
+
+interface Ending {
+  sent: number
+  values: [value: number, times: number][]
+  processes: Record<string, ChildState>
+}
+
+const expected = (count: number) => Array.from({ length: count }, (_, i) => i * 2 + 1)
+
+test.serial('blocks in three processes: everything arrives in order, and nothing is left', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const args: FlowProcessesArgs = { domain: domain.name, count: 5000 }
+  const first = startChild(t, 'flow-processes', args)
+  t.deepEqual(Object.keys(await first.hear<object>()), ['double', 'plus'])
+  const { values, processes } = await first.hear<Ending>()
+  await first.done()
+  t.deepEqual(
+    values,
+    expected(5000).map((value) => [value, 1]),
+  )
+  t.like(processes, { double: { phase: 'ended', restarts: 0 }, plus: { phase: 'ended', lastExit: { code: 0 } } })
+  t.deepEqual(Object.keys(shm.stats().queues), [])
+  t.is(buffersInUse(shm), 0)
+  t.deepEqual(await shm.fsck(), [])
+})
+
+test.serial('a process of a flow is killed again and again: it is restarted, and nothing is lost', async (t) => {
+  const domain = testDomain(t)
+  t.timeout(60_000)
+  const shm = domain.open()
+  const args: FlowProcessesArgs = { domain: domain.name, count: null }
+  const first = startChild(t, 'flow-processes', args)
+  await first.hear()
+  const pidOf = () => shm.registry.snapshot().participants.find(({ name }) => name === 'plus')?.pid
+  let kills = 0
+  for (; kills < 5; kills++) {
+    await until(() => pidOf() !== undefined)
+    const pid = pidOf()!
+    await setTimeout(Math.random() * 40)
+    process.kill(pid, 'SIGKILL')
+    await until(() => pidOf() !== pid)
+  }
+  // While it is restarted, perhaps.
+  first.say('drain')
+  const { sent, values, processes } = await first.hear<Ending>()
+  await first.done()
+  t.deepEqual(
+    values.map(([value]) => value).toSorted((a, b) => a - b),
+    expected(sent),
+  )
+  t.like(processes, { plus: { phase: 'ended', restarts: kills, lastExit: { code: 0 } }, double: { restarts: 0 } })
+  t.is(buffersInUse(shm), 0)
+  t.deepEqual(await shm.fsck(), [])
+})
+
+for (const at100 of ['throw', 'exit'] as const) {
+  test.serial(`a process that fails for good fails the run, by its name: ${at100}`, async (t) => {
+    const domain = testDomain(t)
+    const shm = domain.open()
+    const args: FlowProcessesArgs = { domain: domain.name, count: 5000, at100 }
+    const first = startChild(t, 'flow-processes', args)
+    await first.hear()
+    const { code, error } = await first.hear<{ code: string; error: string }>()
+    t.is(code, 'ERR_MILLRACE_BLOCK_FAILED')
+    t.regex(
+      error,
+      at100 === 'exit' ? /processes of flow 'numbers' failed: 'double' \(exit code 7\)/ : /'double' \(exit code 1\)/,
+    )
+    await first.done()
+    t.deepEqual(Object.keys(shm.stats().queues), [])
+    t.is(buffersInUse(shm), 0)
+  })
+}
+
+test('what cannot be placed is refused', async (t) => {
+  const f = flow('placed', openDomain(t))
+  const source = f.add(new NullSource({ size: 10, count: 1 }), { process: 'other' })
+  const near = f.add(new NullSource({ size: 10, count: 1 }))
+  const sink = f.add(new NullSink())
+  throwsCode(t, () => f.add(new NullSink(), { process: '' }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'process')
+  f.link(source.out, sink.in)
+  f.link(near.out, sink.in)
+  await rejectsCode(t, f.start({ processes: { nobody: {} } }), 'ERR_MILLRACE_INVALID_ARGUMENT', "'nobody'")
+  await rejectsCode(t, f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', 'several processes', 'Merge')
+})
