@@ -2,8 +2,6 @@
 //! Node-API call without arguments costs a tenth of one with an object. Words first, then the stage: bytes of small messages on
 //! their way in and out, one after the other.
 
-#![expect(missing_docs, reason = "the words are described where they are used, in the table below")]
-
 /// Arguments: MANAGER names the session, QUEUE a queue or topic of it; COUNT is how many buffers or messages, also as a result.
 /// Results: STATUS; NEWS (bits, see NEWS_REPORTS and NEWS_DEPARTURES) of `ready`; DELIVERED and DROPPED of `publish`; CLAIM (see
 /// CLAIM_RUN) of `claim`, and with `cancel` and `inspect` the state of the request: RUNS begun, whether it is CANCELLED, RUNNER (0:

@@ -4,6 +4,7 @@
 //! on the [`block`]. Every entry runs under [`error::guarded`].
 
 mod array_buffer;
+#[expect(missing_docs, reason = "the words are described where they are used, in a table")]
 pub mod block;
 mod error;
 pub mod flow;

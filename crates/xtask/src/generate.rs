@@ -1,10 +1,10 @@
 //! Constants and codes as TypeScript, the shared layout as Markdown.
 
+use crate::block;
 use crate::blocks_ts::blocks_ts;
 use crate::hot_ts::hot_ts;
 use millrace::service::{self, MessageKind};
 use millrace::{ErrorKind, header_field, layout_facts, limits};
-use millrace_node::block;
 use std::fmt::Write;
 use std::io;
 use std::path::Path;

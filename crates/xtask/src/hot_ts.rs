@@ -1,8 +1,27 @@
 //! Functions of TypeScript that fill the command block, call a hot operation and read its results.
 
 use crate::generate::head;
-use millrace_node::hot::{OPERATIONS, Operation};
 use std::fmt::Write;
+
+/// One hot operation.
+struct Operation {
+    name: &'static str,
+    description: &'static str,
+    /// Words of the block, and what they are set to: a parameter, or a constant (in capitals).
+    arguments: &'static [(&'static str, &'static str)],
+}
+
+macro_rules! operations {
+    ($($name:ident($($word:literal = $value:ident),*): $description:literal;)*) => {
+        const OPERATIONS: &[Operation] = &[$(Operation {
+            name: stringify!($name),
+            description: $description,
+            arguments: &[$(($word, stringify!($value))),*],
+        }),*];
+    };
+}
+
+include!("../../node/src/hot/operations.rs");
 
 /// A result: function, the expression it returns, description. `index` in the expression is a parameter.
 const RESULTS: [(&str, &str, &str); 16] = [

@@ -1,7 +1,7 @@
 //! Hot operations: no arguments, no results, everything in the command block. They are raw Node-API callbacks, because the glue that
 //! napi-rs generates around a function costs as much as the operation itself (25 to 60 ns a call).
 //!
-//! [`operations!`] lists them all, with the words that their arguments go into. JavaScript calls them by name; the functions that
+//! `operations.rs` lists them all, with the words that their arguments go into. JavaScript calls them by name; the functions that
 //! fill the words are generated from the same list, into `lib/native/generated/hot.ts`.
 
 mod buffers;
@@ -26,83 +26,30 @@ use std::ptr;
 use topic::publish;
 use wait::{arm, disarm, ready};
 
-/// One hot operation, for whoever generates code that calls it.
-#[derive(Debug)]
-pub struct Operation {
-    /// What JavaScript calls it.
-    pub name: &'static str,
-    /// What it does.
-    pub description: &'static str,
-    /// Words of the block, and what they are set to: a parameter, or a constant (in capitals).
-    pub arguments: &'static [(&'static str, &'static str)],
-}
-
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
-/// The list of operations, and the callbacks of the same order.
+/// The callbacks, by name.
 macro_rules! operations {
     ($($name:ident($($word:literal = $value:ident),*): $description:literal;)*) => {
-        /// Every hot operation.
-        pub const OPERATIONS: &[Operation] = &[$(Operation {
-            name: stringify!($name),
-            description: $description,
-            arguments: &[$(($word, stringify!($value))),*],
-        }),*];
-
-        const CALLBACKS: &[Callback] = &[$({
+        const OPERATIONS: &[(&str, Callback)] = &[$((stringify!($name), {
             unsafe extern "C" fn call(_: sys::napi_env, _: sys::napi_callback_info) -> sys::napi_value {
                 operate($name);
                 ptr::null_mut()
             }
             call
-        }),*];
+        })),*];
     };
 }
 
-operations! {
-    allocate("COUNT" = count, "BYTES" = bytes):
-        "Allocates up to `count` buffers of `bytes`; their ids are the results.";
-    send("QUEUE" = queue, "COUNT" = count):
-        "Sends the first `count` ids set by {@link setId}; the result count is how many were accepted.";
-    put("QUEUE" = queue, "COUNT" = count):
-        "Copies the first `count` messages on the {@link stage} into the queue; the result count is how many were accepted.";
-    get("QUEUE" = queue, "COUNT" = max):
-        "Takes up to `max` messages and leaves copies on the {@link stage}. `STATUS_TOO_LARGE`: the next one does not fit there, or is to be acknowledged, so {@link receive} it.";
-    publish("QUEUE" = topic, "COUNT" = count):
-        "Publishes the first `count` ids set by {@link setId}; the result count is how many were accepted. `STATUS_FULL`: everybody has the next one but those that `takeBlocked` names.";
-    receive("QUEUE" = queue, "COUNT" = max):
-        "Takes up to `max` messages; the results describe them.";
-    next("QUEUE" = queue, "DESCRIPTORS + ID" = id, "DESCRIPTORS + LEASE" = RECEIVED):
-        "Gives back message `id`, which is not to be acknowledged, and takes the next one: two crossings in one.";
-    release("COUNT" = count):
-        "Gives back the first `count` references set by {@link setId}; leased ones are acknowledged.";
-    nack("COUNT" = count):
-        "Returns the first `count` leased messages set by {@link setId} to their queues, which deliver them again.";
-    share("COUNT" = count):
-        "Adds a reference to each of the first `count` ids set by {@link setId}.";
-    peek("QUEUE" = queue):
-        "Describes the next message without taking it, and adds a reference to its buffer.";
-    arm("QUEUE" = queue, "KIND" = kind, "BYTES" = bytes):
-        "Asks for a wake when `queue` has data or space (or the pool has `bytes`). `STATUS_OK`: it has now, try again.";
-    disarm("QUEUE" = queue, "KIND" = kind):
-        "Nobody here waits for that any more.";
-    ready():
-        "After a wake: which waits may be over, see {@link readyQueue} and {@link readyKind}.";
-    claim("RUNS_MAX" = runsMax):
-        "Begins a run of the request set by {@link setId}, which may be run `runsMax` times; {@link claimOutcome} says how that ended.";
-    cancel():
-        "Says that nobody wants the request set by {@link setId} any more, and leaves the state it was in, see {@link requestWord}.";
-    inspect():
-        "Leaves the state of the request set by {@link setId}, see {@link requestWord}.";
-}
+include!("operations.rs");
 
 /// The hot operations by name.
 #[napi(ts_return_type = "Record<string, () => void>")]
 pub fn hot_operations(env: &Env) -> napi::Result<Object<'_>> {
     let all = Object::new(env)?;
-    for (operation, callback) in OPERATIONS.iter().zip(CALLBACKS) {
+    for (operation, callback) in OPERATIONS {
         let (mut name, mut function) = (ptr::null_mut(), ptr::null_mut());
-        let (text, bytes) = (operation.name.as_ptr().cast(), operation.name.len() as isize);
+        let (text, bytes) = (operation.as_ptr().cast(), operation.len() as isize);
         // SAFETY: the text is valid for the call, and the value is written.
         check_status!(unsafe { sys::napi_create_string_utf8(env.raw(), text, bytes, &raw mut name) })?;
         // SAFETY: the callback touches neither of its arguments; the rest as above.
@@ -180,7 +127,7 @@ mod tests {
 
     #[test]
     fn operations_have_names_of_their_own() {
-        let names: HashSet<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
-        assert_eq!((names.len(), CALLBACKS.len()), (OPERATIONS.len(), OPERATIONS.len()));
+        let names: HashSet<_> = OPERATIONS.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), OPERATIONS.len());
     }
 }
