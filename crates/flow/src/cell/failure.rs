@@ -9,7 +9,8 @@ use millrace::{Error, Result};
 impl Cell {
     /// Work has failed: does what is to be done then.
     pub(super) fn try_again(&mut self, env: &Env<'_>, error: Error) -> Result<Step> {
-        let taken: usize = self.inputs.iter().map(Input::taken).max().unwrap_or(0);
+        let taken = self.inputs.iter().map(Input::taken).max().unwrap_or(0);
+        let all: usize = self.inputs.iter().map(Input::taken).sum();
         let OnError { retries, backoff, then } = self.on_error;
         if taken > 1 && (retries > 0 || then != Then::Fail) {
             // One of them is to blame: it is found by taking one at a time.
@@ -25,40 +26,39 @@ impl Cell {
             self.want = Want::Time { at: (env.now)().saturating_add(pause), received: self.received() };
             return Ok(Step::Again);
         }
-        if then == Then::Fail {
+        if then == Then::Fail || all == 0 {
+            // Without a message to blame it would fail again, for ever.
             self.rollback(env);
             return Err(error);
         }
         self.tries = 0;
         self.careful = self.careful.saturating_sub(taken);
         self.outputs.iter_mut().for_each(|output| output.rollback(env.allocator));
-        if then == Then::DeadLetter && self.bury(env)? {
-            self.counts.dead_lettered += taken as u64;
-        } else {
-            self.counts.skipped += taken as u64;
-        }
+        let moved = if then == Then::DeadLetter { self.dead_letter(env)? } else { 0 };
+        self.counts.dead_lettered += moved;
+        self.counts.skipped += all as u64 - moved;
         for input in &mut self.inputs {
             input.settle(env.allocator)?;
         }
         Ok(Step::Again)
     }
 
-    /// Moves what was taken to the dead letters; `false`: they take no more.
-    fn bury(&mut self, env: &Env<'_>) -> Result<bool> {
-        let Some(queue) = &self.dead_letters else { return Ok(false) };
-        let mut all = true;
+    /// Moves what was taken to the dead letters, as far as they take it; returns how many messages that were.
+    fn dead_letter(&mut self, env: &Env<'_>) -> Result<u64> {
+        let Some(queue) = &self.dead_letters else { return Ok(0) };
+        let mut moved = 0;
         for input in &mut self.inputs {
             for at in 0..input.taken() {
                 let buffer = input.reference(at, env.allocator)?;
                 let (sent, outcome) = queue.send(&[buffer]);
+                moved += sent as u64;
                 if sent == 0 {
                     env.allocator.release(buffer)?;
                     outcome?;
-                    all = false;
                 }
             }
         }
-        Ok(all)
+        Ok(moved)
     }
 
     pub(super) fn fail(&mut self, env: &Env<'_>, error: Error) -> Step {

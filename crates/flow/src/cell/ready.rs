@@ -42,6 +42,10 @@ impl Cell {
     }
 
     pub(super) fn verdict(&mut self, env: &Env<'_>) -> Result<Verdict> {
+        if self.inputs.is_empty() && env.draining {
+            // Whatever it waits for.
+            return Ok(Verdict::End);
+        }
         match self.want {
             Want::Ports => {}
             Want::Input { input, min } => {
@@ -76,12 +80,12 @@ impl Cell {
                 return Ok(Verdict::Wait(Reason::Output(at)));
             }
         }
-        Ok(self.verdict_of_inputs(env))
+        Ok(self.verdict_of_inputs())
     }
 
-    fn verdict_of_inputs(&self, env: &Env<'_>) -> Verdict {
+    fn verdict_of_inputs(&self) -> Verdict {
         if self.inputs.is_empty() {
-            return if env.draining { Verdict::End } else { Verdict::Work };
+            return Verdict::Work;
         }
         let has_enough = |input: &Input| input.len() >= input.min || (input.is_closed() && input.len() > 0);
         match self.ready {

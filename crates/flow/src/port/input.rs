@@ -225,6 +225,7 @@ impl Input {
             while let Ok((count @ 1.., _)) = queue.receive(&mut out) {
                 lost += count as u64;
                 for received in &out[..count] {
+                    self.gaps += u64::from(received.gap);
                     received.lease.map(|lease| queue.ack(lease, received.buffer.id));
                 }
                 let _ = allocator.release_all(out[..count].iter().map(|received| received.buffer));

@@ -78,7 +78,9 @@ impl Run {
         }
         let waiting = self.shared.explain();
         self.shared.stop();
-        self.shared.wait_ended(Some(timeout));
+        if !self.shared.wait_ended(Some(timeout)) {
+            return Err(self.abandon(timeout));
+        }
         let report = self.finish()?;
         let lost: u64 = report.blocks.iter().map(|block| block.lost).sum();
         let message = format!(
@@ -106,11 +108,15 @@ impl Run {
         if self.shared.wait_ended(Some(timeout)) {
             return self.finish();
         }
-        // They cannot be ended from outside, and hold on to what they use.
+        Err(self.abandon(timeout))
+    }
+
+    /// Leaves the threads to themselves: they cannot be ended from outside, and hold on to what they use.
+    fn abandon(&mut self, timeout: Duration) -> Error {
         self.threads.clear();
-        let message =
-            format!("blocks did not return from their work within {timeout:?}: {}", self.shared.running());
-        Err(Error::new(ErrorKind::Timeout, message))
+        let running = self.shared.running();
+        let message = format!("blocks did not return from their work within {timeout:?}: {running}");
+        Error::new(ErrorKind::Timeout, message)
     }
 
     /// Runs no block any more, until [`Run::resume`], or until it is to drain or stop.
@@ -147,7 +153,8 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if self.threads.is_empty() && self.shared.has_ended() {
+        if self.threads.is_empty() {
+            // Joined, or abandoned.
             return;
         }
         self.shared.stop();

@@ -117,6 +117,10 @@ impl Shared {
     }
 
     pub(super) fn set_timer(&self, at: Duration, task: TaskId) {
+        if nanos(at) == NEVER && matches!(self.policy, Policy::Single { .. }) {
+            // Its own time would pass up to there at once, and be none.
+            return;
+        }
         let mut timers = lock(&self.timers);
         timers.push(Reverse((at, task)));
         if self.note_next(&timers) {
@@ -337,8 +341,11 @@ impl Shared {
     }
 }
 
+/// A time that is too far away to come.
+const NEVER: u64 = u64::MAX - 1;
+
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1)
+    u64::try_from(time.as_nanos()).unwrap_or(NEVER)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

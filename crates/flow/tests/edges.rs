@@ -1,0 +1,194 @@
+//! What users may do that seems to make no sense: it ends, says why, and every message is counted once.
+
+mod support;
+
+use millrace::{Error, ErrorKind, PortQueue, QueueOptions, Result, ShmManager};
+use millrace_flow::blocks::{NullSink, NullSource};
+use millrace_flow::{Block, BlockOptions, Io, OnError, Ports, Scheduler, SchedulerOptions, Then, Work};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+use support::blocks::{Made, assert_whole, domain, single};
+use support::steps::small;
+
+const LONG: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_millis(50);
+
+fn queue(shm: &ShmManager, name: &str, options: QueueOptions) -> Arc<PortQueue> {
+    shm.port_queue(name, &options).unwrap()
+}
+
+fn fill(shm: &ShmManager, queue: &Arc<PortQueue>, count: usize) {
+    for _ in 0..count {
+        assert!(queue.try_send(shm.allocator().allocate(8).unwrap()).is_ok());
+    }
+}
+
+fn take_all(queue: &Arc<PortQueue>) -> usize {
+    std::iter::from_fn(|| queue.try_receive().unwrap().0).count()
+}
+
+fn source(work: impl FnMut(&mut Io<'_>) -> Result<Work> + Send + 'static) -> impl Block {
+    Made { ports: Ports::new().output("out"), work }
+}
+
+fn failure() -> Error {
+    Error::new(ErrorKind::BlockFailed, "no")
+}
+
+/// `source` → a sink.
+fn pair(shm: &Arc<ShmManager>, options: SchedulerOptions, block: impl Block, how: BlockOptions) -> Scheduler {
+    let mut scheduler = Scheduler::new(Arc::clone(shm), options).unwrap();
+    let source = scheduler.add_with("source", Box::new(block), how).unwrap();
+    let sink = scheduler.add("sink", NullSink::new(u64::MAX)).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
+    scheduler
+}
+
+#[test]
+fn a_drain_or_a_stop_returns_at_its_timeout_though_a_block_does_not() {
+    for drains in [true, false] {
+        let shm = domain();
+        let (release, released) = mpsc::channel::<()>();
+        let (working, works) = mpsc::channel();
+        let block = source(move |_| {
+            working.send(()).expect("the test listens");
+            let _ = released.recv();
+            Ok(Work::Done)
+        });
+        let run = pair(&shm, SchedulerOptions::default(), block, BlockOptions::default()).start().unwrap();
+        works.recv_timeout(LONG).expect("it works");
+        let began = Instant::now();
+        let error = if drains { run.drain(SHORT) } else { run.stop(SHORT) }.unwrap_err();
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}, drains: {drains}");
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().contains("\"source\""), "{error}");
+        drop(release);
+        support::until("it has ended", || {
+            support::used(&shm) == 0 && shm.snapshot().unwrap().queues.is_empty()
+        });
+    }
+}
+
+#[test]
+fn a_failure_without_a_message_to_blame_is_the_failure_of_the_block() {
+    for then in [Then::Skip, Then::DeadLetter, Then::Fail] {
+        for retries in [0, 2] {
+            let shm = domain();
+            let letters = queue(&shm, "letters", QueueOptions::default());
+            let how = BlockOptions {
+                on_error: OnError { retries, backoff: Duration::ZERO, then },
+                dead_letters: Some(Arc::clone(&letters)),
+                ..BlockOptions::default()
+            };
+            let calls = Arc::new(Mutex::new(0));
+            let counted = Arc::clone(&calls);
+            let block = source(move |_| {
+                *counted.lock().unwrap() += 1;
+                Err(failure())
+            });
+            let run = pair(&shm, single(1), block, how).start().unwrap();
+            support::until("it ends", || run.has_ended());
+            let error = run.wait().unwrap_err();
+            assert!(error.to_string().contains("\"source\""), "{error}");
+            assert_eq!(*calls.lock().unwrap(), retries + 1);
+            assert_whole(&shm);
+        }
+    }
+}
+
+#[test]
+fn a_source_that_waits_for_a_time_ends_when_it_is_drained() {
+    for options in
+        [SchedulerOptions::default(), SchedulerOptions { threads: 1, ..SchedulerOptions::default() }]
+    {
+        for at in [Duration::from_secs(3600), Duration::MAX] {
+            let shm = domain();
+            let block = source(move |_| Ok(Work::WaitUntil { at }));
+            let run = pair(&shm, options.clone(), block, BlockOptions::default()).start().unwrap();
+            std::thread::sleep(SHORT);
+            run.drain(LONG).unwrap();
+            assert_whole(&shm);
+        }
+    }
+}
+
+#[test]
+fn a_source_in_its_backoff_ends_when_it_is_drained() {
+    let shm = domain();
+    let how = BlockOptions {
+        on_error: OnError { retries: 9, backoff: Duration::from_secs(3600), then: Then::Fail },
+        ..BlockOptions::default()
+    };
+    let run = pair(&shm, SchedulerOptions::default(), source(|_| Err(failure())), how).start().unwrap();
+    std::thread::sleep(SHORT);
+    run.drain(LONG).unwrap();
+    assert_whole(&shm);
+}
+
+#[test]
+fn a_source_that_waits_for_memory_or_room_ends_when_it_is_drained() {
+    for memory in [true, false] {
+        let shm = domain();
+        let full = queue(&shm, "full", QueueOptions { capacity: Some(1), ..QueueOptions::default() });
+        fill(&shm, &full, 1);
+        let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
+        let block = source(move |_| {
+            Ok(if memory { Work::NeedMemory { bytes: 64 } } else { Work::NeedOutput { output: 0 } })
+        });
+        let block = scheduler.add("source", block).unwrap();
+        scheduler.connect_output((block, "out"), "full").unwrap();
+        let run = scheduler.start().unwrap();
+        std::thread::sleep(SHORT);
+        run.drain(LONG).unwrap();
+        assert_eq!(take_all(&full), 1);
+        assert_whole(&shm);
+    }
+}
+
+#[test]
+fn a_time_that_never_comes_is_a_stall_in_a_run_of_its_own_time() {
+    let shm = domain();
+    let block = source(|_| Ok(Work::WaitUntil { at: Duration::MAX }));
+    let run = pair(&shm, single(1), block, BlockOptions::default()).start().unwrap();
+    support::until("it ends", || run.has_ended());
+    let error = run.wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stalled, "{error}");
+    assert_whole(&shm);
+}
+
+#[test]
+fn all_messages_of_a_failed_work_are_counted_where_they_went() {
+    for (capacity, letters_get) in [(64, 10), (4, 4), (1, 1)] {
+        let shm = domain();
+        let letters =
+            queue(&shm, "letters", QueueOptions { capacity: Some(capacity), ..QueueOptions::default() });
+        let mut scheduler = Scheduler::new(Arc::clone(&shm), single(3)).unwrap();
+        let block = Made {
+            ports: Ports::new().input("a").input("b"),
+            work: |io: &mut Io<'_>| {
+                let (a, b) = (io.next(0)?, io.next(1)?);
+                if a.is_some() && b.is_some() { Err(failure()) } else { Ok(Work::Ok) }
+            },
+        };
+        let how = BlockOptions {
+            on_error: OnError { retries: 0, backoff: Duration::ZERO, then: Then::DeadLetter },
+            dead_letters: Some(Arc::clone(&letters)),
+            ..BlockOptions::default()
+        };
+        let block = scheduler.add_with("block", Box::new(block), how).unwrap();
+        for port in ["a", "b"] {
+            let source = scheduler.add(port, NullSource::new(8, 5)).unwrap();
+            scheduler.link((source, "out"), (block, port), &small(8)).unwrap();
+        }
+        let report = scheduler.run().unwrap();
+        let block = report.block("block").unwrap();
+        assert_eq!(
+            (block.dead_lettered, block.skipped),
+            (letters_get, 10 - letters_get),
+            "capacity {capacity}"
+        );
+        assert_eq!(take_all(&letters) as u64, letters_get);
+        assert_whole(&shm);
+    }
+}
