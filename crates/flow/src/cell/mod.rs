@@ -321,6 +321,8 @@ impl Cell {
             Ok(())
         };
         self.state = BlockState::Stopped;
+        // One that ends before its first work has not looked for its queues, and may have to close them.
+        self.ends().for_each(|end| _ = end.queue(env.shm));
         // What came of it is in queues, so it is done; of other work nothing is settled.
         let settled = if self.outlets().all(Outlet::is_flushed) { self.settle(env) } else { Ok(()) };
         // What was made of messages that come again is made again.
