@@ -135,9 +135,11 @@ impl End {
 
     /// The block at it has ended. A queue that ends with it, or with the last block of a link of this scheduler, is closed: behind its last
     /// producer, and before what its last consumer has left; `true`: that was it, so the queue is to be destroyed.
-    pub(crate) fn leave(&self) -> bool {
+    pub(crate) fn leave(&self, shm: &ShmManager) -> bool {
         self.disarm();
-        let Some(queue) = self.queue.get() else { return false };
+        // A block that ends before its first work has not looked for its queue. One that cannot be found has no end.
+        let queue = if self.only { self.queue(shm).ok().flatten() } else { self.queue.get() };
+        let Some(queue) = queue else { return false };
         let is_input = self.interest == Interest::Data;
         let Some(local) = &self.local else {
             if self.only {

@@ -2,8 +2,7 @@
 
 use crate::block::Block;
 use crate::cell::{Cell, Parts};
-use crate::link::TaskId;
-use crate::link::{End, Local};
+use crate::link::{End, Local, TaskId};
 use crate::options::{BlockOptions, LinkOptions, Policy, SchedulerOptions, THREADS_MAX, Then};
 use crate::port::{Input, Outlet, Output};
 use crate::ports::Ports;

@@ -2,10 +2,11 @@
 
 #![allow(missing_docs, clippy::allow_attributes, clippy::allow_attributes_without_reason)]
 
-use millrace::QueueOptions;
+use millrace::{Error, ErrorKind, QueueOptions, Result};
 use millrace_flow::blocks::{NullSink, NullSource};
-use millrace_flow::{Io, LinkOptions, Scheduler, SchedulerOptions};
+use millrace_flow::{Block, Io, LinkOptions, Policy, Ports, Run, Scheduler, SchedulerOptions, Work};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use support::steps::Step;
 use support::{Domain, used};
 
@@ -26,6 +27,50 @@ fn the_only_sender_of_a_queue_closes_it_behind_everything() {
     scheduler.connect_input((sink, "in"), "port").unwrap();
     assert_eq!(scheduler.run().unwrap().block("sink").unwrap().items_in, 100);
     assert_eq!(used(&shm), 0);
+}
+
+/// Holds up the one thread until it is told to go on.
+struct Gate(Receiver<()>);
+
+impl Block for Gate {
+    fn ports(&self) -> Ports {
+        Ports::new()
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.0.recv().map_err(|_| Error::new(ErrorKind::BlockFailed, "nobody opens the gate"))
+    }
+
+    fn work(&mut self, _: &mut Io<'_>) -> Result<Work> {
+        Ok(Work::Done)
+    }
+}
+
+#[test]
+fn a_block_that_ends_before_its_first_work_ends_its_queues_too() {
+    for end in [Run::begin_drain, Run::begin_stop] {
+        let domain = Domain::new();
+        let shm = domain.open();
+        let queue = |name| shm.port_queue(name, &QueueOptions::default()).unwrap();
+        let (from, to) = (queue("from"), queue("to"));
+        let (open, gate) = channel();
+        let options = SchedulerOptions { threads: 1, policy: Policy::Pinned, ..SchedulerOptions::default() };
+        let mut scheduler = Scheduler::new(domain.open(), options).unwrap();
+        scheduler.add("gate", Gate(gate)).unwrap();
+        let source = scheduler.add("source", NullSource::new(8, u64::MAX)).unwrap();
+        scheduler.connect_only_output((source, "out"), "to").unwrap();
+        let sink = scheduler.add("sink", NullSink::default()).unwrap();
+        scheduler.connect_only_input((sink, "in"), "from").unwrap();
+        let run = scheduler.start().unwrap();
+        end(&run);
+        from.close();
+        open.send(()).unwrap();
+        run.wait().unwrap();
+        assert!(to.is_closed() && from.is_destroyed());
+        // A queue that has been removed stays for those who have it open.
+        drop(from);
+        assert_eq!(used(&shm), 0);
+    }
 }
 
 #[test]

@@ -6,8 +6,7 @@ mod sleep;
 
 use crate::block::{Block, Work};
 use crate::io::Io;
-use crate::link::End;
-use crate::link::TaskId;
+use crate::link::{End, TaskId};
 use crate::options::OnError;
 use crate::port::{BATCH, Input, Outlet, Output};
 use crate::ports::Ready;
@@ -321,19 +320,17 @@ impl Cell {
             Ok(())
         };
         self.state = BlockState::Stopped;
-        // One that ends before its first work has not looked for its queues, and may have to close them.
-        self.ends().for_each(|end| _ = end.queue(env.shm));
         // What came of it is in queues, so it is done; of other work nothing is settled.
         let settled = if self.outlets().all(Outlet::is_flushed) { self.settle(env) } else { Ok(()) };
         // What was made of messages that come again is made again.
         let mut made_of = self.inputs.iter().filter(|input| input.taken() > 0).peekable();
         let made_again = made_of.peek().is_some() && made_of.all(Input::comes_again);
         for outlet in self.outputs.iter_mut().flat_map(|output| &mut output.outlets) {
-            let left = outlet.leave(env.allocator);
+            let left = outlet.leave(env.shm, env.allocator);
             self.counts.lost += if made_again { 0 } else { left };
         }
         for input in &mut self.inputs {
-            self.counts.lost += input.leave(env.allocator);
+            self.counts.lost += input.leave(env.shm, env.allocator);
         }
         for local in self.ends().filter_map(|end| end.local.as_ref()) {
             local.consumers.iter().chain(&local.producers).for_each(|task| (env.wake)(*task));

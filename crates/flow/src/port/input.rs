@@ -197,7 +197,7 @@ impl Input {
 
     /// The block has ended: gives back what is there, to the queue if that delivers it again. A link of this scheduler ends with its last
     /// consumer, with what is in it. Returns how many messages are lost.
-    pub(crate) fn leave(&mut self, allocator: &SharedBufferAllocator) -> u64 {
+    pub(crate) fn leave(&mut self, shm: &ShmManager, allocator: &SharedBufferAllocator) -> u64 {
         let mut lost = 0;
         for (at, received) in std::mem::take(&mut self.items).into_iter().enumerate().rev() {
             if at < self.taken && self.moved[at] {
@@ -217,7 +217,7 @@ impl Input {
         }
         (self.taken, self.committed) = (0, false);
         self.moved.clear();
-        if self.end.leave()
+        if self.end.leave(shm)
             && let Some(queue) = self.end.known()
         {
             // It is closed now, so whoever sends takes back what is not taken here: each message is counted by one of us.

@@ -83,8 +83,8 @@ impl Outlet {
     }
 
     /// The block has ended: lets go of what is staged. Returns how many messages that were.
-    pub(crate) fn leave(&mut self, allocator: &SharedBufferAllocator) -> u64 {
-        self.end.leave();
+    pub(crate) fn leave(&mut self, shm: &ShmManager, allocator: &SharedBufferAllocator) -> u64 {
+        self.end.leave(shm);
         // Held until now; fails only when the domain has been left, and then they are released.
         self.drop_staged(self.staged.len(), allocator).unwrap_or(0)
     }
