@@ -126,6 +126,11 @@ impl Error {
         Self { kind, message: message.into(), source: None }
     }
 
+    /// An error of kind [`ErrorKind::InvalidArgument`].
+    pub fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
     /// A failed system call: `message` names the object, the cause is appended.
     pub fn io(message: impl fmt::Display, source: impl Into<io::Error>) -> Self {
         let source = source.into();

@@ -23,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! Map, from the bottom up: [`limits`], [`error`], `sync` (all atomics) → `os` (all system calls) → `layout` (what lies where) → `wait` →
+//! Map, from the bottom up: [`limits`], `error`, `sync` (all atomics) → `os` (all system calls) → `layout` (what lies where) → `wait` →
 //! `segment` (named memory) → `liveness` → `pool` (tables of buffers) → `registry` (participants, names) → `buffer` (allocate, release) → `queue` →
 //! `topic` → [`service`] → `recovery`, `stats` → `observer` → `manager`.
 

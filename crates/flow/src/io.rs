@@ -1,6 +1,7 @@
 //! What a block sees while it works.
 
 use crate::port::{Input, Output};
+use crate::work::Work;
 use millrace::{Buffer, Message, Received, Result, SharedBufferAllocator, ShmManager};
 use std::ops::Deref;
 use std::time::Duration;
@@ -145,7 +146,7 @@ impl<'a> Io<'a> {
         self.outputs[output].is_closed()
     }
 
-    /// A new message with room for `bytes` bytes; `None`: there is no memory now (see [`Work::NeedMemory`](crate::Work::NeedMemory)).
+    /// A new message with room for `bytes` bytes; `None`: there is no memory now (see [`Work::NeedMemory`]).
     ///
     /// # Errors
     /// `TooLarge`.
@@ -188,6 +189,29 @@ impl<'a> Io<'a> {
             }
         }
         Ok(sent)
+    }
+
+    /// The work of a source that still has `left` messages to send: as [`Io::emit`], with as many of them as there is room and budget for.
+    /// Returns how many those were, and what work returns.
+    ///
+    /// # Errors
+    /// As [`Io::emit`].
+    pub fn emit_some(
+        &mut self,
+        output: usize,
+        bytes: usize,
+        left: u64,
+        fill: impl FnMut(usize, &Message<'a>) -> Result<()>,
+    ) -> Result<(u64, Work)> {
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let wanted = self.budget.min(self.room(output)?).min(left);
+        let sent = self.emit(output, bytes, wanted, fill)?;
+        let work = match sent {
+            _ if sent == left => Work::Done,
+            _ if sent < wanted => Work::NeedMemory { bytes },
+            _ => Work::Ok,
+        };
+        Ok((sent as u64, work))
     }
 
     /// Sends `message` at output `output`, when the work has succeeded.

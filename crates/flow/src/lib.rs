@@ -23,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! Map, from the bottom up: `options`, [`ports`] → `link` (one end of a queue) → `port` (messages that are taken, or to be sent) → [`io`] (what a block
+//! Map, from the bottom up: `options`, [`ports`], [`work`] → `link` (one end of a queue) → `port` (messages that are taken, or to be sent) → [`io`] (what a block
 //! sees) → [`block`] (what a block is) → `stats` → `cell` (one block at work) → `run_state`, `task` (when it runs) → `idle` → [`Run`] →
 //! [`Scheduler`]; beside it [`blocks`].
 
@@ -41,11 +41,13 @@ mod run_state;
 mod scheduler;
 mod stats;
 mod task;
+pub mod work;
 
-pub use block::{Block, Work};
+pub use block::Block;
 pub use io::{InputMessage, Io, NewMessage};
 pub use options::{BlockOptions, LinkOptions, OnError, Policy, Priority, SchedulerOptions, Then};
 pub use ports::{Ports, Ready};
 pub use run::Run;
 pub use scheduler::{BlockId, Scheduler};
 pub use stats::{BlockReport, BlockState, Report};
+pub use work::Work;

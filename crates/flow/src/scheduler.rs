@@ -9,7 +9,7 @@ use crate::ports::Ports;
 use crate::run::Run;
 use crate::stats::Report;
 use crate::task::Task;
-use millrace::{Error, ErrorKind, Interest, Result, ShmManager};
+use millrace::{Error, Interest, Result, ShmManager};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -49,10 +49,6 @@ struct Link {
     options: LinkOptions,
 }
 
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidArgument, message)
-}
-
 impl Scheduler {
     /// One without blocks, which run as participant `shm`.
     ///
@@ -60,7 +56,10 @@ impl Scheduler {
     /// `InvalidArgument`.
     pub fn new(shm: Arc<ShmManager>, options: SchedulerOptions) -> Result<Self> {
         if !(1..=THREADS_MAX).contains(&options.threads) {
-            return Err(invalid(format!("threads is {}, must be 1 to {THREADS_MAX}", options.threads)));
+            return Err(Error::invalid_argument(format!(
+                "threads is {}, must be 1 to {THREADS_MAX}",
+                options.threads
+            )));
         }
         let (inputs, outputs) = (HashMap::new(), HashMap::new());
         Ok(Self { shm, options, blocks: Vec::new(), links: Vec::new(), inputs, outputs })
@@ -80,18 +79,20 @@ impl Scheduler {
     /// `InvalidArgument`.
     pub fn add_with(&mut self, name: &str, block: Box<dyn Block>, options: BlockOptions) -> Result<BlockId> {
         if name.is_empty() || self.blocks.iter().any(|added| added.name == name) {
-            return Err(invalid(format!(
+            return Err(Error::invalid_argument(format!(
                 "block name {name:?}: it must not be empty, and each block needs one of its own"
             )));
         }
         if let Some(thread) = options.thread.filter(|thread| *thread >= self.options.threads) {
-            return Err(invalid(format!(
+            return Err(Error::invalid_argument(format!(
                 "block {name:?}: thread is {thread}, must be below {}",
                 self.options.threads
             )));
         }
         if options.on_error.then == Then::DeadLetter && options.dead_letters.is_none() {
-            return Err(invalid(format!("block {name:?}: dead letters need a queue to go to")));
+            return Err(Error::invalid_argument(format!(
+                "block {name:?}: dead letters need a queue to go to"
+            )));
         }
         let ports = block.ports();
         self.blocks.push(Added { name: name.to_owned(), block, ports, options });
@@ -112,17 +113,22 @@ impl Scheduler {
         if types[0] != types[1] && !types.contains(&0) {
             let [sent, taken] = types;
             let (from, to) = (self.port(from), self.port(to));
-            return Err(invalid(format!(
+            return Err(Error::invalid_argument(format!(
                 "{from} sends messages of type {sent}, {to} takes those of type {taken}"
             )));
         }
         if self.inputs.contains_key(&(to.0.0, input)) {
-            return Err(invalid(format!("input {} is linked to a queue already", self.port(to))));
+            return Err(Error::invalid_argument(format!(
+                "input {} is linked to a queue already",
+                self.port(to)
+            )));
         }
         let ports = format!("output {} and input {}", self.port(from), self.port(to));
         let (from, to) = ((from.0.0, output), (to.0.0, input));
         match self.links.iter_mut().find(|link| link.to == to) {
-            Some(link) if link.from.contains(&from) => Err(invalid(format!("{ports} are linked already"))),
+            Some(link) if link.from.contains(&from) => {
+                Err(Error::invalid_argument(format!("{ports} are linked already")))
+            }
             Some(link) => {
                 link.from.push(from);
                 Ok(())
@@ -155,7 +161,7 @@ impl Scheduler {
         let input = self.input(to)?;
         let port = (to.0.0, input);
         if self.inputs.contains_key(&port) || self.links.iter().any(|link| link.to == port) {
-            return Err(invalid(format!("input {} is linked already", self.port(to))));
+            return Err(Error::invalid_argument(format!("input {} is linked already", self.port(to))));
         }
         self.inputs.insert(port, Arc::new(End::named(queue, Interest::Data, only)));
         Ok(())
@@ -181,7 +187,10 @@ impl Scheduler {
         let output = self.output(from)?;
         let ends = self.outputs.entry((from.0.0, output)).or_default();
         if ends.iter().any(|end| end.name() == queue) {
-            return Err(invalid(format!("output {} is linked to queue {queue:?} already", self.port(from))));
+            return Err(Error::invalid_argument(format!(
+                "output {} is linked to queue {queue:?} already",
+                self.port(from)
+            )));
         }
         ends.push(Arc::new(End::named(queue, Interest::Space, only)));
         Ok(())
@@ -202,7 +211,7 @@ impl Scheduler {
     /// without blocks; as [`ShmManager::create_link`].
     pub fn start(mut self) -> Result<Run> {
         if self.blocks.is_empty() {
-            return Err(invalid("a scheduler without blocks".to_owned()));
+            return Err(Error::invalid_argument("a scheduler without blocks".to_owned()));
         }
         self.check_ports()?;
         for link in std::mem::take(&mut self.links) {
@@ -269,7 +278,7 @@ impl Scheduler {
             for (at, spec) in ports.inputs.iter().enumerate() {
                 let link = self.links.iter().find(|link| link.to == (id, at));
                 if link.is_none() && !self.inputs.contains_key(&(id, at)) {
-                    return Err(invalid(format!(
+                    return Err(Error::invalid_argument(format!(
                         "input {:?} of block {name:?} is linked to nothing",
                         spec.name
                     )));
@@ -277,13 +286,13 @@ impl Scheduler {
                 let capacity = link.and_then(|link| link.options.capacity).unwrap_or(u32::MAX) as usize;
                 if spec.min > capacity {
                     let what = format!("input {:?} of block {name:?} needs {} messages", spec.name, spec.min);
-                    return Err(invalid(format!("{what}, and its link holds {capacity}")));
+                    return Err(Error::invalid_argument(format!("{what}, and its link holds {capacity}")));
                 }
             }
             for (at, spec) in ports.outputs.iter().enumerate() {
                 let is_linked = self.links.iter().any(|link| link.from.contains(&(id, at)));
                 if !is_linked && !self.outputs.contains_key(&(id, at)) {
-                    return Err(invalid(format!(
+                    return Err(Error::invalid_argument(format!(
                         "output {:?} of block {name:?} is linked to nothing",
                         spec.name
                     )));
@@ -317,7 +326,7 @@ fn find<'a>(
     let all = names.clone();
     names.position(|name| name == port).ok_or_else(|| {
         let all: Vec<_> = all.collect();
-        invalid(format!("block {block:?} has no {what} {port:?}; it has {all:?}"))
+        Error::invalid_argument(format!("block {block:?} has no {what} {port:?}; it has {all:?}"))
     })
 }
 

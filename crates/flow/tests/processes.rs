@@ -50,20 +50,13 @@ impl Block for Counted {
     }
 
     fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
-        let wanted = io.budget().min((self.end - self.next) as usize).min(io.room(0)?);
         let next = self.next;
-        let sent = io.emit(0, 1024, wanted, |at, message| {
+        let (sent, work) = io.emit_some(0, 1024, self.end - next, |at, message| {
             message.set_sequence(next + at as u64);
             Ok(())
         })?;
-        self.next += sent as u64;
-        Ok(if self.next == self.end {
-            Work::Done
-        } else if sent < wanted {
-            Work::NeedMemory { bytes: 1024 }
-        } else {
-            Work::Ok
-        })
+        self.next += sent;
+        Ok(work)
     }
 }
 

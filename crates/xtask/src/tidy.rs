@@ -82,6 +82,7 @@ fn layers_point_downwards() {
     let flow = [
         "options",
         "ports",
+        "work",
         "link",
         "port",
         "io",

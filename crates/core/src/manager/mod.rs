@@ -8,7 +8,7 @@ mod open;
 mod open_topics;
 
 use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator, TrimReport};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::fault::{self, Point};
 use crate::limits::PATIENCE_NS;
 use crate::observer::Observer;
@@ -186,10 +186,7 @@ impl ShmManager {
     /// `InvalidArgument` when there is no such segment.
     pub fn segment(&self, index: usize) -> Result<crate::SegmentView> {
         let pool = self.participant.domain.pool(index)?.ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidArgument,
-                format!("domain {:?} has no segment {index}", self.domain()),
-            )
+            Error::invalid_argument(format!("domain {:?} has no segment {index}", self.domain()))
         })?;
         Ok(crate::SegmentView::new(&pool))
     }

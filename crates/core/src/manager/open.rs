@@ -19,10 +19,9 @@ use std::time::Duration;
 pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Participant> {
     validate_name("domain", name)?;
     if let Some(bytes) = options.max_bytes.filter(|b| !(MIN_MAX_BYTES..=MAX_MAX_BYTES).contains(b)) {
-        return Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("domain {name:?}: maxBytes is {bytes}, must be {MIN_MAX_BYTES} to {MAX_MAX_BYTES}"),
-        ));
+        return Err(Error::invalid_argument(format!(
+            "domain {name:?}: maxBytes is {bytes}, must be {MIN_MAX_BYTES} to {MAX_MAX_BYTES}"
+        )));
     }
     let timeout = options.timeout.unwrap_or(Duration::from_nanos(OPEN_TIMEOUT_NS));
     let lock = DomainLock::take(base, name, os::deadline(timeout))?;

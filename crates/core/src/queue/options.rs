@@ -112,10 +112,7 @@ impl QueueOptions {
     /// Checks the values and fills in the defaults.
     pub(crate) fn resolve(&self, name: &str) -> Result<ResolvedOptions> {
         let invalid = |what: &str, value: u32, want: &str| {
-            Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("queue {name:?}: {what} is {value}, must be {want}"),
-            ))
+            Err(Error::invalid_argument(format!("queue {name:?}: {what} is {value}, must be {want}")))
         };
         let capacity = self.capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY as u32);
         if capacity == 0 || capacity as usize > MAX_QUEUE_CAPACITY {

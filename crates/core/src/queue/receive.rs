@@ -3,7 +3,7 @@
 use super::options::Delivery;
 use super::port_queue::{Interest, PortQueue, Received, TakeOutcome};
 use crate::buffer::Buffer;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::layout::{RING_CLOSED, RING_DESTROYED};
 use crate::pool::Freed;
 use crate::registry::Pin;
@@ -115,7 +115,7 @@ impl PortQueue {
     pub fn get(&self, out: &mut [u8], lengths: &mut [u32]) -> Result<(usize, u32, TakeOutcome)> {
         if self.options.delivery == Delivery::AtLeastOnce {
             let what = format!("queue {:?} is at-least-once: receive from it and acknowledge", self.name);
-            return Err(Error::new(ErrorKind::InvalidArgument, what));
+            return Err(Error::invalid_argument(what));
         }
         let mut freed = false;
         let (count, gap, outcome) = self.take_with(

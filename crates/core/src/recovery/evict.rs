@@ -31,10 +31,9 @@ pub(crate) fn evict(domain: &Domain, slot: usize, epoch: u32, timeout: Duration)
     }
     match tenant {
         Some(_) if pid == std::process::id() => {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("participant {slot} is of this very process, {pid}: close its manager instead"),
-            ));
+            return Err(Error::invalid_argument(format!(
+                "participant {slot} is of this very process, {pid}: close its manager instead"
+            )));
         }
         Some(tenant) => {
             tenant.kill()?;

@@ -39,10 +39,9 @@ impl TopicOptions {
     pub(super) fn resolve(&self, name: &str) -> Result<(ResolvedOptions, u32)> {
         let history = self.history.unwrap_or(0);
         if history as usize > MAX_QUEUE_CAPACITY {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("topic {name:?}: history is {history}, must be 0 to {MAX_QUEUE_CAPACITY}"),
-            ));
+            return Err(Error::invalid_argument(format!(
+                "topic {name:?}: history is {history}, must be 0 to {MAX_QUEUE_CAPACITY}"
+            )));
         }
         let ring = QueueOptions {
             capacity: Some(history.max(1)),
@@ -99,12 +98,9 @@ impl SubscribeOptions {
         validate_name("topic", topic)?;
         let Some(name) = &self.name else {
             if self.max_deliveries.is_some_and(|limit| limit > 0) {
-                return Err(Error::new(
-                    ErrorKind::InvalidArgument,
-                    format!(
-                        "topic {topic:?}: maxDeliveries needs a subscription with a name, after which the dead-letter queue is called"
-                    ),
-                ));
+                return Err(Error::invalid_argument(format!(
+                    "topic {topic:?}: maxDeliveries needs a subscription with a name, after which the dead-letter queue is called"
+                )));
             }
             return Ok("");
         };

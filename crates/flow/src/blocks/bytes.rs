@@ -1,6 +1,7 @@
 //! Bytes of messages, within the rules of a flow: what has been sent is only read, and what is to be sent is its sender's alone.
 
-use millrace::Message;
+use crate::io::{Io, NewMessage};
+use millrace::{Message, Result};
 
 /// The bytes of a message that was received.
 pub(super) fn bytes<'a>(message: &Message<'a>) -> &'a [u8] {
@@ -14,4 +15,14 @@ pub(super) fn bytes_mut<'a>(message: &Message<'a>) -> &'a mut [u8] {
     let all = unsafe { message.bytes_mut() };
     let used = message.len().min(all.len());
     &mut all[..used]
+}
+
+/// A new message like `original`, its bytes included; `None`: there is no memory for it now.
+pub(super) fn copy_of<'a>(io: &Io<'a>, original: &Message<'a>) -> Result<Option<NewMessage<'a>>> {
+    let copy = io.allocate(original.len())?;
+    if let Some(copy) = &copy {
+        copy.fill(bytes(original));
+        copy.describe_as(original);
+    }
+    Ok(copy)
 }

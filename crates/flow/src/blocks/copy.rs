@@ -1,10 +1,11 @@
 //! Copies of messages.
 
-use super::bytes::bytes;
+use super::bytes::copy_of;
 use super::{Described, Setting, Settings};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::ports::Ports;
+use crate::work::Work;
 use millrace::Result;
 
 /// Sends a copy of each message, in a buffer of its own: for what is changed downstream while others read the original, and to let go of a
@@ -31,11 +32,9 @@ impl Block for Copy {
         for _ in 0..io.available(0).min(io.room(0)?) {
             // The buffer first: what has been taken cannot wait for memory.
             let Some(original) = io.peek(0, 0)? else { break };
-            let Some(copy) = io.allocate(original.len())? else {
+            let Some(copy) = copy_of(io, &original)? else {
                 return Ok(Work::NeedMemory { bytes: original.len() });
             };
-            copy.fill(bytes(&original));
-            copy.describe_as(&original);
             io.next(0)?;
             io.send(0, copy);
         }

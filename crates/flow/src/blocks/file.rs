@@ -9,9 +9,10 @@
 use super::bytes::bytes;
 use super::null::{SIZE, size};
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::ports::Ports;
+use crate::work::Work;
 use millrace::{Error, ErrorKind, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind as Cause, Read, Seek, SeekFrom, Write};
@@ -57,7 +58,7 @@ impl FileSource {
     pub fn new(path: impl Into<PathBuf>, bytes: usize) -> Result<Self> {
         if bytes == 0 {
             let message = "setting size of FileSource is 0, must be a whole number from 1";
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
+            return Err(Error::invalid_argument(message));
         }
         Ok(Self { path: path.into(), bytes, file: None, sequence: 0, position: 0 })
     }

@@ -1,11 +1,12 @@
 //! Samples times a factor.
 
-use super::bytes::{bytes, bytes_mut};
+use super::bytes::{bytes_mut, copy_of};
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::ports::Ports;
-use millrace::{Error, ErrorKind, Message, Result};
+use crate::work::Work;
+use millrace::{Error, Message, Result};
 
 /// What the bytes of a message are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Gain {
         if !factor.is_finite() || !(factor as f32).is_finite() {
             let message =
                 format!("setting factor of Gain is {factor}, must be -{} to {}", f32::MAX, f32::MAX);
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
+            return Err(Error::invalid_argument(message));
         }
         Ok(Self { factor, format })
     }
@@ -59,7 +60,7 @@ impl Gain {
         }
         let sequence = message.sequence();
         let what = format!("message {sequence} has {bytes} bytes, which are no samples of {each} bytes each");
-        Err(Error::new(ErrorKind::InvalidArgument, what))
+        Err(Error::invalid_argument(what))
     }
 
     /// Multiplies where they are.
@@ -151,11 +152,9 @@ impl Block for Gain {
                 io.forward(0, message);
                 continue;
             }
-            let Some(mut copy) = io.allocate(original.len())? else {
+            let Some(mut copy) = copy_of(io, &original)? else {
                 return Ok(Work::NeedMemory { bytes: original.len() });
             };
-            copy.describe_as(&original);
-            copy.bytes_mut().copy_from_slice(bytes(&original));
             self.scale(copy.bytes_mut());
             io.next(0)?;
             io.send(0, copy);

@@ -2,10 +2,11 @@
 
 use super::null::{COUNT, count};
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::ports::Ports;
-use millrace::{Error, ErrorKind, Result};
+use crate::work::Work;
+use millrace::{Error, Result};
 use std::time::Duration;
 
 /// Passes on a number of messages, then ends; the others stay in the queue. Input: `in`. Output: `out`.
@@ -74,14 +75,15 @@ impl Throttle {
     /// # Errors
     /// `InvalidArgument`.
     pub fn new(rate: f64, burst: u32) -> Result<Self> {
-        let refuse = |what: String| Error::new(ErrorKind::InvalidArgument, what);
         if !(RATE_MIN..=RATE_MAX).contains(&rate) {
-            return Err(refuse(format!(
+            return Err(Error::invalid_argument(format!(
                 "setting rate of Throttle is {rate}, must be {RATE_MIN} to {RATE_MAX}"
             )));
         }
         if !(1..=BURST_MAX).contains(&burst) {
-            return Err(refuse(format!("setting burst of Throttle is {burst}, must be 1 to {BURST_MAX}")));
+            return Err(Error::invalid_argument(format!(
+                "setting burst of Throttle is {burst}, must be 1 to {BURST_MAX}"
+            )));
         }
         Ok(Self { interval: 1e9 / rate, burst: f64::from(burst), empty_at: None })
     }

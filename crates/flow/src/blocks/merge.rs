@@ -2,9 +2,10 @@
 
 use super::split::{PORTS_MAX, check_ports};
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::ports::{Ports, Ready};
+use crate::work::Work;
 use millrace::Result;
 
 /// Sends the messages of all of its inputs, each input in order, one message of each that has any in turn. It ends when all of them have.

@@ -2,9 +2,10 @@
 
 use super::catalog::Described;
 use super::settings::{Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::ports::Ports;
+use crate::work::Work;
 use millrace::Result;
 
 /// Bytes of each message of a source.
@@ -64,19 +65,13 @@ impl Block for NullSource {
     }
 
     fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
-        let left = usize::try_from(self.count - self.sent).unwrap_or(usize::MAX);
-        let wanted = io.budget().min(io.room(0)?).min(left);
-        let sent = self.sent;
-        let got = io.emit(0, self.bytes, wanted, |at, message| {
-            message.set_sequence(sent + at as u64);
+        let first = self.sent;
+        let (sent, work) = io.emit_some(0, self.bytes, self.count - first, |at, message| {
+            message.set_sequence(first + at as u64);
             Ok(())
         })?;
-        self.sent += got as u64;
-        Ok(match got {
-            _ if self.sent == self.count => Work::Done,
-            _ if got < wanted => Work::NeedMemory { bytes: self.bytes },
-            _ => Work::Ok,
-        })
+        self.sent += sent;
+        Ok(work)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Settings of blocks: each is declared once, and serves validation, documents and whatever builds a block from data.
 
-use millrace::{Error, ErrorKind, Result};
+use millrace::{Error, Result};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -181,18 +181,22 @@ impl Settings {
         for (name, value) in given {
             let Some(setting) = declared.iter().find(|setting| setting.name == *name) else {
                 let known: Vec<_> = declared.iter().map(|setting| setting.name).collect();
-                return Err(invalid(format!("{block} has no setting {name:?}; it has {known:?}")));
+                return Err(Error::invalid_argument(format!(
+                    "{block} has no setting {name:?}; it has {known:?}"
+                )));
             };
             if !setting.kind.allows(value) {
                 return Err(settings.refuse(setting.name, value, &setting.kind.to_string()));
             }
             if settings.values.insert(setting.name, value.clone()).is_some() {
-                return Err(invalid(format!("setting {name} of {block} is given twice")));
+                return Err(Error::invalid_argument(format!("setting {name} of {block} is given twice")));
             }
         }
         for Setting { name, default, kind, .. } in declared {
             if *default == Fallback::Required && !settings.values.contains_key(name) {
-                return Err(invalid(format!("setting {name} of {block} is missing, must be {kind}")));
+                return Err(Error::invalid_argument(format!(
+                    "setting {name} of {block} is missing, must be {kind}"
+                )));
             }
             if let (Some(value), false) = (default.value(), settings.values.contains_key(name)) {
                 settings.values.insert(name, value);
@@ -255,10 +259,6 @@ impl Settings {
 
     /// The error for a value that other settings do not allow: it must be `what`.
     pub(crate) fn refuse(&self, name: &str, value: &Value, what: &str) -> Error {
-        invalid(format!("setting {name} of {} is {value}, must be {what}", self.block))
+        Error::invalid_argument(format!("setting {name} of {} is {value}, must be {what}", self.block))
     }
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidArgument, message)
 }

@@ -1,10 +1,11 @@
 //! One stream to several blocks, each message to one of them.
 
 use super::{Described, Fallback, Kind, Setting, Settings};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::ports::Ports;
-use millrace::{Error, ErrorKind, Message, Result};
+use crate::work::Work;
+use millrace::{Error, Message, Result};
 
 /// Outputs, or inputs, that a block of many may have.
 pub(super) const PORTS_MAX: usize = 64;
@@ -129,5 +130,5 @@ pub(super) fn check_ports(what: &str, ports: usize) -> Result<()> {
         return Ok(());
     }
     let message = format!("{what}: {ports}, must be 1 to {PORTS_MAX}");
-    Err(Error::new(ErrorKind::InvalidArgument, message))
+    Err(Error::invalid_argument(message))
 }

@@ -4,13 +4,14 @@ mod failure;
 mod ready;
 mod sleep;
 
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::link::{End, TaskId};
 use crate::options::OnError;
 use crate::port::{BATCH, Input, Outlet, Output};
 use crate::ports::Ready;
 use crate::stats::{Activity, BlockReport, BlockState, Counts};
+use crate::work::Work;
 use millrace::{Error, ErrorKind, PortQueue, Result, SharedBufferAllocator, ShmManager};
 use ready::{Verdict, Want};
 pub(crate) use sleep::Reason;

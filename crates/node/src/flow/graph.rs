@@ -1,7 +1,7 @@
 //! A flow as JavaScript describes it: blocks by kind and settings, and what their ports are linked to. The scheduler checks it.
 
 use crate::options::duration;
-use millrace::{Delivery, Error, ErrorKind, Overflow, Result, ShmManager};
+use millrace::{Delivery, Error, Overflow, Result, ShmManager};
 use millrace_flow::blocks::{self, Value};
 use millrace_flow::{
     Block, BlockId, BlockOptions, LinkOptions, OnError, Policy, Priority, Scheduler, SchedulerOptions, Then,
@@ -109,10 +109,6 @@ pub struct BindingConnection {
     pub only: bool,
 }
 
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidArgument, message)
-}
-
 impl BindingFlow {
     /// The scheduler that runs it as participant `shm`.
     pub(super) fn scheduler(self, shm: &Arc<ShmManager>) -> Result<Scheduler> {
@@ -123,7 +119,7 @@ impl BindingFlow {
             ids.push(scheduler.add_with(&block.name, made, block.options(shm)?)?);
         }
         let of = |port: &BindingPort| -> Result<BlockId> {
-            let missing = || invalid(format!("there is no block number {}", port.block));
+            let missing = || Error::invalid_argument(format!("there is no block number {}", port.block));
             ids.get(port.block as usize).copied().ok_or_else(missing)
         };
         for link in &self.links {
@@ -156,7 +152,7 @@ impl BindingFlow {
             1 => Policy::Pinned,
             2 => Policy::ThreadPerBlock,
             3 => Policy::Single { seed: self.seed as u64 },
-            other => return Err(invalid(format!("policy {other} is not known"))),
+            other => return Err(Error::invalid_argument(format!("policy {other} is not known"))),
         };
         Ok(SchedulerOptions {
             threads: self.threads.map_or(default.threads, |threads| threads as usize),
@@ -169,8 +165,12 @@ impl BindingFlow {
 impl BindingBlock {
     fn options(&self, shm: &ShmManager) -> Result<BlockOptions> {
         let named = |queue: &String| {
-            let missing =
-                || invalid(format!("block {:?}: queue {queue:?} for dead letters does not exist", self.name));
+            let missing = || {
+                Error::invalid_argument(format!(
+                    "block {:?}: queue {queue:?} for dead letters does not exist",
+                    self.name
+                ))
+            };
             shm.find_queue(queue)?.ok_or_else(missing)
         };
         let then = match self.action {
@@ -194,7 +194,9 @@ impl BindingBlock {
 
 impl BindingLink {
     fn options(&self) -> Result<LinkOptions> {
-        let unknown = |what: &str, value: u32| invalid(format!("link option {what}: {value} is not known"));
+        let unknown = |what: &str, value: u32| {
+            Error::invalid_argument(format!("link option {what}: {value} is not known"))
+        };
         let overflow =
             self.overflow.map(|code| Overflow::from_code(code).ok_or_else(|| unknown("overflow", code)));
         let delivery =

@@ -9,11 +9,12 @@ mod settings;
 mod window;
 
 use super::split::PORTS_MAX;
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::io::Io;
 use crate::ports::{Ports, Ready};
+use crate::work::Work;
 use lanes::Lanes;
-use millrace::{Error, ErrorKind, Result};
+use millrace::{Error, Result};
 use policy::{Decider, Decision, Part, Why};
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ impl Join {
     /// # Errors
     /// `InvalidArgument`.
     pub fn new(inputs: usize, policy: JoinPolicy, options: JoinOptions) -> Result<Self> {
-        let refuse = |what: String| Err(Error::new(ErrorKind::InvalidArgument, what));
+        let refuse = |what: String| Err(Error::invalid_argument(what));
         if !(2..=PORTS_MAX).contains(&inputs) {
             return refuse(format!("setting inputs of Join is {inputs}, must be 2 to {PORTS_MAX}"));
         }

@@ -2,10 +2,10 @@
 
 use super::lanes::Lane;
 use super::{Join, Leftovers, Part, Why};
-use crate::block::Work;
 use crate::blocks::bytes::bytes;
 use crate::io::{Io, NewMessage};
-use millrace::{Error, ErrorKind, Message, Result};
+use crate::work::Work;
+use millrace::{Error, Message, Result};
 
 /// What stops a join in the middle of things, if anything does.
 type Stop = Option<Work>;
@@ -138,7 +138,7 @@ impl Join {
         let message = format!(
             "a window has more than {depth} messages of in{lane}: raise depth to the most that one may have, or set full to drop"
         );
-        Err(Error::new(ErrorKind::InvalidArgument, message))
+        Err(Error::invalid_argument(message))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::content::{Finding, examine};
 use super::stream::{Stream, StreamCounts};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::blocks::bytes::bytes;
 use crate::blocks::null::{COUNT, count};
 use crate::blocks::{Described, Fallback, Kind, Setting, Settings};
 use crate::io::Io;
 use crate::ports::Ports;
+use crate::work::Work;
 use millrace::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

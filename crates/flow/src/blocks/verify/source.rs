@@ -1,13 +1,14 @@
 //! A source of test messages.
 
 use super::content::{HEAD_BYTES, Identity, Writer};
-use crate::block::{Block, Work};
+use crate::block::Block;
 use crate::blocks::bytes::bytes_mut;
 use crate::blocks::null::{COUNT, SIZE, count, size};
 use crate::blocks::{Described, Fallback, Kind, Setting, Settings};
 use crate::io::Io;
 use crate::ports::Ports;
-use millrace::{Error, ErrorKind, Result};
+use crate::work::Work;
+use millrace::{Error, Result};
 
 /// Kind of the time of messages: since the start of a stream.
 const RELATIVE: u32 = 2;
@@ -45,7 +46,7 @@ impl VerifySource {
     pub fn new(bytes: usize, count: u64, source: u32) -> Result<Self> {
         if bytes < HEAD_BYTES {
             let message = format!("setting size of VerifySource is {bytes}, must be {HEAD_BYTES} at least");
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
+            return Err(Error::invalid_argument(message));
         }
         let next = Identity { source, sequence: 0, count };
         Ok(Self { writer: Writer::new(bytes), bytes, next, interval: None })
@@ -83,9 +84,7 @@ impl Block for VerifySource {
 
     fn work(&mut self, io: &mut Io<'_>) -> Result<Work> {
         let Self { writer, bytes, next, interval } = self;
-        let left = usize::try_from(next.count - next.sequence).unwrap_or(usize::MAX);
-        let wanted = io.budget().min(io.room(0)?).min(left);
-        let got = io.emit(0, *bytes, wanted, |at, message| {
+        let (sent, work) = io.emit_some(0, *bytes, next.count - next.sequence, |at, message| {
             let identity = Identity { sequence: next.sequence + at as u64, ..*next };
             writer.write(identity, bytes_mut(message));
             message.set_sequence(identity.sequence);
@@ -95,11 +94,7 @@ impl Block for VerifySource {
             }
             Ok(())
         })?;
-        next.sequence += got as u64;
-        Ok(match got {
-            _ if next.sequence == next.count => Work::Done,
-            _ if got < wanted => Work::NeedMemory { bytes: *bytes },
-            _ => Work::Ok,
-        })
+        next.sequence += sent;
+        Ok(work)
     }
 }
