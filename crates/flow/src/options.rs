@@ -12,7 +12,7 @@ pub enum Policy {
     WorkStealing,
     /// Each block has a thread, which is the only one to run it: [`BlockOptions::thread`], or else the next in turn.
     Pinned,
-    /// Each block has a thread of its own: for blocks that wait inside of [`Block::work`].
+    /// Each block has a thread of its own: for blocks that wait inside of [`Block::work`](crate::Block::work).
     ThreadPerBlock,
     /// One thread, and a choice among the blocks that could run which depends on nothing but `seed`; time passes only when no block can
     /// run, and then at once up to what the next waits for. For tests.
@@ -22,7 +22,7 @@ pub enum Policy {
     },
 }
 
-/// Options of a [`Scheduler`].
+/// Options of a [`Scheduler`](crate::Scheduler).
 #[derive(Clone, Debug)]
 pub struct SchedulerOptions {
     /// Threads, 1 to 256. Default: as many as the machine runs at once. Without meaning for [`Policy::ThreadPerBlock`] and
@@ -55,7 +55,7 @@ pub enum Priority {
     Low,
 }
 
-/// What becomes of a message that [`Block::work`] fails with.
+/// What becomes of a message that [`Block::work`](crate::Block::work) fails with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnError {
     /// How often it is tried again. Default 0.
@@ -66,7 +66,7 @@ pub struct OnError {
     pub then: Then,
 }
 
-/// The end of a message that [`Block::work`] has failed with often enough.
+/// The end of a message that [`Block::work`](crate::Block::work) has failed with often enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Then {
     /// The block fails, and the scheduler with it. The message goes back to the queue, if that delivers it again.

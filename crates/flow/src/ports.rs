@@ -17,7 +17,7 @@ pub enum Ready {
 pub struct PortSpec {
     /// Its name, unique among the inputs, or the outputs, of the block.
     pub name: Cow<'static, str>,
-    /// Of an input: messages that must be there for [`Block::work`] to be called, at least 1.
+    /// Of an input: messages that must be there for [`Block::work`](crate::Block::work) to be called, at least 1.
     pub min: usize,
     /// Of an input: messages that are fetched from its queue ahead of the work, at least, for a block that looks at some before it takes any.
     pub prefetch: usize,
@@ -62,7 +62,7 @@ impl Ports {
     }
 
     /// Makes every input that has been added fetch `messages` messages ahead of the work, at least: so many may be
-    /// [looked at](Io::peek) before one is taken.
+    /// [looked at](crate::Io::peek) before one is taken.
     #[must_use]
     pub fn prefetch(mut self, messages: usize) -> Self {
         self.inputs.iter_mut().for_each(|input| input.prefetch = messages);
