@@ -6,7 +6,8 @@ use millrace_flow::Scheduler;
 use millrace_flow::blocks::{Full, Join, JoinOptions, JoinPolicy, VerifySink, VerifySource};
 use std::sync::Arc;
 use support::blocks::{Seen, assert_whole, collector, counter, domain, every_policy, single};
-use support::joined::{Random, join, stream, with_rest};
+use support::joined::{join, some_times, stream, with_rest};
+use support::random::Random;
 use support::steps::small;
 
 #[test]
@@ -47,10 +48,10 @@ fn exact_by_definition(mut lanes: Vec<Vec<u64>>, tolerance: u64) -> (Vec<Vec<u64
 
 #[test]
 fn exact_is_what_its_definition_says_and_the_rest_is_the_rest() {
-    let mut random = Random(1);
+    let mut random = Random::of(1, 0);
     for round in 0..60 {
         let inputs = 2 + round % 3;
-        let lanes: Vec<_> = (0..inputs).map(|_| random.times(60, 150)).collect();
+        let lanes: Vec<_> = (0..inputs).map(|_| some_times(&mut random, 60, 150)).collect();
         let tolerance = random.below(4);
         let (sets, rest) = exact_by_definition(lanes.clone(), tolerance);
         let messages =
@@ -69,9 +70,9 @@ fn exact_is_what_its_definition_says_and_the_rest_is_the_rest() {
 
 #[test]
 fn approximate_makes_the_same_sets_however_its_messages_come() {
-    let mut random = Random(2);
+    let mut random = Random::of(2, 0);
     for round in 0..10 {
-        let lanes: Vec<_> = (0..3).map(|_| random.times(60, 400)).collect();
+        let lanes: Vec<_> = (0..3).map(|_| some_times(&mut random, 60, 400)).collect();
         let messages: Vec<_> =
             lanes.iter().enumerate().map(|(lane, times)| stream(lane as u32, times.clone())).collect();
         let policy = JoinPolicy::Approximate { tolerance: 30 };
@@ -94,7 +95,7 @@ fn approximate_makes_the_same_sets_however_its_messages_come() {
 #[test]
 fn approximate_puts_together_sensors_that_jitter() {
     // 100 Hz and 30 Hz, both off by up to 2 ms: each of the slow one finds its nearest.
-    let mut random = Random(3);
+    let mut random = Random::of(3, 0);
     let mut jitter = |at: u64| at + random.below(2_000_000);
     let fast: Vec<u64> = (0..300).map(|at| jitter(at * 10_000_000)).collect();
     let slow: Vec<u64> = (0..90).map(|at| jitter(at * 33_333_333)).collect();
@@ -142,9 +143,9 @@ fn latest_repeats_what_came_last() {
 
 #[test]
 fn nearest_finds_the_nearest_of_all() {
-    let mut random = Random(4);
+    let mut random = Random::of(4, 0);
     for round in 0..60 {
-        let (driver, other) = (random.times(40, 300), random.times(40, 300));
+        let (driver, other) = (some_times(&mut random, 40, 300), some_times(&mut random, 40, 300));
         let tolerance = [3, 20, u64::MAX][random.below(3) as usize];
         let nearest = |time: &u64| {
             let found = other.iter().min_by_key(|other| (other.abs_diff(*time), **other))?;
@@ -204,9 +205,9 @@ fn windows_by_definition(lanes: &[Vec<u64>], size: u64, slide: u64) -> Vec<(u64,
 
 #[test]
 fn windows_have_all_messages_of_their_time_also_if_they_overlap() {
-    let mut random = Random(5);
+    let mut random = Random::of(5, 0);
     for round in 0..60 {
-        let lanes: Vec<_> = (0..2).map(|_| random.times(60, 500)).collect();
+        let lanes: Vec<_> = (0..2).map(|_| some_times(&mut random, 60, 500)).collect();
         let (size, slide) = [(10, 10), (30, 10), (10, 30), (25, 10), (500, 100)][random.below(5) as usize];
         let messages =
             lanes.iter().enumerate().map(|(lane, times)| stream(lane as u32, times.clone())).collect();

@@ -10,7 +10,8 @@ use millrace_flow::{
 use std::sync::Arc;
 use std::time::Duration;
 use support::blocks::{Made, Seen, assert_whole, collector, counter, domain, emitter, every_policy, single};
-use support::joined::{Random, at, join, stream, with_rest};
+use support::joined::{at, join, stream, with_rest};
+use support::random::Random;
 use support::steps::small;
 
 /// A source of `messages`, each of which is sent at a time of the scheduler, in milliseconds.
@@ -207,7 +208,7 @@ fn any_times_and_lengths_come_to_an_end_and_nothing_is_left_behind() {
         JoinPolicy::Window { size: 3, slide: u64::MAX },
         JoinPolicy::Window { size: u64::MAX, slide: 1 << 63 },
     ];
-    let mut random = Random(6);
+    let mut random = Random::of(6, 0);
     for round in 0..40 {
         for policy in policies {
             let mut message = |source| {

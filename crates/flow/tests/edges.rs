@@ -2,47 +2,16 @@
 
 mod support;
 
-use millrace::{Error, ErrorKind, PortQueue, QueueOptions, Result, ShmManager};
-use millrace_flow::blocks::{NullSink, NullSource};
-use millrace_flow::{Block, BlockOptions, Io, OnError, Ports, Scheduler, SchedulerOptions, Then, Work};
+use millrace::{ErrorKind, QueueOptions};
+use millrace_flow::blocks::NullSource;
+use millrace_flow::{BlockOptions, Io, OnError, Ports, Scheduler, SchedulerOptions, Then, Work};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
-use support::blocks::{Made, assert_whole, domain, single};
+use support::blocks::{Made, assert_whole, domain, failure, fill, pair, queue, single, source, take_all};
 use support::steps::small;
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(50);
-
-fn queue(shm: &ShmManager, name: &str, options: QueueOptions) -> Arc<PortQueue> {
-    shm.port_queue(name, &options).unwrap()
-}
-
-fn fill(shm: &ShmManager, queue: &Arc<PortQueue>, count: usize) {
-    for _ in 0..count {
-        assert!(queue.try_send(shm.allocator().allocate(8).unwrap()).is_ok());
-    }
-}
-
-fn take_all(queue: &Arc<PortQueue>) -> usize {
-    std::iter::from_fn(|| queue.try_receive().unwrap().0).count()
-}
-
-fn source(work: impl FnMut(&mut Io<'_>) -> Result<Work> + Send + 'static) -> impl Block {
-    Made { ports: Ports::new().output("out"), work }
-}
-
-fn failure() -> Error {
-    Error::new(ErrorKind::BlockFailed, "no")
-}
-
-/// `source` → a sink.
-fn pair(shm: &Arc<ShmManager>, options: SchedulerOptions, block: impl Block, how: BlockOptions) -> Scheduler {
-    let mut scheduler = Scheduler::new(Arc::clone(shm), options).unwrap();
-    let source = scheduler.add_with("source", Box::new(block), how).unwrap();
-    let sink = scheduler.add("sink", NullSink::new(u64::MAX)).unwrap();
-    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
-    scheduler
-}
 
 #[test]
 fn a_drain_or_a_stop_returns_at_its_timeout_though_a_block_does_not() {

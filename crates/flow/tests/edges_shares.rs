@@ -2,39 +2,12 @@
 
 mod support;
 
-use millrace::{Delivery, Error, ErrorKind, PortQueue, QueueOptions, Result, ShmManager};
+use millrace::{Delivery, QueueOptions, Result};
 use millrace_flow::blocks::{Head, NullSink, NullSource};
 use millrace_flow::{Block, BlockOptions, Io, LinkOptions, Ports, Run, Scheduler, SchedulerOptions, Work};
 use std::sync::{Arc, Mutex};
-use support::blocks::{assert_whole, domain, every_policy, single};
+use support::blocks::{assert_whole, domain, every_policy, failure, fill, pair, queue, single, take_all};
 use support::steps::{forward, policies, small};
-
-fn queue(shm: &ShmManager, name: &str, options: QueueOptions) -> Arc<PortQueue> {
-    shm.port_queue(name, &options).unwrap()
-}
-
-fn fill(shm: &ShmManager, queue: &Arc<PortQueue>, count: usize) {
-    for _ in 0..count {
-        assert!(queue.try_send(shm.allocator().allocate(8).unwrap()).is_ok());
-    }
-}
-
-fn take_all(queue: &Arc<PortQueue>) -> usize {
-    std::iter::from_fn(|| queue.try_receive().unwrap().0).count()
-}
-
-fn failure() -> Error {
-    Error::new(ErrorKind::BlockFailed, "no")
-}
-
-/// `source` → a sink.
-fn pair(shm: &Arc<ShmManager>, options: SchedulerOptions, block: impl Block, how: BlockOptions) -> Scheduler {
-    let mut scheduler = Scheduler::new(Arc::clone(shm), options).unwrap();
-    let source = scheduler.add_with("source", Box::new(block), how).unwrap();
-    let sink = scheduler.add("sink", NullSink::new(u64::MAX)).unwrap();
-    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
-    scheduler
-}
 
 #[test]
 fn two_schedulers_take_exactly_what_they_ask_for() {

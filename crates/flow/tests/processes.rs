@@ -10,19 +10,17 @@ use millrace_flow::blocks::{NullSink, NullSource};
 use millrace_flow::{Block, Io, Ports, Scheduler, SchedulerOptions, Work};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex};
-use support::{Domain, used};
+use support::{Domain, child, role, used};
 
 const CHILD: &str = "a_child";
 
 /// Not a test: what a child of this binary does.
 #[test]
 fn a_child() {
-    let Ok(role) = std::env::var("FLOW_TEST_ROLE") else { return };
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
-    let base = std::env::var_os("FLOW_TEST_BASE").unwrap().into();
-    let domain = Domain::of_parent(std::env::var("FLOW_TEST_NAME").unwrap(), base);
+    let Some((role, isolated)) = role() else { return };
+    let domain = Domain(isolated);
     let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
     let (count, first) = (number("FLOW_TEST_COUNT"), number("FLOW_TEST_FIRST"));
     let mut scheduler = two_threads(&domain);
@@ -98,12 +96,8 @@ struct Process {
 
 impl Process {
     fn start(domain: &Domain, role: &str, first: u64, count: u64) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", CHILD, "--nocapture", "--test-threads=1"]);
-        command.env("FLOW_TEST_ROLE", role).env("FLOW_TEST_NAME", &domain.name);
-        command.env("FLOW_TEST_BASE", &domain.base).env("FLOW_TEST_FIRST", first.to_string());
-        command.env("FLOW_TEST_COUNT", count.to_string());
-        let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let extra = [("FLOW_TEST_FIRST", first.to_string()), ("FLOW_TEST_COUNT", count.to_string())];
+        let mut child = child(CHILD, role, domain, &extra);
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self { child, lines }
     }

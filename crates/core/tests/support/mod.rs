@@ -1,102 +1,23 @@
 //! Shared by the integration tests: isolated domains, children of this very binary, leftovers.
 
-#![allow(dead_code, clippy::allow_attributes, clippy::allow_attributes_without_reason, missing_docs)]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    missing_docs
+)]
 
-use millrace::{OpenOptions, ShmManager};
+mod isolated;
+
+pub(crate) use isolated::{Isolated, child, role, used};
+use millrace::ShmManager;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// Far beyond what anything takes: only a bug waits as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A domain of its own in a directory of its own; `assert_gone` checks that nothing is left.
-pub(crate) struct Isolated {
-    pub(crate) name: String,
-    pub(crate) base: PathBuf,
-    /// The process that made the directory, and removes it.
-    owner: u32,
-}
-
-impl Isolated {
-    pub(crate) fn new(label: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{label}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let base = std::env::temp_dir().join(format!("millrace-test-{name}"));
-        std::fs::create_dir_all(&base).unwrap();
-        std::fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        Self { name, base, owner: std::process::id() }
-    }
-
-    /// That of another process, which has told where it is.
-    pub(crate) fn of_parent(name: String, base: PathBuf) -> Self {
-        Self { name, base, owner: 0 }
-    }
-
-    pub(crate) fn options(&self) -> OpenOptions {
-        OpenOptions { directory: Some(self.base.clone()), ..OpenOptions::default() }
-    }
-
-    pub(crate) fn open(&self) -> ShmManager {
-        ShmManager::open(&self.name, &self.options()).unwrap()
-    }
-
-    /// Names of the shared memory objects of this domain, as long as its directory exists.
-    pub(crate) fn objects(&self) -> Vec<String> {
-        use std::os::unix::fs::MetadataExt;
-        let Ok(meta) = std::fs::metadata(self.base.join(&self.name)) else { return Vec::new() };
-        let prefix = format!("millrace.{}.{:x}.{:x}.", meta.uid(), meta.dev(), meta.ino());
-        let names =
-            std::fs::read_dir("/dev/shm").unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with(&prefix)).collect()
-    }
-
-    /// Everything has been removed, the empty base directory included.
-    pub(crate) fn assert_gone(&self) {
-        let left: Vec<_> =
-            std::fs::read_dir(&self.base).map(|d| d.map(|e| e.unwrap().path()).collect()).unwrap_or_default();
-        assert!(left.is_empty(), "left behind: {left:?}");
-    }
-}
-
-impl Drop for Isolated {
-    fn drop(&mut self) {
-        if self.owner == std::process::id() {
-            let _ = std::fs::remove_dir_all(&self.base);
-        }
-    }
-}
-
-/// Runs test `name` of this binary again in a child with `role` set: the test starts with [`role`].
-pub(crate) fn child(test: &str, role: &str, isolated: &Isolated, extra: &[(&str, String)]) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
-    command.env("MILLRACE_TEST_ROLE", role);
-    command.env("MILLRACE_TEST_NAME", &isolated.name);
-    command.env("MILLRACE_TEST_BASE", &isolated.base);
-    command.env("MILLRACE_TEST_PARENT", std::process::id().to_string());
-    command.envs(extra.iter().map(|(k, v)| (*k, v.clone())));
-    command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap()
-}
-
-/// The role of this process and its domain, if it is a child.
-pub(crate) fn role() -> Option<(String, Isolated)> {
-    let role = std::env::var("MILLRACE_TEST_ROLE").ok()?;
-    // A parent that fails must not leave children behind.
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
-    // One that died before this sends no signal. Nobody: it is in another pid namespace.
-    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().to_string());
-    if let (Ok(was), Some(is)) = (std::env::var("MILLRACE_TEST_PARENT"), parent)
-        && was != is
-    {
-        std::process::exit(0);
-    }
-    let name = std::env::var("MILLRACE_TEST_NAME").unwrap();
-    let base = std::env::var_os("MILLRACE_TEST_BASE").unwrap().into();
-    Some((role, Isolated::of_parent(name, base)))
-}
 
 /// Waits for the sentinel to have recovered `count` deaths in all.
 pub(crate) fn await_recoveries(shm: &ShmManager, count: u64) {
@@ -108,11 +29,6 @@ pub(crate) fn await_recoveries(shm: &ShmManager, count: u64) {
         shm.park(sequence, Duration::from_millis(200));
         sequence = shm.wake_sequence();
     }
-}
-
-/// Buffers that carry messages: queued, or held by somebody.
-pub(crate) fn used(shm: &ShmManager) -> u64 {
-    shm.snapshot().unwrap().pools.iter().map(|pool| pool.used - pool.rings).sum()
 }
 
 /// Waits until nobody else takes part: those who died have been recovered by then.

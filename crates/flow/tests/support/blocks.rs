@@ -1,8 +1,9 @@
 //! What the tests of blocks share: domains, schedulers, and blocks made of a closure.
 use super::steps::small;
 use super::used;
-use millrace::{OpenOptions, Result, ShmManager};
-use millrace_flow::{Block, Io, Policy, Ports, Report, Scheduler, SchedulerOptions, Work};
+use millrace::{Error, ErrorKind, OpenOptions, PortQueue, QueueOptions, Result, ShmManager};
+use millrace_flow::blocks::NullSink;
+use millrace_flow::{Block, BlockOptions, Io, Policy, Ports, Report, Scheduler, SchedulerOptions, Work};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +16,6 @@ pub(crate) fn domain() -> Arc<ShmManager> {
 
 /// Every way to run blocks that a test should hold for.
 pub(crate) fn every_policy() -> Vec<SchedulerOptions> {
-    let single = |seed| SchedulerOptions { policy: Policy::Single { seed }, ..SchedulerOptions::default() };
     let threads = |threads| SchedulerOptions { threads, ..SchedulerOptions::default() };
     vec![single(1), single(2), single(3), threads(1), threads(2)]
 }
@@ -126,4 +126,45 @@ pub(crate) fn counter(report: &Report, block: &str, name: &str) -> u64 {
     let block = report.block(block).expect("such a block");
     let found = block.counters.iter().find(|(counter, _)| *counter == name);
     found.unwrap_or_else(|| panic!("{} has no counter {name:?}: {:?}", block.name, block.counters)).1
+}
+
+/// A queue of somebody outside.
+pub(crate) fn queue(shm: &ShmManager, name: &str, options: QueueOptions) -> Arc<PortQueue> {
+    shm.port_queue(name, &options).unwrap()
+}
+
+/// Sends `count` messages.
+pub(crate) fn fill(shm: &ShmManager, queue: &Arc<PortQueue>, count: usize) {
+    for _ in 0..count {
+        assert!(queue.try_send(shm.allocator().allocate(8).unwrap()).is_ok());
+    }
+}
+
+/// Takes what is there; returns how many messages that were.
+pub(crate) fn take_all(queue: &Arc<PortQueue>) -> usize {
+    std::iter::from_fn(|| queue.try_receive().unwrap().0).count()
+}
+
+/// A source that does what `work` does.
+pub(crate) fn source(work: impl FnMut(&mut Io<'_>) -> Result<Work> + Send + 'static) -> impl Block {
+    Made { ports: Ports::new().output("out"), work }
+}
+
+/// What a block fails with.
+pub(crate) fn failure() -> Error {
+    Error::new(ErrorKind::BlockFailed, "no")
+}
+
+/// `source` → a sink.
+pub(crate) fn pair(
+    shm: &Arc<ShmManager>,
+    options: SchedulerOptions,
+    block: impl Block,
+    how: BlockOptions,
+) -> Scheduler {
+    let mut scheduler = Scheduler::new(Arc::clone(shm), options).unwrap();
+    let source = scheduler.add_with("source", Box::new(block), how).unwrap();
+    let sink = scheduler.add("sink", NullSink::new(u64::MAX)).unwrap();
+    scheduler.link((source, "out"), (sink, "in"), &small(8)).unwrap();
+    scheduler
 }

@@ -1,6 +1,7 @@
 //! What the tests of joins share: streams of messages with times, and what a join makes of them.
 
 use super::blocks::{Seen, assert_whole, collector, counter, domain, emitter};
+use super::random::Random;
 use super::steps::small;
 use millrace::Result;
 use millrace_flow::blocks::{Join, JoinOptions, Leftovers};
@@ -72,20 +73,10 @@ pub(crate) fn stream(source: u32, times: impl IntoIterator<Item = u64>) -> Vec<S
     times.into_iter().map(|time| at(source, time)).collect()
 }
 
-/// Numbers that look random, the same ones each time.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-
-    /// Up to `most` different times below `limit`, in order.
-    pub(crate) fn times(&mut self, most: u64, limit: u64) -> Vec<u64> {
-        let mut times: Vec<u64> = (0..self.below(most)).map(|_| self.below(limit)).collect();
-        times.sort_unstable();
-        times.dedup();
-        times
-    }
+/// Up to `most` different times below `limit`, in order.
+pub(crate) fn some_times(random: &mut Random, most: u64, limit: u64) -> Vec<u64> {
+    let mut times: Vec<u64> = (0..random.below(most)).map(|_| random.below(limit)).collect();
+    times.sort_unstable();
+    times.dedup();
+    times
 }
