@@ -59,7 +59,12 @@ export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error i
 
 /** What {@link MillraceError} a caller's bad argument is: `what` must be `rule`, but is `value`. */
 export function invalidArgument(what: string, rule: string, value: unknown): MillraceError {
-  return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `${what} must be ${rule}, not ${show(value)}`)
+  return misuse(`${what} must be ${rule}, not ${show(value)}`)
+}
+
+/** The same for what is wrong in some other way. */
+export function misuse(message: string): MillraceError {
+  return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
 }
 
 /** A value as it may stand in a message: short, on one line, and never failing, whatever the value does when it is looked at. */

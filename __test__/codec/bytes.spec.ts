@@ -141,15 +141,19 @@ test('writers whose byteLength changes, or is no number of bytes', async (t) => 
   t.is(queue.depth, 0)
 })
 
+/** A queue of values, and one of each that can only be sent, all of which end with the manager. */
+async function sendables(t: ExecutionContext, codec: 'json' | 'v8' | 'msgpack') {
+  const { shm, queue } = openQueue<unknown>(t, { codec })
+  const frames = shm.portQueue('frames', {})
+  frames.trySend(shm.allocate(10))
+  frames.close()
+  const { value: batch } = await frames.batches()[Symbol.asyncIterator]().next()
+  return { shm, queue, buffer: shm.allocate(10), subscription: shm.topic('topic').subscribe(), frames, batch }
+}
+
 test('codecs for values of any kind refuse what can only be sent', async (t) => {
   for (const codec of ['json', 'v8', 'msgpack'] as const) {
-    const { shm, queue } = openQueue<unknown>(t, { codec })
-    using buffer = shm.allocate(10)
-    using subscription = shm.topic('topic').subscribe()
-    const frames = shm.portQueue('frames', {})
-    frames.trySend(shm.allocate(10))
-    frames.close()
-    const { value: batch } = await frames.batches()[Symbol.asyncIterator]().next()
+    const { shm, queue, buffer, subscription, frames, batch } = await sendables(t, codec)
     for (const value of [buffer, subscription, frames, batch]) {
       throwsCode(
         t,
@@ -167,13 +171,7 @@ test('codecs for values of any kind refuse what can only be sent', async (t) => 
 
 test('codecs refuse what can only be sent wherever it is in a value, and say where', async (t) => {
   for (const codec of ['json', 'v8', 'msgpack'] as const) {
-    const { shm, queue } = openQueue<unknown>(t, { codec })
-    using buffer = shm.allocate(10)
-    using subscription = shm.topic('topic').subscribe()
-    const frames = shm.portQueue('frames', {})
-    frames.trySend(shm.allocate(10))
-    frames.close()
-    const { value: batch } = await frames.batches()[Symbol.asyncIterator]().next()
+    const { shm, queue, buffer, subscription, frames, batch } = await sendables(t, codec)
     const many: unknown[] = Array.from({ length: 2000 }, (_, i) => ({ i, text: `number ${i}` }))
     many[1999] = { 'a key': [buffer] }
     for (const [value, where, what] of [

@@ -1,29 +1,21 @@
 // How flows of JavaScript blocks end, and that nothing is left.
 import { readdirSync } from 'node:fs'
 import test from 'ava'
-import { buffers, bytes, flow, map, NullSink, NullSource, sink, source, type } from '../../flow.js'
+import { buffers, bytes, flow, map, NullSink, NullSource, sink, source } from '../../flow.js'
 import type { ShmManager } from '../../index.js'
 import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
+import { count, number } from '../helpers/flow.js'
 import { rejectsCode } from '../helpers/errors.js'
-
-const number = type<number>('json', { name: 'number' })
+import { until } from '../process/children.js'
 
 /** A flow that goes on for ever. */
 function endless(shm: ShmManager, use: (batch: number[]) => void | Promise<void> = () => {}) {
   const f = flow('endless', shm, { threads: 1 })
-  const from = f.add(
-    source('from', { out: number }, function* () {
-      for (let i = 0; ; i++) yield i
-    }),
-  )
+  const from = f.add(source('from', { out: number }, () => count()))
   const stage = f.add(map('stage', number, number, (value) => value))
   const end = f.add(sink('end', number, use))
   f.link(from.out, stage.in).link(stage.out, end.in)
   return { f, from, stage, end }
-}
-
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await new Promise((resolve) => setImmediate(resolve))
 }
 
 test('drained: all that was sent has arrived', async (t) => {

@@ -16,13 +16,8 @@ import {
 } from '../../flow.js'
 import type { ShmManager } from '../../index.js'
 import { buffersInUse, openDomain } from '../helpers/domain.js'
+import { count, number } from '../helpers/flow.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
-
-const number = type<number>('json', { name: 'number' })
-
-function* count(to: number): Generator<number> {
-  for (let i = 0; i < to; i++) yield i
-}
 
 /** A flow of 100 numbers, whose stage `fn` fails with some of them. */
 function failing(shm: ShmManager, fn: (value: number) => number | Promise<number>, options: BlockOptions) {

@@ -12,18 +12,12 @@ import {
   NullSource,
   sink,
   source,
-  type,
   VerifySink,
   VerifySource,
 } from '../../flow.js'
 import type { ShmManager } from '../../index.js'
 import { buffersInUse, openDomain } from '../helpers/domain.js'
-
-const number = type<number>('json', { name: 'number' })
-
-function* count(to: number): Generator<number> {
-  for (let i = 0; i < to; i++) yield i
-}
+import { count, nothingLeft, number } from '../helpers/flow.js'
 
 /** A flow that counts to `to`, and what its sink has got. */
 function counting(shm: ShmManager, to: number) {
@@ -34,10 +28,6 @@ function counting(shm: ShmManager, to: number) {
   const end = f.add(sink('end', number, (batch) => void got.push(...batch)))
   f.link(from.out, twice.in).link(twice.out, end.in)
   return { f, got, from, twice, end }
-}
-
-function noneLeft(shm: ShmManager): string[] {
-  return Object.keys(shm.stats().queues)
 }
 
 test('source, map, sink', async (t) => {
@@ -66,8 +56,7 @@ test('source, map, sink', async (t) => {
     ],
   )
   t.is(end.stats().items, 10_000)
-  t.deepEqual(noneLeft(shm), [])
-  t.is(buffersInUse(shm), 0)
+  nothingLeft(t, shm)
 })
 
 test('native, JavaScript, native: the same bytes, in order', async (t) => {
@@ -83,8 +72,7 @@ test('native, JavaScript, native: the same bytes, in order', async (t) => {
   t.is(end.stats().items, 20_000)
   t.is(end.stats().counters['lost'], 0)
   t.is(move.stats().itemsOut, 20_000)
-  t.deepEqual(noneLeft(shm), [])
-  t.is(buffersInUse(shm), 0)
+  nothingLeft(t, shm)
 })
 
 test('JavaScript, native, JavaScript: drained while it runs', async (t) => {
@@ -107,8 +95,7 @@ test('JavaScript, native, JavaScript: drained while it runs', async (t) => {
   await run.drain({ timeout: 20_000 })
   t.is(end.stats().items, sent)
   t.is(sum, sent * (sent - 1))
-  t.deepEqual(noneLeft(shm), [])
-  t.is(buffersInUse(shm), 0)
+  nothingLeft(t, shm)
 })
 
 test('an output that is linked twice: both get everything, in order', async (t) => {
@@ -147,8 +134,7 @@ for (const natives of [0, 1, 2]) {
         await run.done
         t.is(end.stats().items, 1000 * (natives + scripts))
         if (ending !== 'native') t.is(got, 1000 * (natives + scripts))
-        t.deepEqual(noneLeft(shm), [])
-        t.is(buffersInUse(shm), 0)
+        nothingLeft(t, shm)
       })
     }
   }
@@ -196,8 +182,7 @@ test('nobody listens any more: those before end', async (t) => {
     await using run = await f.start()
     await run.done
     t.is(end.stats().items, 10)
-    t.deepEqual(noneLeft(shm), [])
-    t.is(buffersInUse(shm), 0)
+    nothingLeft(t, shm)
   }
 })
 

@@ -1,4 +1,4 @@
-import { MillraceError } from '../errors.js'
+import { misuse } from '../errors.js'
 import type { PortOwner } from './port.js'
 import { InputPort, OutputPort } from './port.js'
 import type { BlockStats } from './stats.js'
@@ -75,7 +75,7 @@ export abstract class Block implements PortOwner {
   join(host: BlockHost, name: string): void {
     if (this.#host !== undefined) {
       const message = `block ${JSON.stringify(this.name)} has been added to a scheduler already: make another one`
-      throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+      throw misuse(message)
     }
     this.#host = host
     this.#name = name

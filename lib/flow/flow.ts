@@ -1,6 +1,6 @@
 import { checkName, checkObject, checkSignal, checkText } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
-import { invalidArgument, MillraceError } from '../errors.js'
+import { invalidArgument, misuse } from '../errors.js'
 import { onAbort } from '../session/cancel.js'
 import type { Block, BlockHost } from './block.js'
 import { child } from './child.js'
@@ -65,7 +65,7 @@ export class Flow implements BlockHost {
     if (!isNative && !(block instanceof JsBlock)) throw invalidArgument('what is added', 'a block', block)
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
     const { name = this.#nameOf(block), process } = checkObject(`options of block '${block.name}'`, options)
-    if (this.#blocks.has(name)) throw failure(`two blocks of one flow cannot both have the name '${name}'`)
+    if (this.#blocks.has(name)) throw misuse(`two blocks of one flow cannot both have the name '${name}'`)
     if (process !== undefined) checkText(`process of block '${name}'`, process)
     if (isNative) {
       if (this.#isHere(process)) this.#scheduler.add(block, { ...options, name })
@@ -91,12 +91,12 @@ export class Flow implements BlockHost {
     this.#checkNotStarted(`link ${name} cannot be added`)
     for (const port of [from, to] as const) {
       if (this.#blocks.get(port.owner.name)?.block === port.owner) continue
-      throw failure(`block '${port.owner.name}' of port ${port.label} has not been added to this flow`)
+      throw misuse(`block '${port.owner.name}' of port ${port.label} has not been added to this flow`)
     }
     if (this.#links.some((link) => link.from === from && link.to === to)) {
-      throw failure(`${from.label} and ${to.label} are linked already`)
+      throw misuse(`${from.label} and ${to.label} are linked already`)
     }
-    if (to.queues.length > 0) throw failure(`${to.label} is connected to queue '${to.queues[0]!.name}' already`)
+    if (to.queues.length > 0) throw misuse(`${to.label} is connected to queue '${to.queues[0]!.name}' already`)
     checkTypes(from, to)
     bindLink(name, options)
     if (options.name !== undefined) checkName(`queue of link ${name}`, options.name)
@@ -113,7 +113,7 @@ export class Flow implements BlockHost {
     const { signal, processes = {} } = checkObject('options of start', options)
     checkSignal(signal)?.throwIfAborted()
     this.#checkNotStarted('it cannot be started again')
-    if (this.#blocks.size === 0) throw failure(`flow '${this.name}' has no blocks`)
+    if (this.#blocks.size === 0) throw misuse(`flow '${this.name}' has no blocks`)
     const others = this.#otherProcesses(processes)
     const blocks = [...this.#blocks.values()]
     const wired = wire(this.name, this.#shm, this.#scheduler, blocks, this.#links, (process) => this.#isHere(process))
@@ -160,7 +160,7 @@ export class Flow implements BlockHost {
     for (const { process } of this.#blocks.values())
       if (process !== undefined) others.set(process, options[process] ?? {})
     const unknown = Object.keys(options).find((name) => !others.has(name))
-    if (unknown !== undefined) throw failure(`no block of flow '${this.name}' is in process '${unknown}'`)
+    if (unknown !== undefined) throw misuse(`no block of flow '${this.name}' is in process '${unknown}'`)
     return placeHere() === undefined ? others : new Map()
   }
 
@@ -178,7 +178,7 @@ export class Flow implements BlockHost {
   }
 
   #checkNotStarted(what: string): void {
-    if (this.#started) throw failure(`flow '${this.name}' has been started, ${what}: make another one`)
+    if (this.#started) throw misuse(`flow '${this.name}' has been started, ${what}: make another one`)
   }
 }
 
@@ -196,9 +196,5 @@ function checkTypes(from: OutputPort, to: InputPort<never>): void {
   if (!(from instanceof JsOutput) || !(to instanceof JsInput)) return
   const differs = mismatch(from.type, to.type)
   if (differs === undefined) return
-  throw failure(`${from.label} ${differs}, ${to.label} takes '${to.type.name}' (codec '${to.type.codec.name}')`)
-}
-
-function failure(message: string): MillraceError {
-  return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+  throw misuse(`${from.label} ${differs}, ${to.label} takes '${to.type.name}' (codec '${to.type.codec.name}')`)
 }

@@ -1,6 +1,6 @@
 import { createHistogram } from 'node:perf_hooks'
 import type { BlockState, BlockStats } from './stats.js'
-import { notStarted } from './stats.js'
+import { itemsOf, notStarted } from './stats.js'
 
 /** What a block can do with its time. */
 export type Activity = 'busy' | 'starved' | 'backpressured' | 'idle'
@@ -48,7 +48,6 @@ export class JsCounts {
   }
 
   get stats(): BlockStats {
-    const { itemsIn, itemsOut } = this.#stats
     const [workP50, workP99] =
       this.#work.count === 0 ? [0, 0] : [50, 99].map((of) => this.#work.percentile(of) / NS_PER_MS)
     const times = { [this.#activity]: this.#stats[this.#activity] + performance.now() - this.#since }
@@ -56,7 +55,7 @@ export class JsCounts {
     return {
       ...this.#stats,
       ...times,
-      items: this.#isSource ? itemsOut : itemsIn,
+      items: itemsOf(this.#stats, this.#isSource),
       workP50: workP50!,
       workP99: workP99!,
     }

@@ -1,4 +1,4 @@
-import { MillraceError, hasCode } from '../errors.js'
+import { hasCode, misuse } from '../errors.js'
 import { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
 import type { PortQueue } from '../queue/port-queue.js'
@@ -49,10 +49,7 @@ export class Outlet {
   async #sendBuffers(values: readonly unknown[], signal: AbortSignal): Promise<void> {
     for (const value of values) {
       if (value instanceof BufferPtr) continue
-      throw new MillraceError(
-        'ERR_MILLRACE_INVALID_ARGUMENT',
-        `${this.#port.label} sends buffers, and was given ${typeof value}`,
-      )
+      throw misuse(`${this.#port.label} sends buffers, and was given ${typeof value}`)
     }
     const own = values as readonly BufferPtr[]
     const lists = this.#targets.map((_, at) => (at === 0 ? own : own.map((buffer) => buffer.share())))
@@ -95,7 +92,7 @@ export class Outlet {
       if (result instanceof Promise) result = await result
       if (result.issues !== undefined) {
         const message = `${this.#port.label} sends no '${this.#port.type.name}': ${describeIssues(result.issues)}`
-        throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+        throw misuse(message)
       }
       checked.push(result.value)
     }

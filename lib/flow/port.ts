@@ -1,4 +1,4 @@
-import { invalidArgument, MillraceError } from '../errors.js'
+import { invalidArgument, misuse } from '../errors.js'
 import type { PortQueue } from '../queue/port-queue.js'
 import type { Session } from '../session/session.js'
 
@@ -61,7 +61,7 @@ abstract class Port {
     checkQueue(`the queue that ${this.label} is connected to`, queue)
     if (this.owner.started) {
       const message = `${this.label} cannot be connected to queue '${queue.name}': its scheduler has been started`
-      throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+      throw misuse(message)
     }
     this.#queues.push(queue)
   }

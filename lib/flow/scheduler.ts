@@ -1,6 +1,6 @@
 import { checkObject, checkTimeout } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
-import { invalidArgument, MillraceError } from '../errors.js'
+import { invalidArgument, misuse } from '../errors.js'
 import type { BindingFlow } from '../native/native.js'
 import type { BlockHost } from './block.js'
 import { NativeBlock } from './native-block.js'
@@ -64,7 +64,7 @@ export class Scheduler implements BlockHost, AsyncDisposable {
       this.#checkDomain(`block '${name}'`, 'moves to', onError.deadLetters)
     }
     if (this.#names().includes(name)) {
-      throw failure(`two blocks of one scheduler cannot both have the name '${name}'`)
+      throw misuse(`two blocks of one scheduler cannot both have the name '${name}'`)
     }
     block.join(this, name)
     this.#blocks.set(block, { ...bound, kind: block.kind, settings: block.settings })
@@ -83,7 +83,7 @@ export class Scheduler implements BlockHost, AsyncDisposable {
     this.#checkNotStarted(`link ${name} cannot be added`)
     const ends = { from: this.#port(from), to: this.#port(to) }
     if (this.#links.some((link) => isSame(link.from, ends.from) && isSame(link.to, ends.to))) {
-      throw failure(`${from.label} and ${to.label} are linked already`)
+      throw misuse(`${from.label} and ${to.label} are linked already`)
     }
     this.#links.push({ ...ends, ...bindLink(name, options) })
     return this
@@ -178,14 +178,13 @@ export class Scheduler implements BlockHost, AsyncDisposable {
     const directories = [this.#shm.session, session].map((one) => one.call((open) => open.directory))
     if (directories[0] === directories[1]) return
     const domains = `domain '${session.domain}', and its scheduler works in domain '${this.#shm.domain}'`
-    throw failure(`${what} ${does} queue '${name}' of ${domains}`)
+    throw misuse(`${what} ${does} queue '${name}' of ${domains}`)
   }
 
   /** A port by the number of its block. */
   #port(port: InputPort<never> | OutputPort): BoundPort {
     const block = [...this.#blocks.keys()].indexOf(port.owner as NativeBlock)
-    if (block < 0)
-      throw failure(`block '${port.owner.name}' of port ${port.label} has not been added to this scheduler`)
+    if (block < 0) throw misuse(`block '${port.owner.name}' of port ${port.label} has not been added to this scheduler`)
     return { block, port: port.name }
   }
 
@@ -202,19 +201,15 @@ export class Scheduler implements BlockHost, AsyncDisposable {
   }
 
   #running(what: string): FlowRun {
-    if (this.#run === undefined) throw failure(`the scheduler cannot be ${what}: it has not been started`)
+    if (this.#run === undefined) throw misuse(`the scheduler cannot be ${what}: it has not been started`)
     return this.#run
   }
 
   #checkNotStarted(what: string): void {
-    if (this.#run !== undefined) throw failure(`the scheduler has been started, ${what}: make another one`)
+    if (this.#run !== undefined) throw misuse(`the scheduler has been started, ${what}: make another one`)
   }
 }
 
 function isSame(one: BoundPort, other: BoundPort): boolean {
   return one.block === other.block && one.port === other.port
-}
-
-function failure(message: string): MillraceError {
-  return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
 }

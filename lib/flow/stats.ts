@@ -56,9 +56,12 @@ export type CountedBlock = Omit<BlockStats, 'items'>
 
 /** The report of what the addon has counted; `sources` says of each block whether it has no inputs. */
 export function reportOf(counted: readonly CountedBlock[], sources: readonly boolean[]): Report {
-  return {
-    blocks: counted.map((block, at) => ({ ...block, items: sources[at] === true ? block.itemsOut : block.itemsIn })),
-  }
+  return { blocks: counted.map((block, at) => ({ ...block, items: itemsOf(block, sources[at] === true) })) }
+}
+
+/** What is called the items of a block. */
+export function itemsOf({ itemsIn, itemsOut }: CountedBlock, isSource: boolean): number {
+  return isSource ? itemsOut : itemsIn
 }
 
 /** Of a block that does not run yet. */

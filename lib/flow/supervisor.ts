@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { checkBoolean, checkObject, checkSignal, checkText } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
-import { invalidArgument, MillraceError } from '../errors.js'
+import { invalidArgument, MillraceError, misuse } from '../errors.js'
 import { onAbort } from '../session/cancel.js'
 import type { ParticipantStats } from '../session/snapshot.js'
 import { type ChildOptions, checkChildOptions } from './child-options.js'
@@ -100,11 +100,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
   adopt(name: string, options: ChildOptions): boolean {
     const shm = this.#shm
     if (shm === undefined)
-      throw failure(`child '${name}' cannot be adopted: the supervisor has no domain, give it 'shm'`)
+      throw misuse(`child '${name}' cannot be adopted: the supervisor has no domain, give it 'shm'`)
     const there = shm.registry.snapshot().participants.filter((one) => one.name === name)
     const pids = [...new Set(there.map(({ pid }) => pid))]
     if (pids.length > 1)
-      throw failure(`child '${name}' cannot be adopted: processes ${pids.join(', ')} have participants of that name`)
+      throw misuse(`child '${name}' cannot be adopted: processes ${pids.join(', ')} have participants of that name`)
     const [participant] = there
     if (participant === undefined) return false
     this.#checkForeign(name, participant)
@@ -172,7 +172,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
       throw new MillraceError('ERR_MILLRACE_CLOSED', `child '${name}' cannot be started: the supervisor is stopped`)
     }
     if (this.#children.get(name)?.isOver === false)
-      throw failure(`child '${name}' has been started already, and has not ended`)
+      throw misuse(`child '${name}' has been started already, and has not ended`)
     this.#lostBefore -= this.#children.get(name)?.state.lost ?? 0
     const added = new SupervisedChild(
       name,
@@ -186,7 +186,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
 
   #checkForeign(name: string, { pid }: ParticipantStats): void {
     if (pid === process.pid)
-      throw failure(`child '${name}' cannot be adopted: the participant of that name is of this process`)
+      throw misuse(`child '${name}' cannot be adopted: the participant of that name is of this process`)
   }
 
   /** After what is under way: whatever a listener does, the supervisor has done its own. */
@@ -198,8 +198,4 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     if (this.#shm?.closed === false) this.#lostByDead = this.#shm.registry.snapshot().recovered.lost
     return this.#lostByDead
   }
-}
-
-function failure(message: string): MillraceError {
-  return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
 }

@@ -1,5 +1,5 @@
 import type { ShmManager } from '../domain/manager.js'
-import { MillraceError } from '../errors.js'
+import { MillraceError, misuse } from '../errors.js'
 import { MAX_NAME_BYTES } from '../native/generated/limits.js'
 import type { PortQueue } from '../queue/port-queue.js'
 import type { Block } from './block.js'
@@ -101,12 +101,11 @@ class FlowWiring {
   #linkTo(to: InputPort<never>, links: readonly FlowLink[]): void {
     const [{ options }] = links as [FlowLink]
     const ends = [to, ...links.map(({ from }) => from)].map(({ owner }) => this.#processes.get(owner))
-    const isNative = [to, ...links.map(({ from }) => from)].every(({ owner }) => owner instanceof NativeBlock)
-    if (new Set(ends).size > 1 || (ends[0] !== undefined && !isNative)) return this.#linkAcross(to, links, ends)
+    const allNative = [to, ...links.map(({ from }) => from)].every(isNative)
+    if (new Set(ends).size > 1 || (ends[0] !== undefined && !allNative)) return this.#linkAcross(to, links, ends)
     if (!this.#isHere(ends[0])) return
-    const native = links.map(({ from }) => from).filter((from) => from.owner instanceof NativeBlock)
-    const others = links.map(({ from }) => from).filter((from) => !(from.owner instanceof NativeBlock))
-    if (others.length === 0 && to.owner instanceof NativeBlock) {
+    const { native, others } = sendersOf(links)
+    if (others.length === 0 && isNative(to)) {
       for (const from of native) this.#scheduler.link(from, to as InputPort, options)
     } else if (native.length === 0) {
       const own = this.#makeQueue(to, others[0]!, options)
@@ -131,14 +130,13 @@ class FlowWiring {
     if (new Set(starts).size > 1) {
       const froms = links.map((link) => link.from.label).join(', ')
       const message = `${to.label} is linked to outputs of several processes: ${froms}. Put a Merge before it, in its process`
-      throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+      throw misuse(message)
     }
     const own = this.#isHere(undefined) ? this.#makeQueue(to, from, options) : this.#attach(to, from, options)
     this.#crossings.push({ queue: own.queue, processes: [end, starts[0]] })
     if (this.#isHere(end)) this.#receive(to, own.queue)
     if (!this.#isHere(starts[0])) return
-    const native = links.map((link) => link.from).filter(({ owner }) => owner instanceof NativeBlock)
-    const others = links.map((link) => link.from).filter(({ owner }) => !(owner instanceof NativeBlock))
+    const { native, others } = sendersOf(links)
     if (native.length === 0) this.#send(others, own)
     else if (native.length === 1 && others.length === 0) native[0]!.connectOnly(own.queue)
     else this.#merge(to, native, others, options).connectOnly(own.queue)
@@ -151,13 +149,13 @@ class FlowWiring {
     others: readonly OutputPort[],
     options: FlowLinkOptions,
   ): OutputPort {
-    const { name: _, ...others_ } = options
+    const { name: _, ...link } = options
     const merge = this.#scheduler.add(new Merge<unknown>({ inputs: native.length + Math.min(others.length, 1) }), {
       name: `${to.label}.merge`,
     })
-    native.forEach((from, at) => this.#scheduler.link(from, merge.in[at]!, others_))
+    native.forEach((from, at) => this.#scheduler.link(from, merge.in[at]!, link))
     if (others.length > 0) {
-      const own = this.#makeQueue(merge.in[native.length]!, others[0]!, others_)
+      const own = this.#makeQueue(merge.in[native.length]!, others[0]!, link)
       merge.in[native.length]!.connectOnly(own.queue)
       this.#send(others, own)
     }
@@ -165,11 +163,12 @@ class FlowWiring {
   }
 
   #makeQueue(to: InputPort<never>, from: OutputPort, options: FlowLinkOptions): OwnQueue {
-    const { name = queueName(`${this.#name}.${to.label}`), capacity, overflow, delivery } = options
+    const { capacity, overflow, delivery } = options
+    const name = this.#queueName(to, options)
     const { codec, id } = typeOf(to, from)
     if (this.#shm.portQueue(name).info !== null) {
       const message = `queue '${name}', for ${from.label} → ${to.label}, exists: a flow of that name runs, or was killed: destroy the queue, or name the flow or the link differently`
-      throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+      throw misuse(message)
     }
     const queue = this.#shm.portQueue<unknown>(name, {
       codec,
@@ -183,8 +182,8 @@ class FlowWiring {
   }
 
   /** The queue that the process of the flow has made. */
-  #attach(to: InputPort<never>, from: OutputPort, { name: given }: FlowLinkOptions): OwnQueue {
-    const name = given ?? queueName(`${this.#name}.${to.label}`)
+  #attach(to: InputPort<never>, from: OutputPort, options: FlowLinkOptions): OwnQueue {
+    const name = this.#queueName(to, options)
     const { codec, id } = typeOf(to, from)
     const found = this.#shm.portQueue(name)
     const exists = found.info !== null
@@ -192,6 +191,11 @@ class FlowWiring {
     if (exists) return { queue: this.#shm.portQueue<unknown>(name, { codec, typeId: id }), senders: 0 }
     const message = `queue '${name}', for ${from.label} → ${to.label}, is gone: a block at it has ended before`
     throw new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
+  }
+
+  /** What the queue of an input is called, unless the link says: names of blocks are free. */
+  #queueName(to: InputPort<never>, { name }: FlowLinkOptions): string {
+    return name ?? `${this.#name}.${to.label}`.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, MAX_NAME_BYTES)
   }
 
   #receive(to: InputPort<never>, queue: PortQueue<unknown>): void {
@@ -243,18 +247,23 @@ class FlowWiring {
     for (const [what, { name }, isLinked] of ports) {
       if (isLinked) continue
       const message = `${what} '${name}' of block '${block.name}' is linked to nothing`
-      throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+      throw misuse(message)
     }
   }
+}
+
+function isNative({ owner }: InputPort<never> | OutputPort): boolean {
+  return owner instanceof NativeBlock
+}
+
+/** Where links begin: at native blocks, and at others. */
+function sendersOf(links: readonly FlowLink[]): { native: OutputPort[]; others: OutputPort[] } {
+  const senders = links.map(({ from }) => from)
+  return { native: senders.filter(isNative), others: senders.filter((from) => !isNative(from)) }
 }
 
 /** What the messages between two ports are. */
 function typeOf(to: InputPort<never>, from: OutputPort) {
   const described = [to, from].find((port) => port instanceof JsInput || port instanceof JsOutput)
   return (described as JsInput<never> | JsOutput<unknown> | undefined)?.type ?? bytes
-}
-
-/** What a queue may be called: names of blocks are free. */
-function queueName(name: string): string {
-  return name.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, MAX_NAME_BYTES)
 }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { Encoded } from '../codec/codec.js'
 import { isBytes, lengthOf, prefixOf } from '../codec/views.js'
-import { invalidArgument, MillraceError } from '../errors.js'
+import { invalidArgument, misuse } from '../errors.js'
 import { STATUS_EXHAUSTED } from '../native/generated/codes.js'
 import { MIN_BUFFER_BYTES } from '../native/generated/limits.js'
 import { checkInteger } from '../check.js'
@@ -143,5 +143,5 @@ function guessing<R>(encoded: Encoded, attempt: () => R | undefined): R {
 
 function wrongGuess(encoded: Encoded): Error {
   const message = `what encode returns needed more than its byteLength each time, which is ${byteLengthOf(encoded)} now`
-  return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)
+  return misuse(message)
 }

@@ -1,5 +1,5 @@
 import { isPromiseLike } from '../check.js'
-import { MillraceError } from '../errors.js'
+import { misuse } from '../errors.js'
 import { STREAM } from '../native/generated/envelope.js'
 import type { Endpoint } from './endpoint.js'
 import type { Replies, Sending } from './replies.js'
@@ -62,7 +62,7 @@ export class Handling<Req, Res> {
     if (!isStream(value)) return this.#replies.value(run, value)
     run.rest = abandon(value)
     const { name } = this.#endpoint
-    throw new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', `service '${name}' replies with a stream: use stream()`)
+    throw misuse(`service '${name}' replies with a stream: use stream()`)
   }
 
   /** Ends `run` with what was thrown. If not even that can be sent, serving ends. */

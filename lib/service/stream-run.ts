@@ -1,4 +1,4 @@
-import { MillraceError, show } from '../errors.js'
+import { show, misuse } from '../errors.js'
 import { discard } from '../memory/discard.js'
 import type { Run } from './run.js'
 
@@ -89,8 +89,5 @@ function iteratorOf(result: unknown, service: string): AnyIterator {
   const iterator = source[Symbol.asyncIterator]?.() ?? source[Symbol.iterator]?.()
   if (iterator !== undefined) return iterator
   discard(result)
-  throw new MillraceError(
-    'ERR_MILLRACE_INVALID_ARGUMENT',
-    `service '${service}' does not reply with a stream: use request()`,
-  )
+  throw misuse(`service '${service}' does not reply with a stream: use request()`)
 }
