@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { faultOf } from './inspect.mjs'
+import { outputOf } from './output.mjs'
 import { BUILD_DIR, builtAddon, GLIBC, MACOS, ROOT, targetsNamed } from './targets.mjs'
 
 const BUILD = ['--locked', '--release', '-p', 'millrace-node', '--lib', '--target-dir', BUILD_DIR]
@@ -12,15 +13,10 @@ const NEWER_ARCHITECTURE = /,\s*arm64e\.\w+-\w+/g
 
 const names = process.argv.slice(2)
 
-function output(command, ...args) {
-  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
-  return status === 0 ? stdout.trim() : undefined
-}
-
-const sysroot = output('rustc', '--print', 'sysroot')
-const host = /^host: (.*)$/m.exec(output('rustc', '-vV') ?? '')?.[1]
+const sysroot = outputOf('rustc', '--print', 'sysroot')
+const host = /^host: (.*)$/m.exec(outputOf('rustc', '-vV') ?? '')?.[1]
 const sdk =
-  process.platform === 'darwin' ? undefined : output('python3', '-c', 'import ziglang; print(ziglang.__path__[0])')
+  process.platform === 'darwin' ? undefined : outputOf('python3', '-c', 'import ziglang; print(ziglang.__path__[0])')
 
 /** How a target is built here: the arguments of cargo and what is added to the environment; or why it is not. */
 function recipeOf({ triple, os, libc }) {
@@ -28,7 +24,7 @@ function recipeOf({ triple, os, libc }) {
   if (!existsSync(join(sysroot, 'lib', 'rustlib', triple)))
     return { missing: `no such target of Rust: rustup target add ${triple}` }
   if (os === 'linux') {
-    if (output('cargo-zigbuild', '--version') === undefined) {
+    if (outputOf('cargo-zigbuild', '--version') === undefined) {
       return { missing: 'cargo-zigbuild was not found on PATH: pip install cargo-zigbuild ziglang' }
     }
     return { args: ['zigbuild', '--target', libc === 'glibc' ? `${triple}.${GLIBC}` : triple], env: {} }

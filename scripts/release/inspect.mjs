@@ -1,6 +1,6 @@
 // What an addon asks of the system that loads it.
-import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { outputOf } from './output.mjs'
 import { GLIBC, MACOS, MAX_ADDON_BYTES } from './targets.mjs'
 
 const GLIBC_SYMBOL = /@@?\(?GLIBC_(\d+)\.(\d+)/g
@@ -12,11 +12,8 @@ function comparable(major, minor) {
 }
 
 function readelf(option, path) {
-  const { status, stdout } = spawnSync('readelf', ['--wide', option, path], {
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-  })
-  if (status !== 0) throw new Error('addons are looked at with readelf, which was not found: install binutils')
+  const stdout = outputOf('readelf', '--wide', option, path)
+  if (stdout === undefined) throw new Error('addons are looked at with readelf, which was not found: install binutils')
   return stdout
 }
 

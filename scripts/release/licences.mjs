@@ -1,8 +1,7 @@
 // Licences of what is linked into an addon.
-import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { ROOT } from './targets.mjs'
+import { outputOf } from './output.mjs'
 
 const LICENCE_FILE = /^(licen[cs]e|copying|notice)/i
 const OTHER_CHOICE = /apache|bsd|copying/i
@@ -10,8 +9,8 @@ const OTHER_CHOICE = /apache|bsd|copying/i
 /** Crates that the addon of a target links, without those that only run while it is built. */
 export function cratesOf(triple) {
   const args = ['metadata', '--locked', '--format-version', '1', '--filter-platform', triple]
-  const { status, stdout } = spawnSync('cargo', args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
-  if (status !== 0) throw new Error(`cargo ${args.join(' ')} ended with status ${status}`)
+  const stdout = outputOf('cargo', ...args)
+  if (stdout === undefined) throw new Error(`cargo ${args.join(' ')} has failed`)
   const { packages, resolve } = JSON.parse(stdout)
   const crates = new Map(packages.map((crate) => [crate.id, crate]))
   const links = new Map(resolve.nodes.map(({ id, deps }) => [id, deps.filter(isLinked).map(({ pkg }) => pkg)]))
