@@ -203,3 +203,23 @@ test('queues of others: emptied by a drain, and neither closed nor removed', asy
   t.is(input.info!.closed, false)
   t.is(buffersInUse(shm), 0)
 })
+
+test('names of blocks that a queue cannot have, or that are too long, make queues of their own', async (t) => {
+  const shm = openDomain(t)
+  const long = 'long'.repeat(20)
+  const names = ['é', 'ö', '_', `${long}1`, `${long}2`]
+  const f = flow('names', shm)
+  const got = names.map((name, at) => {
+    const values: number[] = []
+    const from = f.add(source(`from${at}`, { out: number }, () => [at]))
+    f.link(from.out, f.add(sink(name, number, (batch) => void values.push(...batch))).in)
+    return values
+  })
+  await using run = await f.start()
+  t.is(Object.keys(shm.stats().queues).length, names.length)
+  await run.done
+  t.deepEqual(
+    got,
+    names.map((_, at) => [at]),
+  )
+})

@@ -55,7 +55,7 @@ export function type<T>(codec: CodecOption<T>, options: TypeOptions<T> = {}): Po
   }
   return {
     name: name ?? named.name,
-    id: name === undefined ? 0 : idOf(name),
+    id: name === undefined ? 0 : hashOf(name),
     codec: named,
     schema,
     read: (batch, index) => named.decode(batch.bytes(index)),
@@ -82,8 +82,8 @@ export function mismatch(sent: TypeInfo, taken: TypeInfo): string | undefined {
   return differ ? `sends '${sent.name}' (codec '${sent.codec.name}')` : undefined
 }
 
-/** A number for a name: FNV-1a, and never 0. */
-function idOf(name: string): number {
+/** @internal A number for a name: FNV-1a, and never 0. */
+export function hashOf(name: string): number {
   let hash = 0x811c9dc5
   for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
   return hash === 0 ? 1 : hash

@@ -15,7 +15,7 @@ import type { FlowLinkOptions } from './options.js'
 import type { InputPort, OuterQueue, OutputPort } from './port.js'
 import type { Crossing } from './placement.js'
 import type { Scheduler } from './scheduler.js'
-import { bytes, mismatch } from './type.js'
+import { bytes, hashOf, mismatch } from './type.js'
 
 /** A block of a flow, and what becomes of messages that one of JavaScript fails with. */
 export type AddedBlock =
@@ -193,9 +193,8 @@ class FlowWiring {
     throw new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
   }
 
-  /** What the queue of an input is called, unless the link says: names of blocks are free. */
   #queueName(to: InputPort<never>, { name }: FlowLinkOptions): string {
-    return name ?? `${this.#name}.${to.label}`.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, MAX_NAME_BYTES)
+    return name ?? queueNameOf(`${this.#name}.${to.label}`)
   }
 
   #receive(to: InputPort<never>, queue: PortQueue<unknown>): void {
@@ -250,6 +249,14 @@ class FlowWiring {
       throw misuse(message)
     }
   }
+}
+
+/** What the queue of an input is called, unless the link says: names of blocks are free, and two of them never make one. */
+function queueNameOf(label: string): string {
+  const name = label.replace(/[^A-Za-z0-9._-]/g, '_')
+  if (name === label && name.length <= MAX_NAME_BYTES) return name
+  const hash = `-${hashOf(label).toString(16)}`
+  return name.slice(0, MAX_NAME_BYTES - hash.length) + hash
 }
 
 function isNative({ owner }: InputPort<never> | OutputPort): boolean {
