@@ -17,7 +17,8 @@ pub enum Ready {
 pub struct PortSpec {
     /// Its name, unique among the inputs, or the outputs, of the block.
     pub name: Cow<'static, str>,
-    /// Of an input: messages that must be there for [`Block::work`](crate::Block::work) to be called, at least 1.
+    /// Of an input: messages that must be there for [`Block::work`](crate::Block::work) to be called. 0: it is called without any, too, once at
+    /// the start and then when an input changes, so it can send the first message of a cycle.
     pub min: usize,
     /// Of an input: messages that are fetched from its queue ahead of the work, at least, for a block that looks at some before it takes any.
     pub prefetch: usize,
@@ -54,10 +55,10 @@ impl Ports {
         self.input_of(name, 0, 1)
     }
 
-    /// Adds an input for messages of type `type_id`, of which `min` are needed at least.
+    /// Adds an input for messages of type `type_id`, of which `min` are needed at least, or none if it is 0: see [`PortSpec::min`].
     #[must_use]
     pub fn input_of(mut self, name: impl Into<Cow<'static, str>>, type_id: u32, min: usize) -> Self {
-        self.inputs.push(PortSpec { name: name.into(), min: min.max(1), prefetch: 0, type_id });
+        self.inputs.push(PortSpec { name: name.into(), min, prefetch: 0, type_id });
         self
     }
 

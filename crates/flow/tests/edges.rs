@@ -2,13 +2,13 @@
 
 mod support;
 
-use millrace::{ErrorKind, QueueOptions};
+use millrace::{Delivery, ErrorKind, PortQueue, QueueOptions, ShmManager};
 use millrace_flow::blocks::NullSource;
 use millrace_flow::{BlockOptions, Io, OnError, Ports, Scheduler, SchedulerOptions, Then, Work};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use support::blocks::{Made, assert_whole, domain, failure, fill, pair, queue, single, source, take_all};
-use support::steps::small;
+use support::steps::{Step, forward, small};
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(50);
@@ -160,4 +160,63 @@ fn all_messages_of_a_failed_work_are_counted_where_they_went() {
         assert_eq!(take_all(&letters) as u64, letters_get);
         assert_whole(&shm);
     }
+}
+
+/// A queue `from` that delivers again, with five messages in it.
+fn at_least_once(shm: &Arc<ShmManager>) -> Arc<PortQueue> {
+    let options = QueueOptions { delivery: Some(Delivery::AtLeastOnce), ..QueueOptions::default() };
+    let from = queue(shm, "from", options);
+    fill(shm, &from, 5);
+    from
+}
+
+#[test]
+fn what_a_block_has_of_a_queue_that_was_destroyed_is_lost() {
+    let shm = domain();
+    let from = at_least_once(&shm);
+    let (working, works) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
+    let takes_one = Made {
+        ports: Ports::new().input("in"),
+        work: move |io: &mut Io<'_>| {
+            io.next(0)?;
+            working.send(io.available(0)).unwrap();
+            wait.recv().unwrap();
+            Ok(Work::Ok)
+        },
+    };
+    let sink = scheduler.add("sink", takes_one).unwrap();
+    scheduler.connect_input((sink, "in"), "from").unwrap();
+    let run = scheduler.start().unwrap();
+    assert_eq!(works.recv().unwrap(), 4);
+    run.begin_stop();
+    from.destroy();
+    go.send(()).unwrap();
+    let report = run.wait().unwrap();
+    let sink = report.block("sink").unwrap();
+    assert_eq!((sink.items_in, sink.lost), (1, 4), "{sink:?}");
+    drop(from);
+    assert_whole(&shm);
+}
+
+#[test]
+fn what_was_made_of_messages_of_a_queue_that_was_destroyed_is_lost_once() {
+    let shm = domain();
+    let from = at_least_once(&shm);
+    let to = queue(&shm, "to", QueueOptions { capacity: Some(1), ..QueueOptions::default() });
+    let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
+    let stage = scheduler.add("stage", Step(forward)).unwrap();
+    scheduler.connect_input((stage, "in"), "from").unwrap();
+    scheduler.connect_output((stage, "out"), "to").unwrap();
+    let run = scheduler.start().unwrap();
+    // One is sent, the others wait for room.
+    support::until("it waits", || run.report().block("stage").unwrap().backpressured > Duration::ZERO);
+    from.destroy();
+    let report = run.stop(support::PATIENCE).unwrap();
+    let stage = report.block("stage").unwrap();
+    assert_eq!((stage.items_out, stage.lost), (1, 4), "{stage:?}");
+    assert_eq!(take_all(&to), 1);
+    drop(from);
+    assert_whole(&shm);
 }

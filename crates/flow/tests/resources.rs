@@ -6,7 +6,8 @@ mod support;
 
 use millrace::QueueOptions;
 use millrace_flow::blocks::{NullSink, NullSource};
-use millrace_flow::{LinkOptions, Scheduler, SchedulerOptions};
+use millrace_flow::{LinkOptions, Policy, Scheduler, SchedulerOptions};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use support::Domain;
@@ -55,4 +56,67 @@ fn two_hundred_runs_leave_nothing() {
     assert_eq!((support::threads(), support::descriptors(), domain.objects().len()), before);
     let snapshot = shm.snapshot().unwrap();
     assert_eq!(snapshot.pools.iter().map(|pool| pool.used).sum::<u64>(), 0);
+}
+
+/// A child whose address space has no room for another thread's stack.
+#[test]
+fn a_child_without_room_for_threads() {
+    let Some((policy, isolated)) = support::role() else { return };
+    let policy = match policy.as_str() {
+        "stealing" => Policy::WorkStealing,
+        "pinned" => Policy::Pinned,
+        _ => Policy::ThreadPerBlock,
+    };
+    let shm = Arc::new(isolated.open());
+    let start = |policy| {
+        let options = SchedulerOptions { threads: 16, policy, ..SchedulerOptions::default() };
+        let mut scheduler = Scheduler::new(Arc::clone(&shm), options).unwrap();
+        for at in 0..8 {
+            let source = scheduler.add(&format!("source {at}"), NullSource::new(8, u64::MAX)).unwrap();
+            let sink = scheduler.add(&format!("sink {at}"), NullSink::default()).unwrap();
+            scheduler.link((source, "out"), (sink, "in"), &LinkOptions::default()).unwrap();
+        }
+        scheduler.start()
+    };
+    let limit = |bytes| {
+        let limit = Rlimit { current: bytes, maximum: None };
+        setrlimit(Resource::As, limit).unwrap();
+    };
+    // All memory it needs is mapped, and the stack that this leaves is in use.
+    start(Policy::Single { seed: 1 }).unwrap().stop(Duration::from_secs(30)).unwrap();
+    let (end, wait) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || wait.recv().unwrap_err());
+    let left = || {
+        let pools = shm.snapshot().unwrap().pools;
+        (support::threads(), pools.iter().map(|pool| pool.used).sum::<u64>())
+    };
+    let before = left();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let size: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+    // A stack has 2 MiB: no thread can be started, or some can.
+    for room in [1024, 6 * 1024] {
+        limit(Some((size + room) * 1024));
+        let began = Instant::now();
+        let error = start(policy).unwrap_err();
+        let took = began.elapsed();
+        limit(None);
+        assert_eq!(error.to_string().contains("cannot start thread 0 "), room == 1024, "{error}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert_eq!(left(), before);
+    }
+    drop(end);
+    holder.join().unwrap();
+}
+
+#[test]
+fn a_run_whose_threads_cannot_be_started_ends_at_once_and_leaves_nothing() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for policy in ["stealing", "pinned", "thread-per-block"] {
+        let domain = Domain::new();
+        let child = support::child("a_child_without_room_for_threads", policy, &domain, &[]);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{policy}: {}", String::from_utf8_lossy(&output.stdout));
+        domain.assert_gone();
+    }
 }

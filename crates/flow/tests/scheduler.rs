@@ -9,7 +9,7 @@ use millrace_flow::blocks::{NullSink, NullSource};
 use millrace_flow::{
     Block, BlockState, Io, LinkOptions, Policy, Ports, Ready, Scheduler, SchedulerOptions, Work,
 };
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::steps::{Numbers, Step, forward, policies, small};
@@ -410,36 +410,59 @@ fn queues_that_come_later_are_found() {
     }
 }
 
+/// A source of `count` messages, a block that sleeps at its first, and a sink; the link before the slow one does what `overflow` says.
+fn slow_stage(shm: &Arc<millrace::ShmManager>, count: u64, overflow: Overflow) -> Scheduler {
+    let mut scheduler = Scheduler::new(Arc::clone(shm), SchedulerOptions::default()).unwrap();
+    let source = scheduler.add("source", NullSource::new(8, count)).unwrap();
+    let mut is_first = true;
+    let stage = Step(move |io: &mut Io<'_>| {
+        if std::mem::take(&mut is_first) {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        forward(io)
+    });
+    let stage = scheduler.add("slow", stage).unwrap();
+    let sink = scheduler.add("sink", NullSink::default()).unwrap();
+    let lossy = LinkOptions { overflow: Some(overflow), ..small(8) };
+    scheduler.link((source, "out"), (stage, "in"), &lossy).unwrap();
+    scheduler.link((stage, "out"), (sink, "in"), &LinkOptions::default()).unwrap();
+    scheduler
+}
+
 #[test]
 fn overflow_policies_drop_and_count() {
-    for (overflow, lossy) in
-        [(Overflow::DropOldest, true), (Overflow::DropNewest, true), (Overflow::Block, false)]
-    {
+    for (overflow, lossy) in [
+        (Overflow::DropOldest, true),
+        (Overflow::DropNewest, true),
+        (Overflow::Latest, true),
+        (Overflow::Block, false),
+    ] {
         let domain = Domain::new();
         let shm = domain.open();
-        let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
-        let source = scheduler.add("source", NullSource::new(8, 5000)).unwrap();
-        let slow = Arc::new(AtomicBool::new(true));
-        let busy = Arc::clone(&slow);
-        let stage = Step(move |io: &mut Io<'_>| {
-            if busy.swap(false, Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(30));
-            }
-            forward(io)
-        });
-        let stage = scheduler.add("slow", stage).unwrap();
-        let sink = scheduler.add("sink", NullSink::default()).unwrap();
-        let lossy_link =
-            LinkOptions { capacity: Some(8), overflow: Some(overflow), ..LinkOptions::default() };
-        scheduler.link((source, "out"), (stage, "in"), &lossy_link).unwrap();
-        scheduler.link((stage, "out"), (sink, "in"), &LinkOptions::default()).unwrap();
-        let report = scheduler.run().unwrap();
-        let (got, slow) = (report.block("sink").unwrap().items_in, report.block("slow").unwrap());
-        // A gap is told with the next message, so those behind the last one are not.
-        assert!(got + slow.gaps <= 5000, "{got} {slow:?}");
-        assert_eq!(got + slow.gaps == 5000 && slow.gaps == 0, !lossy, "{overflow:?} {got} {slow:?}");
-        assert_eq!(report.block("source").unwrap().items_out, 5000);
+        let report = slow_stage(&shm, 5000, overflow).run().unwrap();
+        let [source, slow, sink] = ["source", "slow", "sink"].map(|name| report.block(name).unwrap());
+        assert_eq!(source.items_out, 5000);
+        assert_eq!(slow.items_in + slow.gaps, 5000, "{overflow:?} {slow:?}");
+        assert_eq!((slow.items_in, slow.lost), (sink.items_in, 0), "{overflow:?} {slow:?}");
+        assert_eq!(slow.gaps > 0, lossy, "{overflow:?} {slow:?}");
         assert_eq!(used(&shm), 0);
+    }
+}
+
+#[test]
+fn what_is_dropped_behind_the_last_message_of_a_run_that_is_stopped_counts_too() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest, Overflow::Latest] {
+        for _ in 0..20 {
+            let domain = Domain::new();
+            let shm = domain.open();
+            let run = slow_stage(&shm, u64::MAX, overflow).start().unwrap();
+            support::until("it overflows", || run.report().block("source").unwrap().items_out > 1000);
+            let report = run.stop(PATIENCE).unwrap();
+            let [source, slow, sink] = ["source", "slow", "sink"].map(|name| report.block(name).unwrap());
+            assert_eq!(source.items_out, slow.items_in + slow.lost + slow.gaps, "{overflow:?} {slow:?}");
+            assert_eq!(slow.items_out, sink.items_in + sink.lost, "{slow:?} {sink:?}");
+            assert_eq!(used(&shm), 0);
+        }
     }
 }
 

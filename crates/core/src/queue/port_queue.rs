@@ -186,6 +186,12 @@ impl PortQueue {
         self.len() == 0
     }
 
+    /// Messages that an overflow policy has dropped since the last delivery: the [`Received::gap`] of the next one. Also when there is no
+    /// next one, since the queue has ended.
+    pub fn untold_gap(&self) -> u32 {
+        self.header().gap.load(Ordering::Relaxed)
+    }
+
     /// The domain it is in.
     pub(crate) fn domain(&self) -> &Domain {
         &self.participant.domain

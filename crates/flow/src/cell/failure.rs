@@ -61,14 +61,14 @@ impl Cell {
         Ok(moved)
     }
 
-    pub(super) fn fail(&mut self, env: &Env<'_>, error: Error) -> Step {
+    /// Ends it, since it has failed; returns the error that tells of it.
+    pub(super) fn fail(&mut self, env: &Env<'_>, error: Error) -> Error {
         let error = error.about(&format!("block {:?}", self.name));
         self.failure = Some(error.to_string());
-        self.error = Some(error);
         self.rollback(env);
         // Its first error counts.
         let _ = self.finish(env);
         self.state = BlockState::Failed;
-        Step::Ended
+        error
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Env<'a> {
     pub(crate) draining: bool,
     /// The same because a block has failed: nobody can be waited for who may not hear of it.
     pub(crate) failing: bool,
+    /// Nothing is under way any more, and nothing will be: links end like other queues.
+    pub(crate) exhausted: bool,
     /// Everything ends.
     pub(crate) stopping: bool,
 }
@@ -67,8 +69,7 @@ pub(crate) struct Cell {
     /// What it waits for, while it sleeps.
     reason: Option<Reason>,
     counts: Counts,
-    error: Option<Error>,
-    /// The same, for reports.
+    /// What it failed of, for reports.
     failure: Option<String>,
 }
 
@@ -102,7 +103,6 @@ impl Cell {
             waits_for_memory: false,
             reason: None,
             counts: Counts::new(Instant::now()),
-            error: None,
             failure: None,
         }
     }
@@ -121,19 +121,14 @@ impl Cell {
         self.outputs.iter().flat_map(|output| &output.outlets)
     }
 
-    /// What it failed of, once.
-    pub(crate) fn take_error(&mut self) -> Option<Error> {
-        self.error.take()
-    }
-
     /// How long its calls of work take.
     pub(crate) fn last_work(&self) -> Duration {
         self.counts.last_work()
     }
 
-    /// Does the next thing: sends, settles, takes, calls the block.
-    pub(crate) fn step(&mut self, env: &Env<'_>) -> Step {
-        self.try_step(env).unwrap_or_else(|error| self.fail(env, error))
+    /// Does the next thing: sends, settles, takes, calls the block. After an error it has ended.
+    pub(crate) fn step(&mut self, env: &Env<'_>) -> Result<Step> {
+        self.try_step(env).map_err(|error| self.fail(env, error))
     }
 
     fn try_step(&mut self, env: &Env<'_>) -> Result<Step> {
@@ -201,7 +196,7 @@ impl Cell {
             };
             // A link ends when those who send to it do.
             let is_link = input.end.local.is_some() || (input.end.only && !env.failing);
-            let draining = env.draining && !is_link;
+            let draining = env.exhausted || (env.draining && !is_link);
             let got = input.fill(env.shm, min, self.block.demand(at), draining)?;
             if got
                 && let Some(local) = &input.end.local
@@ -324,14 +319,16 @@ impl Cell {
         // What came of it is in queues, so it is done; of other work nothing is settled.
         let settled = if self.outlets().all(Outlet::is_flushed) { self.settle(env) } else { Ok(()) };
         // What was made of messages that come again is made again.
-        let mut made_of = self.inputs.iter().filter(|input| input.taken() > 0).peekable();
-        let made_again = made_of.peek().is_some() && made_of.all(Input::comes_again);
+        let (mut made_of, mut comes_again) = (0, true);
+        for input in &mut self.inputs {
+            made_of += input.taken();
+            let left = input.leave(env.shm, env.allocator);
+            self.counts.lost += left.lost;
+            comes_again &= left.comes_again;
+        }
         for outlet in self.outputs.iter_mut().flat_map(|output| &mut output.outlets) {
             let left = outlet.leave(env.shm, env.allocator);
-            self.counts.lost += if made_again { 0 } else { left };
-        }
-        for input in &mut self.inputs {
-            self.counts.lost += input.leave(env.shm, env.allocator);
+            self.counts.lost += if made_of > 0 && comes_again { 0 } else { left };
         }
         for local in self.ends().filter_map(|end| end.local.as_ref()) {
             local.consumers.iter().chain(&local.producers).for_each(|task| (env.wake)(*task));
@@ -345,7 +342,7 @@ impl Cell {
             name: self.name.clone(),
             state: self.state,
             error: self.failure.clone(),
-            gaps: self.inputs.iter().map(|input| input.gaps).sum(),
+            gaps: self.inputs.iter().map(Input::gaps).sum(),
             undelivered: self.outlets().map(|outlet| outlet.undelivered).sum(),
             counters: self.block.counters(),
             ..BlockReport::default()

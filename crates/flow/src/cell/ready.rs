@@ -87,7 +87,9 @@ impl Cell {
         if self.inputs.is_empty() {
             return Verdict::Work;
         }
-        let has_enough = |input: &Input| input.len() >= input.min || (input.is_closed() && input.len() > 0);
+        // Of an input that has ended, none is ever enough.
+        let has_enough =
+            |input: &Input| !input.has_ended() && (input.len() >= input.min || input.is_closed());
         match self.ready {
             Ready::All => match self.inputs.iter().position(|input| !has_enough(input)) {
                 None => Verdict::Work,

@@ -85,6 +85,18 @@ impl Cell {
         self.ends().any(|end| end.is_armed())
     }
 
+    /// Whether it waits for messages alone, and there are none.
+    pub(crate) fn has_nothing_to_do(&self) -> bool {
+        let is_empty = |end: &End| end.known().is_none_or(|queue| queue.is_empty());
+        matches!(self.reason, Some(Reason::Input(_) | Reason::AnyInput))
+            && self.inputs.iter().all(|input| input.len() == 0 && is_empty(&input.end))
+    }
+
+    /// Whether it has ever dealt with a message.
+    pub(crate) fn has_taken(&self) -> bool {
+        self.counts.items_in > 0
+    }
+
     /// Why it sleeps, in words.
     pub(crate) fn explain(&self) -> String {
         let name = &self.name;

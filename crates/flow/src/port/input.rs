@@ -29,8 +29,8 @@ pub(crate) struct Input {
     sated: bool,
     /// Messages that were ever taken from the queue.
     received: u64,
-    /// Messages that were dropped before they came.
-    pub(crate) gaps: u64,
+    /// Messages that were dropped before they came, as the queue has told with those that came.
+    gaps: u64,
 }
 
 impl Input {
@@ -59,6 +59,13 @@ impl Input {
     /// Messages that were ever taken from the queue.
     pub(crate) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Messages that were dropped on their way to it: of a queue that nobody else receives from, also behind the last one that came.
+    pub(crate) fn gaps(&self) -> u64 {
+        let is_mine = self.end.local.is_some() || self.end.only;
+        let untold = self.end.known().filter(|_| is_mine).map_or(0, |queue| queue.untold_gap());
+        self.gaps + u64::from(untold)
     }
 
     /// Whether there is nothing, and nothing more comes.
@@ -154,11 +161,6 @@ impl Input {
         allocator.share(self.items[at].buffer)
     }
 
-    /// Whether the work under way has taken a message of it that its queue delivers again, if it is not settled.
-    pub(crate) fn comes_again(&self) -> bool {
-        self.items.iter().take(self.taken).any(|received| received.lease.is_some())
-    }
-
     /// The work has succeeded: what it took has been made into something else.
     pub(crate) fn commit(&mut self) {
         self.committed = self.taken > 0;
@@ -196,24 +198,31 @@ impl Input {
     }
 
     /// The block has ended: gives back what is there, to the queue if that delivers it again. A link of this scheduler ends with its last
-    /// consumer, with what is in it. Returns how many messages are lost.
-    pub(crate) fn leave(&mut self, shm: &ShmManager, allocator: &SharedBufferAllocator) -> u64 {
-        let mut lost = 0;
+    /// consumer, with what is in it.
+    pub(crate) fn leave(&mut self, shm: &ShmManager, allocator: &SharedBufferAllocator) -> Left {
+        let mut left = Left { lost: 0, comes_again: true };
         for (at, received) in std::mem::take(&mut self.items).into_iter().enumerate().rev() {
-            if at < self.taken && self.moved[at] {
-                // An output had it.
-                continue;
-            }
+            let was_taken = at < self.taken;
             let returned = match (received.lease, self.end.known()) {
-                (Some(lease), Some(queue)) => queue.nack(lease, received.buffer.id).is_ok(),
+                (Some(lease), Some(queue)) => {
+                    let returned = queue.nack(lease, received.buffer.id).is_ok();
+                    if !returned {
+                        // It has been destroyed, and delivers nothing again.
+                        queue.ack(lease, received.buffer.id);
+                    }
+                    returned
+                }
                 _ => false,
             };
-            if !returned {
-                // What was made of a message that was taken, if it is lost, is counted there.
-                lost += u64::from(received.lease.is_none() && at >= self.taken);
-                // Held until now; fails only when the domain has been left, and then it is released.
-                let _ = allocator.release(received.buffer);
+            left.comes_again &= returned || !was_taken;
+            if returned || (was_taken && self.moved[at]) {
+                // The queue has it, or an output.
+                continue;
             }
+            // What was made of a message that was taken, if it is lost, is counted there.
+            left.lost += u64::from(!was_taken);
+            // Held until now; fails only when the domain has been left, and then it is released.
+            let _ = allocator.release(received.buffer);
         }
         (self.taken, self.committed) = (0, false);
         self.moved.clear();
@@ -223,7 +232,7 @@ impl Input {
             // It is closed now, so whoever sends takes back what is not taken here: each message is counted by one of us.
             let mut out = [Received::default(); BATCH];
             while let Ok((count @ 1.., _)) = queue.receive(&mut out) {
-                lost += count as u64;
+                left.lost += count as u64;
                 for received in &out[..count] {
                     self.gaps += u64::from(received.gap);
                     received.lease.map(|lease| queue.ack(lease, received.buffer.id));
@@ -232,6 +241,15 @@ impl Input {
             }
             queue.destroy();
         }
-        lost
+        left
     }
+}
+
+/// What became of the messages that a block had when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Messages that nobody gets any more.
+    pub(crate) lost: u64,
+    /// Whether the queue delivers all of those again that the last work had taken.
+    pub(crate) comes_again: bool,
 }

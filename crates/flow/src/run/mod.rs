@@ -1,6 +1,7 @@
 //! Run: blocks that have been started.
 
 mod shared;
+mod timers;
 mod worker;
 
 use crate::options::Policy;
@@ -39,7 +40,8 @@ impl Run {
             match thread.spawn(move || work(&shared, me, &deque)) {
                 Ok(thread) => run.threads.push(thread),
                 Err(error) => {
-                    // Those that have been started end the blocks.
+                    run.shared.stop();
+                    run.shared.end_queued(me..threads);
                     return Err(Error::io(format!("cannot start thread {me} of a scheduler"), error));
                 }
             }

@@ -1,5 +1,6 @@
 //! What the threads of a run share: the tasks, the queues of those that are to be run, time, and the end.
 
+use super::timers::{NEVER, Timers, nanos};
 use crate::idle::Idle;
 use crate::link::TaskId;
 use crate::options::Policy;
@@ -8,8 +9,6 @@ use crate::stats::Report;
 use crate::task::Task;
 use crossbeam::deque::{Injector, Stealer, Worker};
 use millrace::{Error, ErrorKind, SharedBufferAllocator, ShmManager};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,10 +29,7 @@ pub(super) struct Shared {
     pub(super) homes: Vec<Injector<TaskId>>,
     pub(super) stealers: Vec<Stealer<TaskId>>,
     pub(super) idle: Idle,
-    /// When which task is to be run.
-    pub(super) timers: Mutex<BinaryHeap<Reverse<(Duration, TaskId)>>>,
-    /// The earliest, in nanoseconds.
-    pub(super) next_timer: AtomicU64,
+    pub(super) timers: Timers,
     /// The participant's sequence number at the last look at what is told from outside.
     pub(super) seen: AtomicU32,
     /// Departures from the domain at that look.
@@ -46,6 +42,7 @@ pub(super) struct Shared {
     pub(super) draining: AtomicBool,
     /// A block has failed.
     pub(super) failing: AtomicBool,
+    pub(super) exhausted: AtomicBool,
     pub(super) stopping: AtomicBool,
     pub(super) paused: AtomicBool,
     end: Mutex<End>,
@@ -86,14 +83,14 @@ impl Shared {
             homes: (0..threads).map(|_| Injector::new()).collect(),
             stealers: deques.iter().map(Worker::stealer).collect(),
             idle: Idle::new(threads),
-            timers: Mutex::default(),
-            next_timer: AtomicU64::new(u64::MAX),
+            timers: Timers::new(tasks.len()),
             slice,
             policy,
             started: Instant::now(),
             skipped: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             failing: AtomicBool::new(false),
+            exhausted: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             end: Mutex::default(),
@@ -116,53 +113,35 @@ impl Shared {
         if matches!(self.policy, Policy::Single { .. }) { skipped } else { self.started.elapsed() }
     }
 
-    pub(super) fn set_timer(&self, at: Duration, task: TaskId) {
-        if nanos(at) == NEVER && matches!(self.policy, Policy::Single { .. }) {
-            // Its own time would pass up to there at once, and be none.
-            return;
-        }
-        let mut timers = lock(&self.timers);
-        timers.push(Reverse((at, task)));
-        if self.note_next(&timers) {
+    /// Runs `task` at `at`, and at no time it has waited for before; `None`: at no time.
+    pub(super) fn set_timer(&self, task: TaskId, at: Option<Duration>) {
+        // Of a time of its own, one that never comes would pass up to there at once, and be none.
+        let comes = |at: &u64| *at != NEVER || !matches!(self.policy, Policy::Single { .. });
+        if self.timers.set(task, at.map(nanos).filter(comes)) {
             // Whoever listens sleeps until a later one.
             self.idle.wake_listener(&self.shm);
         }
     }
 
-    /// Notes the earliest timer; whether it is earlier than before.
-    fn note_next(&self, timers: &BinaryHeap<Reverse<(Duration, TaskId)>>) -> bool {
-        let next = timers.peek().map_or(u64::MAX, |Reverse((at, _))| nanos(*at));
-        self.next_timer.swap(next, Ordering::SeqCst) > next
-    }
-
     /// Wakes those whose time has come.
     pub(super) fn fire_timers(&self, local: &Worker<TaskId>) {
-        let next = self.next_timer.load(Ordering::Relaxed);
-        if next == u64::MAX || nanos(self.now()) < next {
-            return;
+        let Some(next) = self.timers.next() else { return };
+        let now = nanos(self.now());
+        if now >= next {
+            self.timers.take_due(now).into_iter().for_each(|task| self.wake(task, Some(local)));
         }
-        let now = self.now();
-        let mut due = Vec::new();
-        let mut timers = lock(&self.timers);
-        while let Some(Reverse((_, task))) = timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
-            timers.pop();
-            due.push(task);
-        }
-        self.note_next(&timers);
-        drop(timers);
-        due.into_iter().for_each(|task| self.wake(task, Some(local)));
     }
 
     /// How long to sleep until the next timer.
     pub(super) fn until_timer(&self) -> Duration {
-        let next = self.next_timer.load(Ordering::SeqCst);
-        if next == u64::MAX { FOREVER } else { Duration::from_nanos(next.saturating_sub(nanos(self.now()))) }
+        let left = |next: u64| Duration::from_nanos(next.saturating_sub(nanos(self.now())));
+        self.timers.next().map_or(FOREVER, left)
     }
 
     /// With [`Policy::Single`]: makes it the time of the next timer; `false`: there is none.
     pub(super) fn skip_time(&self) -> bool {
-        let next = self.next_timer.load(Ordering::Relaxed);
-        if !matches!(self.policy, Policy::Single { .. }) || next == u64::MAX || self.is_paused() {
+        let Some(next) = self.timers.next() else { return false };
+        if !matches!(self.policy, Policy::Single { .. }) || self.is_paused() {
             return false;
         }
         self.skipped.store(next, Ordering::Relaxed);
@@ -228,7 +207,7 @@ impl Shared {
         self.idle.all_sleep()
             && !self.is_paused()
             && self.left.load(Ordering::Relaxed) > 0
-            && self.next_timer.load(Ordering::SeqCst) == u64::MAX
+            && self.timers.next().is_none()
             && self
                 .tasks
                 .iter()
@@ -236,14 +215,31 @@ impl Shared {
             && self.runs.load(Ordering::SeqCst) == runs
     }
 
+    /// Whether all that a stalled run waits for are messages, and there are none, after there were some, or as it is drained: it has only not
+    /// ended since its blocks are linked in a cycle.
+    fn is_done(&self) -> bool {
+        let mut has_worked = self.draining.load(Ordering::Relaxed);
+        self.tasks.iter().all(|task| {
+            let cell = task.cell();
+            has_worked |= cell.has_taken();
+            task.run.has_ended() || cell.has_nothing_to_do()
+        }) && has_worked
+    }
+
     /// Ends the run if it is stalled; whether it was.
-    pub(super) fn fail_if_stalled(&self) -> bool {
+    pub(super) fn end_if_stalled(&self) -> bool {
         let stalled = self.is_stalled();
-        // Several may find out at the same time; one of them says so.
-        if stalled && !self.stopping.swap(true, Ordering::Relaxed) {
-            let message = format!("every block waits for another: {}", self.explain());
-            self.fail(Error::new(ErrorKind::Stalled, message));
-            self.stop();
+        if stalled {
+            let mut end = lock(&self.end);
+            // Several may find out at the same time: for the others, blocks are to run again by now.
+            if self.is_stalled() {
+                if !self.is_done() || self.exhausted.swap(true, Ordering::Relaxed) {
+                    let message = format!("every block waits for another: {}", self.explain());
+                    end.failure.get_or_insert_with(|| Error::new(ErrorKind::Stalled, message));
+                    self.stopping.store(true, Ordering::Relaxed);
+                }
+                self.wake_everything();
+            }
         }
         stalled
     }
@@ -339,13 +335,6 @@ impl Shared {
             self.tasks.iter().filter(|task| task.run.is_running()).map(|task| format!("{:?}", task.name));
         names.collect::<Vec<_>>().join(", ")
     }
-}
-
-/// A time that is too far away to come.
-const NEVER: u64 = u64::MAX - 1;
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(NEVER)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -44,7 +44,7 @@ pub(super) fn work(shared: &Shared, me: usize, deque: &Worker<TaskId>) {
             shared.tasks[task].tell_after_run();
         } else if !shared.skip_time() {
             // The last one to fall asleep finds out whether anybody will ever be woken.
-            let look = || shared.has_ended() || shared.has_task(me) || shared.fail_if_stalled();
+            let look = || shared.has_ended() || shared.has_task(me) || shared.end_if_stalled();
             let listen = || shared.listen(deque);
             listened = shared.idle.sleep(me, &shared.shm, || shared.until_timer(), look, listen);
         }
@@ -101,14 +101,13 @@ impl Shared {
                 // At each step: whoever is told of an end while it runs is not told again.
                 draining: self.draining.load(Ordering::Relaxed),
                 failing: self.failing.load(Ordering::Relaxed),
+                exhausted: self.exhausted.load(Ordering::Relaxed),
                 stopping: self.stopping.load(Ordering::Relaxed),
             };
             match cell.step(&env) {
-                Step::Again => {}
-                Step::Sleep(reason) if cell.prepare_sleep(reason, &env) => {
-                    if let Some(at) = reason.time() {
-                        self.set_timer(at, id);
-                    }
+                Ok(Step::Again) => {}
+                Ok(Step::Sleep(reason)) if cell.prepare_sleep(reason, &env) => {
+                    self.set_timer(id, reason.time());
                     task.watch(cell.waits_for_anything(), cell.is_armed());
                     if task.run.sleep() {
                         let told = || {
@@ -121,22 +120,10 @@ impl Shared {
                         return;
                     }
                 }
-                Step::Sleep(_) => {}
-                Step::Ended => {
-                    let mut failed = false;
-                    if let Some(error) = cell.take_error() {
-                        self.fail(error);
-                        // Nobody gets what the others would go on with for ever.
-                        self.draining.store(true, Ordering::Relaxed);
-                        failed = !self.failing.swap(true, Ordering::Relaxed);
-                    }
+                Ok(Step::Sleep(_)) => {}
+                ended @ (Ok(Step::Ended) | Err(_)) => {
                     drop(cell);
-                    task.run.end();
-                    self.task_ended();
-                    if failed {
-                        self.wake_everything();
-                    }
-                    return;
+                    return self.end_task(id, ended.err());
                 }
             }
             task.tell(&cell);
@@ -146,6 +133,33 @@ impl Shared {
                 task.run.requeue();
                 return self.push(id, Some(deque));
             }
+        }
+    }
+
+    /// Ends the blocks that nobody else may get to, as threads `missing` could not be started; the run is stopped.
+    pub(super) fn end_queued(&self, missing: std::ops::Range<usize>) {
+        let deque = Worker::new_fifo();
+        let queues = || self.homes[missing.clone()].iter().chain(&self.injectors);
+        let find = || deque.pop().or_else(|| queues().find_map(|queue| settle(|| queue.steal())));
+        while let Some(task) = find() {
+            self.run(task, &deque);
+        }
+    }
+
+    /// A block has ended, or failed.
+    fn end_task(&self, id: TaskId, failure: Option<Error>) {
+        let mut is_first = false;
+        if let Some(error) = failure {
+            self.fail(error);
+            // Nobody gets what the others would go on with for ever.
+            self.draining.store(true, Ordering::Relaxed);
+            is_first = !self.failing.swap(true, Ordering::Relaxed);
+        }
+        self.set_timer(id, None);
+        self.tasks[id].run.end();
+        self.task_ended();
+        if is_first {
+            self.wake_everything();
         }
     }
 }
