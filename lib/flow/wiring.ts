@@ -102,7 +102,9 @@ class FlowWiring {
     const [{ options }] = links as [FlowLink]
     const ends = [to, ...links.map(({ from }) => from)].map(({ owner }) => this.#processes.get(owner))
     const allNative = [to, ...links.map(({ from }) => from)].every(isNative)
-    if (new Set(ends).size > 1 || (ends[0] !== undefined && !allNative)) return this.#linkAcross(to, links, ends)
+    // A process that may be restarted: the scheduler's own links die with it, which nothing must that is delivered again.
+    const outlives = ends[0] !== undefined && (!allNative || options.delivery === 'at-least-once')
+    if (new Set(ends).size > 1 || outlives) return this.#linkAcross(to, links, ends)
     if (!this.#isHere(ends[0])) return
     const { native, others } = sendersOf(links)
     if (others.length === 0 && isNative(to)) {
@@ -132,7 +134,10 @@ class FlowWiring {
       const message = `${to.label} is linked to outputs of several processes: ${froms}. Put a Merge before it, in its process`
       throw misuse(message)
     }
-    const own = this.#isHere(undefined) ? this.#makeQueue(to, from, options) : this.#attach(to, from, options)
+    const isFirst = this.#isHere(undefined)
+    // Those of others may be gone already.
+    if (!isFirst && !this.#isHere(end) && !this.#isHere(starts[0])) return
+    const own = isFirst ? this.#makeQueue(to, from, options) : this.#attach(to, from, options)
     this.#crossings.push({ queue: own.queue, processes: [end, starts[0]] })
     if (this.#isHere(end)) this.#receive(to, own.queue)
     if (!this.#isHere(starts[0])) return

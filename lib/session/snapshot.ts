@@ -153,7 +153,7 @@ export interface ServiceQueues {
 export interface RecoveredTotals {
   /** Buffers that came back to the pool. */
   freed: number
-  /** Messages of at-most-once queues that the dead had taken and not released. */
+  /** Messages of at-most-once queues that the dead had taken and not released, and what was in the links of their schedulers. */
   lost: number
   /** Messages that were delivered to somebody else. */
   redelivered: number

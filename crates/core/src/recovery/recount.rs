@@ -4,13 +4,13 @@ use super::ownership::is_orphan;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{
-    KIND_RING, Lane, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, TakeIntent, buffer_id, cell_of,
-    split_id, whole_id,
+    KIND_RING, Lane, LeaseEntry, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, TakeIntent,
+    buffer_id, cell_of, split_id, whole_id,
 };
 use crate::limits::{BATCH_MAX, LANES, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};
 use crate::queue::RingView;
-use crate::registry::{Dead, Domain};
+use crate::registry::{Dead, Domain, Kind};
 use crate::sync::{AtomicU32, Ordering};
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ const MAX_COPIES: u32 = (BATCH_MAX * LANES) as u32;
 pub(super) struct Counts {
     /// Buffers that went back to the pool.
     pub(super) freed: u32,
-    /// Messages it had taken from a queue and not released.
+    /// Messages it had taken from a queue and not released, and those in its links.
     pub(super) lost: u32,
     /// Of at-least-once queues: put back for somebody else.
     pub(super) redelivered: u32,
@@ -37,8 +37,8 @@ struct Recount<'a> {
     taken: Vec<u32>,
     /// Holders found so far, per segment and buffer.
     holders: Vec<Vec<u32>>,
-    /// Per buffer id: references that are neither in `holders` nor in a ledger (a slot taken by the dead), less those that are in both
-    /// (a lease of the dead, which is pending now).
+    /// Per buffer id: references that are neither in `holders` nor in a ledger (a slot taken by the dead, a slot of a link that ends), less
+    /// those that are in both (a lease of the dead, which is pending now).
     uncounted: HashMap<u32, i64>,
 }
 
@@ -112,6 +112,9 @@ impl Recount<'_> {
             if let Some((ring, _)) = &ring
                 && is_orphan(entry, ring.header(), |slot, epoch| self.lives(slot, epoch))
             {
+                if entry.is_kind(Kind::Link) {
+                    self.link_ends(entry.owner(), ring);
+                }
                 ring.header().state.store(RING_DESTROYED, Ordering::Release);
                 fault::hit(Point::RecoverOrphaned);
             }
@@ -124,6 +127,27 @@ impl Recount<'_> {
                 }
             }
         }
+    }
+
+    /// Counts what is lost in a link, which nobody but its owner took from.
+    fn link_ends(&mut self, (slot, epoch): (usize, u32), ring: &RingView) {
+        let Some(dead) = self.dead.iter().position(|dead| dead.slot == slot && dead.epoch == epoch) else {
+            return;
+        };
+        for (index, word) in ring.slots().iter().enumerate() {
+            let slot = Slot(word.load(Ordering::Relaxed));
+            match slot.state() {
+                SlotState::Taken if !ring.leases().is_any() => self.finish_taking(dead, slot),
+                SlotState::Taken if is_leased(ring, index, slot) => {}
+                SlotState::Ready | SlotState::Taken => {
+                    self.counts[dead].lost += 1;
+                    *self.uncounted.entry(whole_id(slot.id())).or_default() += 1;
+                }
+                SlotState::Removed | SlotState::Free => {}
+            }
+        }
+        let leases = ring.leases().entries().iter();
+        self.counts[dead].lost += leases.filter(|entry| is_out(entry)).count() as u32;
     }
 
     /// Counts the messages in rings; finishes what dead takers began.
@@ -252,16 +276,10 @@ impl Recount<'_> {
     /// On an at-least-once queue: sees to it that the message of a taken slot is delivered. If its taker got as far as the lease, that
     /// stands for it; else the reservation that it had made becomes the lease.
     fn deliver_again(&mut self, ring: &RingView, dead: usize, index: usize, slot: Slot) {
-        let position = ring.ring().position_of(index, slot);
-        let is_leased = ring.leases().entries().iter().any(|entry| {
-            let word = LeaseWord(entry.word.load(Ordering::Relaxed));
-            word.state() == LeaseState::Pending
-                && word.id() == slot.id()
-                && entry.position.load(Ordering::Relaxed) == position
-        });
-        if is_leased {
+        if is_leased(ring, index, slot) {
             return;
         }
+        let position = ring.ring().position_of(index, slot);
         if ring.leases().recover(slot.owner(), slot.id(), position) {
             fault::hit(Point::RecoverLease);
             self.hold(slot.id(), 1);
@@ -357,4 +375,19 @@ impl Recount<'_> {
             counts.lost += copied.min(MAX_COPIES).max(*taken);
         }
     }
+}
+
+/// Whether the message of a taken slot has a lease.
+fn is_leased(ring: &RingView, index: usize, slot: Slot) -> bool {
+    let position = ring.ring().position_of(index, slot);
+    ring.leases().entries().iter().any(|entry| {
+        let word = LeaseWord(entry.word.load(Ordering::Relaxed));
+        is_out(entry) && word.id() == slot.id() && entry.position.load(Ordering::Relaxed) == position
+    })
+}
+
+/// Whether an entry stands for a message that somebody has, or had.
+fn is_out(entry: &LeaseEntry) -> bool {
+    let word = LeaseWord(entry.word.load(Ordering::Relaxed));
+    matches!(word.state(), LeaseState::Leased | LeaseState::Pending)
 }

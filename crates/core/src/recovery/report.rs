@@ -24,7 +24,7 @@ pub struct RecoveryReport {
     pub name: String,
     /// Buffers that went back to the pool. Of several participants recovered at once the first report carries them all.
     pub freed: u32,
-    /// Messages of at-most-once queues it had taken and not released.
+    /// Messages of at-most-once queues it had taken and not released, and what was in its links.
     pub lost: u32,
     /// Messages that were put back for somebody else.
     pub redelivered: u32,
@@ -43,7 +43,7 @@ pub struct RecoveryReport {
 pub struct RecoveredTotals {
     /// Buffers that went back to the pool.
     pub freed: u64,
-    /// Messages of at-most-once queues that the dead had taken and not released.
+    /// Messages of at-most-once queues that the dead had taken and not released, and what was in their links.
     pub lost: u64,
     /// Messages that were put back for somebody else.
     pub redelivered: u64,
