@@ -23,7 +23,9 @@ export type {
   Policy,
   Priority,
   SchedulerOptions,
+  Taken,
 } from './lib/flow/options.js'
+export type { PartitionBy, PartitionKey } from './lib/flow/partition.js'
 export { InputPort, OutputPort, type PortOwner } from './lib/flow/port.js'
 export { type EndOptions, Scheduler } from './lib/flow/scheduler.js'
 export { sink, SinkBlock, type Use } from './lib/flow/sink.js'

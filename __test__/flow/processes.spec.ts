@@ -2,7 +2,8 @@
 import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
 import type { ChildState } from '../../flow.js'
-import { flow, NullSink, NullSource } from '../../flow.js'
+import { bytes, flow, map, NullSink, NullSource, source as sourceOf } from '../../flow.js'
+import type { FlowFanInArgs } from '../fixtures/flow-fan-in.js'
 import type { FlowProcessesArgs } from '../fixtures/flow-processes.js'
 import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
@@ -82,14 +83,50 @@ for (const at100 of ['throw', 'exit'] as const) {
   })
 }
 
+for (const native of [false, true]) {
+  test.serial(
+    `one input, senders in three processes: all arrives, ${native ? 'at a native block' : 'and goes back'}`,
+    async (t) => {
+      const domain = testDomain(t)
+      const shm = domain.open()
+      const first = startChild(t, 'flow-fan-in', { domain: domain.name, native } satisfies FlowFanInArgs)
+      t.is(await first.hear(), 6200)
+      await first.done()
+      t.deepEqual(Object.keys(shm.stats().queues), [])
+      t.is(buffersInUse(shm), 0)
+      t.deepEqual(await shm.fsck(), [])
+    },
+  )
+}
+
+const pass = (name: string) => map(name, bytes, bytes, (value) => value)
+
 test('what cannot be placed is refused', async (t) => {
   const f = flow('placed', openDomain(t))
   const source = f.add(new NullSource({ size: 10, count: 1 }), { process: 'other' })
   const near = f.add(new NullSource({ size: 10, count: 1 }))
   const sink = f.add(new NullSink())
-  throwsCode(t, () => f.add(new NullSink(), { process: '' }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'process')
+  const refused = (block: () => unknown, ...parts: string[]) =>
+    throwsCode(t, block, 'ERR_MILLRACE_INVALID_ARGUMENT', ...parts)
+  refused(() => f.add(new NullSink(), { process: '' }), 'process')
+  refused(() => f.add(new NullSink(), { replicas: 2 }), 'native', 'replicas')
+  refused(() => f.add(pass('none'), { replicas: 0 }), "replicas of block 'none'", '0')
+  refused(() => f.add(pass('alone'), { partitionBy: () => 1 }), "partitionBy of block 'alone'", "'replicas'")
+  refused(() => f.add(pass('batch'), { batch: 257 }), "batch of block 'batch'", '257')
+  refused(
+    () =>
+      f.add(
+        sourceOf('all', { out: bytes }, () => []),
+        { replicas: 2 },
+      ),
+    "'all' has no inputs",
+  )
+  f.add(pass('two'), { process: 'cpu', replicas: 2 })
+  refused(() => f.add(pass('three'), { process: 'cpu', replicas: 3 }), "'three' in process 'cpu' has 3, 'two' 2")
+  refused(() => f.add(pass('one'), { process: 'cpu' }), "'one' in process 'cpu' has none, 'two' 2")
+  refused(() => f.add(pass('same'), { process: 'cpu.1' }), "process 'cpu.1' of block 'same'")
   f.link(source.out, sink.in)
   f.link(near.out, sink.in)
   await rejectsCode(t, f.start({ processes: { nobody: {} } }), 'ERR_MILLRACE_INVALID_ARGUMENT', "'nobody'")
-  await rejectsCode(t, f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', 'several processes', 'Merge')
+  await rejectsCode(t, f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', "input 'in' of block 'two' is linked to nothing")
 })

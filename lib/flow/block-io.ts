@@ -1,12 +1,12 @@
 import { hasCode } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { Batch } from '../queue/batch.js'
-import type { PortQueue } from '../queue/port-queue.js'
 import type { JsCounts } from './js-counts.js'
 import type { JsInput, JsOutput } from './js-port.js'
 import type { OnError, SKIPPED } from './on-error.js'
 import { recover } from './on-error.js'
 import type { Outlet } from './outlet.js'
+import type { QueueEnd } from './own-queue.js'
 import { Values } from './values.js'
 
 /** Ends the work of a block to whose outputs nobody listens any more. It is no failure. */
@@ -14,21 +14,16 @@ export const NOBODY_LISTENS = Symbol('nobody listens')
 
 /** @internal What a flow gives a block to work with. */
 export interface IoParts {
-  readonly inputs: ReadonlyMap<JsInput<never>, Inlet>
+  readonly inputs: ReadonlyMap<JsInput<never>, QueueEnd>
   readonly outputs: ReadonlyMap<JsOutput<unknown>, Outlet>
   readonly counts: JsCounts
   readonly onError: OnError
+  /** Most messages of a batch. */
+  readonly batch: number
   /** Sources are to end, and queues that others send to are emptied. */
   readonly ending: AbortSignal
   /** Everything is to end. */
   readonly stopping: AbortSignal
-}
-
-/** @internal The queue at an input. */
-export interface Inlet {
-  readonly queue: PortQueue<unknown>
-  /** Whether the flow has made it: then it is closed when nothing more comes. */
-  readonly own: boolean
 }
 
 /** What a block is taking at an input. */
@@ -124,11 +119,11 @@ export class BlockIo {
     if (message !== null) return message
     counts.switch('starved')
     try {
-      return await queue.receive({ signal: own ? stopping : ending })
+      return await queue.receive({ signal: own === undefined ? ending : stopping })
     } catch (error) {
       stopping.throwIfAborted()
       if (queue.session.closed) throw error
-      if (hasCode(error, 'ERR_MILLRACE_CLOSED') || (!own && ending.aborted)) return queue.tryReceive()
+      if (hasCode(error, 'ERR_MILLRACE_CLOSED') || (own === undefined && ending.aborted)) return queue.tryReceive()
       throw error
     } finally {
       counts.switch('busy')
@@ -166,27 +161,27 @@ export class BlockIo {
 
   /** What comes at an input. A queue that others send to is emptied when the flow ends, and has no other end than that. */
   async *#batches(input: JsInput<never>): AsyncGenerator<Batch, void> {
-    const { stopping, ending } = this.#parts
+    const { stopping, ending, batch: max } = this.#parts
     const { queue, own } = this.#inlet(input)
-    if (own) {
-      yield* queue.batches({ signal: stopping })
+    if (own !== undefined) {
+      yield* queue.batches({ signal: stopping, max })
       return
     }
     try {
-      yield* queue.batches({ signal: ending })
+      yield* queue.batches({ signal: ending, max })
     } catch (error) {
       stopping.throwIfAborted()
       if (!ending.aborted || error !== ending.reason) throw error
     }
     try {
-      yield* queue.batches({ timeout: 0 })
+      yield* queue.batches({ timeout: 0, max })
     } catch (error) {
       // It is empty.
       if (!hasCode(error, 'ERR_MILLRACE_TIMEOUT')) throw error
     }
   }
 
-  #inlet(input: JsInput<never>): Inlet {
+  #inlet(input: JsInput<never>): QueueEnd {
     return this.#parts.inputs.get(input)!
   }
 }

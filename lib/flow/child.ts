@@ -37,7 +37,7 @@ export class Child {
 
   /** It has started: `startTimeout` is over, and `stallTimeout` begins. */
   ready(): void {
-    this.#tell({ millrace: 'ready' })
+    this.tell({ millrace: 'ready' })
   }
 
   /** It works, or has looked and found nothing to do: `stallTimeout` begins anew. Cheap, for every message. */
@@ -45,7 +45,7 @@ export class Child {
     const now = performance.now()
     if (now < this.#progressDue) return
     this.#progressDue = now + (this.#charge?.stallTimeout ?? Infinity) * PROGRESS_SHARE
-    this.#tell({ millrace: 'progress' })
+    this.tell({ millrace: 'progress' })
   }
 
   /** So many messages more have been lost. Unless the program has set another one, the exit code is 3 then. */
@@ -53,10 +53,11 @@ export class Child {
     this.#lost += checkInteger('messages', messages, 0, Number.MAX_SAFE_INTEGER)
     if (this.#lost === 0) return
     process.exitCode ??= EXIT_LOST
-    this.#tell({ millrace: 'lost', messages })
+    this.tell({ millrace: 'lost', messages })
   }
 
-  #tell(told: Told): void {
+  /** @internal */
+  tell(told: Told): void {
     if (this.#charge === undefined || !process.connected) return
     // Whether the supervisor still hears it, `disconnect` says.
     process.send!(told, undefined, {}, () => {})

@@ -1,22 +1,26 @@
-import { checkName, checkObject, checkSignal, checkText } from '../check.js'
+import { checkFunction, checkInteger, checkName, checkObject, checkSignal } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
 import { invalidArgument, misuse } from '../errors.js'
-import { onAbort } from '../session/cancel.js'
+import { BATCH_MAX } from '../native/generated/block.js'
 import type { Block, BlockHost } from './block.js'
-import { child } from './child.js'
 import type { ChildOptions } from './child-options.js'
 import { Run } from './flow-run.js'
 import { JsBlock } from './js-block.js'
 import { JsInput, JsOutput } from './js-port.js'
+import type { AddedBlock, WiringHost } from './links.js'
 import { NativeBlock } from './native-block.js'
-import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions } from './options.js'
+import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions, Taken } from './options.js'
 import { bindBlock, bindLink } from './options.js'
 import { InputPort, OutputPort } from './port.js'
-import { placeHere, startProcesses } from './placement.js'
+import { placeHere, serve, tellLeft } from './place.js'
+import { startProcesses } from './placement.js'
+import type { Place } from './places.js'
+import { Places } from './places.js'
+import { totalOf } from './replica-stats.js'
 import { Scheduler } from './scheduler.js'
 import type { BlockStats } from './stats.js'
 import { mismatch } from './type.js'
-import type { AddedBlock, FlowLink } from './wiring.js'
+import type { FlowLink } from './wiring.js'
 import { wire } from './wiring.js'
 
 /** Options of {@link Flow.start}. */
@@ -41,6 +45,7 @@ export class Flow implements BlockHost {
   readonly #scheduler: Scheduler
   readonly #blocks = new Map<string, AddedBlock>()
   readonly #links: FlowLink[] = []
+  readonly #places = new Places()
   #run: Run | undefined
   #started = false
 
@@ -60,22 +65,13 @@ export class Flow implements BlockHost {
    * Adds a block, and returns it. Its name is that of `options`, else its own, else that of its class and a number.
    * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, also when the block is in a flow, or another one has that name
    */
-  add<B extends Block>(block: B, options: FlowBlockOptions = {}): B {
+  add<B extends Block>(block: B, options: FlowBlockOptions<Taken<B>> = {}): B {
     const isNative = block instanceof NativeBlock
     if (!isNative && !(block instanceof JsBlock)) throw invalidArgument('what is added', 'a block', block)
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
-    const { name = this.#nameOf(block), process } = checkObject(`options of block '${block.name}'`, options)
+    const { name = this.#nameOf(block) } = checkObject(`options of block '${block.name}'`, options)
     if (this.#blocks.has(name)) throw misuse(`two blocks of one flow cannot both have the name '${name}'`)
-    if (process !== undefined) checkText(`process of block '${name}'`, process)
-    if (isNative) {
-      if (this.#isHere(process)) this.#scheduler.add(block, { ...options, name })
-      else block.join(this, name)
-      this.#blocks.set(name, { block, native: true, process })
-    } else {
-      const { retries, backoffMs, action, deadLetters } = bindBlock(name, options)
-      block.join(this, name)
-      this.#blocks.set(name, { block, native: false, process, retries, backoffMs, skips: action !== 0, deadLetters })
-    }
+    this.#blocks.set(name, isNative ? this.#native(name, block, options) : this.#js(name, block, options))
     return block
   }
 
@@ -116,16 +112,14 @@ export class Flow implements BlockHost {
     if (this.#blocks.size === 0) throw misuse(`flow '${this.name}' has no blocks`)
     const others = this.#otherProcesses(processes)
     const blocks = [...this.#blocks.values()]
-    const wired = wire(this.name, this.#shm, this.#scheduler, blocks, this.#links, (process) => this.#isHere(process))
+    const wired = wire(this.name, this.#wiringHost(), blocks, this.#links)
     this.#started = true
     try {
       const native = wired.hasNative ? this.#scheduler.run() : undefined
       // What it could not be started for.
       if (native !== undefined && !this.#scheduler.started) await native
       const supervisor = others.size > 0 ? startProcesses(this.name, this.#shm, others, wired.crossings) : undefined
-      const sources = blocks.flatMap(({ block, process }) =>
-        block.inputs.length === 0 && process !== undefined ? [process] : [],
-      )
+      const sources = blocks.filter(({ block }) => block.inputs.length === 0).flatMap(namesOf)
       const parts = {
         sources,
         name: this.name,
@@ -136,7 +130,7 @@ export class Flow implements BlockHost {
         ...wired,
       }
       this.#run = new Run(parts, signal)
-      if (placeHere() !== undefined) this.#serve(this.#run)
+      if (placeHere() !== undefined) serve(this.#run)
     } catch (error) {
       for (const queue of wired.queues) queue.destroy()
       throw error
@@ -146,29 +140,58 @@ export class Flow implements BlockHost {
 
   /** @internal */
   statsOf(name: string): BlockStats | undefined {
-    return this.#run?.stats().blocks.find((block) => block.name === name)
+    const { names } = this.#blocks.get(name)!
+    const counted = this.#run?.stats().blocks.filter((block) => names.includes(block.name)) ?? []
+    return names[0] === name || counted.length === 0 ? counted[0] : totalOf(name, counted)
   }
 
-  #isHere(process: string | undefined): boolean {
+  #native(name: string, block: NativeBlock, options: FlowBlockOptions): AddedBlock {
+    const { process, ...others } = options
+    const refused = (['replicas', 'partitionBy', 'batch'] as const).find((option) => others[option] !== undefined)
+    if (refused !== undefined) throw misuse(`block '${name}' is native: '${refused}' is for blocks of JavaScript`)
+    const [place] = this.#places.add(name, process, undefined)
+    if (this.#isHere(place)) this.#scheduler.add(block, { ...others, name })
+    else block.join(this, name)
+    return { block, native: true, names: [name], places: [place] }
+  }
+
+  #js(name: string, block: JsBlock, options: FlowBlockOptions): AddedBlock {
+    const { process, replicas, partitionBy } = options
+    const { batch = replicas === undefined || partitionBy !== undefined ? BATCH_MAX : 1 } = options
+    const { retries, backoffMs, action, deadLetters } = bindBlock(name, options)
+    checkInteger(`batch of block '${name}'`, batch, 1, BATCH_MAX)
+    if (partitionBy !== undefined) checkFunction(`partitionBy of block '${name}'`, partitionBy)
+    if (partitionBy !== undefined && replicas === undefined) {
+      throw misuse(`partitionBy of block '${name}' divides messages among its replicas: give it 'replicas', too`)
+    }
+    if (replicas !== undefined && block.inputs.length === 0) {
+      throw misuse(`block '${name}' has no inputs: its replicas would all send the same`)
+    }
+    const places = this.#places.add(name, process, replicas)
+    block.join(this, name)
+    const onError = { retries, backoffMs, skips: action !== 0, deadLetters }
+    const names = replicas === undefined ? [name] : places.map((_, at) => `${name}.${at}`)
+    return { block, native: false, names, places, partitionBy, batch, ...onError }
+  }
+
+  #wiringHost(): WiringHost {
+    const isHere = (place: Place) => this.#isHere(place)
+    return { shm: this.#shm, scheduler: this.#scheduler, place: placeHere()?.process, isHere, tellLeft }
+  }
+
+  #isHere(process: Place): boolean {
     const place = placeHere()
     return place === undefined ? process === undefined : place.flow === this.name && place.process === process
   }
 
   /** Those that this process is to start, with their options. */
   #otherProcesses(options: Readonly<Record<string, Partial<ChildOptions>>>): Map<string, Partial<ChildOptions>> {
-    const others = new Map<string, Partial<ChildOptions>>()
-    for (const { process } of this.#blocks.values())
-      if (process !== undefined) others.set(process, options[process] ?? {})
-    const unknown = Object.keys(options).find((name) => !others.has(name))
+    const names = [...this.#blocks.values()].flatMap(namesOf)
+    const groups = new Set(names.map((name) => this.#places.groupOf(name)))
+    const unknown = Object.keys(options).find((group) => !groups.has(group))
     if (unknown !== undefined) throw misuse(`no block of flow '${this.name}' is in process '${unknown}'`)
-    return placeHere() === undefined ? others : new Map()
-  }
-
-  /** This process is one that the flow has started: its supervisor says when it is to end. */
-  #serve(run: Run): void {
-    const me = child()
-    onAbort(me.stopping, () => void run.drain().catch(() => {}))
-    me.ready()
+    if (placeHere() !== undefined) return new Map()
+    return new Map(names.map((name) => [name, options[this.#places.groupOf(name)] ?? {}]))
   }
 
   #nameOf(block: Block): string {
@@ -197,4 +220,9 @@ function checkTypes(from: OutputPort, to: InputPort<never>): void {
   const differs = mismatch(from.type, to.type)
   if (differs === undefined) return
   throw misuse(`${from.label} ${differs}, ${to.label} takes '${to.type.name}' (codec '${to.type.codec.name}')`)
+}
+
+/** The processes of a block, but for that of the flow. */
+function namesOf({ places }: AddedBlock): string[] {
+  return places.filter((place) => place !== undefined)
 }

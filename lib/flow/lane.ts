@@ -1,26 +1,20 @@
 import { MillraceError } from '../errors.js'
-import type { PortQueue } from '../queue/port-queue.js'
-import type { Inlet } from './block-io.js'
 import { BlockIo, NOBODY_LISTENS } from './block-io.js'
 import { JsCounts } from './js-counts.js'
 import type { JsBlock } from './js-block.js'
 import type { JsInput, JsOutput } from './js-port.js'
 import type { OnError } from './on-error.js'
 import { Outlet } from './outlet.js'
+import type { QueueEnd, Route } from './own-queue.js'
 import type { BlockStats } from './stats.js'
-
-/** A queue that a flow has made, and how many blocks of JavaScript that send to it have not ended. */
-export interface OwnQueue {
-  readonly queue: PortQueue<unknown>
-  senders: number
-}
 
 /** What the queues of a block are. */
 export interface Wiring {
-  readonly inputs: ReadonlyMap<JsInput<never>, Inlet>
-  /** Those that the flow has made, and others. */
-  readonly outputs: ReadonlyMap<JsOutput<unknown>, readonly (OwnQueue | PortQueue<unknown>)[]>
+  readonly inputs: ReadonlyMap<JsInput<never>, QueueEnd>
+  readonly outputs: ReadonlyMap<JsOutput<unknown>, readonly Route[]>
   readonly onError: OnError
+  /** Most messages that it takes at once. */
+  readonly batch: number
 }
 
 /** A block of JavaScript that runs. */
@@ -30,10 +24,10 @@ export class Lane {
   readonly #counts: JsCounts
   #ended = false
 
-  constructor(block: JsBlock, wiring: Wiring) {
+  constructor(block: JsBlock, name: string, wiring: Wiring) {
     this.block = block
     this.#wiring = wiring
-    this.#counts = new JsCounts(block.name, block.inputs.length === 0)
+    this.#counts = new JsCounts(name, block.inputs.length === 0)
   }
 
   get ended(): boolean {
@@ -50,14 +44,9 @@ export class Lane {
    */
   async run(ending: AbortSignal, stopping: AbortSignal): Promise<void> {
     const counts = this.#counts
-    const { inputs, onError } = this.#wiring
-    const outputs = new Map(
-      [...this.#wiring.outputs].map(([port, targets]) => {
-        const queues = targets.map((target) => ('senders' in target ? target.queue : target))
-        return [port, new Outlet(port, queues, counts)]
-      }),
-    )
-    const io = new BlockIo({ inputs, outputs, counts, onError, ending, stopping })
+    const { inputs, onError, batch } = this.#wiring
+    const outputs = new Map([...this.#wiring.outputs].map(([port, routes]) => [port, new Outlet(port, routes, counts)]))
+    const io = new BlockIo({ inputs, outputs, counts, onError, batch, ending, stopping })
     counts.state = 'running'
     counts.switch('busy')
     const failure = await failureOf(() => this.block.work(io))
@@ -70,7 +59,7 @@ export class Lane {
     counts.state = cause === undefined ? 'stopped' : 'failed'
     if (cause === undefined) return
     const text = cause.error instanceof Error ? cause.error.message : String(cause.error)
-    const message = `block '${this.block.name}': ${text}`
+    const message = `block '${this.stats.name}': ${text}`
     counts.error = message
     throw new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message, { cause: cause.error })
   }
@@ -80,18 +69,9 @@ export class Lane {
     const inlets = [...this.#wiring.inputs.values()]
     if (inlets.some(({ queue }) => queue.session.closed)) return
     await io.end(failed)
-    for (const { queue, own } of inlets) {
-      if (!own) continue
-      queue.close()
-      for (let left = queue.receiveMany(256); left.length > 0; left = queue.receiveMany(256)) {
-        this.#counts.add('lost', left.length)
-        for (const message of left) message.release()
-      }
-      queue.destroy()
-    }
-    for (const target of [...this.#wiring.outputs.values()].flat()) {
-      if ('senders' in target && --target.senders === 0 && !target.queue.session.closed) target.queue.close()
-    }
+    for (const { own } of inlets) this.#counts.add('lost', own?.receiverLeft() ?? 0)
+    const routes = [...this.#wiring.outputs.values()].flat()
+    for (const { own } of routes.flatMap(({ ends }) => ends)) own?.senderLeft()
   }
 }
 

@@ -5,6 +5,8 @@ import type { BindingFlow } from '../native/native.js'
 import type { Delivery, Overflow } from '../native/words.js'
 import { DELIVERIES, OVERFLOWS } from '../native/words.js'
 import type { PortQueue } from '../queue/port-queue.js'
+import type { JsInput } from './js-port.js'
+import type { PartitionBy } from './partition.js'
 
 /**
  * Which thread runs which block. `work-stealing`: any thread runs any block. `pinned`: each block has a thread, {@link BlockOptions.thread}
@@ -60,11 +62,31 @@ export interface BlockOptions {
   thread?: number
 }
 
-/** Options of a block in a {@link Flow}. */
-export interface FlowBlockOptions extends BlockOptions {
+/**
+ * Options of a block in a {@link Flow}.
+ * @typeParam T what messages at its inputs carry
+ */
+export interface FlowBlockOptions<in T = never> extends BlockOptions {
   /** The process that runs it, one for all blocks that name it; see {@link StartOptions.processes}. Default: that of the flow. */
   process?: string
+  /**
+   * How many of it there are, 1 to 256; for blocks of JavaScript that have inputs. They take turns at the queue of each input, and send to
+   * the same outputs; so messages overtake each other. With `process: 'cpu'` each is in a process of its own, `cpu.0`, `cpu.1` …, together
+   * with those of the other blocks of `cpu`; otherwise its `work` is called so often. Statistics
+   * call them `<name>.0` …. Default: it is alone.
+   */
+  replicas?: number
+  /**
+   * With `replicas`: a key, a text, a number or a boolean, of a value that comes at `input`. All messages of one key come to one replica, in
+   * order; while that is dead they wait for its restart, and senders wait when its queue is full.
+   */
+  partitionBy?: PartitionBy<T>
+  /** Most messages that it takes at once, 1 to 256, if it is of JavaScript. Default: what is there; with `replicas`, unless divided by key, 1. */
+  batch?: number
 }
+
+/** What messages at the inputs of a block of JavaScript carry. */
+export type Taken<B> = { [P in keyof B]: B[P] extends JsInput<infer T, infer _> ? T : never }[keyof B]
 
 /** Options of a link between two blocks. Those of the first link to an input count for all links to it. */
 export interface LinkOptions {

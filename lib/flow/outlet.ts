@@ -4,6 +4,7 @@ import { discard } from '../memory/discard.js'
 import type { PortQueue } from '../queue/port-queue.js'
 import type { JsCounts } from './js-counts.js'
 import type { JsOutput } from './js-port.js'
+import type { Route } from './own-queue.js'
 import { describeIssues } from './standard-schema.js'
 import { buffers } from './type.js'
 
@@ -14,15 +15,26 @@ interface Target {
   closed: boolean
 }
 
-/** What a block of JavaScript sends at one of its outputs: every value to every queue, to each in order. */
+/** An input that an output is linked to: one queue, or several, of which each message goes to one. */
+interface Destination {
+  readonly targets: readonly Target[]
+  readonly choose: Route['choose']
+}
+
+/** What a block of JavaScript sends at one of its outputs: every value to every input, to each queue in order. */
 export class Outlet {
   readonly #port: JsOutput<unknown>
+  readonly #destinations: readonly Destination[]
   readonly #targets: readonly Target[]
   readonly #counts: JsCounts
 
-  constructor(port: JsOutput<unknown>, queues: readonly PortQueue<unknown>[], counts: JsCounts) {
+  constructor(port: JsOutput<unknown>, routes: readonly Route[], counts: JsCounts) {
     this.#port = port
-    this.#targets = queues.map((queue) => ({ queue, closed: false }))
+    this.#destinations = routes.map(({ ends, choose }) => ({
+      targets: ends.map(({ queue }) => ({ queue, closed: false })),
+      choose,
+    }))
+    this.#targets = this.#destinations.flatMap(({ targets }) => targets)
     this.#counts = counts
   }
 
@@ -38,22 +50,31 @@ export class Outlet {
     if (this.#port.type === buffers) return await this.#sendBuffers(checked, signal)
     const [only, ...others] = this.#targets
     if (others.length === 0) return await this.#put(only!, checked, signal)
-    await Promise.all(this.#targets.map((target) => this.#put(target, checked, signal)))
+    const parts = this.#destinations.flatMap((destination) => partsOf(destination, checked))
+    await Promise.all(parts.map(([target, part]) => this.#put(target, part, signal)))
   }
 
   #put(target: Target, values: readonly unknown[], signal: AbortSignal): Promise<void> {
     return this.#guard(target, values.length, () => target.queue.putMany(values, { signal }))
   }
 
-  /** Buffers are moved; each queue but the first gets a reference of its own. */
+  /** Buffers are moved; each input but the first gets a reference of its own. */
   async #sendBuffers(values: readonly unknown[], signal: AbortSignal): Promise<void> {
     for (const value of values) {
       if (value instanceof BufferPtr) continue
       throw misuse(`${this.#port.label} sends buffers, and was given ${typeof value}`)
     }
     const own = values as readonly BufferPtr[]
-    const lists = this.#targets.map((_, at) => (at === 0 ? own : own.map((buffer) => buffer.share())))
-    await Promise.all(this.#targets.map((target, at) => this.#moveAll(target, lists[at]!, signal)))
+    const lists = this.#destinations.map((_, at) => (at === 0 ? own : own.map((buffer) => buffer.share())))
+    const parts = lists.map((list, at) => {
+      try {
+        return partsOf(this.#destinations[at]!, list)
+      } catch (error) {
+        lists.flat().forEach(discard)
+        throw error
+      }
+    })
+    await Promise.all(parts.flat().map(([target, part]) => this.#moveAll(target, part, signal)))
   }
 
   async #moveAll(target: Target, list: readonly BufferPtr[], signal: AbortSignal): Promise<void> {
@@ -98,4 +119,12 @@ export class Outlet {
     }
     return checked
   }
+}
+
+/** What of `values` goes to which queue. */
+function partsOf<V>({ targets, choose }: Destination, values: readonly V[]): (readonly [Target, readonly V[]])[] {
+  if (choose === undefined) return [[targets[0]!, values]]
+  const parts = targets.map((target) => [target, [] as V[]] as const)
+  for (const value of values) parts[choose(value)]![1].push(value)
+  return parts.filter(([, part]) => part.length > 0)
 }

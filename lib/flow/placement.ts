@@ -1,38 +1,10 @@
-import { hasCode, MillraceError } from '../errors.js'
+import { MillraceError } from '../errors.js'
 import type { ShmManager } from '../domain/manager.js'
-import type { PortQueue } from '../queue/port-queue.js'
 import type { ChildOptions } from './child-options.js'
+import type { Crossing } from './crossing.js'
+import type { PlaceHere } from './place.js'
+import { PLACE_VARIABLE } from './place.js'
 import { Supervisor } from './supervisor.js'
-
-/** Bears a {@link Place}, as JSON. */
-const PLACE_VARIABLE = 'MILLRACE_FLOW'
-
-/** Which process of which flow this one is. */
-interface Place {
-  readonly flow: string
-  readonly process: string
-}
-
-/** Where all copies of this package in a process (ESM and CommonJS) find the place, once it is taken from the environment. */
-const PLACE = Symbol.for('millrace.flow.place')
-const shared = globalThis as { [PLACE]?: Place | null }
-
-/** undefined: this process is the one that was started by somebody else than a flow. */
-export function placeHere(): Place | undefined {
-  if (shared[PLACE] === undefined) {
-    const text = process.env[PLACE_VARIABLE]
-    // Processes that this one starts have no place in the flow.
-    delete process.env[PLACE_VARIABLE]
-    shared[PLACE] = text === undefined ? null : (JSON.parse(text) as Place)
-  }
-  return shared[PLACE] ?? undefined
-}
-
-/** A queue between blocks of different processes; undefined: the one that starts the others. */
-export interface Crossing {
-  readonly queue: PortQueue<unknown>
-  readonly processes: readonly (string | undefined)[]
-}
 
 /** Starts the processes of a flow: each runs this program, and in it the blocks that are its own. */
 export function startProcesses(
@@ -42,13 +14,17 @@ export function startProcesses(
   crossings: readonly Crossing[],
 ): Supervisor {
   const supervisor = new Supervisor({ shm })
+  supervisor.on('left', ({ name }, { queue, side }) => {
+    crossings.find((crossing) => crossing.queue.name === queue)?.left(side, name)
+  })
   supervisor.on('exited', ({ name, phase }) => {
-    if (phase !== 'ended' && phase !== 'gave-up') return
-    // Nobody sends or takes any more there: its neighbours end, too.
-    for (const { queue, processes: ends } of crossings) if (ends.includes(name)) closeQuietly(queue)
+    for (const crossing of crossings) {
+      if (phase === 'ended' || phase === 'gave-up') crossing.ended(name)
+      else crossing.restarts(name)
+    }
   })
   for (const [name, options] of processes) {
-    const place: Place = { flow, process: name }
+    const place: PlaceHere = { flow, process: name }
     const env = { ...options.env, [PLACE_VARIABLE]: JSON.stringify(place) }
     supervisor.start(name, { module: process.argv[1]!, args: process.argv.slice(2), ...options, env })
   }
@@ -64,13 +40,4 @@ export async function processesEnded(flow: string, supervisor: Supervisor): Prom
     return `'${name}' (${error ?? signal ?? `exit code ${code}`})`
   })
   throw new MillraceError('ERR_MILLRACE_BLOCK_FAILED', `processes of flow '${flow}' failed: ${names.join(', ')}`)
-}
-
-function closeQuietly(queue: PortQueue<unknown>): void {
-  try {
-    if (!queue.session.closed) queue.close()
-  } catch (error) {
-    // The block that took from it has ended before.
-    if (!hasCode(error, 'ERR_MILLRACE_DESTROYED')) throw error
-  }
 }

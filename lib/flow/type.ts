@@ -82,9 +82,9 @@ export function mismatch(sent: TypeInfo, taken: TypeInfo): string | undefined {
   return differ ? `sends '${sent.name}' (codec '${sent.codec.name}')` : undefined
 }
 
-/** @internal A number for a name: FNV-1a, and never 0. */
-export function hashOf(name: string): number {
+/** @internal A number for a text: FNV-1a over its UTF-16 code units, and never 0. */
+export function hashOf(text: string): number {
   let hash = 0x811c9dc5
-  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
-  return hash === 0 ? 1 : hash
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  return hash === 0 ? 1 : hash >>> 0
 }
