@@ -4,7 +4,7 @@ import test from 'ava'
 import * as arrow from '../arrow.js'
 import { arrowCodec, tableOf, writeTable } from '../arrow.js'
 import { memoryOf, rowsOf, ticks } from './helpers/arrow.js'
-import { buffersInUse, openDomain, openQueue, testDomain } from './helpers/domain.js'
+import { buffersInUse, openDomain, openQueue, testDomain, testMapped } from './helpers/domain.js'
 import { rejectsCode, throwsCode } from './helpers/errors.js'
 
 test('a table is written once and read in place', (t) => {
@@ -59,7 +59,7 @@ test('a record batch, and what others make of the bytes', (t) => {
   t.is(rowsOf(tableFromIPC(buffer.copy())), rowsOf(table))
 })
 
-test('guard mode: a table ends with its message', (t) => {
+testMapped('guard mode: a table ends with its message', (t) => {
   const shm = testDomain(t).open({ guard: true })
   const buffer = writeTable(shm, tableFromArrays({ x: new Float32Array([1, 2]) }))
   const view = tableOf(buffer)

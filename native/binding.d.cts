@@ -3,6 +3,16 @@
 
 /** An open domain. */
 export declare class BindingManager {
+  /** Word `word` of the header of message `id`. */
+  headerWord(id: number, word: number): number
+  /** Sets word `word` of the header of message `id`. */
+  setHeaderWord(id: number, word: number, value: number): void
+  /** Bytes that message `id` has room for. */
+  messageCapacity(id: number): number
+  /** Makes `bytes` those of message `id`, from its first on, as many as it has room for. */
+  writeMessage(id: number, bytes: Uint8Array): void
+  /** An ArrayBuffer of its own over the payload of message `id`, or with a copy of it. */
+  ownView(id: number): ArrayBuffer
   /** Starts the blocks of `flow`. */
   runFlow(flow: BindingFlow): BindingRun
   /** Creates the domain or attaches to it. */
@@ -29,10 +39,8 @@ export declare class BindingManager {
   waitSync(timeoutMs: number): boolean
   /** The ArrayBuffers over pool segment `index`, with its number of buffers and their size in bytes. */
   segment(index: number): { payload: ArrayBuffer; headers: ArrayBuffer; count: number; stride: number }
-  /** An ArrayBuffer of its own over the payload of buffer `id`. */
-  guardView(id: number): ArrayBuffer
-  /** Detaches a guard view. */
-  guardDetach(view: ArrayBuffer): void
+  /** Detaches an own view. */
+  detachView(view: ArrayBuffer): void
   /** Gives the memory of segments that nobody uses back to the system. */
   trim(): BindingTrim
   /** Why there is no buffer of `bytes` bytes: who holds them all, or that the machine has no memory left. */
@@ -339,6 +347,12 @@ export declare function clockMs(): number
 
 /** The command block of this isolate: an ArrayBuffer that stays where it is. */
 export declare function commandBlock(): ArrayBuffer
+
+/**
+ * Whether JavaScript gets copies of messages, since this runtime has no external ArrayBuffers. Those that keep all memory of JavaScript in
+ * one cage, as Electron does, have none.
+ */
+export declare function copiesMessages(): boolean
 
 /** The ports of a block of that kind, which may depend on its settings. */
 export declare function describeBlock(kind: string, settings: Record<string, boolean | number | string>): BindingPorts

@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { Codec } from '../../index.js'
-import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
+import { buffersInUse, openDomain, openQueue, testDomain, testMapped } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
 test('json', async (t) => {
@@ -49,7 +49,7 @@ test('a codec of your own', async (t) => {
   t.deepEqual(await queue.get(), { x: 1, y: -2 })
 })
 
-test('a codec that writes straight into shared memory', async (t) => {
+testMapped('a codec that writes straight into shared memory', async (t) => {
   const targets: Uint8Array[] = []
   const { shm, queue } = openQueue<string>(t, {
     codec: {

@@ -16,7 +16,7 @@ import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { type BufferPtr, fromFile, fromSocket, readInto } from '../../index.js'
-import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
+import { buffersInUse, openDomain, testDomain, testMapped } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { fileOf, folder, MIB, placeOf, through } from '../helpers/ingest.js'
 import { until } from '../process/children.js'
@@ -38,7 +38,7 @@ function linkOf(fd: string): string | undefined {
   }
 }
 
-test('what the kernel is told to read a file into is what arrives', async (t) => {
+testMapped('what the kernel is told to read a file into is what arrives', async (t) => {
   const shm = openDomain(t)
   const handle = await open(await fileOf(t, randomBytes(100_000)))
   const given: ReturnType<typeof placeOf>[] = []

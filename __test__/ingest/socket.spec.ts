@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import test, { type ExecutionContext } from 'ava'
 import { type BufferPtr, fromFile, fromSocket } from '../../index.js'
-import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
+import { buffersInUse, openDomain, testDomain, testMapped } from '../helpers/domain.js'
 import { throwsCode } from '../helpers/errors.js'
 import { fileOf, folder, MIB, placeOf, through } from '../helpers/ingest.js'
 import { until } from '../process/children.js'
@@ -32,7 +32,7 @@ async function pair(t: ExecutionContext, options = {}): Promise<{ accepted: Sock
   return { accepted, peer }
 }
 
-test('what the kernel is told to read a socket into is what arrives', async (t) => {
+testMapped('what the kernel is told to read a socket into is what arrives', async (t) => {
   const shm = openDomain(t)
   const { path } = await serve(t, (socket) => socket.pipe(socket))
   const source = fromSocket(shm, { path }, { bytes: 10_000 })

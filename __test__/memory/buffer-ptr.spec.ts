@@ -1,9 +1,9 @@
 import test from 'ava'
 import type { BufferPtr } from '../../index.js'
-import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
+import { buffersInUse, openDomain, openQueue, testDomain, testMapped } from '../helpers/domain.js'
 import { throwsCode } from '../helpers/errors.js'
 
-test('bytes are a view of shared memory: what one participant writes another reads, without copy', (t) => {
+testMapped('bytes are a view of shared memory: what one participant writes another reads, without copy', (t) => {
   const domain = testDomain(t)
   const [a, b] = [domain.open(), domain.open()]
   const buffer = a.allocate(1000)

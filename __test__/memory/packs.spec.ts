@@ -1,7 +1,7 @@
 // Small messages that share a buffer: 16 or more of one `putMany`.
 import test from 'ava'
 import type { BufferPtr } from '../../index.js'
-import { buffersInUse, openQueue } from '../helpers/domain.js'
+import { buffersInUse, openQueue, testMapped } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
 const numbered = (count: number, bytes = 10) => Array.from({ length: count }, (_, i) => new Uint8Array(bytes).fill(i))
@@ -153,7 +153,7 @@ test('one of many as a request is copied, for the envelope is its own', async (t
   t.is(buffersInUse(shm), 0)
 })
 
-test('guarded views of messages that share a buffer end each with its own', async (t) => {
+testMapped('guarded views of messages that share a buffer end each with its own', async (t) => {
   const { shm, queue } = openQueue(t, {}, { guard: true })
   await queue.putMany(numbered(20))
   const [first, second, ...others] = queue.receiveMany(20)

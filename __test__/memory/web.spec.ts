@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
-import { openDomain } from '../helpers/domain.js'
+import { openDomain, testMapped } from '../helpers/domain.js'
 
 /** A message in the middle of a segment, with bytes that no text has. */
 function message(t: ExecutionContext, bytes = Uint8Array.of(255, 216, 0, 219)) {
@@ -17,7 +17,7 @@ function message(t: ExecutionContext, bytes = Uint8Array.of(255, 216, 0, 219)) {
 
 const arrayOf = async (body: { arrayBuffer(): Promise<ArrayBuffer> }) => new Uint8Array(await body.arrayBuffer())
 
-test('they are views of plain ArrayBuffers', (t) => {
+testMapped('they are views of plain ArrayBuffers', (t) => {
   const { bytes } = message(t)
   t.is(Object.prototype.toString.call(bytes.buffer), '[object ArrayBuffer]')
   t.true(bytes instanceof Uint8Array)

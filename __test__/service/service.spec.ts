@@ -4,7 +4,7 @@ import test from 'ava'
 import type { ServiceHandler } from '../../index.js'
 import { STATUS_OK } from '../../lib/native/generated/codes.js'
 import * as native from '../../lib/native/native.js'
-import { buffersInUse, testDomain } from '../helpers/domain.js'
+import { buffersInUse, testDomain, testMapped } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { json, nothingLeft, pair } from '../helpers/service.js'
 import { until } from '../process/children.js'
@@ -94,7 +94,7 @@ test('closing ends requests; destroying ends everybody', async (t) => {
   t.deepEqual(watcher.registry.snapshot().services, [])
 })
 
-test('it works in guard mode', async (t) => {
+testMapped('it works in guard mode', async (t) => {
   const domain = testDomain(t)
   const [watcher, there, here] = [domain.open(), domain.open({ guard: true }), domain.open({ guard: true })]
   const server = there.service('work')

@@ -2,12 +2,12 @@ import { once } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
-import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
+import { buffersInUse, openDomain, openQueue, testDomain, testMapped } from '../helpers/domain.js'
 import { throwsCode } from '../helpers/errors.js'
 
 const guard = true
 
-test('a guarded view ends with its reference', (t) => {
+testMapped('a guarded view ends with its reference', (t) => {
   const { shm, queue } = openQueue(t, {}, { guard })
   const buffer = shm.allocate(100)
   const { bytes } = buffer
@@ -24,7 +24,7 @@ test('a guarded view ends with its reference', (t) => {
   throwsCode(t, () => message.bytes, 'ERR_MILLRACE_RELEASED')
 })
 
-test('each reference has an ArrayBuffer of its own', (t) => {
+testMapped('each reference has an ArrayBuffer of its own', (t) => {
   const shm = openDomain(t, { guard })
   const buffer = shm.allocate(100)
   const other = buffer.share()
@@ -39,7 +39,7 @@ test('each reference has an ArrayBuffer of its own', (t) => {
   t.is(theirs.length, 0)
 })
 
-test('a view outlives neither its loop turn nor the manager', async (t) => {
+testMapped('a view outlives neither its loop turn nor the manager', async (t) => {
   const domain = testDomain(t)
   const shm = domain.open({ guard })
   const queue = shm.portQueue('queue', {})

@@ -13,7 +13,7 @@ import { runInNewContext } from 'node:vm'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { gunzip, gzip } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
-import { openDomain, testDomain } from '../helpers/domain.js'
+import { openDomain, testDomain, testMapped } from '../helpers/domain.js'
 
 const MIB = 2 ** 20
 
@@ -34,7 +34,7 @@ async function pipe(t: ExecutionContext) {
   return { reader, writer }
 }
 
-test('a manager closes while a thread waits to read into its memory', async (t) => {
+testMapped('a manager closes while a thread waits to read into its memory', async (t) => {
   const { reader, writer } = await pipe(t)
   const shm = openDomain(t)
   const { bytes } = shm.allocate(MIB)
@@ -49,7 +49,7 @@ test('a manager closes while a thread waits to read into its memory', async (t) 
   t.deepEqual(bytes.subarray(0, 4096), new Uint8Array(4096).fill(0x41))
 })
 
-test('a guarded view ends, and its manager closes, while a thread waits to read into it', async (t) => {
+testMapped('a guarded view ends, and its manager closes, while a thread waits to read into it', async (t) => {
   const { reader, writer } = await pipe(t)
   const shm = openDomain(t, { guard: true })
   const buffer = shm.allocate(MIB)

@@ -1,7 +1,7 @@
 import test from 'ava'
-import { openDomain, openQueue } from '../helpers/domain.js'
+import { openDomain, openQueue, testMapped } from '../helpers/domain.js'
 
-test('a transfer list cannot take the mapping away', (t) => {
+testMapped('a transfer list cannot take the mapping away', (t) => {
   const shm = openDomain(t)
   const { bytes } = shm.allocate(100)
   bytes.fill(3)
@@ -32,7 +32,7 @@ canTransfer('user code that takes the mapping over harms nothing but its own vie
   t.true(new Uint8Array(taken).every((byte) => byte === 0))
 })
 
-test('views of one segment share one mapping', (t) => {
+testMapped('views of one segment share one mapping', (t) => {
   const shm = openDomain(t)
   const [a, b] = shm.allocateMany(100, 2)
   t.is(a!.bytes.buffer, b!.bytes.buffer)

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { type BufferPtr, MillraceError, type Overflow, type ShmManager, type Subscription } from '../../index.js'
-import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
+import { buffersInUse, openDomain, testDomain, testMapped } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
 /** A buffer with a number in it. */
@@ -362,7 +362,7 @@ test('a hundred subscribers', async (t) => {
   t.is(buffersInUse(shm), 0)
 })
 
-test('guard mode: every subscriber has a view of its own', async (t) => {
+testMapped('guard mode: every subscriber has a view of its own', async (t) => {
   const shm = openDomain(t, { guard: true })
   const topic = shm.topic<never>('topic', {})
   using a = topic.subscribe()

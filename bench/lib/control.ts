@@ -56,11 +56,14 @@ export class Program {
   }
 
   /** Starts a program as a process. */
-  static process(name: string, job: unknown, serialization: SerializationType = 'advanced'): Program {
-    return new Program(
-      fork(programPath(name), [JSON.stringify(job)], { serialization, execArgv: ['--expose-gc'] }),
-      name,
-    )
+  static process(
+    name: string,
+    job: unknown,
+    serialization: SerializationType = 'advanced',
+    environment: NodeJS.ProcessEnv = {},
+  ): Program {
+    const options = { serialization, execArgv: ['--expose-gc'], env: { ...process.env, ...environment } }
+    return new Program(fork(programPath(name), [JSON.stringify(job)], options), name)
   }
 
   /** Starts a program as a worker thread of this process. */

@@ -26,8 +26,8 @@ export async function inFolder<T>(use: (folder: string) => Promise<T>): Promise<
   }
 }
 
-async function runPair({ name }: Transport, work: Work, folder: string, settings: Settings) {
-  const near = Program.process('near', { name, folder, work })
+async function runPair({ name, environment }: Transport, work: Work, folder: string, settings: Settings) {
+  const near = Program.process('near', { name, folder, work }, undefined, environment)
   const { warmupMs, timedMs } = settings
   const sample = await near.request<Sample>('measure', { warmupMs, timedMs })
   await near.stop()

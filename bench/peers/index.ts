@@ -1,7 +1,7 @@
 import { atomicsRing } from './atomics-ring.js'
 import { ipcAdvanced, ipcJson } from './child-process.js'
 import { messagePortCopy, messagePortTransfer } from './message-port.js'
-import { millrace, millraceBatches, millraceSpinning } from './millrace.js'
+import { millrace, millraceBatches, millraceCopies, millraceSpinning } from './millrace.js'
 import { redis } from './redis.js'
 import type { Transport } from './transport.js'
 import { unixSocket, unixSocketBatched } from './unix-socket.js'
@@ -12,6 +12,7 @@ export const transports: readonly Transport[] = [
   millrace,
   millraceBatches,
   millraceSpinning,
+  millraceCopies,
   unixSocket,
   unixSocketBatched,
   zeromq,

@@ -25,6 +25,13 @@ export const millraceBatches: Transport = {
   far: async (link) => open(link, batches),
 }
 
+/** As where the runtime has no external ArrayBuffers: the receiver copies each message out. */
+export const millraceCopies: Transport = {
+  ...millrace,
+  name: 'Millrace, copies',
+  environment: { MILLRACE_EXTERNAL_BUFFERS: '0' },
+}
+
 type Style = (out: PortQueue, back: PortQueue) => Pick<End, 'send' | 'sendMany' | 'receive'>
 
 const single: Style = (out, back) => ({

@@ -11,6 +11,8 @@ export interface Transport {
   readonly place?: 'process' | 'worker'
   /** How `child_process` encodes what goes through the channel between the two. Default: `advanced`. */
   readonly serialization?: 'json' | 'advanced'
+  /** Added to the environment of both processes. */
+  readonly environment?: NodeJS.ProcessEnv
   /** Answers why it cannot run here, or nothing. */
   absent?(): Promise<string | undefined>
   /**

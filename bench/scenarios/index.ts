@@ -1,6 +1,7 @@
 import type { Scenario } from '../lib/row.js'
 import { allocation } from './allocate.js'
 import { copied } from './copied.js'
+import { copies } from './copies.js'
 import { fillRead } from './fill-read.js'
 import { handedOver } from './handover.js'
 import { idle } from './idle.js'
@@ -16,6 +17,7 @@ import { shapes } from './shapes.js'
 export const scenarios: readonly Scenario[] = [
   roundTrip,
   copied,
+  copies,
   handedOver,
   fillRead,
   shapes,

@@ -8,7 +8,7 @@ import type { Codec, ValueCodecName } from '../codec/codec.js'
 import { codecOf } from '../codec/codec.js'
 import { callNative } from '../errors.js'
 import { MAX_NAME_BYTES } from '../native/generated/limits.js'
-import { NativeManager } from '../native/native.js'
+import { COPIES, NativeManager } from '../native/native.js'
 import type { OpenOptions } from './options.js'
 import type { QueueOptions } from '../queue/options.js'
 import type { WaitOptions } from '../session/limits.js'
@@ -110,6 +110,14 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   /** @internal What the objects of this manager share. */
   get session(): Session {
     return this.#session
+  }
+
+  /**
+   * Whether the bytes of messages are those in shared memory. False where the runtime has no external ArrayBuffers, as Electron has none:
+   * there they are copies, which are made when they are first looked at, and written back when the message is sent.
+   */
+  get zeroCopy(): boolean {
+    return !COPIES
   }
 
   /** Whether it has been closed. */

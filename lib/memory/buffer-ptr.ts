@@ -13,7 +13,7 @@ import {
 } from '../native/generated/layout.js'
 import * as native from '../native/native.js'
 import { checkInteger, checkWord } from '../check.js'
-import type { Segment } from '../session/segments.js'
+import type { Messages } from '../session/messages.js'
 import type { Session } from '../session/session.js'
 import { giveBack, releaseNamed } from './release.js'
 
@@ -97,15 +97,15 @@ export class BufferPtr implements Disposable {
     this.#session = session
     this.#id = id
     this.#lease = lease
-    if (session.guard !== undefined) session.guard.watch(this, id)
+    if (session.ownViews !== undefined) session.ownViews.begin(this, id)
   }
 
   /** The bytes in use, a view of shared memory: no copy. Do not keep it beyond release. */
   get bytes(): Uint8Array<ArrayBuffer> {
     const segment = this.#segment()
-    const { guard } = this.#session
-    if (guard === undefined) return segment.view(this.#id)
-    return new Uint8Array(guard.view(this, this.#id), 0, segment.length(this.#id))
+    const { ownViews } = this.#session
+    if (ownViews === undefined) return segment.view(this.#id)
+    return new Uint8Array(ownViews.view(this, this.#id), 0, segment.length(this.#id))
   }
 
   /** Bytes in use; can be set to anything up to {@link BufferPtr.capacity}. */
@@ -224,7 +224,9 @@ export class BufferPtr implements Disposable {
     native.setId(0, this.#id, this.#lease)
     const status = native.share(this.#session.handle, 1)
     if (status !== STATUS_OK) throw this.#session.failure(status, `buffer ${this.#id}`)
-    return new BufferPtr(this.#session, this.#id, this.gap, native.leaseAt(0), this.attempt)
+    const other = new BufferPtr(this.#session, this.#id, this.gap, native.leaseAt(0), this.attempt)
+    this.#session.ownViews?.share(this, other)
+    return other
   }
 
   /**
@@ -255,7 +257,7 @@ export class BufferPtr implements Disposable {
   }
 
   /** The segment, if this reference is alive. */
-  #segment(): Segment {
+  #segment(): Messages {
     const session = this.#session
     if (this.#state !== HELD || session.closed) throw this.#gone()
     return session.segments.of(this.#id)
@@ -267,10 +269,16 @@ export class BufferPtr implements Disposable {
     return new MillraceError('ERR_MILLRACE_RELEASED', message)
   }
 
+  /** Before somebody else sees the message. */
+  #writeBack(): void {
+    const { ownViews, segments } = this.#session
+    ownViews?.writeBack(this, this.#id, () => segments.of(this.#id).length(this.#id))
+  }
+
   #settle(state: number): void {
     this.#state = state
-    const { guard, closed } = this.#session
-    if (guard !== undefined && !closed) guard.end(this)
+    const { ownViews, closed } = this.#session
+    if (ownViews !== undefined && !closed) ownViews.end(this)
   }
 
   static {
@@ -288,6 +296,7 @@ export class BufferPtr implements Disposable {
     }
     nameToSend = (index, reference, session) => {
       check(reference, session)
+      if (session.ownViews !== undefined) reference.#writeBack()
       native.setId(index, reference.#id, reference.#lease)
     }
     checkSendable = (references, session) => {

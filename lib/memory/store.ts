@@ -106,24 +106,19 @@ export function runOf(list: readonly Encoded[], from: number, to: number): { len
  * than that by now, or its writer has set a wrong guess right; it has to be stored anew.
  */
 export function store(session: Session, id: number, encoded: Encoded, room: number): boolean {
-  const segment = session.segments.of(id)
-  const offset = segment.offset(id)
+  const messages = session.segments.of(id)
   if (typeof encoded === 'string') {
-    segment.setLength(id, Buffer.from(segment.payload.buffer, offset, segment.stride).write(encoded))
+    messages.setText(id, encoded)
     return true
   }
   const bytes = byteLengthOf(encoded)
   if (bytes > room) return false
   if (isBytes(encoded)) {
-    segment.payload.set(prefixOf(encoded, bytes), offset)
-    segment.setLength(id, bytes)
+    messages.setBytes(id, prefixOf(encoded, bytes))
     return true
   }
   checkBytes(bytes)
-  const written = writtenBy(encoded.write(new Uint8Array(segment.payload.buffer, offset, bytes)), bytes)
-  if (written === undefined) return false
-  segment.setLength(id, written)
-  return true
+  return messages.setBy(id, bytes, (target) => writtenBy(encoded.write(target), bytes))
 }
 
 /** Bytes that a writer says it has written; undefined: its length was a wrong guess. */

@@ -25,6 +25,9 @@ export const NO_MANAGER = 2 ** 32 - 1
 
 export const { BindingManager: NativeManager, BindingObserver: NativeObserver, describeBlock } = binding
 
+/** Whether this runtime has no external ArrayBuffers, so that what JavaScript sees of messages are copies. */
+export const COPIES = binding.copiesMessages()
+
 /**
  * What to add to `process.hrtime`, in ms, for the clock that all processes of the machine share: a container may have a time of its own,
  * which does not change while a process runs.

@@ -23,8 +23,8 @@ export class Batch implements Iterable<BufferPtr>, Disposable {
     this.#session = session
     this.#ids = ids
     this.#gap = native.gapAt(0)
-    // Leases are each message's own, and guard mode watches references.
-    if (native.leaseAt(0) !== RECEIVED || session.guard !== undefined) {
+    // Leases and own views are each message's own.
+    if (native.leaseAt(0) !== RECEIVED || session.ownViews !== undefined) {
       this.#messages = ids.map((_, i) => messageAt(session, i))
     }
   }

@@ -14,6 +14,7 @@ import {
 } from '../native/generated/envelope.js'
 import { HEADER_REFS, HEADER_SEQUENCE, HEADER_SOURCE, HEADER_TAG } from '../native/generated/layout.js'
 import { SHARED_CLOCK_OFFSET_MS } from '../native/native.js'
+import { isCell } from '../session/messages.js'
 import type { Session } from '../session/session.js'
 
 // A long is two words, the low one first: Millrace runs on little-endian machines only.
@@ -87,8 +88,7 @@ export function read(session: Session, message: BufferPtr): Envelope | undefined
 /** References to the message, of everybody together. Of one that shares its buffer nobody knows: as many as there can be. */
 export function references(session: Session, message: BufferPtr): number {
   const id = idOf(message)
-  const segment = session.segments.of(id)
-  return segment.isCell(id) ? Infinity : segment.word(id, HEADER_REFS)
+  return isCell(id) ? Infinity : session.segments.of(id).word(id, HEADER_REFS)
 }
 
 /** Milliseconds on the clock that all processes of the machine share, modulo 2 ** 32. */

@@ -1,5 +1,6 @@
 import { emitWarning } from 'node:process'
-import type { BindingManager } from '../native/native.js'
+import { type BindingManager, COPIES } from '../native/native.js'
+import { OwnViews } from './own-views.js'
 
 /** What a leak report tells of a reference. */
 interface Taken {
@@ -8,38 +9,28 @@ interface Taken {
 }
 
 /** Guard mode: views that end with their reference, and reports of references that nobody released. */
-export class Guard {
+export class Guard extends OwnViews {
   readonly #native: BindingManager
   readonly #domain: string
-  readonly #views = new WeakMap<object, ArrayBuffer>()
   readonly #leaks = new FinalizationRegistry<Taken>((taken) => this.#report(taken))
 
   constructor(native: BindingManager, domain: string) {
+    super(native)
     this.#native = native
     this.#domain = domain
   }
 
-  /** Begins to watch `reference` to buffer `id`, which has just been taken. */
-  watch(reference: object, id: number): void {
+  override begin(reference: object, id: number): void {
+    super.begin(reference, id)
     this.#leaks.register(reference, { id, stack: new Error('taken here').stack }, reference)
   }
 
-  /** The ArrayBuffer of `reference` alone. */
-  view(reference: object, id: number): ArrayBuffer {
-    const known = this.#views.get(reference)
-    if (known !== undefined && known.byteLength !== 0) return known
-    const view = this.#native.guardView(id)
-    this.#views.set(reference, view)
-    return view
-  }
-
-  /** `reference` has been released or sent: its views become empty. */
-  end(reference: object): void {
+  /** And what it saw becomes empty. Copies do not: a request under way may have the address, and their memory would be freed. */
+  override end(reference: object): ArrayBuffer | undefined {
     this.#leaks.unregister(reference)
-    const view = this.#views.get(reference)
-    if (view === undefined) return
-    this.#views.delete(reference)
-    this.#native.guardDetach(view)
+    const view = super.end(reference)
+    if (view !== undefined && !COPIES) this.#native.detachView(view)
+    return view
   }
 
   #report({ id, stack }: Taken): void {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import {
   CELL_SHIFT,
   CELL_UNIT_BITS,
@@ -11,6 +12,7 @@ import {
   SEGMENT_MASK,
 } from '../native/generated/layout.js'
 import { type BindingSegment, remaps } from '../native/native.js'
+import type { AllMessages, Messages } from './messages.js'
 
 /** Views that are kept for the next message at the same place, at most: making one costs more than everything else about a message. */
 const VIEWS = 4096
@@ -22,7 +24,7 @@ const LONG_BITS = 3
  * One mapped pool segment: buffers of equal size, and their headers. Small messages may share a buffer; the id of such a one names the
  * cell that it is in, too, where its header comes before its bytes.
  */
-export class Segment {
+class Segment implements Messages {
   /** The whole payload; its length is 0 once somebody detached the mapping. */
   readonly payload: Uint8Array<ArrayBuffer>
   /** Bytes from one buffer to the next. */
@@ -47,19 +49,13 @@ export class Segment {
     this.#cellLongs = new BigUint64Array(payload)
   }
 
-  /** Where message `id` begins in the payload. */
-  offset(id: number): number {
-    return id >>> CELL_SHIFT === 0 ? this.#whole(id) : this.#cell(id) + HEADER_BYTES
-  }
-
-  /** Bytes message `id` has room for, never more than there are whatever another process wrote. */
+  // Never more than there is room for, whatever another process wrote.
   capacity(id: number): number {
     if (id >>> CELL_SHIFT === 0) return this.stride
     const room = this.#whole(id) + this.stride - this.#cell(id) - HEADER_BYTES
     return Math.min(this.word(id, HEADER_CAPACITY), room)
   }
 
-  /** Bytes of message `id` in use, never more than it has room for. */
   length(id: number): number {
     return Math.min(this.word(id, HEADER_LENGTH), this.capacity(id))
   }
@@ -68,7 +64,7 @@ export class Segment {
     this.setWord(id, HEADER_LENGTH, length)
   }
 
-  /** The bytes of message `id` in use. In one piece, for it is what every message comes to. */
+  /** In one piece, for it is what every message comes to. */
   view(id: number): Uint8Array<ArrayBuffer> {
     const cell = id >>> CELL_SHIFT
     let offset = Math.imul(id & INDEX_MASK, this.stride)
@@ -94,6 +90,22 @@ export class Segment {
     return (this.#views[place] = new Uint8Array(this.#buffer, offset, length))
   }
 
+  setText(id: number, text: string): void {
+    this.setLength(id, Buffer.from(this.#buffer, this.#offset(id), this.capacity(id)).write(text))
+  }
+
+  setBytes(id: number, bytes: Uint8Array): void {
+    this.payload.set(bytes, this.#offset(id))
+    this.setLength(id, bytes.length)
+  }
+
+  setBy(id: number, room: number, write: (target: Uint8Array<ArrayBuffer>) => number | undefined): boolean {
+    const written = write(new Uint8Array(this.#buffer, this.#offset(id), room))
+    if (written === undefined) return false
+    this.setLength(id, written)
+    return true
+  }
+
   word(id: number, field: number): number {
     if (id >>> CELL_SHIFT === 0) return this.#words[(id & INDEX_MASK) * HEADER_WORDS + field]!
     return this.#cellWords[(this.#cell(id) >>> WORD_BITS) + field]!
@@ -102,11 +114,6 @@ export class Segment {
   setWord(id: number, field: number, value: number): void {
     if (id >>> CELL_SHIFT === 0) this.#words[(id & INDEX_MASK) * HEADER_WORDS + field] = value
     else this.#cellWords[(this.#cell(id) >>> WORD_BITS) + field] = value
-  }
-
-  /** Whether message `id` shares its buffer, and so its count of references, with others. */
-  isCell(id: number): boolean {
-    return id >>> CELL_SHIFT !== 0
   }
 
   long(id: number, field: number): bigint {
@@ -121,6 +128,11 @@ export class Segment {
 
   // Segments are smaller than 2 GiB: 32-bit arithmetic does, and is what it compiles to.
 
+  /** Where message `id` begins in the payload. */
+  #offset(id: number): number {
+    return id >>> CELL_SHIFT === 0 ? this.#whole(id) : this.#cell(id) + HEADER_BYTES
+  }
+
   /** Where the buffer that message `id` is in begins in the payload. */
   #whole(id: number): number {
     return Math.imul(id & INDEX_MASK, this.stride)
@@ -133,7 +145,7 @@ export class Segment {
 }
 
 /** The segments this participant has mapped, each once. */
-export class Segments {
+export class Segments implements AllMessages {
   readonly #map: (index: number) => BindingSegment
   readonly #segments: Segment[] = []
   /** What {@link remaps} was when they were mapped. */

@@ -3,9 +3,12 @@ import { callNative, MillraceError, show } from '../errors.js'
 import * as codes from '../native/generated/codes.js'
 import { Cancel } from './cancel.js'
 import { Guard } from './guard.js'
+import { OwnViews } from './own-views.js'
 import type { BindingManager, Status } from '../native/native.js'
-import { NO_MANAGER } from '../native/native.js'
+import { COPIES, NO_MANAGER } from '../native/native.js'
 import type { Spin } from './limits.js'
+import { CopiedMessages } from './copied-messages.js'
+import type { AllMessages } from './messages.js'
 import { Segments } from './segments.js'
 import { Waits } from './wait.js'
 
@@ -22,9 +25,10 @@ function closeAll(): void {
 /** What the objects of one ShmManager share. */
 export class Session {
   readonly domain: string
-  readonly segments: Segments
+  readonly segments: AllMessages
   readonly waits: Waits
-  readonly guard: Guard | undefined
+  /** Those that references have for themselves; undefined: theirs are of whole segments. */
+  readonly ownViews: OwnViews | undefined
   readonly exhausted: ExhaustedPolicy
   /** How long waits poll before they sleep. */
   readonly spin: Spin
@@ -40,8 +44,11 @@ export class Session {
     this.exhausted = exhausted
     this.spin = spin
     this.#native = native
-    this.segments = new Segments((index) => this.call((open) => open.segment(index)))
-    this.guard = guard ? new Guard(native, domain) : undefined
+    this.segments = COPIES
+      ? new CopiedMessages(this)
+      : new Segments((index) => this.call((open) => open.segment(index)))
+    if (guard) this.ownViews = new Guard(native, domain)
+    else if (COPIES) this.ownViews = new OwnViews(native)
     this.waits = new Waits(this)
     if (openSessions.size === 0) process.on('exit', closeAll)
     openSessions.add(this)

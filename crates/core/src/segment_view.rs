@@ -3,6 +3,7 @@
 use crate::layout::{BufferHeader, FACTS, LAYOUT_HASH, cell_of, split_id};
 use crate::pool::{Content, Pool};
 use crate::segment::Segment;
+use crate::sync::AtomicU32;
 use core::mem::offset_of;
 use std::sync::Arc;
 
@@ -80,20 +81,43 @@ impl SegmentView {
 
     /// First byte of message `id`, and the bytes it has room for. `None`: no such message here, whatever segment `id` names.
     pub fn content(&self, id: u32) -> Option<(*mut u8, usize)> {
+        self.place(id).map(|content| (content.payload, content.capacity))
+    }
+
+    /// The words of the header of message `id`; see [`header_field`]. `None` as of [`SegmentView::content`].
+    pub fn header(&self, id: u32) -> Option<&[AtomicU32; header_field::BYTES / size_of::<AtomicU32>()]> {
+        // SAFETY: a header consists of words that are accessed by atomics only, and stays mapped as long as this view.
+        self.place(id).map(|content| unsafe { &*std::ptr::from_ref(content.header).cast() })
+    }
+
+    /// Copies the first bytes of message `id` into `into`, which has no more than there is room for. `None` as of
+    /// [`SegmentView::content`].
+    pub fn read(&self, id: u32, into: &mut [u8]) -> Option<()> {
+        self.place(id).map(|content| content.copy_to(into))
+    }
+
+    /// Copies `bytes` into message `id`, as many as there is room for. `None` as of [`SegmentView::content`].
+    pub fn write(&self, id: u32, bytes: &[u8]) -> Option<()> {
+        self.place(id).map(|content| content.fill(bytes))
+    }
+
+    fn place(&self, id: u32) -> Option<Content<'_>> {
         let (_, index) = split_id(id);
         if index >= self.count {
             return None;
         }
         // SAFETY: the index was checked, so the payload lies in the mapping.
-        let whole = unsafe { self.payload.add(index * self.stride) };
-        match cell_of(id) {
-            0 => Some((whole, self.stride)),
-            cell => {
-                // SAFETY: the segment stays mapped as long as this view.
-                let content = unsafe { Content::of_cell(whole, self.stride, cell) }?.limited();
-                Some((content.payload, content.capacity))
-            }
+        let payload = unsafe { self.payload.add(index * self.stride) };
+        let cell = cell_of(id);
+        if cell != 0 {
+            // SAFETY: the segment stays mapped as long as this view.
+            return unsafe { Content::of_cell(payload, self.stride, cell) }.map(Content::limited);
         }
+        // SAFETY: as of the payload.
+        let header = unsafe { self.headers.add(index * header_field::BYTES) };
+        // SAFETY: it is made of atomics, any bytes are a valid one, and it stays mapped as long as this view.
+        let header = unsafe { &*header.cast::<BufferHeader>() };
+        Some(Content { header, payload, capacity: self.stride })
     }
 
     /// Bytes of all payloads together.

@@ -26,9 +26,10 @@
 //! - Each participant maps a segment for itself, so nothing here concerns the mappings of others, in this process or elsewhere.
 //! - At the exit of the process nothing is unmapped: see `Isolate`.
 
+use crate::copies::existing;
 use crate::error::{Result, from_napi};
 use crate::isolate;
-use millrace::{ErrorKind, SegmentView};
+use millrace::SegmentView;
 use napi::{check_status, sys};
 use std::ffi::c_void;
 use std::ptr;
@@ -104,7 +105,7 @@ fn cover(
     if status != sys::Status::napi_ok {
         take_back(of_memory);
     }
-    check_status!(status, "this runtime does not allow external ArrayBuffers")?;
+    check_status!(status)?;
     let of_object = share();
     // SAFETY: the value is the object just made; its share is dropped by the callback.
     let status = unsafe {
@@ -137,10 +138,7 @@ pub(crate) fn of_segment(
 
 /// An ArrayBuffer of its own over the payload of message `id`.
 pub(crate) fn of_message(env: sys::napi_env, view: &SegmentView, id: u32) -> Result<sys::napi_value> {
-    let Some((start, bytes)) = view.content(id) else {
-        let message = format!("there is no buffer {id} in its segment, which has {}", view.count);
-        return Err(napi::Error::new(ErrorKind::InvalidArgument.code(), message));
-    };
+    let (start, bytes) = existing(view, id, view.content(id))?;
     cover(env, view, start, bytes).map_err(|e| from_napi(&e))
 }
 

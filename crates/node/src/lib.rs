@@ -6,6 +6,7 @@
 mod array_buffer;
 #[expect(missing_docs, reason = "the words are described where they are used, in a table")]
 pub mod block;
+pub mod copies;
 mod error;
 pub mod flow;
 mod handles;

@@ -1,6 +1,6 @@
 //! BindingManager: the slow operations of one open domain.
 
-use crate::array_buffer::{detach, of_message, of_segment};
+use crate::array_buffer::{detach, of_segment};
 use crate::block::Memory;
 use crate::error::{Result, closed, count_panics, existing, from_core, from_napi, guarded, panics};
 use crate::handles::What;
@@ -9,7 +9,7 @@ use crate::observer::BindingObserver;
 use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions, duration};
 use crate::session::Session;
 use crate::to_json;
-use millrace::{ErrorKind, PortQueue, SegmentView, ShmManager};
+use millrace::{ErrorKind, PortQueue, SegmentView, ShmManager, limits};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
@@ -160,6 +160,11 @@ impl BindingManager {
         object.map_err(|e: napi::Error| from_napi(&e))
     }
 
+    /// The segment that message `id` is in.
+    pub(crate) fn segment_of(&self, id: u32) -> Result<SegmentView> {
+        self.segment_view((id >> limits::INDEX_BITS) as usize & (limits::MAX_SEGMENTS - 1))
+    }
+
     fn segment_view(&self, index: usize) -> Result<SegmentView> {
         self.session(|session| {
             // Of one that has been taken out the core has let go: what has views of it reads zeros.
@@ -169,19 +174,9 @@ impl BindingManager {
         })
     }
 
-    /// An ArrayBuffer of its own over the payload of buffer `id`.
-    #[napi(catch_unwind, ts_return_type = "ArrayBuffer")]
-    pub fn guard_view<'env>(&self, env: &'env Env, id: u32) -> Result<Unknown<'env>> {
-        let segment = (id >> millrace::limits::INDEX_BITS) as usize & (millrace::limits::MAX_SEGMENTS - 1);
-        let raw = env.raw();
-        let value = of_message(raw, &self.segment_view(segment)?, id)?;
-        // SAFETY: the value belongs to this env and this scope.
-        Ok(unsafe { Unknown::from_raw_unchecked(raw, value) })
-    }
-
-    /// Detaches a guard view.
+    /// Detaches an own view.
     #[napi(catch_unwind)]
-    pub fn guard_detach(
+    pub fn detach_view(
         &self,
         env: &Env,
         #[napi(ts_arg_type = "ArrayBuffer")] view: Unknown<'_>,
