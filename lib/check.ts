@@ -4,8 +4,8 @@ import { MAX_NAME_BYTES } from './native/generated/limits.js'
 /** A number of bytes, or text such as `'512MiB'` (`B`, `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`, `TiB`). */
 export type Size = number | string
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
-const SIZE = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)$/
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
+export const SIZE = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)$/
 const UNITS: Record<string, number> = {
   B: 1,
   KB: 1e3,
@@ -23,8 +23,12 @@ export const MAX_TIMEOUT_MS = 2 ** 31 - 1
 /** @throws {@link MillraceError} `ERR_MILLRACE_INVALID_NAME` unless `name` may name a `what` (domain, queue, …). */
 export function checkName(what: string, name: unknown, max = MAX_NAME_BYTES): string {
   if (typeof name === 'string' && name.length <= max && NAME.test(name)) return name
-  const rule = `1 to ${max} letters, digits, ".", "_" or "-", beginning with a letter or digit`
-  throw new MillraceError('ERR_MILLRACE_INVALID_NAME', `${what} name must be ${rule}, not ${show(name)}`)
+  throw new MillraceError('ERR_MILLRACE_INVALID_NAME', `${what} name must be ${nameRule(max)}, not ${show(name)}`)
+}
+
+/** What {@link NAME} allows, of at most `max` bytes. */
+export function nameRule(max: number): string {
+  return `1 to ${max} letters, digits, ".", "_" or "-", beginning with a letter or digit`
 }
 
 /** A whole number within bounds. */

@@ -1,9 +1,11 @@
-// TypeScript → dist/: ESM and declarations by tsc, then the CommonJS entry and its declarations for `require('millrace')`, and msgpackr.
+// TypeScript → dist/: ESM and declarations by tsc, then the CommonJS entries and their declarations for `require('millrace')`, libraries that
+// come along, and the schema of flows.
 import { spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { bundleLibraries, LIBRARIES, writeFlowSchema } from './libraries.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const dist = join(root, 'dist')
@@ -73,22 +75,12 @@ await build({
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  external: ['#native', '#msgpackr', 'apache-arrow'],
+  external: ['#*', 'apache-arrow'],
   plugins: [ownRequire],
   sourcemap: true,
   logLevel: 'warning',
 })
-// Without the addon that it can have: packages that it would have to be got from.
-const msgpackr = join(root, 'node_modules', 'msgpackr')
-await build({
-  stdin: { contents: "export { Packr } from './pack.js'; export { Unpackr } from './unpack.js'", resolveDir: msgpackr },
-  outfile: join(dist, 'msgpackr.cjs'),
-  bundle: true,
-  platform: 'node',
-  format: 'cjs',
-  target: 'node20',
-  banner: { js: `/*! msgpackr\n\n${readFileSync(join(msgpackr, 'LICENSE'), 'utf8')}*/` },
-  logLevel: 'warning',
-})
-const bundled = ['msgpackr.cjs', ...Object.keys(bundles).flatMap((name) => [`${name}.cjs`, `${name}.cjs.map`])]
+await bundleLibraries()
+const schema = await writeFlowSchema()
+const bundled = [...LIBRARIES, ...schema, ...Object.keys(bundles).flatMap((name) => [`${name}.cjs`, `${name}.cjs.map`])]
 prune(new Set([...emitted, ...declarations, ...bundled.map((file) => join(dist, file))]))

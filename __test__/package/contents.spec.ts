@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { createRequire } from 'node:module'
+import { createRequire, isBuiltin } from 'node:module'
 import { join } from 'node:path'
 import test from 'ava'
 import { ROOT, textOf } from '../helpers/documents.js'
@@ -43,10 +43,20 @@ test('all files that package.json names are packed', (t) => {
   )
 })
 
-test('what is bundled bears its licence', (t) => {
-  t.regex(textOf('dist/msgpackr.cjs'), /^\/\*! msgpackr\s+MIT License\s+Copyright .* Kris Zyp\s/)
-  t.notRegex(textOf('dist/msgpackr.cjs'), /require\((?!"node:)/)
-})
+for (const [library, licence] of [
+  ['msgpackr', /^\/\*! msgpackr\s+MIT License\s+Copyright .* Kris Zyp\s/],
+  ['yaml', /^\/\*! yaml\s+Copyright Eemeli Aro/],
+  ['flow-validator', /^\/\*! ajv\s+The MIT License \(MIT\)\s+Copyright .* Evgeny Poberezkin\s/],
+] as const) {
+  test(`what is bundled bears its licence, and needs nothing else: ${library}`, (t) => {
+    t.regex(textOf(`dist/${library}.cjs`), licence)
+    const needed = [...textOf(`dist/${library}.cjs`).matchAll(/(?<!')require\("([^"]+)"\)/g)].map(([, name]) => name!)
+    t.deepEqual(
+      needed.filter((name) => !isBuiltin(name)),
+      [],
+    )
+  })
+}
 
 test('the loader knows the packages that are made', (t) => {
   const known = [...textOf('native/binding.cjs').matchAll(/^ {2}'([\w-]+)': \(\) => (.*),$/gm)]

@@ -71,6 +71,11 @@ export abstract class Block implements PortOwner {
     return port
   }
 
+  /** @internal What it is called until it is added under a name. */
+  rename(name: string): void {
+    this.#name = name
+  }
+
   /** @internal From now on `host` runs it, as `name`. */
   join(host: BlockHost, name: string): void {
     if (this.#host !== undefined) {

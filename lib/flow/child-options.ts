@@ -11,11 +11,11 @@ import { invalidArgument } from '../errors.js'
 
 /** When a process that has ended is started again; `on-failure`: unless it ended with exit code 0. */
 export type Restart = (typeof RESTARTS)[number]
-const RESTARTS = ['never', 'on-failure', 'always'] as const
+export const RESTARTS = ['never', 'on-failure', 'always'] as const
 
 /** Where the output of a child goes. */
 export type Stdio = (typeof STDIOS)[number]
-const STDIOS = ['inherit', 'ignore'] as const
+export const STDIOS = ['inherit', 'ignore'] as const
 
 /** How long to wait before a restart: `initial`, times `factor` for each restart within the window, at most `max`. */
 export interface BackoffOptions {

@@ -5,8 +5,14 @@ import { BATCH_MAX } from '../native/generated/block.js'
 import type { Block, BlockHost } from './block.js'
 import type { ChildOptions } from './child-options.js'
 import { Run } from './flow-run.js'
+import { buildFlow, processOptions } from './graph/build.js'
+import type { FlowData, ProcessData } from './graph/data.js'
+import { FLOW_VERSION } from './graph/data.js'
+import { describeBlock, describeLink, describeProcess } from './graph/describe.js'
+import type { ModuleOptions } from './graph/import-block.js'
+import { soundFlow } from './graph/validate.js'
 import { JsBlock } from './js-block.js'
-import { JsInput, JsOutput } from './js-port.js'
+import { linkFault } from './link-rules.js'
 import type { AddedBlock, WiringHost } from './links.js'
 import { NativeBlock } from './native-block.js'
 import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions, Taken } from './options.js'
@@ -19,7 +25,6 @@ import { Places } from './places.js'
 import { totalOf } from './replica-stats.js'
 import { Scheduler } from './scheduler.js'
 import type { BlockStats } from './stats.js'
-import { mismatch } from './type.js'
 import type { FlowLink } from './wiring.js'
 import { wire } from './wiring.js'
 
@@ -43,6 +48,8 @@ export class Flow implements BlockHost {
   readonly name: string
   readonly #shm: ShmManager
   readonly #scheduler: Scheduler
+  readonly #options: SchedulerOptions
+  #processes: NonNullable<StartOptions['processes']> = {}
   readonly #blocks = new Map<string, AddedBlock>()
   readonly #links: FlowLink[] = []
   readonly #places = new Places()
@@ -53,7 +60,40 @@ export class Flow implements BlockHost {
   constructor(name: string, shm: ShmManager, options: SchedulerOptions) {
     this.name = checkName('flow', name)
     this.#scheduler = new Scheduler(shm, options)
+    this.#options = options
     this.#shm = shm
+  }
+
+  /**
+   * Makes a flow of data, or of its text as YAML or JSON. Blocks of JavaScript come from modules.
+   * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, with all that {@link validateFlow} finds
+   */
+  static async fromJSON(shm: ShmManager, data: FlowData | string, options: ModuleOptions = {}): Promise<Flow> {
+    const { maxBytes } = shm.registry.snapshot()
+    const sound = await soundFlow(data, { ...options, maxBytes })
+    const made = new Flow(sound.data.name, shm, sound.data.scheduler ?? {})
+    buildFlow(made, shm, sound)
+    made.#processes = processOptions(sound.data.processes ?? {}, options.base)
+    return made
+  }
+
+  /** It as plain data, safe for JSON. A block that a module has not made is there by its class only: {@link Flow.fromJSON} refuses it. */
+  toJSON(): FlowData {
+    const processes = Object.entries(this.#processes).map(([name, options]) => [name, describeProcess(options)])
+    return {
+      millrace: FLOW_VERSION,
+      name: this.name,
+      ...(Object.keys(this.#options).length > 0 && { scheduler: { ...this.#options } }),
+      blocks: [...this.#blocks.values()].map(({ block, options }) => describeBlock(block, options)),
+      links: this.#links.map(({ from, to, options }) => describeLink(from, to, options)),
+      ...(processes.length > 0 && { processes: Object.fromEntries(processes) as Record<string, ProcessData> }),
+    }
+  }
+
+  /** Which of its processes this one is; undefined: the one that starts the others. */
+  get process(): string | undefined {
+    const place = placeHere()
+    return place?.flow === this.name ? place.process : undefined
   }
 
   /** Whether it has been started. */
@@ -89,11 +129,8 @@ export class Flow implements BlockHost {
       if (this.#blocks.get(port.owner.name)?.block === port.owner) continue
       throw misuse(`block '${port.owner.name}' of port ${port.label} has not been added to this flow`)
     }
-    if (this.#links.some((link) => link.from === from && link.to === to)) {
-      throw misuse(`${from.label} and ${to.label} are linked already`)
-    }
-    if (to.queues.length > 0) throw misuse(`${to.label} is connected to queue '${to.queues[0]!.name}' already`)
-    checkTypes(from, to)
+    const fault = linkFault(this.#links, from, to)
+    if (fault !== undefined) throw misuse(fault)
     bindLink(name, options)
     if (options.name !== undefined) checkName(`queue of link ${name}`, options.name)
     this.#links.push({ from, to, options })
@@ -106,7 +143,7 @@ export class Flow implements BlockHost {
    * flow of that name runs in the domain; and as `ShmManager.portQueue` and {@link Scheduler.run}
    */
   async start(options: StartOptions = {}): Promise<Run> {
-    const { signal, processes = {} } = checkObject('options of start', options)
+    const { signal, processes = this.#processes } = checkObject('options of start', options)
     checkSignal(signal)?.throwIfAborted()
     this.#checkNotStarted('it cannot be started again')
     if (this.#blocks.size === 0) throw misuse(`flow '${this.name}' has no blocks`)
@@ -114,6 +151,7 @@ export class Flow implements BlockHost {
     const blocks = [...this.#blocks.values()]
     const wired = wire(this.name, this.#wiringHost(), blocks, this.#links)
     this.#started = true
+    this.#processes = processes
     try {
       const native = wired.hasNative ? this.#scheduler.run() : undefined
       // What it could not be started for.
@@ -152,7 +190,7 @@ export class Flow implements BlockHost {
     const [place] = this.#places.add(name, process, undefined)
     if (this.#isHere(place)) this.#scheduler.add(block, { ...others, name })
     else block.join(this, name)
-    return { block, native: true, names: [name], places: [place] }
+    return { block, native: true, names: [name], places: [place], options }
   }
 
   #js(name: string, block: JsBlock, options: FlowBlockOptions): AddedBlock {
@@ -171,7 +209,7 @@ export class Flow implements BlockHost {
     block.join(this, name)
     const onError = { retries, backoffMs, skips: action !== 0, deadLetters }
     const names = replicas === undefined ? [name] : places.map((_, at) => `${name}.${at}`)
-    return { block, native: false, names, places, partitionBy, batch, ...onError }
+    return { block, native: false, names, places, options, partitionBy, batch, ...onError }
   }
 
   #wiringHost(): WiringHost {
@@ -212,14 +250,6 @@ export class Flow implements BlockHost {
  */
 export function flow(name: string, shm: ShmManager, options: SchedulerOptions = {}): Flow {
   return new Flow(name, shm, options)
-}
-
-/** @throws if the two ports say what their messages are, and it is not the same. */
-function checkTypes(from: OutputPort, to: InputPort<never>): void {
-  if (!(from instanceof JsOutput) || !(to instanceof JsInput)) return
-  const differs = mismatch(from.type, to.type)
-  if (differs === undefined) return
-  throw misuse(`${from.label} ${differs}, ${to.label} takes '${to.type.name}' (codec '${to.type.codec.name}')`)
 }
 
 /** The processes of a block, but for that of the flow. */

@@ -10,7 +10,7 @@ import { Lane } from './lane.js'
 import { map } from './map.js'
 import { NativeBlock } from './native-block.js'
 import type { OnError } from './on-error.js'
-import type { FlowLinkOptions } from './options.js'
+import type { FlowBlockOptions, FlowLinkOptions } from './options.js'
 import type { Route, Side } from './own-queue.js'
 import { OwnQueue } from './own-queue.js'
 import type { PartitionBy } from './partition.js'
@@ -28,6 +28,8 @@ export interface AddedJsBlock extends Omit<OnError, 'deadLetters'> {
   readonly places: readonly Place[]
   /** Its name, or those of its replicas, as statistics and errors say them. */
   readonly names: readonly string[]
+  /** As it was added with. */
+  readonly options: FlowBlockOptions
   readonly partitionBy: PartitionBy<never> | undefined
   readonly batch: number
   readonly deadLetters: string | undefined
@@ -40,6 +42,7 @@ export type AddedBlock =
       readonly native: true
       readonly names: readonly [string]
       readonly places: readonly [Place]
+      readonly options: FlowBlockOptions
     }
   | AddedJsBlock
 

@@ -14,15 +14,15 @@ import type { PartitionBy } from './partition.js'
  * among the blocks that could run which depends on `seed` alone, and a time that passes only when none can run: for tests.
  */
 export type Policy = (typeof POLICIES)[number]
-const POLICIES = ['work-stealing', 'pinned', 'thread-per-block', 'single'] as const
+export const POLICIES = ['work-stealing', 'pinned', 'thread-per-block', 'single'] as const
 
 /** Blocks of a higher priority run first. */
 export type Priority = (typeof PRIORITIES)[number]
-const PRIORITIES = ['high', 'normal', 'low'] as const
+export const PRIORITIES = ['high', 'normal', 'low'] as const
 
 /** What becomes of a message in the end: the block fails, and the scheduler with it; the message is let go of, and counted. */
 export type FailureAction = (typeof ACTIONS)[number]
-const ACTIONS = ['fail', 'skip'] as const
+export const ACTIONS = ['fail', 'skip'] as const
 /** Its number follows on those of the actions. */
 const DEAD_LETTER = ACTIONS.length
 
@@ -102,10 +102,12 @@ export interface LinkOptions {
 export interface FlowLinkOptions extends LinkOptions {
   /** Name of its queue, unless it lies between native blocks only. Default: those of the flow, the block and the input. */
   name?: string
+  /** It leads back to a block before it: drawings show it so, and a flow of data must say which link of a circle does. Default: false. */
+  feedback?: boolean
 }
 
-const MAX_THREADS = 256
-const MAX_RETRIES = 2 ** 32 - 1
+export const MAX_THREADS = 256
+export const MAX_RETRIES = 2 ** 32 - 1
 
 type BoundScheduler = Pick<BindingFlow, 'threads' | 'policy' | 'seed' | 'sliceMs'>
 type BoundBlock = Omit<BindingFlow['blocks'][number], 'kind' | 'settings'>

@@ -5,7 +5,7 @@ import { misuse } from '../errors.js'
 export type Place = string | undefined
 
 /** Most replicas of a block. */
-const MAX_REPLICAS = 256
+export const MAX_REPLICAS = 256
 
 /** What blocks say when they name a process. */
 interface Group {

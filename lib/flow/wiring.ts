@@ -5,6 +5,7 @@ import { FlowQueues } from './flow-queues.js'
 import type { JsInput, JsOutput } from './js-port.js'
 import type { Wiring } from './lane.js'
 import { Lane } from './lane.js'
+import { unlinkedPorts } from './link-rules.js'
 import type { AddedBlock, AddedJsBlock, WiringHost } from './links.js'
 import { FlowLinks } from './links.js'
 import type { FlowLinkOptions } from './options.js'
@@ -101,15 +102,8 @@ class FlowWiring {
 /** @throws unless every port of the block leads somewhere. */
 function checkLinked(added: AddedBlock, links: readonly FlowLink[]): void {
   const { block } = added
-  const ports: [what: string, port: InputPort<never> | OutputPort, isLinked: boolean][] = [
-    ...block.inputs.map((port) => ['input', port, links.some(({ to }) => to === port)] as const),
-    ...block.outputs.map((port) => ['output', port, links.some(({ from }) => from === port)] as const),
-  ].map(([what, port, linked]) => [what, port, linked || port.queues.length > 0])
-  for (const [what, { name }, isLinked] of ports) {
-    if (isLinked) continue
-    const message = `${what} '${name}' of block '${block.name}' is linked to nothing`
-    throw misuse(message)
-  }
+  const [unlinked] = unlinkedPorts(block, (port) => links.some(({ from, to }) => from === port || to === port))
+  if (unlinked !== undefined) throw misuse(unlinked.message)
   if (added.native || added.partitionBy === undefined) return
   const outer = block.inputs.find(({ queues }) => queues.length > 0)
   if (outer === undefined) return

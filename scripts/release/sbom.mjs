@@ -1,6 +1,7 @@
 // What the packages are made of, as CycloneDX: the crates of each addon, and what is bundled.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { BUNDLED } from '../libraries.mjs'
 import { cratesOf } from './licences.mjs'
 import { MANIFEST } from './manifests.mjs'
 import { packageOf, ROOT } from './targets.mjs'
@@ -24,14 +25,15 @@ function refs(components) {
 
 /** Of `millrace` with the packages of `targets`. */
 export function billOfMaterials(targets) {
-  const msgpackr = JSON.parse(readFileSync(join(ROOT, 'node_modules', 'msgpackr', 'package.json'), 'utf8'))
   const main = component('npm', MANIFEST)
   const platforms = targets.map((target) => ({
     bom: component('npm', { ...MANIFEST, name: packageOf(target) }),
     crates: cratesOf(target.triple).map((crate) => component('cargo', crate)),
   }))
-  const bundled = component('npm', msgpackr)
-  const all = [bundled, ...platforms.flatMap(({ bom, crates }) => [bom, ...crates])]
+  const bundled = BUNDLED.map((name) => {
+    return component('npm', JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')))
+  })
+  const all = [...bundled, ...platforms.flatMap(({ bom, crates }) => [bom, ...crates])]
   return {
     bomFormat: 'CycloneDX',
     specVersion: '1.5',
@@ -39,7 +41,7 @@ export function billOfMaterials(targets) {
     metadata: { component: main },
     components: [...new Map(all.map((one) => [one['bom-ref'], one])).values()],
     dependencies: [
-      { ref: main['bom-ref'], dependsOn: refs([bundled, ...platforms.map(({ bom }) => bom)]) },
+      { ref: main['bom-ref'], dependsOn: refs([...bundled, ...platforms.map(({ bom }) => bom)]) },
       ...platforms.map(({ bom, crates }) => ({ ref: bom['bom-ref'], dependsOn: refs(crates) })),
     ],
   }

@@ -55,7 +55,7 @@ fn type_of(setting: &Setting) -> String {
 }
 
 /// Whether it may be given as text with a unit, too.
-fn is_size(setting: &Setting) -> bool {
+pub(crate) fn is_size(setting: &Setting) -> bool {
     setting.unit == "bytes"
 }
 

@@ -1,6 +1,7 @@
-//! Constants and codes as TypeScript, the shared layout as Markdown.
+//! Constants and codes as TypeScript, the shared layout as Markdown; every generated file.
 
 use crate::block;
+use crate::blocks_schema::blocks_schema;
 use crate::blocks_ts::blocks_ts;
 use crate::hot_ts::hot_ts;
 use millrace::service::{self, MessageKind};
@@ -34,7 +35,7 @@ pub(crate) fn write_all(root: &Path) -> io::Result<()> {
 }
 
 /// Every generated file: path and contents.
-pub(crate) fn files() -> [(&'static str, String); 9] {
+pub(crate) fn files() -> [(&'static str, String); 10] {
     [
         ("lib/native/generated/limits.ts", limits_ts()),
         ("lib/native/generated/layout.ts", layout_ts()),
@@ -43,6 +44,7 @@ pub(crate) fn files() -> [(&'static str, String); 9] {
         ("lib/native/generated/codes.ts", codes_ts()),
         ("lib/native/generated/envelope.ts", envelope_ts()),
         ("lib/flow/generated/blocks.ts", blocks_ts()),
+        ("lib/flow/generated/blocks.schema.json", blocks_schema()),
         ("docs/blocks.md", millrace_flow::blocks::page().expect("blocks can be built from their samples")),
         ("docs/internals/layout.md", layout_md()),
     ]
@@ -70,6 +72,7 @@ fn limits_ts() -> String {
         &[&[
             ("MIN_BUFFER_BYTES", limits::MIN_BUFFER_BYTES as u64),
             ("MAX_BUFFER_BYTES", limits::MAX_BUFFER_BYTES as u64),
+            ("MAX_CLASS_BYTES", limits::MAX_CLASS_BYTES as u64),
             ("MIN_MAX_BYTES", limits::MIN_MAX_BYTES),
             ("MAX_MAX_BYTES", limits::MAX_MAX_BYTES),
             ("MAX_QUEUE_CAPACITY", limits::MAX_QUEUE_CAPACITY as u64),

@@ -3,6 +3,7 @@
 #[path = "../../node/src/block.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the addon's own file: its constants are what is needed here")]
 mod block;
+mod blocks_schema;
 mod blocks_ts;
 mod generate;
 mod hot_ts;

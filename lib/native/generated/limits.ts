@@ -2,6 +2,7 @@
 
 export const MIN_BUFFER_BYTES = 256
 export const MAX_BUFFER_BYTES = 2142240768
+export const MAX_CLASS_BYTES = 67108864
 export const MIN_MAX_BYTES = 1048576
 export const MAX_MAX_BYTES = 137371844608
 export const MAX_QUEUE_CAPACITY = 1048576

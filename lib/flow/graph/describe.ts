@@ -1,0 +1,62 @@
+import { fileURLToPath } from 'node:url'
+import type { Block } from '../block.js'
+import type { ChildOptions } from '../child-options.js'
+import { NativeBlock } from '../native-block.js'
+import type { FlowBlockOptions, FlowLinkOptions } from '../options.js'
+import type { InputPort, OutputPort } from '../port.js'
+import type { BlockData, LinkData, OnErrorData, ProcessData } from './data.js'
+import { defined } from './defined.js'
+import { moduleOf } from './import-block.js'
+
+/** A block as data. */
+export function describeBlock(block: Block, { onError, partitionBy, ...options }: FlowBlockOptions): BlockData {
+  return defined({
+    name: block.name,
+    ...(partitionBy === undefined ? makerOf(block) : { closure: block.constructor.name }),
+    ...options,
+    onError: describeOnError(onError),
+    inputs: queuesOf(block.inputs, ([name]) => name!),
+    outputs: queuesOf(block.outputs, (names) => names),
+  })
+}
+
+/** A link as data. */
+export function describeLink(from: OutputPort, to: InputPort<never>, options: FlowLinkOptions): LinkData {
+  return defined({ from: from.label, to: to.label, ...options })
+}
+
+/** Options of a process as data. Timeouts that never end are the defaults. */
+export function describeProcess({ module, env, window, ...options }: Partial<ChildOptions>): ProcessData {
+  const entries = Object.entries(options).filter(([, value]) => value !== Infinity)
+  return defined({
+    ...Object.fromEntries(entries),
+    module: module instanceof URL ? fileURLToPath(module) : module,
+    env: env && (defined(env) as Record<string, string>),
+    window: window === Infinity ? null : window,
+  })
+}
+
+/** What a block is made by. */
+function makerOf(block: Block): Pick<BlockData, 'class' | 'module' | 'export' | 'closure' | 'settings'> {
+  if (block instanceof NativeBlock) return { class: block.kind, settings: unlessEmpty(block.settings) }
+  return moduleOf(block) ?? { closure: block.constructor.name }
+}
+
+function describeOnError(onError: FlowBlockOptions['onError']): BlockData['onError'] {
+  if (typeof onError !== 'object') return onError
+  return defined<OnErrorData>({ ...onError, deadLetters: onError.deadLetters?.name })
+}
+
+/** Queues outside of the flow that ports are connected to. */
+function queuesOf<Q>(
+  ports: readonly (InputPort<never> | OutputPort)[],
+  show: (names: string[]) => Q,
+): Record<string, Q> | undefined {
+  const outer = ports.map(({ name, queues }) => [name, queues.filter(({ only }) => only !== true)] as const)
+  const connected = outer.filter(([, queues]) => queues.length > 0)
+  return unlessEmpty(Object.fromEntries(connected.map(([name, queues]) => [name, show(queues.map((one) => one.name))])))
+}
+
+function unlessEmpty<T extends object>(data: T): T | undefined {
+  return Object.keys(data).length === 0 ? undefined : data
+}

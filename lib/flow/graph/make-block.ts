@@ -1,0 +1,25 @@
+import { misuse } from '../../errors.js'
+import type { Block } from '../block.js'
+import * as native from '../generated/blocks.js'
+import type { NativeBlock } from '../native-block.js'
+import type { BlockData } from './data.js'
+import type { ModuleOptions } from './import-block.js'
+import { importBlock } from './import-block.js'
+
+/** Native blocks by their classes; the schema knows which there are. */
+const CLASSES: Readonly<Record<string, unknown>> = native
+
+/**
+ * Makes a block of data whose structure is right.
+ * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, which names the block
+ */
+export async function makeBlock(data: BlockData, options: ModuleOptions): Promise<Block> {
+  const { name, module, closure, settings = {} } = data
+  if (closure !== undefined) {
+    const message = `block '${name}' is code of the program that has made it (${closure}): give it by 'module' and 'export'`
+    throw misuse(message)
+  }
+  if (module !== undefined) return importBlock(name, { ...data, module }, options)
+  const Native = CLASSES[data.class!] as new (settings: object) => NativeBlock
+  return new Native(settings)
+}

@@ -1,0 +1,47 @@
+import type { Block } from './block.js'
+import { JsInput, JsOutput } from './js-port.js'
+import type { InputPort, OutputPort } from './port.js'
+import { mismatch } from './type.js'
+
+/** What is linked to what. */
+interface Linked {
+  readonly from: OutputPort
+  readonly to: InputPort<never>
+}
+
+/** A port that is linked to nothing. */
+interface Unlinked {
+  readonly port: InputPort<never> | OutputPort
+  readonly message: string
+}
+
+/**
+ * Why the two ports cannot be linked, beside `links`; undefined: they can.
+ * @param queue name of a queue that the input is connected to
+ */
+export function linkFault(
+  links: readonly Linked[],
+  from: OutputPort,
+  to: InputPort<never>,
+  queue = to.queues[0]?.name,
+): string | undefined {
+  if (links.some((link) => link.from === from && link.to === to)) {
+    return `${from.label} and ${to.label} are linked already`
+  }
+  if (queue !== undefined) return `${to.label} is connected to queue '${queue}' already`
+  if (!(from instanceof JsOutput) || !(to instanceof JsInput)) return undefined
+  const differs = mismatch(from.type, to.type)
+  return differs && `${from.label} ${differs}, ${to.label} takes '${to.type.name}' (codec '${to.type.codec.name}')`
+}
+
+/** Ports of `block` that are neither linked nor connected to a queue, and what is wrong with that. */
+export function unlinkedPorts(block: Block, isLinked: (port: InputPort<never> | OutputPort) => boolean): Unlinked[] {
+  const ports = [
+    ...block.inputs.map((port) => ['input', port] as const),
+    ...block.outputs.map((port) => ['output', port] as const),
+  ]
+  const unlinked = ports.filter(([, port]) => port.queues.length === 0 && !isLinked(port))
+  return unlinked.map(([side, port]) => {
+    return { port, message: `${side} '${port.name}' of block '${block.name}' is linked to nothing` }
+  })
+}
