@@ -1,6 +1,18 @@
 // What is wrong with a flow is said with the names of its blocks and ports, before anything runs.
+import { createRequire } from 'node:module'
 import test from 'ava'
-import { Gain, NullSink, NullSource, Scheduler, Split, VerifySink } from '../../flow.js'
+import {
+  bytes,
+  flow,
+  Gain,
+  NullSink,
+  NullSource,
+  Scheduler,
+  source as sourceOf,
+  Split,
+  VerifySink,
+} from '../../flow.js'
+import type * as millraceFlow from '../../flow.js'
 import type { BlockOptions, LinkOptions, SchedulerOptions } from '../../flow.js'
 import { openDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
@@ -225,4 +237,20 @@ test('a buffer that is larger than the domain can hold: the block fails, and is 
   scheduler.link(source.out, scheduler.add(new NullSink()).in)
   const error = await rejectsCode(t, scheduler.run(), 'ERR_MILLRACE_TOO_LARGE', '"large"')
   t.like(source.stats(), { state: 'failed', error: error.message, items: 0 })
+})
+
+test('blocks of another copy of the package are refused, and the text says so', (t) => {
+  const require = createRequire(import.meta.url)
+  const other = require('../../flow.cjs') as typeof millraceFlow
+  const shm = openDomain(t)
+  const scheduler = new Scheduler(shm)
+  const own = scheduler.add(new NullSink())
+  const [native, script] = [new other.NullSource({ size: 1 }), other.source('one', { out: other.bytes }, () => [])]
+  const refused = (add: () => unknown, ...parts: string[]) =>
+    throwsCode(t, add, INVALID, 'another copy of millrace', ...parts)
+  refused(() => scheduler.add(native), "block 'NullSource'")
+  refused(() => scheduler.link(native.out, own.in))
+  refused(() => flow('own', shm).add(native))
+  refused(() => flow('own', shm).add(script), "block 'one'")
+  throwsCode(t, () => scheduler.add(sourceOf('js', { out: bytes }, () => []) as never), INVALID, 'a native block')
 })

@@ -83,6 +83,28 @@ for (const at100 of ['throw', 'exit'] as const) {
   })
 }
 
+test.serial('a process of a flow whose event loop hangs is killed, and one that waits is not', async (t) => {
+  t.timeout(60_000)
+  const domain = testDomain(t)
+  const args = { domain: domain.name, count: 200 }
+  const hangs: FlowProcessesArgs = { ...args, at100: 'spin', stallTimeout: 500 }
+  const first = startChild(t, 'flow-processes', hangs)
+  await first.hear()
+  const { processes } = await first.hear<{ processes: Record<string, ChildState> }>()
+  await first.done()
+  t.like(processes, {
+    double: { phase: 'gave-up', restarts: 3, lastExit: { signal: 'SIGKILL', timeout: 'stall' } },
+    plus: { phase: 'ended', restarts: 0 },
+  })
+  const waits: FlowProcessesArgs = { ...args, at100: 'wait', stallTimeout: 2000 }
+  const second = startChild(t, 'flow-processes', waits)
+  await second.hear()
+  const ending = await second.hear<Ending>()
+  await second.done()
+  t.is(ending.values.length, 200)
+  t.like(ending.processes, { double: { phase: 'ended', restarts: 0 } })
+})
+
 for (const native of [false, true]) {
   test.serial(
     `one input, senders in three processes: all arrives, ${native ? 'at a native block' : 'and goes back'}`,

@@ -206,6 +206,24 @@ test.serial('a second SIGINT ends the supervisor at once, and its child', async 
   t.false(endedInOrder(shm))
 })
 
+test.serial('a supervisor counts what its own children have lost, and no other process', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const queue = shm.portQueue('queue', { delivery: 'at-most-once' })
+  const { supervisor } = openSupervisor(t, { shm })
+  const args: SupervisedArgs = { does: 'hold', domain: domain.name }
+  for (let i = 0; i < 2; i++) await queue.send(shm.allocate(10))
+  const stranger = startChild(t, 'supervised', args)
+  supervisor.start('own', program('supervised', args, { restart: 'never' }))
+  await until(() => queue.depth === 0)
+  await stranger.kill()
+  process.kill(supervisor.children['own']!.pid!, 'SIGKILL')
+  await supervisor.ended()
+  t.is(shm.registry.snapshot().recovered.lost, 2)
+  t.is(supervisor.lost, 1)
+  t.is(shm.listenerCount('participant-lost'), 0)
+})
+
 /** Its end, not that of its output, which its child goes on with. */
 async function killSupervisor(shm: ShmManager, parent: Child): Promise<void> {
   parent.signal('SIGKILL')

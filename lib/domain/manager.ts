@@ -250,12 +250,13 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   /** From the first listener on, reports are taken; those that nobody here has seen come first. */
   #listen(): void {
     process.nextTick(() => {
-      if (!this.closed) this.#session.waits.listen(() => this.#emitNews())
+      if (!this.closed) this.#session.waits.listen(() => this.tellNews())
     })
   }
 
-  /** Runs in the background, where nobody could catch an error. */
-  #emitNews(): void {
+  /** @internal Tells what there is to tell. Runs in the background, where nobody could catch an error. */
+  tellNews(): void {
+    if (this.closed) return
     try {
       const lost = takeReports(this.#session)
       const { stalled, resumed } = this.#stalls.take()

@@ -1,4 +1,5 @@
-import { misuse } from '../errors.js'
+import type { MillraceError } from '../errors.js'
+import { invalidArgument, misuse } from '../errors.js'
 import type { PortOwner } from './port.js'
 import { InputPort, OutputPort } from './port.js'
 import type { BlockStats } from './stats.js'
@@ -12,12 +13,19 @@ export interface BlockHost {
   statsOf(name: string): BlockStats | undefined
 }
 
+/** Borne by the blocks of all copies of this package in a process (ESM and CommonJS). */
+const BRAND = Symbol.for('millrace.block')
+
 /** A step of a flow, with input and output ports. */
 export abstract class Block implements PortOwner {
   readonly #inputs: InputPort<never>[] = []
   readonly #outputs: OutputPort[] = []
   #host: BlockHost | undefined
   #name: string | undefined
+
+  static {
+    Object.defineProperty(this.prototype, BRAND, { value: true })
+  }
 
   /** @param name its name, unless it is added under another one; left out: that of its class and a number */
   constructor(name?: string) {
@@ -85,4 +93,15 @@ export abstract class Block implements PortOwner {
     this.#host = host
     this.#name = name
   }
+}
+
+/** @internal `value`, which must be `rule`, is no block of this copy of the package, and none of its ports. */
+export function notOurs(what: string, rule: string, value: unknown): MillraceError {
+  const owner = (value as { owner?: unknown } | null | undefined)?.owner ?? value
+  if (typeof owner !== 'object' || owner === null || !(BRAND in owner) || owner instanceof Block) {
+    return invalidArgument(what, rule, value)
+  }
+  const { name } = owner as unknown as Block
+  const message = `${what} is of block '${name}' of another copy of millrace, of which one was loaded by import and one by require: use the same for the blocks and for what runs them`
+  return misuse(message)
 }

@@ -49,7 +49,10 @@ export interface ChildOptions {
   backoff?: BackoffOptions
   /** Time from its start to its call of `ready()`, in ms; then it is killed, which is a failure. Default: Infinity. */
   startTimeout?: number
-  /** Time from `ready()`, or from one `progress()` to the next, in ms; up to a quarter later it is killed. Default: Infinity. */
+  /**
+   * Time from `ready()`, or from one `progress()` to the next, in ms; up to a quarter later it is killed. A process of a flow calls both by
+   * itself, as long as its event loop turns. Default: Infinity.
+   */
   stallTimeout?: number
   /** Time to end after it has been asked to, in ms; then it is killed. Default: 10 000. */
   stopTimeout?: number

@@ -48,6 +48,14 @@ export class Child {
     this.tell({ millrace: 'progress' })
   }
 
+  /** @internal From now on its event loop tells that it turns, until the returned function is called. */
+  keepTelling(): () => void {
+    const stallTimeout = this.#charge?.stallTimeout ?? null
+    if (stallTimeout === null) return () => {}
+    const timer = setInterval(() => this.progress(), stallTimeout * PROGRESS_SHARE).unref()
+    return () => clearInterval(timer)
+  }
+
   /** So many messages more have been lost. Unless the program has set another one, the exit code is 3 then. */
   lost(messages: number): void {
     this.#lost += checkInteger('messages', messages, 0, Number.MAX_SAFE_INTEGER)

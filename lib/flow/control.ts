@@ -1,5 +1,4 @@
 // What a supervisor and its children tell each other: by an environment variable at the start, then by messages of the child, and by signals.
-import type { Side } from './own-queue.js'
 
 /** Bears a {@link Charge}, as JSON. */
 export const CHARGE_VARIABLE = 'MILLRACE_CHILD'
@@ -17,14 +16,18 @@ export interface Charge {
 }
 
 /** A message of the child; a program may send others over the same channel. */
-export type Told = { millrace: 'ready' } | { millrace: 'progress' } | { millrace: 'lost'; messages: number } | ToldLeft
+export type Told =
+  { millrace: 'ready' } | { millrace: 'progress' } | { millrace: 'lost'; messages: number } | ToldOfQueue
 
-/** No block of the child is at that side of a queue of its flow any more. */
-export interface ToldLeft {
-  millrace: 'left'
+/** What becomes of a queue of the child's flow: the child has made it, or no block of the child is at that side of it any more. */
+export interface ToldOfQueue {
+  millrace: 'queue'
   queue: string
-  side: Side
+  event: (typeof QUEUE_EVENTS)[number]
 }
+
+/** What can become of a queue. */
+const QUEUE_EVENTS = ['made', 'senders', 'receivers'] as const
 
 /** Exit code of a process that has lost messages. */
 export const EXIT_LOST = 3
@@ -35,10 +38,10 @@ export const PROGRESS_SHARE = 1 / 4
 /** Reads a message of the channel; undefined: it is none of ours. */
 export function toldIn(message: unknown): Told | undefined {
   if (typeof message !== 'object' || message === null || !('millrace' in message)) return undefined
-  const { millrace, messages, queue, side } = message as Record<string, unknown>
+  const { millrace, messages, queue, event } = message as Record<string, unknown>
   if (millrace === 'ready' || millrace === 'progress') return { millrace }
   if (millrace === 'lost' && Number.isSafeInteger(messages)) return { millrace, messages: messages as number }
-  const isSide = side === 'senders' || side === 'receivers'
-  if (millrace === 'left' && typeof queue === 'string' && isSide) return { millrace, queue, side }
+  const known = QUEUE_EVENTS.find((one) => one === event)
+  if (millrace === 'queue' && typeof queue === 'string' && known !== undefined) return { millrace, queue, event: known }
   return undefined
 }

@@ -1,5 +1,6 @@
 import type { ShmManager } from '../domain/manager.js'
 import { MillraceError, misuse } from '../errors.js'
+import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { MAX_NAME_BYTES } from '../native/generated/limits.js'
 import type { PortQueue } from '../queue/port-queue.js'
 import { JsInput, JsOutput } from './js-port.js'
@@ -15,10 +16,14 @@ export interface QueuePurpose {
   readonly part?: string
 }
 
+/** Messages that a queue holds, unless its link says. */
+const DEFAULT_CAPACITY = 1024
+
 /** Makes the queues of a flow. */
 export class FlowQueues {
-  /** Every queue that was made. */
-  readonly made: PortQueue<unknown>[] = []
+  readonly #made: PortQueue<unknown>[] = []
+  /** Of these, those with messages of a flow before. */
+  readonly #inherited = new Set<PortQueue<unknown>>()
   readonly #flow: string
   readonly #shm: ShmManager
 
@@ -27,14 +32,15 @@ export class FlowQueues {
     this.#shm = shm
   }
 
+  /**
+   * Makes a queue, or goes on with one that a flow of that name has left, which was killed: nobody has it open any more, and what is in it is to
+   * arrive.
+   */
   make(purpose: QueuePurpose): PortQueue<unknown> {
     const { capacity, overflow, delivery } = purpose.options
     const name = this.#nameOf(purpose)
     const { codec, id } = typeOf(purpose)
-    if (this.#shm.portQueue(name).info !== null) {
-      const message = `queue '${name}', for ${labelOf(purpose)}, exists: a flow of that name runs, or was killed: destroy the queue, or name the flow or the link differently`
-      throw misuse(message)
-    }
+    const left = this.#takeOver(name, purpose)
     const queue = this.#shm.portQueue<unknown>(name, {
       codec,
       typeId: id,
@@ -42,8 +48,53 @@ export class FlowQueues {
       ...(overflow !== undefined && { overflow }),
       ...(delivery !== undefined && { delivery }),
     })
-    this.made.push(queue)
+    const sent = left.length === 0 ? 0 : queue.sendMany(left)
+    for (const message of left.slice(sent)) message.release()
+    this.#made.push(queue)
+    if (queue.depth > 0) this.#inherited.add(queue)
     return queue
+  }
+
+  /** Another process of the flow has made it, and need not live to remove it. */
+  adopt(name: string): void {
+    if (!this.#made.some((queue) => queue.name === name)) this.#made.push(this.#shm.portQueue<unknown>(name))
+  }
+
+  /** The flow is over: removes all that is left of its queues. */
+  remove(): void {
+    for (const queue of this.#made) queue.destroy()
+  }
+
+  /** The flow cannot be started: queues that were made for it go, what others have left stays as it is. */
+  abandon(): void {
+    for (const queue of this.#made) {
+      if (this.#inherited.has(queue)) queue.detach()
+      else queue.destroy()
+    }
+  }
+
+  /** Makes room for a queue of that name, unless an open one is there to go on with. @returns messages of one that had been closed already */
+  #takeOver(name: string, purpose: QueuePurpose): BufferPtr[] {
+    // Looked at from outside: who has a queue open counts.
+    const stats = this.#shm.stats().queues[name]
+    if (stats === undefined) return []
+    if (stats.attached > 0) {
+      const message = `queue '${name}', for ${labelOf(purpose)}, exists, and ${stats.attached} participants have it open: a flow of that name runs, or a process of one that was killed. Name the flow or the link differently, or wait for its end`
+      throw misuse(message)
+    }
+    const { capacity = DEFAULT_CAPACITY } = purpose.options
+    if (stats.closed && stats.depth > capacity) {
+      const message = `queue '${name}', for ${labelOf(purpose)}, is of a flow that was killed, and has ${stats.depth} messages: more than the capacity of ${capacity}. Make that larger, or receive them`
+      throw misuse(message)
+    }
+    const found = this.#shm.portQueue<unknown>(name)
+    if (!stats.closed && stats.depth > 0) {
+      found.detach()
+      return []
+    }
+    const left = stats.depth === 0 ? [] : found.receiveMany(stats.depth)
+    found.destroy()
+    return left
   }
 
   /** The queue that the process of the flow has made. */

@@ -45,7 +45,7 @@ export class Run implements AsyncDisposable {
     const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native]), ...processes]
     const ended = all.map((one) => Promise.resolve(one).catch((error: unknown) => this.#fail(error)))
     const forget = [
-      parts.shm.session.beforeClose(() => this.#removeQueues()),
+      parts.shm.session.beforeClose(() => parts.queues.remove()),
       ...(signal === undefined ? [] : [onAbort(signal, () => this.#beginStop())]),
     ]
     this.#forget = () => forget.forEach((end) => end())
@@ -60,6 +60,11 @@ export class Run implements AsyncDisposable {
    */
   get done(): Promise<Report> {
     this.#told = true
+    return this.#ended
+  }
+
+  /** @internal As {@link Run.done}, for somebody who does not look how it has ended. */
+  get over(): Promise<unknown> {
     return this.#ended
   }
 
@@ -150,13 +155,9 @@ export class Run implements AsyncDisposable {
     const report = this.stats()
     this.#report = report
     this.#forget()
-    if (!this.#parts.shm.closed) this.#removeQueues()
+    if (!this.#parts.shm.closed) this.#parts.queues.remove()
     if (this.#failure !== undefined) throw this.#failure.error
     return report
-  }
-
-  #removeQueues(): void {
-    for (const queue of this.#parts.queues) queue.destroy()
   }
 
   /** Names of the blocks that have not ended. */

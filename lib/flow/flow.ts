@@ -1,8 +1,9 @@
 import { checkFunction, checkInteger, checkName, checkObject, checkSignal } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
-import { invalidArgument, misuse } from '../errors.js'
+import { misuse } from '../errors.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import type { Block, BlockHost } from './block.js'
+import { notOurs } from './block.js'
 import type { ChildOptions } from './child-options.js'
 import { Run } from './flow-run.js'
 import { buildFlow, processOptions } from './graph/build.js'
@@ -18,7 +19,7 @@ import { NativeBlock } from './native-block.js'
 import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions, Taken } from './options.js'
 import { bindBlock, bindLink } from './options.js'
 import { InputPort, OutputPort } from './port.js'
-import { placeHere, serve, tellLeft } from './place.js'
+import { placeHere, serve, tellOfQueue } from './place.js'
 import { startProcesses } from './placement.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
@@ -107,7 +108,7 @@ export class Flow implements BlockHost {
    */
   add<B extends Block>(block: B, options: FlowBlockOptions<Taken<B>> = {}): B {
     const isNative = block instanceof NativeBlock
-    if (!isNative && !(block instanceof JsBlock)) throw invalidArgument('what is added', 'a block', block)
+    if (!isNative && !(block instanceof JsBlock)) throw notOurs('what is added', 'a block', block)
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
     const { name = this.#nameOf(block) } = checkObject(`options of block '${block.name}'`, options)
     if (this.#blocks.has(name)) throw misuse(`two blocks of one flow cannot both have the name '${name}'`)
@@ -121,8 +122,8 @@ export class Flow implements BlockHost {
    * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`
    */
   link<T>(from: OutputPort<T>, to: InputPort<T>, options: FlowLinkOptions = {}): this {
-    if (!(from instanceof OutputPort)) throw invalidArgument('the beginning of a link', 'an output of a block', from)
-    if (!(to instanceof InputPort)) throw invalidArgument('the end of a link', 'an input of a block', to)
+    if (!(from instanceof OutputPort)) throw notOurs('the beginning of a link', 'an output of a block', from)
+    if (!(to instanceof InputPort)) throw notOurs('the end of a link', 'an input of a block', to)
     const name = `${from.label} → ${to.label}`
     this.#checkNotStarted(`link ${name} cannot be added`)
     for (const port of [from, to] as const) {
@@ -140,7 +141,7 @@ export class Flow implements BlockHost {
   /**
    * Makes the queues of the links, and starts the blocks. The flow keeps the process alive until its blocks have ended.
    * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`: a port that is linked to nothing, no blocks, it has been started before, or a
-   * flow of that name runs in the domain; and as `ShmManager.portQueue` and {@link Scheduler.run}
+   * flow of that name runs in the domain; `_OPTIONS_MISMATCH`: a flow of that name that was killed has left messages of another type; and as `ShmManager.portQueue` and {@link Scheduler.run}
    */
   async start(options: StartOptions = {}): Promise<Run> {
     const { signal, processes = this.#processes } = checkObject('options of start', options)
@@ -156,7 +157,7 @@ export class Flow implements BlockHost {
       const native = wired.hasNative ? this.#scheduler.run() : undefined
       // What it could not be started for.
       if (native !== undefined && !this.#scheduler.started) await native
-      const supervisor = others.size > 0 ? startProcesses(this.name, this.#shm, others, wired.crossings) : undefined
+      const supervisor = others.size > 0 ? startProcesses(this.name, this.#shm, others, wired) : undefined
       const sources = blocks.filter(({ block }) => block.inputs.length === 0).flatMap(namesOf)
       const parts = {
         sources,
@@ -170,7 +171,7 @@ export class Flow implements BlockHost {
       this.#run = new Run(parts, signal)
       if (placeHere() !== undefined) serve(this.#run)
     } catch (error) {
-      for (const queue of wired.queues) queue.destroy()
+      wired.queues.abandon()
       throw error
     }
     return this.#run
@@ -214,7 +215,7 @@ export class Flow implements BlockHost {
 
   #wiringHost(): WiringHost {
     const isHere = (place: Place) => this.#isHere(place)
-    return { shm: this.#shm, scheduler: this.#scheduler, place: placeHere()?.process, isHere, tellLeft }
+    return { shm: this.#shm, scheduler: this.#scheduler, place: placeHere()?.process, isHere, tellOfQueue }
   }
 
   #isHere(process: Place): boolean {

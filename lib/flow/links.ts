@@ -54,8 +54,8 @@ export interface WiringHost {
   readonly place: Place
   /** Whether `place` is this process. */
   readonly isHere: (place: Place) => boolean
-  /** Tells the process of the flow that nobody here is at a side of a queue any more. */
-  readonly tellLeft: (queue: string, side: Side) => void
+  /** Tells the process of the flow what becomes of a queue here. */
+  readonly tellOfQueue: (queue: string, event: 'made' | Side) => void
 }
 
 /** The links of a flow, as far as its blocks in this process are at them. */
@@ -124,7 +124,7 @@ export class FlowLinks {
 
   /** The queue as it is used here; undefined: no block here is at it. The process of the flow makes it, so it outlives the others. */
   #queue(purpose: QueuePurpose, receivers: readonly Place[], senders: readonly Place[]): OwnQueue | undefined {
-    const { isHere, tellLeft } = this.#host
+    const { isHere, tellOfQueue } = this.#host
     const all = { senders, receivers: [...new Set(receivers)] }
     const places = [...senders, ...receivers]
     const isMaker = isHere(undefined)
@@ -134,7 +134,7 @@ export class FlowLinks {
     const crossing = isMaker ? new Crossing(queue, all) : undefined
     if (crossing !== undefined) this.crossings.push(crossing)
     const tell = (side: Side) => () =>
-      crossing === undefined ? tellLeft(queue.name, side) : crossing.left(side, undefined)
+      crossing === undefined ? tellOfQueue(queue.name, side) : crossing.left(side, undefined)
     return new OwnQueue(queue, {
       ...(all.senders.length > 1 && { senders: tell('senders') }),
       ...(all.receivers.length > 1 && { receivers: tell('receivers') }),
@@ -208,8 +208,12 @@ export class FlowLinks {
 
   /** A queue whose ends are both in this process, of one that has such a queue each. */
   #localQueue(purpose: QueuePurpose): OwnQueue {
-    const { place } = this.#host
-    return new OwnQueue(this.#queues.make(place === undefined ? purpose : { ...purpose, part: place }))
+    const { place, tellOfQueue } = this.#host
+    if (place === undefined) return new OwnQueue(this.#queues.make(purpose))
+    const queue = this.#queues.make({ ...purpose, part: place })
+    // Should this process be killed, the queue outlives it.
+    tellOfQueue(queue.name, 'made')
+    return new OwnQueue(queue)
   }
 
   #sendFrom(from: readonly OutputPort[], route: Route): void {

@@ -1,6 +1,6 @@
 import { onAbort } from '../session/cancel.js'
 import { child } from './child.js'
-import type { Side } from './own-queue.js'
+import type { ToldOfQueue } from './control.js'
 
 /** Bears a {@link PlaceHere}, as JSON. */
 export const PLACE_VARIABLE = 'MILLRACE_FLOW'
@@ -26,14 +26,16 @@ export function placeHere(): PlaceHere | undefined {
   return shared[PLACE] ?? undefined
 }
 
-/** Tells the process of the flow that no block here is at that side of a queue any more. */
-export function tellLeft(queue: string, side: Side): void {
-  child().tell({ millrace: 'left', queue, side })
+/** Tells the process of the flow what becomes of a queue here. */
+export function tellOfQueue(queue: string, event: ToldOfQueue['event']): void {
+  child().tell({ millrace: 'queue', queue, event })
 }
 
 /** This process is one that the flow has started: its supervisor says when it is to end. */
-export function serve(run: { drain(): Promise<unknown> }): void {
+export function serve(run: { drain(): Promise<unknown>; readonly over: Promise<unknown> }): void {
   const me = child()
   onAbort(me.stopping, () => void run.drain().catch(() => {}))
   me.ready()
+  const fallSilent = me.keepTelling()
+  run.over.then(fallSilent, fallSilent)
 }

@@ -1,21 +1,22 @@
 import { MillraceError } from '../errors.js'
 import type { ShmManager } from '../domain/manager.js'
 import type { ChildOptions } from './child-options.js'
-import type { Crossing } from './crossing.js'
 import type { PlaceHere } from './place.js'
 import { PLACE_VARIABLE } from './place.js'
 import { Supervisor } from './supervisor.js'
+import type { Wired } from './wiring.js'
 
 /** Starts the processes of a flow: each runs this program, and in it the blocks that are its own. */
 export function startProcesses(
   flow: string,
   shm: ShmManager,
   processes: ReadonlyMap<string, Partial<ChildOptions>>,
-  crossings: readonly Crossing[],
+  { crossings, queues }: Pick<Wired, 'crossings' | 'queues'>,
 ): Supervisor {
   const supervisor = new Supervisor({ shm })
-  supervisor.on('left', ({ name }, { queue, side }) => {
-    crossings.find((crossing) => crossing.queue.name === queue)?.left(side, name)
+  supervisor.on('queue', ({ name }, { queue, event }) => {
+    if (event === 'made') queues.adopt(queue)
+    else crossings.find((crossing) => crossing.queue.name === queue)?.left(event, name)
   })
   supervisor.on('exited', ({ name, phase }) => {
     for (const crossing of crossings) {

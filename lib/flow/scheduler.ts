@@ -3,6 +3,7 @@ import type { ShmManager } from '../domain/manager.js'
 import { invalidArgument, misuse } from '../errors.js'
 import type { BindingFlow } from '../native/native.js'
 import type { BlockHost } from './block.js'
+import { notOurs } from './block.js'
 import { NativeBlock } from './native-block.js'
 import type { BlockOptions, LinkOptions, SchedulerOptions } from './options.js'
 import { bindBlock, bindLink, bindScheduler } from './options.js'
@@ -55,7 +56,7 @@ export class Scheduler implements BlockHost, AsyncDisposable {
    * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, also when the block is in a scheduler, or another one has that name
    */
   add<B extends NativeBlock>(block: B, options: BlockOptions = {}): B {
-    if (!(block instanceof NativeBlock)) throw invalidArgument('what is added', 'a block', block)
+    if (!(block instanceof NativeBlock)) throw notOurs('what is added', 'a native block', block)
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
     const { name = this.#newName(block) } = checkObject(`options of block '${block.name}'`, options)
     const bound = bindBlock(name, options)
@@ -77,8 +78,8 @@ export class Scheduler implements BlockHost, AsyncDisposable {
    * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`
    */
   link<T>(from: OutputPort<T>, to: InputPort<T>, options: LinkOptions = {}): this {
-    if (!(from instanceof OutputPort)) throw invalidArgument('the beginning of a link', 'an output of a block', from)
-    if (!(to instanceof InputPort)) throw invalidArgument('the end of a link', 'an input of a block', to)
+    if (!(from instanceof OutputPort)) throw notOurs('the beginning of a link', 'an output of a block', from)
+    if (!(to instanceof InputPort)) throw notOurs('the end of a link', 'an input of a block', to)
     const name = `${from.label} → ${to.label}`
     this.#checkNotStarted(`link ${name} cannot be added`)
     const ends = { from: this.#port(from), to: this.#port(to) }

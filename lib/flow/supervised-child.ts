@@ -1,6 +1,6 @@
 import type { CheckedOptions } from './child-options.js'
 import type { Ending, Process, ProcessListener } from './child-process.js'
-import { PROGRESS_SHARE, type Told, type ToldLeft } from './control.js'
+import { PROGRESS_SHARE, type Told, type ToldOfQueue } from './control.js'
 import { RestartPlan } from './restart-plan.js'
 import { Watchdog } from './watchdog.js'
 
@@ -56,8 +56,8 @@ export interface SupervisorEvents {
   'gave-up': [state: ChildState]
   /** It has not called `progress()` for longer than `stallTimeout`, and is killed. */
   stalled: [state: ChildState]
-  /** @internal No block of it is at a side of a queue any more. */
-  left: [state: ChildState, told: ToldLeft]
+  /** @internal What has become of a queue of its flow. */
+  queue: [state: ChildState, told: ToldOfQueue]
 }
 
 /** @internal Makes the process of a child. */
@@ -170,7 +170,7 @@ export class SupervisedChild {
 
   #told(told: Told): void {
     if (told.millrace === 'lost') this.#lost += told.messages
-    if (told.millrace === 'left') this.#emit('left', this.state, told)
+    if (told.millrace === 'queue') this.#emit('queue', this.state, told)
     if (told.millrace === 'progress' && this.#phase === 'running') this.#watchdog.heard()
     if (told.millrace !== 'ready' || this.#phase !== 'starting') return
     this.#enter('running')

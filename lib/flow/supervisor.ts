@@ -1,10 +1,12 @@
 import { EventEmitter } from 'node:events'
 import { checkBoolean, checkObject, checkSignal, checkText } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
+import type { RecoveryReport } from '../domain/reports.js'
 import { invalidArgument, MillraceError, misuse } from '../errors.js'
 import { onAbort } from '../session/cancel.js'
 import type { ParticipantStats } from '../session/snapshot.js'
 import { type ChildOptions, checkChildOptions } from './child-options.js'
+import type { Process } from './child-process.js'
 import { AdoptedProcess, OwnProcess } from './child-process.js'
 import { EXIT_LOST } from './control.js'
 import { type ChildState, SupervisedChild, type SupervisorEvents } from './supervised-child.js'
@@ -35,10 +37,13 @@ const EXIT_FAILED = 1
 export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncDisposable {
   readonly #children = new Map<string, SupervisedChild>()
   readonly #shm: ShmManager | undefined
-  /** Messages lost by deaths in the domain before, less those of children that others have taken the place of. */
-  #lostBefore: number
-  /** Messages lost by deaths in the domain, when it was last looked. */
+  /** Every process that has been one of its children. */
+  readonly #pids = new Set<number>()
+  /** Messages that died with those. */
   #lostByDead = 0
+  /** Messages that children had told of whose place others have taken. */
+  #lostByReplaced = 0
+  #listens = false
   readonly #offAborts: (() => void)[] = []
   #stopped: Promise<readonly ChildState[]> | undefined
 
@@ -50,7 +55,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
       throw invalidArgument('shm', 'a ShmManager', shm)
     }
     this.#shm = shm
-    this.#lostBefore = this.#lostByDeaths()
     const [stops, kills] = [checkSignal(signal), checkSignal(kill)]
     if (kills !== undefined) this.#offAborts.push(onAbort(kills, () => this.#kill()))
     if (stops !== undefined) this.#offAborts.push(onAbort(stops, () => void this.stop().catch(() => {})))
@@ -62,12 +66,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
   }
 
   /**
-   * Messages lost: those that children have told of, and with `shm` those that died with a participant of the domain; exact when
-   * {@link Supervisor.ended} or {@link Supervisor.stop} has resolved.
+   * Messages lost: those that children have told of, and with `shm` those that died with a child; exact when {@link Supervisor.ended} or
+   * {@link Supervisor.stop} has resolved.
    */
   get lost(): number {
     const told = [...this.#children.values()].reduce((sum, one) => sum + one.state.lost, 0)
-    return told + this.#lostByDeaths() - this.#lostBefore
+    return told + this.#lostByReplaced + this.#lostByDead
   }
 
   /** What this process should end with: 3 when messages have been lost; 1 when a child has failed, or was killed; else 0. */
@@ -108,7 +112,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     const [participant] = there
     if (participant === undefined) return false
     this.#checkForeign(name, participant)
-    this.#add(name, options).adopt((listener) => new AdoptedProcess(shm, participant, listener))
+    this.#add(name, options).adopt((listener) => this.#own(new AdoptedProcess(shm, participant, listener)))
     return true
   }
 
@@ -119,8 +123,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
       await Promise.all(children.map((one) => one.over))
       if ([...this.#children.values()].every((one) => one.isOver)) break
     }
-    // Recovers the dead, and so counts what they have lost.
-    if (this.#shm?.closed === false) await this.#shm.fsck()
+    await this.#countDead()
     return Object.values(this.children)
   }
 
@@ -173,11 +176,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     }
     if (this.#children.get(name)?.isOver === false)
       throw misuse(`child '${name}' has been started already, and has not ended`)
-    this.#lostBefore -= this.#children.get(name)?.state.lost ?? 0
+    this.#lostByReplaced += this.#children.get(name)?.state.lost ?? 0
+    this.#listen()
     const added = new SupervisedChild(
       name,
       checked,
-      (listener) => new OwnProcess(name, checked, listener),
+      (listener) => this.#own(new OwnProcess(name, checked, listener)),
       (event, ...args) => this.#tell(event, args),
     )
     this.#children.set(name, added)
@@ -194,8 +198,30 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     for (const listener of this.rawListeners(event)) queueMicrotask(() => void Reflect.apply(listener, this, args))
   }
 
-  #lostByDeaths(): number {
-    if (this.#shm?.closed === false) this.#lostByDead = this.#shm.registry.snapshot().recovered.lost
-    return this.#lostByDead
+  #own<P extends Process>(process: P): P {
+    if (process.pid !== undefined) this.#pids.add(process.pid)
+    return process
+  }
+
+  /** Hears of deaths in the domain, those of children among them. */
+  #listen(): void {
+    if (this.#listens || this.#shm === undefined) return
+    this.#shm.on('participant-lost', this.#onLost)
+    this.#listens = true
+  }
+
+  /** All children are gone: the dead are recovered, and what they have lost is counted. */
+  async #countDead(): Promise<void> {
+    if (!this.#listens || this.#shm?.closed !== false) return
+    await this.#shm.fsck()
+    this.#shm.tellNews()
+    // Listeners are called in microtasks, before this one.
+    await Promise.resolve()
+    this.#shm.off('participant-lost', this.#onLost)
+    this.#listens = false
+  }
+
+  readonly #onLost = ({ pid, lost }: RecoveryReport): void => {
+    if (this.#pids.has(pid)) this.#lostByDead += lost
   }
 }

@@ -1,5 +1,4 @@
 import { MillraceError, misuse } from '../errors.js'
-import type { PortQueue } from '../queue/port-queue.js'
 import type { Crossing } from './crossing.js'
 import { FlowQueues } from './flow-queues.js'
 import type { JsInput, JsOutput } from './js-port.js'
@@ -23,8 +22,7 @@ export interface FlowLink {
 /** What the links of a flow have come to. */
 export interface Wired {
   readonly lanes: readonly Lane[]
-  /** Every queue that was made for it. */
-  readonly queues: readonly PortQueue<unknown>[]
+  readonly queues: FlowQueues
   readonly hasNative: boolean
   /** Queues between blocks of different processes. */
   readonly crossings: readonly Crossing[]
@@ -38,9 +36,9 @@ export function wire(name: string, host: WiringHost, blocks: readonly AddedBlock
     const wiring = new FlowWiring(host, new FlowLinks(host, queues, blocks))
     const { lanes, crossings } = wiring.wire(blocks, links)
     const hasNative = blocks.some(({ native, places }) => native && host.isHere(places[0]))
-    return { lanes, queues: queues.made, hasNative, crossings }
+    return { lanes, queues, hasNative, crossings }
   } catch (error) {
-    for (const queue of queues.made) queue.destroy()
+    queues.abandon()
     throw error
   }
 }
