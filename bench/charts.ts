@@ -1,6 +1,6 @@
 // `npm run bench:charts [-- FILE]`: draws docs/charts/*.svg and the tables of docs/performance.md and README.md from a result
 // file, the newest complete one if none is named, and writes its summary to bench/releases. No figure gets into the documents in
-// another way.
+// another way. Flows have a section of their own: a run of their scenarios alone replaces that, and nothing else.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { format, resolveConfig } from 'prettier'
@@ -9,30 +9,44 @@ import type { ContenderResult, Report, RowResult } from './lib/result.js'
 import { SIZES, slug } from './lib/sizes.js'
 import { summaryOf } from './lib/summary.js'
 import { barChart, type Chart, lineChart } from './lib/svg.js'
-import { markdownOf, replaceSection, targetTable } from './lib/markdown.js'
+import { markdownOf, type Part, replaceSection, targetTable } from './lib/markdown.js'
 
 const file = process.argv[2] === undefined ? newest() : resolve(process.argv[2])
 const report = read(file)
 const rows = new Map(report.rows.map((row) => [row.id, row]))
 const folder = join(root, 'docs', 'charts')
 
-mkdirSync(folder, { recursive: true })
-draw('throughput-by-size', throughputBySize(), lineChart)
-draw('throughput-by-size-batches', throughputBySizeBatches(), lineChart)
-draw('round-trip', latencyHistogram('round-trip-parked'), lineChart)
-draw('crowds', crowds(), barChart)
-draw('queues', barsOf('queues', 'Messages per second by queues', 'messages/s; queues in turn, batches of 4'), barChart)
-draw(
-  'participants',
-  barsOf('participants', 'Messages per second by participants', 'messages/s; the others wait in the same domain'),
-  barChart,
-)
-await update(join(root, 'docs', 'performance.md'), markdownOf(report))
-await update(join(root, 'README.md'), targetTable(report))
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
-mkdirSync(releasesFolder, { recursive: true })
-writeFileSync(join(releasesFolder, `${version}.json`), summaryOf(report))
+const performance = join(root, 'docs', 'performance.md')
+const isFlow = ({ scenario }: RowResult) => scenario.startsWith('flow')
+const flows = report.rows.filter(isFlow)
+const core = report.rows.filter((row) => !isFlow(row))
+
+if (core.length > 0) await writeCore()
+if (flows.length > 0) await update(performance, 'flows', markdownOf({ ...report, rows: flows }))
 console.log(`drawn from ${file}`)
+
+async function writeCore(): Promise<void> {
+  mkdirSync(folder, { recursive: true })
+  draw('throughput-by-size', throughputBySize(), lineChart)
+  draw('throughput-by-size-batches', throughputBySizeBatches(), lineChart)
+  draw('round-trip', latencyHistogram('round-trip-parked'), lineChart)
+  draw('crowds', crowds(), barChart)
+  draw(
+    'queues',
+    barsOf('queues', 'Messages per second by queues', 'messages/s; queues in turn, batches of 4'),
+    barChart,
+  )
+  draw(
+    'participants',
+    barsOf('participants', 'Messages per second by participants', 'messages/s; the others wait in the same domain'),
+    barChart,
+  )
+  await update(performance, 'core', markdownOf({ ...report, rows: core }))
+  await update(join(root, 'README.md'), 'core', targetTable({ ...report, rows: core }))
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  mkdirSync(releasesFolder, { recursive: true })
+  writeFileSync(join(releasesFolder, `${version}.json`), summaryOf(report))
+}
 
 function newest(): string {
   const files = readdirSync(resultsFolder).filter((name) => name.endsWith('.json'))
@@ -51,8 +65,8 @@ function draw(name: string, chart: Chart, how: (chart: Chart) => string): void {
   writeFileSync(join(folder, `${name}.svg`), how({ ...chart, title }))
 }
 
-async function update(path: string, section: string): Promise<void> {
-  const text = replaceSection(readFileSync(path, 'utf8'), section)
+async function update(path: string, part: Part, section: string): Promise<void> {
+  const text = replaceSection(readFileSync(path, 'utf8'), part, section)
   writeFileSync(path, await format(text, { ...(await resolveConfig(path)), filepath: path }))
 }
 

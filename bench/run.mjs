@@ -11,7 +11,11 @@ const [program, ...args] = process.argv.slice(2)
 
 /** Runs a command with its output on stderr: stdout is for the table. Answers whether it went well. */
 function run(command, ...commandArgs) {
-  return spawnSync(command, commandArgs, { cwd: root, stdio: ['ignore', process.stderr, 'inherit'] }).status === 0
+  return runIn(root, command, ...commandArgs)
+}
+
+function runIn(cwd, command, ...commandArgs) {
+  return spawnSync(command, commandArgs, { cwd, stdio: ['ignore', process.stderr, 'inherit'] }).status === 0
 }
 
 /** Whether the peers of the lock file are what is installed. */
@@ -28,6 +32,10 @@ if (!args.includes('--help')) {
   if (needsPeers && !run('npm', ...npm)) console.error('bench: the peers from npm could not be installed')
   const cargo = ['build', '--quiet', '--release', '--manifest-path', 'bench/rust/Cargo.toml']
   if (!run('cargo', ...cargo)) console.error('bench: bench/rust could not be built')
+  // Takes minutes, and a compiler of its own, which cargo finds from that folder.
+  const futureSdr = ['build', '--quiet', '--release']
+  if (program === 'main' && !args.includes('--quick') && !runIn(join(bench, 'futuresdr'), 'cargo', ...futureSdr))
+    console.error('bench: bench/futuresdr could not be built')
 }
 const { status } = spawnSync(process.execPath, [join(root, 'dist', 'bench', `${program}.js`), ...args], {
   cwd: root,

@@ -1,14 +1,18 @@
 import type { Report, RowResult } from './result.js'
 import { formatFigure, nameOf, number } from './table.js'
 
-const BEGIN = '<!-- bench:begin, written by npm run bench:charts -->'
 const END = '<!-- bench:end -->'
 
-/** Puts `section` between the marks of a document. */
-export function replaceSection(document: string, section: string): string {
-  const [begin, end] = [document.indexOf(BEGIN), document.indexOf(END)]
-  if (begin < 0 || end < begin) throw new Error(`the document lacks the marks ${BEGIN} and ${END}`)
-  return `${document.slice(0, begin + BEGIN.length)}\n\n${section}\n${document.slice(end)}`
+/** Which marks of a document a section is between. */
+export type Part = 'core' | 'flows'
+
+/** Puts `section` between the marks of `part` in a document. */
+export function replaceSection(document: string, part: Part, section: string): string {
+  const opening = `<!-- bench:begin ${part}, written by npm run bench:charts -->`
+  const begin = document.indexOf(opening)
+  const end = document.indexOf(END, begin)
+  if (begin < 0 || end < begin) throw new Error(`the document lacks the marks ${opening} and ${END}`)
+  return `${document.slice(0, begin + opening.length)}\n\n${section}\n${document.slice(end)}`
 }
 
 /** Every row with all its contenders. */

@@ -3,6 +3,8 @@ import { allocation } from './allocate.js'
 import { copied } from './copied.js'
 import { copies } from './copies.js'
 import { fillRead } from './fill-read.js'
+import { doraLinks } from './flow-dora.js'
+import { flows } from './flow.js'
 import { handedOver } from './handover.js'
 import { idle } from './idle.js'
 import { opening } from './open.js'
@@ -28,4 +30,6 @@ export const scenarios: readonly Scenario[] = [
   recovery,
   idle,
   rustCore,
+  flows,
+  doraLinks,
 ]

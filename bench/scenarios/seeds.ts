@@ -2,8 +2,8 @@ import { type Shape, shape } from '../lib/domain.js'
 import { comparedTo, type Row, type Scenario } from '../lib/row.js'
 
 /** Figures of the report of the system that Millrace comes from: 100 buffers in 2.1 s, 150 in 13.1 s. */
-const ONE_TO_ONE = 48
-const THREE_TO_ONE = 11
+export const ONE_TO_ONE = 48
+export const THREE_TO_ONE = 11
 /** The reports do not say how large their buffers were. */
 const BYTES = 1024
 

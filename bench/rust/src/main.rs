@@ -6,6 +6,7 @@
 
 mod arena;
 mod contenders;
+mod flow;
 mod instructions;
 mod memcpy;
 mod numbers;
@@ -13,12 +14,13 @@ mod options;
 mod processes;
 mod round_trip;
 mod stream;
+mod timed;
 
 use contenders::{ArrayQueue, CacheLine, Futex, Iceoryx, Millrace, MillraceBatches, MutexQueue, Pipe};
 use options::Options;
 
 const USAGE: &str = "millrace-bench stream|round-trip CONTENDER [options], \
-    millrace-bench memcpy [options], millrace-bench instructions OPERATION BATCH COUNT FOLDER";
+    millrace-bench flow local|across|copies|messages|work|idle [options], millrace-bench memcpy [options], millrace-bench instructions OPERATION BATCH COUNT FOLDER";
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -33,6 +35,9 @@ fn main() {
         instructions::run(&arguments.next().expect(USAGE), &contender, batch, count);
     }
     let mut options = Options::parse(arguments);
+    if command == "flow" {
+        return flow::measure(&contender, &options);
+    }
     // Streams never sleep: what is measured is the way, not the wake-up.
     options.spin |= command == "stream";
     match (command.as_str(), contender.as_str()) {

@@ -15,6 +15,13 @@ pub(crate) struct Options {
     pub(crate) gap: Duration,
     /// Wait by looking again and again; else by sleeping in the kernel.
     pub(crate) spin: bool,
+    /// Size of a message of a flow.
+    pub(crate) bytes: usize,
+    /// Threads of a scheduler; 0: as many as there are cores.
+    pub(crate) threads: usize,
+    pub(crate) pipes: usize,
+    /// Blocks between the source and the sink of a pipe.
+    pub(crate) stages: usize,
 }
 
 impl Options {
@@ -27,6 +34,10 @@ impl Options {
             fan_out: false,
             gap: Duration::ZERO,
             spin: false,
+            bytes: 1024,
+            threads: 0,
+            pipes: 1,
+            stages: 1,
         };
         while let Some(name) = arguments.next() {
             let mut number = || {
@@ -40,6 +51,10 @@ impl Options {
                 "--consumers" => options.consumers = number() as usize,
                 "--fan-out" => options.fan_out = true,
                 "--gap-us" => options.gap = Duration::from_micros(number()),
+                "--bytes" => options.bytes = number() as usize,
+                "--threads" => options.threads = number() as usize,
+                "--pipes" => options.pipes = number() as usize,
+                "--stages" => options.stages = number() as usize,
                 "--spin" => options.spin = true,
                 _ => panic!("there is no option {name}"),
             }

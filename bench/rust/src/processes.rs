@@ -24,6 +24,11 @@ impl Process {
         Self { id }
     }
 
+    /// This one.
+    pub(crate) fn own() -> Self {
+        Self { id: std::process::id() as libc::pid_t }
+    }
+
     /// CPU time so far.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         let mut clock = 0;

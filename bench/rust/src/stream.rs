@@ -2,14 +2,13 @@
 
 use crate::arena::Shared;
 use crate::contenders::{Contender, Message};
-use crate::numbers::Sample;
 use crate::options::Options;
-use crate::processes::{Patience, Process, pin, rest};
+use crate::processes::{Patience, Process, pin};
+use crate::timed::Timed;
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
-use std::time::Instant;
 
 /// On a cache line pair of its own: counting must not be what is measured.
 #[derive(Default)]
@@ -61,16 +60,8 @@ pub(crate) fn measure<C: Contender>(options: &Options) {
         std::thread::yield_now();
     }
     let all: Vec<_> = consumers.into_iter().chain(producers).collect();
-    let look = || {
-        let cpu: f64 = all.iter().map(Process::cpu_seconds).sum();
-        (Instant::now(), Control::total(&control.received), cpu)
-    };
     control.go.store(true, SeqCst);
-    rest(options.warmup);
-    let (started, before, cpu_before) = look();
-    rest(options.timed);
-    let (ended, after, cpu_after) = look();
-    let rss_mib = all.iter().map(Process::rss_mib).sum();
+    let timed = Timed::of(options, &all, || Control::total(&control.received));
     control.stop.store(true, SeqCst);
     all.into_iter().for_each(Process::join);
     let copies = if options.fan_out { options.consumers as u64 } else { 1 };
@@ -78,9 +69,7 @@ pub(crate) fn measure<C: Contender>(options: &Options) {
     assert_eq!(sent * copies, received, "messages were lost");
     let [sum_sent, sum_received] = [0, 1].map(|side| control.sums[side].load(SeqCst));
     assert_eq!(sum_sent.wrapping_mul(copies), sum_received, "messages were exchanged");
-    let messages = after - before;
-    let value = messages as f64 / (ended - started).as_secs_f64();
-    Sample { value, cpu_seconds: cpu_after - cpu_before, messages, rss_mib, latencies: Vec::new() }.print();
+    timed.sample().print();
 }
 
 fn produce<C: Contender>(plan: &C::Plan, options: &Options, control: &Control, index: usize) {

@@ -13,7 +13,7 @@ pub(crate) use array_queue::ArrayQueue;
 pub(crate) use cache_line::CacheLine;
 pub(crate) use futex::Futex;
 pub(crate) use iceoryx::Iceoryx;
-pub(crate) use millrace::Millrace;
+pub(crate) use millrace::{Domain, Millrace};
 pub(crate) use millrace_batches::MillraceBatches;
 pub(crate) use mutex_queue::MutexQueue;
 pub(crate) use pipe::Pipe;

@@ -1,0 +1,26 @@
+"""Sends arrays of bytes for a time, as fast as it can or at a pace, each with its time; an empty one is the last."""
+
+import json
+import os
+import time
+
+import numpy
+import pyarrow
+from dora import Node
+
+job = json.loads(os.environ["BENCH_JOB"])
+node = Node()
+payload = numpy.zeros(job["bytes"], dtype=numpy.uint8)
+gap = job["gapMs"] / 1e3
+# The receiver is there, and has asked for what is to come.
+time.sleep(1)
+end = time.monotonic() + (job["warmupMs"] + job["timedMs"]) / 1e3
+number = 0
+while time.monotonic() < end:
+    # Written anew each.
+    payload[:] = number & 255
+    node.send_output("data", pyarrow.array(payload), {"at": time.monotonic_ns()})
+    number += 1
+    if gap > 0:
+        time.sleep(gap)
+node.send_output("data", pyarrow.array([], type=pyarrow.uint8()), {"at": 0})
