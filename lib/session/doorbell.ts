@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net'
-import { Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 
 /** A pipe that becomes readable when this participant is woken, read by the event loop. */
 export interface Doorbell {
@@ -9,27 +9,32 @@ export interface Doorbell {
   close(): void
 }
 
-/** Reads from the doorbell `fd`, which is its own from now on. It does not keep the process alive yet. */
-export function openDoorbell(fd: number, onWake: () => void, onError: (error: Error) => void): Doorbell {
-  return 'bun' in process.versions ? new StreamDoorbell(fd, onWake, onError) : new SocketDoorbell(fd, onWake, onError)
+/**
+ * Reads from the other end of the doorbell: a descriptor, which is its own from now on, or a pipe at a path. It does not keep the process
+ * alive yet.
+ */
+export function openDoorbell(end: number | string, onWake: () => void, onError: (error: Error) => void): Doorbell {
+  const opensStream = typeof end === 'number' && 'bun' in process.versions
+  return opensStream ? new StreamDoorbell(end, onWake, onError) : new SocketDoorbell(end, onWake, onError)
 }
 
 class SocketDoorbell implements Doorbell {
   readonly #socket: Socket
   #held = false
 
-  constructor(fd: number, onWake: () => void, onError: (error: Error) => void) {
+  constructor(end: number | string, onWake: () => void, onError: (error: Error) => void) {
     const callback = () => {
       onWake()
       return true
     }
-    const options: SocketConstructorOpts & { onread: OnReadOpts } = {
-      fd,
-      readable: true,
-      writable: false,
-      onread: { buffer: new Uint8Array(64), callback },
+    const onread: OnReadOpts = { buffer: new Uint8Array(64), callback }
+    if (typeof end === 'number') {
+      const options: SocketConstructorOpts & { onread: OnReadOpts } = { fd: end, readable: true, writable: false, onread }
+      this.#socket = new Socket(options)
+    } else {
+      // The pipe says nothing of what was before.
+      this.#socket = connect({ path: end, onread }, onWake)
     }
-    this.#socket = new Socket(options)
     this.#socket.on('error', onError)
     this.#socket.unref()
   }

@@ -163,9 +163,9 @@ export class Waits {
   }
 
   #openDoorbell(): Doorbell {
-    const fd = this.#session.call((open) => open.doorbell())
+    const end = this.#session.call((open) => open.doorbell())
     return openDoorbell(
-      fd,
+      end,
       () => this.dispatch(),
       (cause) => {
         const message = `the doorbell of domain '${this.#session.domain}' failed: ${cause.message}`

@@ -54,9 +54,9 @@ impl Tenant {
     /// `Permission` when we may not look; `Limit`, `Io`.
     pub(crate) fn find(dir: &DomainDir, slot: usize, pid: u32) -> Result<Option<Self>> {
         let Some(process) = Process::open(pid)? else { return Ok(None) };
-        let Some(file) = dir.id_of(&life_file(slot))? else { return Ok(None) };
         // Opened before the look and alive after it: the numbers meant this process all the time.
-        let is_tenant = process.holds_lock(file)? && !process.has_ended_within(Duration::ZERO);
+        let is_tenant =
+            dir.is_lock_of(&process, &life_file(slot))? && !process.has_ended_within(Duration::ZERO);
         Ok(is_tenant.then_some(Self(process)))
     }
 
@@ -67,8 +67,7 @@ impl Tenant {
 
     /// Whether it holds the lock file `name` of the domain, as far as can be seen.
     pub(crate) fn holds_lock(&self, dir: &DomainDir, name: &str) -> bool {
-        let file = dir.id_of(name).ok().flatten();
-        file.is_some_and(|file| self.0.holds_lock(file).unwrap_or(false))
+        dir.is_lock_of(&self.0, name).unwrap_or(false)
     }
 
     /// `kill -9`.

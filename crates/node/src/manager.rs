@@ -9,11 +9,10 @@ use crate::observer::BindingObserver;
 use crate::options::{BindingOpenOptions, BindingQueueInfo, BindingQueueOptions, duration};
 use crate::session::Session;
 use crate::to_json;
-use millrace::{ErrorKind, PortQueue, SegmentView, ShmManager, limits};
-use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
+use millrace::{ErrorKind, LoopAddress, PortQueue, SegmentView, ShmManager, limits};
+use napi::bindgen_prelude::{Either, JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
-use std::os::fd::IntoRawFd;
 use std::ptr::NonNull;
 
 /// An open domain.
@@ -126,10 +125,15 @@ impl BindingManager {
         })
     }
 
-    /// A descriptor that becomes readable when this participant is woken; the caller closes it.
+    /// What becomes readable when this participant is woken: a descriptor, which the caller closes, or the path of a pipe to connect to,
+    /// which says nothing of what was before.
     #[napi(catch_unwind)]
-    pub fn doorbell(&self) -> Result<i32> {
-        self.session(|session| session.manager.doorbell().map(IntoRawFd::into_raw_fd).map_err(from_core))
+    pub fn doorbell(&self) -> Result<Either<i32, String>> {
+        let end = self.session(|session| session.manager.doorbell().map_err(from_core))?;
+        Ok(match end.release() {
+            LoopAddress::Descriptor(fd) => Either::A(fd),
+            LoopAddress::Pipe(path) => Either::B(path),
+        })
     }
 
     /// Blocks until this participant is woken (true) or the time is over. Arm first.

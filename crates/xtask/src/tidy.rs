@@ -122,8 +122,16 @@ fn systems_are_known_in_one_place() {
     for path in rust_files(&core).iter().filter(|path| !path.starts_with(core.join("os"))) {
         let text = std::fs::read_to_string(path).unwrap();
         for (number, line) in text.lines().enumerate() {
-            let words =
-                ["rustix::", "std::os::", "target_os", "target_vendor", "cfg(unix)", "shared_memory::"];
+            let words = [
+                "rustix::",
+                "windows_sys::",
+                "std::os::",
+                "target_os",
+                "target_vendor",
+                "cfg(unix)",
+                "cfg(windows)",
+                "shared_memory::",
+            ];
             let known = words.iter().find(|word| line.contains(**word));
             assert!(known.is_none(), "{}:{}: {known:?} belongs into os/", path.display(), number + 1);
         }

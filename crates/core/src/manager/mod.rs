@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::fault::{self, Point};
 use crate::limits::PATIENCE_NS;
 use crate::observer::Observer;
-use crate::os::Descriptor;
+use crate::os::LoopEnd;
 use crate::queue::QueueCache;
 use crate::recovery::{Finding, RecoveryReport, Sentinel, StallReport, end_owned, reports_since, sweep};
 use crate::registry::Participant;
@@ -157,12 +157,12 @@ impl ShmManager {
         self.participant.arm_doorbell();
     }
 
-    /// A descriptor of this participant's doorbell, a FIFO that becomes readable when the participant is notified.
+    /// What an event loop reads this participant's doorbell by, in which there is something when the participant is notified.
     ///
     /// # Errors
     /// `Limit` when no more descriptors can be had.
-    pub fn doorbell(&self) -> Result<Descriptor> {
-        self.participant.doorbell.duplicate()
+    pub fn doorbell(&self) -> Result<LoopEnd> {
+        self.participant.doorbell.loop_end()
     }
 
     /// Number of notifications so far: read it before arming, pass it to [`ShmManager::park`].

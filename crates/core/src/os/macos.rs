@@ -1,6 +1,7 @@
 //! macOS.
 
-use super::unix::{Fifo, FileId, Mapping, retry};
+use super::FileId;
+use super::unix::{Dir, Doorbell, Mapping, retry, user};
 use crate::error::Result;
 use rustix::event::poll;
 use rustix::fs::Mode;
@@ -11,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-/// Where a directory for all domains of a user may be made.
-pub(super) fn shared_root() -> PathBuf {
-    std::env::temp_dir()
+/// The directory of all domains of this user.
+pub(super) fn own_base() -> PathBuf {
+    std::env::temp_dir().join(format!("millrace-{}", user()))
 }
 
 /// A name for an object of a domain: `directory` is that of the domain, `random` makes it unforeseeable. Names have at most 31 bytes
@@ -79,7 +80,7 @@ pub(crate) fn wait_on(word: &crate::sync::AtomicU32, expected: u32, timeout: Dur
 
 /// Wakes everybody who sleeps on `word`: they look by themselves.
 #[cfg(not(loom))]
-pub(crate) fn wake_all(_word: &crate::sync::AtomicU32) {}
+pub(crate) fn wake_all(_word: &crate::sync::AtomicU32, _sleepers: u32) {}
 
 /// There are no time namespaces here.
 pub(super) fn clock_offset() -> i128 {
@@ -95,7 +96,7 @@ impl DeathWatch {
     pub(crate) fn set(&mut self, _participants: &[((usize, u32), u32)]) {}
 
     /// Sleeps until `doorbell` is notified, or `timeout`, or a tenth of a second.
-    pub(crate) fn wait(&mut self, doorbell: &Fifo, timeout: Duration) {
+    pub(crate) fn wait(&mut self, doorbell: &Doorbell, timeout: Duration) {
         let timeout = timeout.min(Duration::from_millis(100));
         let timeout = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
         let _ = poll(&mut [doorbell.poll_fd()], Some(&timeout));
@@ -119,7 +120,7 @@ impl Process {
         match *self {}
     }
 
-    pub(crate) fn holds_lock(&self, _file: FileId) -> Result<bool> {
+    pub(crate) fn holds_lock(&self, _dir: &Dir, _name: &str) -> Result<bool> {
         match *self {}
     }
 

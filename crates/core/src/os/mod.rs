@@ -5,7 +5,8 @@
 //! | ------------------------------ | -------------------------------------------------------------------------------------------- |
 //! | private directories, files     | [`Dir`]: by descriptor, never by path; [`FileId`]; [`Access`]                                 |
 //! | shared memory objects          | [`create_object`], [`Mapping`], [`remove_object`], [`object_name`], [`objects`], [`free_bytes`], [`page_bytes`] |
-//! | doorbells of event loops       | [`Fifo`]; [`Descriptor`], what an event loop takes                                            |
+//! | locks that end with a process  | [`try_lock`], [`unlock`], [`record_holder`]: of files                                         |
+//! | doorbells of event loops       | [`Doorbell`]; [`LoopEnd`], what an event loop takes                                           |
 //! | sleeping threads               | [`wait_on`], [`wake_all`]: on a word of shared memory                                         |
 //! | processes                      | [`DeathWatch`], [`Process`]                                                                   |
 //! | time                           | [`deadline`], [`clock_ms`]                                                                    |
@@ -17,26 +18,62 @@
 #[cfg(unix)]
 mod unix;
 
+#[cfg(not(target_vendor = "apple"))]
+mod watched;
+
 #[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
 #[cfg_attr(target_vendor = "apple", path = "macos.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
 mod system;
 
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-compile_error!("millrace runs on Linux and macOS; another system needs a file in crates/core/src/os");
+#[cfg(not(any(target_os = "linux", target_vendor = "apple", windows)))]
+compile_error!(
+    "millrace runs on Linux, macOS and Windows; another system needs a file in crates/core/src/os"
+);
 
+#[cfg(windows)]
+use system as shared;
+#[cfg(unix)]
+use unix as shared;
+
+pub use shared::LoopEnd;
+#[cfg(feature = "fault-points")]
+pub(crate) use shared::apply_fault;
+pub(crate) use shared::{
+    Dir, Doorbell, Mapping, create_object, page_bytes, record_holder, remove_object, shortage, try_lock,
+    unlock,
+};
 pub(crate) use system::{DeathWatch, Process, free_bytes, object_name, object_prefix, objects};
 #[cfg(not(loom))]
 pub(crate) use system::{wait_on, wake_all};
-pub use unix::Descriptor;
-#[cfg(feature = "fault-points")]
-pub(crate) use unix::apply_fault;
-pub(crate) use unix::{
-    Access, Dir, Fifo, FileId, Mapping, create_object, page_bytes, remove_object, shortage, user,
-};
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+/// What a file or shared memory object is, whatever its name: its device (or volume) and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+/// What other users may do in a directory that is accepted all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    None,
+    /// List it, not change it.
+    ReadOnly,
+}
+
+/// Where an event loop finds the other end of a doorbell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoopAddress {
+    /// A file descriptor that becomes readable. It belongs to whoever gets it, who closes it.
+    Descriptor(i32),
+    /// The path of a pipe to connect to: it says a byte at each notification after that.
+    Pipe(String),
+}
 
 /// What a failed call ran out of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +98,7 @@ pub(crate) enum FaultAction {
 pub(crate) fn default_base() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_dir()) {
         Some(runtime) => runtime.join("millrace"),
-        None => system::shared_root().join(format!("millrace-{}", user())),
+        None => system::own_base(),
     }
 }
 
@@ -78,7 +115,7 @@ pub(crate) fn deadline(timeout: Duration) -> Instant {
 pub fn clock_ms() -> u64 {
     // A process stays in the namespace that it has begun in.
     static OFFSET: OnceLock<i128> = OnceLock::new();
-    let ms = (unix::monotonic_ns() - OFFSET.get_or_init(system::clock_offset)) / 1_000_000;
+    let ms = (shared::monotonic_ns() - OFFSET.get_or_init(system::clock_offset)) / 1_000_000;
     u64::try_from(ms).unwrap_or(0)
 }
 
@@ -106,4 +143,4 @@ pub(crate) fn wait_on(word: &crate::sync::AtomicU32, expected: u32, timeout: Dur
 
 /// See [`wait_on`].
 #[cfg(loom)]
-pub(crate) fn wake_all(_word: &crate::sync::AtomicU32) {}
+pub(crate) fn wake_all(_word: &crate::sync::AtomicU32, _sleepers: u32) {}

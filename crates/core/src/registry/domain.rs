@@ -176,8 +176,9 @@ impl Domain {
         let Some(wake) = self.participants().get(slot).map(|p| &p.wake) else { return };
         // SYNC WAKE (seq-cst), pairs with `Participant::park`: sequence before sleepers here, sleepers before sequence there.
         wake.sequence.fetch_add(1, Ordering::SeqCst);
-        if wake.sleepers.load(Ordering::SeqCst) != 0 {
-            wake_all(&wake.sequence);
+        let sleepers = wake.sleepers.load(Ordering::SeqCst);
+        if sleepers != 0 {
+            wake_all(&wake.sequence, sleepers);
         }
         // SYNC DOORBELL (acq-rel), pairs with arming: whoever takes the 1 writes the byte, so one byte per sleep.
         if wake.doorbell_armed.swap(0, Ordering::AcqRel) != 0 && !self.doorbells.notify(&self.dir, slot) {

@@ -8,7 +8,7 @@ use crate::layout::{
 };
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, OWN_LANES, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
-use crate::os::{Fifo, deadline, wait_on};
+use crate::os::{Doorbell, deadline, wait_on};
 use crate::pool::{AllocationHints, LedgerEntry, Pool};
 use crate::registry::now_ms;
 use crate::segment::{DoorbellKind, View};
@@ -34,9 +34,9 @@ pub(crate) struct Participant {
     /// Where to look first for a free buffer.
     pub(crate) hints: AllocationHints,
     /// Read end of our event loop's doorbell.
-    pub(crate) doorbell: Fifo,
+    pub(crate) doorbell: Doorbell,
     /// Read end of our sentinel's doorbell.
-    pub(crate) sentinel: Fifo,
+    pub(crate) sentinel: Doorbell,
     /// Held as long as we live; dropped last.
     _life: LifeLock,
 }

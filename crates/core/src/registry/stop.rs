@@ -90,7 +90,7 @@ pub(crate) fn call_off(domain: &Domain, token: u32) {
     if token & RECOVERING_FOR_GOOD == 0
         && word.compare_exchange(token, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     {
-        wake_all(word);
+        wake_all(word, MAX_PARTICIPANTS as u32);
     }
 }
 
@@ -113,7 +113,7 @@ fn resume(domain: &Domain) {
     let word = &domain.registry().recovering;
     // SYNC PIN (seq-cst): whoever sees 0 sees the repairs.
     if word.swap(0, Ordering::SeqCst) != 0 {
-        wake_all(word);
+        wake_all(word, MAX_PARTICIPANTS as u32);
     }
 }
 

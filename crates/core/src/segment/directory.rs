@@ -9,7 +9,7 @@ use super::lock::{Backoff, FileLock};
 use super::{DomainLock, Segment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::os::{self, Access, Dir, Fifo, FileId, Mapping};
+use crate::os::{self, Access, Dir, Doorbell, FileId, Mapping, Process};
 use std::path::Path;
 use std::time::Instant;
 
@@ -102,6 +102,11 @@ impl DomainDir {
         Ok(FileLock::try_take(self.dir.open_file(name, false)?, &path)?.ok())
     }
 
+    /// Whether `process` holds lock file `name`.
+    pub(crate) fn is_lock_of(&self, process: &Process, name: &str) -> Result<bool> {
+        process.holds_lock(&self.dir, name)
+    }
+
     /// Takes lock file `name`, waiting until `deadline`; the inner error: who has it instead.
     pub(crate) fn lock(&self, name: &str, deadline: Instant) -> Result<Result<FileLock, String>> {
         let path = self.path().join(name);
@@ -116,12 +121,12 @@ impl DomainDir {
     }
 
     /// Opens the doorbell of participant `slot`; with `create` it is made if need be, which is up to the participant itself.
-    pub(crate) fn doorbell(&self, kind: DoorbellKind, slot: usize, create: bool) -> Result<Fifo> {
+    pub(crate) fn doorbell(&self, kind: DoorbellKind, slot: usize, create: bool) -> Result<Doorbell> {
         let name = match kind {
             DoorbellKind::EventLoop => format!("doorbell.{slot}"),
             DoorbellKind::Sentinel => format!("sentinel.{slot}"),
         };
-        self.dir.open_fifo(&name, create)
+        self.dir.open_doorbell(&name, create)
     }
 
     /// Creates segment `name`; it can be opened by others only after [`DomainDir::publish`].

@@ -2,13 +2,12 @@
 
 use super::{DomainDir, DoorbellKind};
 use crate::limits::MAX_PARTICIPANTS;
-use crate::os::Fifo;
+use crate::os::Doorbell;
 use std::sync::OnceLock;
 
-/// Doorbells of event loops, each opened when it is first used and kept: the FIFO of a slot stays the same file as long as the domain
-/// lives.
+/// Doorbells of event loops, each opened when it is first used and kept: that of a slot stays the same as long as the domain lives.
 #[derive(Debug)]
-pub(crate) struct Doorbells([OnceLock<Fifo>; MAX_PARTICIPANTS]);
+pub(crate) struct Doorbells([OnceLock<Doorbell>; MAX_PARTICIPANTS]);
 
 impl Doorbells {
     pub(crate) fn new() -> Self {
@@ -20,9 +19,9 @@ impl Doorbells {
     pub(crate) fn notify(&self, dir: &DomainDir, slot: usize) -> bool {
         let Some(end) = self.0.get(slot) else { return false };
         if end.get().is_none() {
-            let Ok(fifo) = dir.doorbell(DoorbellKind::EventLoop, slot, false) else { return false };
-            let _ = end.set(fifo);
+            let Ok(doorbell) = dir.doorbell(DoorbellKind::EventLoop, slot, false) else { return false };
+            let _ = end.set(doorbell);
         }
-        end.get().map(Fifo::notify).is_some()
+        end.get().map(Doorbell::notify).is_some()
     }
 }

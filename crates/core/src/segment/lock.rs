@@ -4,9 +4,9 @@
 use super::{DomainDir, SegmentName};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::os::{self, Access, Descriptor, Dir};
-use std::fs::{File, TryLockError};
-use std::io::{Read, Write};
+use crate::os::{self, Access, Dir};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -120,8 +120,8 @@ impl DomainLock {
     ///
     /// # Errors
     /// `Limit`, when none is left.
-    pub(crate) fn spare(&self) -> Result<Descriptor> {
-        self.base.duplicate()
+    pub(crate) fn spare(&self) -> Result<Dir> {
+        self.base.try_clone()
     }
 
     /// Gives the lock up. If there is no domain its lock file goes, too, and so does an empty directory of all domains of our own choice.
@@ -147,17 +147,14 @@ pub(crate) struct FileLock(File);
 impl FileLock {
     /// Locks `file`; the inner error: somebody has it. `path` names it in errors.
     pub(super) fn try_take(file: File, path: &Path) -> Result<Result<Self, Holder>> {
-        match file.try_lock() {
-            Ok(()) => Ok(Ok(Self(file))),
-            Err(TryLockError::WouldBlock) => Ok(Err(Holder(file))),
-            Err(TryLockError::Error(e)) => Err(Error::io(format!("cannot lock {}", path.display()), e)),
-        }
+        let locked =
+            os::try_lock(&file).map_err(|e| Error::io(format!("cannot lock {}", path.display()), e))?;
+        Ok(if locked { Ok(Self(file)) } else { Err(Holder(file)) })
     }
 
     /// Writes into the file whose the lock is, for people. Best effort.
     pub(super) fn recording_holder(mut self) -> Self {
-        let pid = std::process::id().to_string();
-        let _ = self.0.write_all(pid.as_bytes()).and_then(|()| self.0.set_len(pid.len() as u64));
+        os::record_holder(&mut self.0);
         self
     }
 }
@@ -165,7 +162,7 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         // Said, not only closed: a child that has just been forked, and has not executed anything yet, has our descriptors, too.
-        let _ = self.0.unlock();
+        let _ = os::unlock(&self.0);
     }
 }
 
@@ -176,7 +173,7 @@ impl Holder {
     pub(super) fn name(mut self) -> String {
         let mut pid = String::new();
         let _ = (&mut self.0).take(20).read_to_string(&mut pid);
-        match pid.trim().parse::<u32>() {
+        match pid.split_whitespace().next().unwrap_or_default().parse::<u32>() {
             Ok(pid) => format!("process {pid}"),
             Err(_) => "a process that has not said which it is".to_owned(),
         }

@@ -6,8 +6,9 @@ mod process;
 pub(crate) use death::DeathWatch;
 pub(crate) use process::Process;
 
+use super::FileId;
 use super::unix::dir::{PRIVATE, restore_mode};
-use super::unix::{FileId, Mapping, retry, user};
+use super::unix::{Mapping, retry, user};
 use crate::error::{Error, ErrorKind, Result};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode};
 use rustix::io::Errno;
@@ -24,10 +25,11 @@ use std::time::Duration;
 /// The file system whose files are the shared memory objects.
 const SHM: &str = "/dev/shm";
 
-/// Where a directory for all domains of a user may be made.
-pub(super) fn shared_root() -> PathBuf {
+/// The directory of all domains of this user.
+pub(super) fn own_base() -> PathBuf {
     let shm = Path::new(SHM);
-    if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() }
+    let root = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+    root.join(format!("millrace-{}", user()))
 }
 
 /// A name for an object of a domain: `directory` is that of the domain, `label` says what it is, `random` makes it unforeseeable.
@@ -127,9 +129,9 @@ pub(crate) fn wait_on(word: &crate::sync::AtomicU32, expected: u32, timeout: Dur
     let _ = futex::wait(word, futex::Flags::empty(), expected, Some(&timespec(timeout)));
 }
 
-/// Wakes everybody who sleeps on `word`.
+/// Wakes everybody who sleeps on `word`, however many these are.
 #[cfg(not(loom))]
-pub(crate) fn wake_all(word: &crate::sync::AtomicU32) {
+pub(crate) fn wake_all(word: &crate::sync::AtomicU32, _sleepers: u32) {
     // It fails only for an address that is not mapped.
     let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
 }

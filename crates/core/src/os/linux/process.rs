@@ -2,7 +2,7 @@
 
 use super::timespec;
 use crate::error::{Error, Result};
-use crate::os::unix::FileId;
+use crate::os::Dir;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -48,11 +48,12 @@ impl Process {
         matches!(state, Some('T' | 't')) && !self.has_ended_within(Duration::ZERO)
     }
 
-    /// Whether one of its descriptors holds a lock on `file`. It may have ended since.
+    /// Whether one of its descriptors holds the lock on file `name` of `dir`. It may have ended since.
     ///
     /// # Errors
     /// `Permission` when we may not look.
-    pub(crate) fn holds_lock(&self, file: FileId) -> Result<bool> {
+    pub(crate) fn holds_lock(&self, dir: &Dir, name: &str) -> Result<bool> {
+        let Some(file) = dir.id_of(name)? else { return Ok(false) };
         let failed = |e| Error::io(format!("cannot look at the descriptors of process {}", self.proc_pid), e);
         let descriptors = match fs::read_dir(format!("/proc/{}/fd", self.proc_pid)) {
             Err(e) if e.kind() == IoKind::NotFound => return Ok(false),

@@ -3,21 +3,15 @@
 //! Modes are set explicitly. A umask may take away what a mode asks for, and a process that is killed before it has put that right leaves
 //! a file that nobody can open: whoever finds such a file of ours gives it its mode.
 
-use super::{Descriptor, Fifo, retry, user};
+use super::{Doorbell, retry, user};
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::{Access, FileId};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-
-/// What a file or shared memory object is, whatever its name: device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileId {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-}
 
 impl FileId {
     pub(super) fn of(stat: &Stat) -> Self {
@@ -28,14 +22,6 @@ impl FileId {
 /// The fields of `Stat` differ in width between systems.
 fn number(field: impl TryInto<u64>) -> u64 {
     field.try_into().unwrap_or(u64::MAX)
-}
-
-/// What other users may do in a directory that is accepted all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    None,
-    /// List it, not change it.
-    ReadOnly,
 }
 
 impl Access {
@@ -102,21 +88,13 @@ impl Dir {
         &self.path
     }
 
-    /// Another descriptor of it.
-    ///
-    /// # Errors
-    /// `Limit`.
-    pub(crate) fn duplicate(&self) -> Result<Descriptor> {
-        let duplicate = self.fd.try_clone();
-        duplicate.map_err(|e| Error::io(format!("cannot open {} once more", self.path.display()), e))
-    }
-
-    /// The same directory once more.
+    /// The same directory once more, with a descriptor of its own.
     ///
     /// # Errors
     /// `Limit`.
     pub(crate) fn try_clone(&self) -> Result<Self> {
-        Ok(Self { path: self.path.clone(), fd: self.duplicate()?, id: self.id })
+        let failed = |e| Error::io(format!("cannot open {} once more", self.path.display()), e);
+        Ok(Self { path: self.path.clone(), fd: self.fd.try_clone().map_err(failed)?, id: self.id })
     }
 
     pub(crate) fn id(&self) -> FileId {
@@ -157,8 +135,8 @@ impl Dir {
         }
     }
 
-    /// Opens the FIFO `name`; with `create` it is made (0600) if need be.
-    pub(crate) fn open_fifo(&self, name: &str, create: bool) -> Result<Fifo> {
+    /// Opens the doorbell `name`, a FIFO; with `create` it is made (0600) if need be.
+    pub(crate) fn open_doorbell(&self, name: &str, create: bool) -> Result<Doorbell> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK;
         let fd = match self.open_existing(name, flags) {
             Err(Errno::NOENT) if create => match self.make_fifo(name) {
@@ -175,7 +153,7 @@ impl Dir {
                 format!("{} is not a doorbell (a FIFO)", self.path.join(name).display()),
             ));
         }
-        Ok(Fifo::new(fd))
+        Ok(Doorbell::new(fd))
     }
 
     fn make_fifo(&self, name: &str) -> rustix::io::Result<()> {

@@ -1,17 +1,17 @@
 //! What Linux and macOS have in common.
 
 pub(super) mod dir;
-mod fifo;
+mod doorbell;
+mod lock;
 mod object;
 
-pub(crate) use dir::{Access, Dir, FileId};
-pub(crate) use fifo::Fifo;
+pub(crate) use dir::Dir;
+pub(crate) use doorbell::Doorbell;
+pub use doorbell::LoopEnd;
+pub(crate) use lock::{record_holder, try_lock, unlock};
 pub(crate) use object::{Mapping, create_object, remove_object};
 
 use rustix::io::Errno;
-
-/// The other end of a doorbell as an event loop takes it: a descriptor that becomes readable.
-pub type Descriptor = std::os::fd::OwnedFd;
 
 /// The user that this process acts as.
 pub(crate) fn user() -> u32 {

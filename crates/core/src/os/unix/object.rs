@@ -1,10 +1,9 @@
 //! Shared memory objects. A name proves nothing: any user can make an object of any name. So an object is mapped only after a look at
 //! the very descriptor that is going to be mapped: it is ours, nobody else has access, and it is the one that was recorded.
 
-use super::dir::FileId;
 use super::{retry, user};
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::system;
+use crate::os::{FileId, system};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
