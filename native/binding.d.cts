@@ -33,8 +33,11 @@ export declare class BindingManager {
   destroyQueue(queue: number): void
   /** Forgets the handle. */
   detachQueue(queue: number): void
-  /** A descriptor that becomes readable when this participant is woken; the caller closes it. */
-  doorbell(): number
+  /**
+   * What becomes readable when this participant is woken: a descriptor, which the caller closes, or the path of a pipe to connect to,
+   * which says nothing of what was before.
+   */
+  doorbell(): number | string
   /** Blocks until this participant is woken (true) or the time is over. Arm first. */
   waitSync(timeoutMs: number): boolean
   /** The ArrayBuffers over pool segment `index`, with its number of buffers and their size in bytes. */

@@ -13,11 +13,10 @@ use millrace::{
     SubscribeOptions, TakeOutcome, Topic, TopicOptions, TrySendError,
 };
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Isolated, PATIENCE, await_alone, role, say};
+use support::{Isolated, PATIENCE, await_alone, role, say, was_killed};
 
 const ROLES: [&str; 10] = [
     "producer",
@@ -329,6 +328,11 @@ enum Signal {
     Stop,
 }
 
+#[cfg(unix)]
+const SIGNALS: &[Signal] = &[Signal::Kill, Signal::Stop];
+#[cfg(windows)]
+const SIGNALS: &[Signal] = &[Signal::Kill];
+
 /// Runs one cell; `false`: the role never comes to the point.
 fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     let isolated = Isolated::new("cell");
@@ -345,7 +349,7 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
         if let Some(keeper) = &keeper {
             keeper.work();
         }
-        match wait_any(&victim) {
+        match wait_any(&mut victim) {
             Some(Event::Stopped) => {
                 reached = true;
                 // A stopped process is not dead: nobody may repair it away.
@@ -353,7 +357,7 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
                     (0..200).for_each(|_| drop(keeper.shm.allocate(64)));
                     assert!(keeper.shm.snapshot().unwrap().participants.len() >= 2);
                 }
-                signal_process(&victim, rustix::process::Signal::CONT);
+                resume(&victim);
                 resumed = true;
             }
             Some(Event::Ended) => break,
@@ -362,7 +366,7 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     }
     let status = victim.wait().unwrap();
     if signal == Signal::Kill {
-        reached = status.signal() == Some(9);
+        reached = was_killed(status);
     }
     assert!(reached || status.success(), "{point:?} {role} {what}: the victim ended with {status}");
     assert!(!resumed || status.success(), "{point:?} {role} {what}: resumed, it ended with {status}");
@@ -436,12 +440,19 @@ impl Keeper {
 }
 
 enum Event {
+    #[cfg_attr(windows, expect(dead_code, reason = "no process is stopped there"))]
     Stopped,
     Ended,
 }
 
+#[cfg(windows)]
+fn wait_any(child: &mut Child) -> Option<Event> {
+    child.try_wait().unwrap().map(|_| Event::Ended)
+}
+
 /// What has become of the child, without reaping a dead one.
-fn wait_any(child: &Child) -> Option<Event> {
+#[cfg(unix)]
+fn wait_any(child: &mut Child) -> Option<Event> {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
     let pid = Pid::from_raw(child.id() as i32).unwrap();
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -453,9 +464,15 @@ fn wait_any(child: &Child) -> Option<Event> {
     stopped.ok().flatten().map(|_| Event::Stopped)
 }
 
-fn signal_process(child: &Child, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
+#[cfg(unix)]
+fn resume(child: &Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+}
+
+#[cfg(windows)]
+fn resume(_child: &Child) {
+    unreachable!("none is stopped");
 }
 
 fn main() {
@@ -483,8 +500,8 @@ fn main() {
         let mut reached_by_any = false;
         for role in ROLES.iter().filter(|r| only_role.as_ref().is_none_or(|only| only == *r)) {
             let mut mark = String::new();
-            for signal in [Signal::Kill, Signal::Stop] {
-                if short && (reached_by_any || signal == Signal::Stop) {
+            for &signal in SIGNALS {
+                if short && (reached_by_any || signal != Signal::Kill) {
                     continue;
                 }
                 let nths: &[u32] = if short { &[1] } else { &[1, 3] };

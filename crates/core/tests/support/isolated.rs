@@ -4,7 +4,7 @@
 
 use millrace::{OpenOptions, ShmManager};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A domain of its own in a directory of its own; `assert_gone` checks that nothing is left.
@@ -21,6 +21,8 @@ impl Isolated {
         let name = format!("{label}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let base = std::env::temp_dir().join(format!("millrace-test-{name}"));
         std::fs::create_dir_all(&base).unwrap();
+        // Elsewhere it is as private as the directory of temporary files.
+        #[cfg(unix)]
         std::fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         Self { name, base, owner: std::process::id() }
     }
@@ -39,6 +41,7 @@ impl Isolated {
     }
 
     /// Names of the shared memory objects of this domain, as long as its directory exists.
+    #[cfg(unix)]
     pub(crate) fn objects(&self) -> Vec<String> {
         use std::os::unix::fs::MetadataExt;
         let Ok(meta) = std::fs::metadata(self.base.join(&self.name)) else { return Vec::new() };
@@ -46,6 +49,16 @@ impl Isolated {
         let names =
             std::fs::read_dir("/dev/shm").unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with(&prefix)).collect()
+    }
+
+    /// As its links say.
+    #[cfg(windows)]
+    pub(crate) fn objects(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.base.join(&self.name)).into_iter().flatten().flatten();
+        let is_link = |name: &str| name == "registry" || name.starts_with("pool.");
+        let links = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_link));
+        let lines = links.filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+        lines.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
     }
 
     /// Everything has been removed, the empty base directory included.
@@ -79,7 +92,16 @@ pub(crate) fn child(test: &str, role: &str, isolated: &Isolated, extra: &[(&str,
 /// The role of this process and its domain, if it is a child.
 pub(crate) fn role() -> Option<(String, Isolated)> {
     let role = std::env::var("MILLRACE_TEST_ROLE").ok()?;
-    // A parent that fails must not leave children behind.
+    #[cfg(unix)]
+    die_with_parent();
+    let name = std::env::var("MILLRACE_TEST_NAME").unwrap();
+    let base = std::env::var_os("MILLRACE_TEST_BASE").unwrap().into();
+    Some((role, Isolated::of_parent(name, base)))
+}
+
+/// A parent that fails must not leave children behind.
+#[cfg(unix)]
+fn die_with_parent() {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
     // One that died before this sends no signal. Nobody: it is in another pid namespace.
     let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().to_string());
@@ -88,9 +110,14 @@ pub(crate) fn role() -> Option<(String, Isolated)> {
     {
         std::process::exit(0);
     }
-    let name = std::env::var("MILLRACE_TEST_NAME").unwrap();
-    let base = std::env::var_os("MILLRACE_TEST_BASE").unwrap().into();
-    Some((role, Isolated::of_parent(name, base)))
+}
+
+/// Whether a process has been killed at a fault point.
+pub(crate) fn was_killed(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+    #[cfg(windows)]
+    return status.code() == Some(9);
 }
 
 /// Buffers that carry messages: queued, or held by somebody.

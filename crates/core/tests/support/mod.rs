@@ -10,7 +10,7 @@
 
 mod isolated;
 
-pub(crate) use isolated::{Isolated, child, role, used};
+pub(crate) use isolated::{Isolated, child, role, used, was_killed};
 use millrace::ShmManager;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Child;
