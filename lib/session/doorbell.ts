@@ -29,7 +29,12 @@ class SocketDoorbell implements Doorbell {
     }
     const onread: OnReadOpts = { buffer: new Uint8Array(64), callback }
     if (typeof end === 'number') {
-      const options: SocketConstructorOpts & { onread: OnReadOpts } = { fd: end, readable: true, writable: false, onread }
+      const options: SocketConstructorOpts & { onread: OnReadOpts } = {
+        fd: end,
+        readable: true,
+        writable: false,
+        onread,
+      }
       this.#socket = new Socket(options)
     } else {
       // The pipe says nothing of what was before.
