@@ -129,7 +129,7 @@ export declare class BindingObserver {
 /** Blocks that have been started. */
 export declare class BindingRun {
   /**
-   * Settles when every block has ended: the blocks, and what the first to fail failed of, as JSON. Keeps the event loop alive until
+   * Settles when every block has ended: what was counted, and what the first to fail failed of, as JSON. Keeps the event loop alive until
    * then. To be called once.
    */
   ended(): Promise<string>

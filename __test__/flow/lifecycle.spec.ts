@@ -116,7 +116,7 @@ test.serial('a drain that takes too long ends as a stop, and says what it waited
     scheduler.drain({ timeout: 20 }),
     'ERR_MILLRACE_TIMEOUT',
     '20 ms',
-    '"tap" waits for room in "full"',
+    '"tap.out" waits for room in queue "full"',
   )
   t.is((await ended).blocks[0]!.itemsOut, 4)
   t.is(buffersInUse(shm), 4 + from.depth)

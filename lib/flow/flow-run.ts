@@ -104,14 +104,12 @@ export class Run implements AsyncDisposable {
     return this.#parts.supervisor?.children ?? {}
   }
 
-  /** What has been counted so far of the blocks in this process: native blocks first. */
+  /** What has been counted so far of the blocks in this process, native blocks first, and of the links of these. */
   stats(): Report {
+    if (this.#report !== undefined) return this.#report
     const { scheduler, native, lanes } = this.#parts
-    return (
-      this.#report ?? {
-        blocks: [...(native === undefined ? [] : scheduler.stats().blocks), ...lanes.map((lane) => lane.stats)],
-      }
-    )
+    const { blocks, links } = native === undefined ? { blocks: [], links: [] } : scheduler.stats()
+    return { blocks: [...blocks, ...lanes.map((lane) => lane.stats)], links }
   }
 
   /** Stops it, if it runs. @throws what {@link Run.done} would, unless somebody has been told */

@@ -1,9 +1,6 @@
 import { createHistogram } from 'node:perf_hooks'
-import type { BlockState, BlockStats } from './stats.js'
+import type { Activity, BlockState, BlockStats } from './stats.js'
 import { itemsOf, notStarted } from './stats.js'
-
-/** What a block can do with its time. */
-export type Activity = 'busy' | 'starved' | 'backpressured' | 'idle'
 
 type Counter = 'itemsIn' | 'itemsOut' | 'gaps' | 'retried' | 'skipped' | 'deadLettered' | 'lost' | 'undelivered'
 
@@ -14,7 +11,7 @@ export class JsCounts {
   readonly #stats: BlockStats
   readonly #isSource: boolean
   readonly #work = createHistogram()
-  #activity: Activity = 'idle'
+  #activity: keyof Activity = 'idle'
   #since = performance.now()
 
   constructor(name: string, isSource: boolean) {
@@ -35,7 +32,7 @@ export class JsCounts {
   }
 
   /** From now on it does that. What it was busy with until now was one call of its work. */
-  switch(activity: Activity): void {
+  switch(activity: keyof Activity): void {
     const now = performance.now()
     const elapsed = now - this.#since
     this.#stats[this.#activity] += elapsed
@@ -48,16 +45,14 @@ export class JsCounts {
   }
 
   get stats(): BlockStats {
-    const [workP50, workP99] =
-      this.#work.count === 0 ? [0, 0] : [50, 99].map((of) => this.#work.percentile(of) / NS_PER_MS)
-    const times = { [this.#activity]: this.#stats[this.#activity] + performance.now() - this.#since }
-    if (this.#stats.state !== 'running') times[this.#activity] = this.#stats[this.#activity]
-    return {
-      ...this.#stats,
-      ...times,
-      items: itemsOf(this.#stats, this.#isSource),
-      workP50: workP50!,
-      workP99: workP99!,
+    const stats = { ...this.#stats, items: itemsOf(this.#stats, this.#isSource) }
+    if (stats.state === 'running') {
+      const elapsed = performance.now() - this.#since
+      stats[this.#activity] += elapsed
+      if (this.#activity === 'busy') stats.working = elapsed
     }
+    if (this.#work.count === 0) return stats
+    const [workP50, workP99, workMax] = [this.#work.percentile(50), this.#work.percentile(99), this.#work.max]
+    return { ...stats, workP50: workP50 / NS_PER_MS, workP99: workP99 / NS_PER_MS, workMax: workMax / NS_PER_MS }
   }
 }

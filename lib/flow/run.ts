@@ -2,12 +2,12 @@ import type { ErrorCode } from '../errors.js'
 import { callNative, MillraceError } from '../errors.js'
 import type { BindingFlow, BindingRun } from '../native/native.js'
 import type { Session } from '../session/session.js'
-import type { CountedBlock, Report } from './stats.js'
+import type { Counted, Report } from './stats.js'
 import { reportOf } from './stats.js'
 
 /** How a run has ended, as the addon says it. */
 interface Outcome {
-  blocks: CountedBlock[]
+  counted: Counted
   code: ErrorCode | null
   message: string | null
 }
@@ -26,7 +26,7 @@ export class FlowRun {
     this.#native = session.call((open) => open.runFlow(flow))
     const forget = session.onClose(() => {
       const counted = callNative(() => this.#native.close())
-      if (counted !== null) this.#last = this.#report(JSON.parse(counted) as CountedBlock[])
+      if (counted !== null) this.#last = this.#report(JSON.parse(counted) as Counted)
     })
     this.ended = this.#native.ended().then((outcome) => {
       forget()
@@ -40,7 +40,7 @@ export class FlowRun {
 
   /** What has been counted so far. */
   report(): Report {
-    return this.#last ?? this.#report(JSON.parse(callNative(() => this.#native.report())) as CountedBlock[])
+    return this.#last ?? this.#report(JSON.parse(callNative(() => this.#native.report())) as Counted)
   }
 
   pause(): void {
@@ -71,12 +71,12 @@ export class FlowRun {
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
   }
 
-  #report(counted: readonly CountedBlock[]): Report {
+  #report(counted: Counted): Report {
     return reportOf(counted, this.#sources)
   }
 
-  #end({ blocks, code, message }: Outcome): Report {
-    this.#last ??= this.#report(blocks)
+  #end({ counted, code, message }: Outcome): Report {
+    this.#last ??= this.#report(counted)
     if (code !== null) throw new MillraceError(code, message ?? code)
     return this.#last
   }

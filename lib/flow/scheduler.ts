@@ -137,7 +137,7 @@ export class Scheduler implements BlockHost, AsyncDisposable {
 
   /** What has been counted so far. Of a block that is in its work for longer than 20 ms: what had been counted when it was last asked. */
   stats(): Report {
-    return this.#run?.report() ?? { blocks: this.#names().map(notStarted) }
+    return this.#run?.report() ?? { blocks: this.#names().map(notStarted), links: [] }
   }
 
   /** @internal */

@@ -55,7 +55,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use fault::Point as FaultPoint;
 pub use manager::{OpenOptions, ShmManager};
 pub use observer::Observer;
-pub use os::{LoopAddress, LoopEnd, clock_ms};
+pub use os::{LoopAddress, LoopEnd, clock_ms, clock_ns};
 pub use queue::{
     Delivery, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received, ResolvedOptions,
     SendOutcome, TakeOutcome, TrySendError,

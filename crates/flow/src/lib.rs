@@ -24,12 +24,13 @@
 //! ```
 //!
 //! Map, from the bottom up: `options`, [`ports`], [`work`] → `link` (one end of a queue) → `port` (messages that are taken, or to be sent) → [`io`] (what a block
-//! sees) → [`block`] (what a block is) → `stats` → `cell` (one block at work) → `run_state`, `task` (when it runs) → `idle` → [`Run`] →
+//! sees) → [`block`] (what a block is) → `stats`, `clock` → `cell` (one block at work) → `run_state`, `task` (when it runs) → `idle` → [`Run`] →
 //! [`Scheduler`]; beside it [`blocks`].
 
 pub mod block;
 pub mod blocks;
 mod cell;
+mod clock;
 mod idle;
 pub mod io;
 mod link;
@@ -49,5 +50,5 @@ pub use options::{BlockOptions, LinkOptions, OnError, Policy, Priority, Schedule
 pub use ports::{Ports, Ready};
 pub use run::Run;
 pub use scheduler::{BlockId, Scheduler};
-pub use stats::{BlockReport, BlockState, Report};
+pub use stats::{BlockReport, BlockState, LinkReport, Report};
 pub use work::Work;

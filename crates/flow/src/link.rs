@@ -5,29 +5,42 @@
 //! participant's bit in the queue, and whoever sends or receives there takes the bit and notifies the participant.
 
 use millrace::{Interest, PortQueue, Result, ShmManager};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 /// Number of a block in its scheduler.
 pub(crate) type TaskId = usize;
 
+/// A port of a block of this scheduler.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub(crate) block: TaskId,
+    /// `block.port`.
+    pub(crate) label: String,
+}
+
 /// The blocks of this scheduler at both ends of a link that it has made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Local {
-    pub(crate) producers: Vec<TaskId>,
-    pub(crate) consumers: Vec<TaskId>,
+    pub(crate) from: Vec<Port>,
+    pub(crate) to: Port,
+    /// Times that a producer has slept for room, and the consumer for messages.
+    sleeps: [AtomicU64; 2],
     /// A producer waits for room.
     blocked: AtomicBool,
-    /// Of either kind, those that have not ended.
+    /// Producers that have not ended.
     open_producers: AtomicUsize,
-    open_consumers: AtomicUsize,
 }
 
 impl Local {
-    /// To be called when all blocks are known.
-    pub(crate) fn open(&self) {
-        self.open_producers.store(self.producers.len(), Ordering::Relaxed);
-        self.open_consumers.store(self.consumers.len(), Ordering::Relaxed);
+    pub(crate) fn new(from: Vec<Port>, to: Port) -> Self {
+        let (blocked, open_producers) = (AtomicBool::new(false), AtomicUsize::new(from.len()));
+        Self { from, to, sleeps: Default::default(), blocked, open_producers }
+    }
+
+    /// Times that somebody has slept here, for messages or for room.
+    pub(crate) fn sleeps(&self, interest: Interest) -> u64 {
+        self.sleeps[usize::from(interest == Interest::Data)].load(Ordering::Relaxed)
     }
 
     /// Announces that a producer waits for room; it looks again before it sleeps.
@@ -51,7 +64,9 @@ pub(crate) struct End {
     /// Of a queue that somebody else makes: it is attached when it is there.
     name: Option<String>,
     queue: OnceLock<Arc<PortQueue>>,
-    interest: Interest,
+    pub(crate) interest: Interest,
+    /// The port whose end it is.
+    pub(crate) port: Port,
     /// Both ends are blocks of this scheduler.
     pub(crate) local: Option<Arc<Local>>,
     /// Of somebody else's queue, the only sender, or the only receiver.
@@ -60,16 +75,16 @@ pub(crate) struct End {
 }
 
 impl End {
-    pub(crate) fn new(queue: Arc<PortQueue>, interest: Interest, local: Option<Arc<Local>>) -> Self {
-        let armed = AtomicBool::new(false);
-        Self { name: None, queue: OnceLock::from(queue), interest, local, only: false, armed }
+    /// That of a link.
+    pub(crate) fn new(queue: Arc<PortQueue>, interest: Interest, port: Port, local: Arc<Local>) -> Self {
+        let (local, armed) = (Some(local), AtomicBool::new(false));
+        Self { name: None, queue: OnceLock::from(queue), interest, port, local, only: false, armed }
     }
 
     /// That of queue `name`, which need not exist yet; `only`: it ends with the block, which is the only one at this side of it.
-    pub(crate) fn named(name: &str, interest: Interest, only: bool) -> Self {
-        let name = Some(name.to_owned());
-        let armed = AtomicBool::new(false);
-        Self { name, queue: OnceLock::new(), interest, local: None, only, armed }
+    pub(crate) fn named(name: &str, interest: Interest, port: Port, only: bool) -> Self {
+        let (name, armed) = (Some(name.to_owned()), AtomicBool::new(false));
+        Self { name, queue: OnceLock::new(), interest, port, local: None, only, armed }
     }
 
     /// The queue; `None`: nobody has made it yet.
@@ -93,6 +108,17 @@ impl End {
         self.queue.get().map_or(self.name.as_deref().unwrap_or_default(), |queue| queue.name())
     }
 
+    /// What is at the other side, for people: ports of this scheduler, or the name of the queue.
+    pub(crate) fn other_side(&self) -> String {
+        match (&self.local, self.interest) {
+            (Some(local), Interest::Space) => format!("{:?}", local.to.label),
+            (Some(local), _) => {
+                local.from.iter().map(|port| format!("{:?}", port.label)).collect::<Vec<_>>().join(" or ")
+            }
+            (None, _) => format!("queue {:?}", self.name()),
+        }
+    }
+
     /// Announces that a block sleeps until there is something, or room; `false`: there is, it must not sleep. Only by whoever runs the block.
     pub(crate) fn arm(&self) -> bool {
         let Some(queue) = self.queue.get() else { return true };
@@ -100,7 +126,10 @@ impl End {
             if self.interest == Interest::Space {
                 local.announce_blocked();
             }
-            return !queue.is_ready(self.interest);
+            let sleeps = !queue.is_ready(self.interest);
+            local.sleeps[usize::from(self.interest == Interest::Data)]
+                .fetch_add(u64::from(sleeps), Ordering::Relaxed);
+            return sleeps;
         }
         let sleeps = if self.armed.load(Ordering::Relaxed) {
             queue.is_unrung(self.interest) || !queue.rearm(self.interest)
@@ -147,9 +176,8 @@ impl End {
             }
             return self.only && is_input;
         };
-        let open = if is_input { &local.open_consumers } else { &local.open_producers };
-        // AcqRel: what every other block sent is sent before the last one closes.
-        let was_last = open.fetch_sub(1, Ordering::AcqRel) == 1;
+        // An input has a link to itself. AcqRel: what every other block sent is sent before the last one closes.
+        let was_last = is_input || local.open_producers.fetch_sub(1, Ordering::AcqRel) == 1;
         if was_last {
             queue.close();
         }

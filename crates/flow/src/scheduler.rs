@@ -2,10 +2,10 @@
 
 use crate::block::Block;
 use crate::cell::{Cell, Parts};
-use crate::link::{End, Local, TaskId};
+use crate::link::{End, Local, Port, TaskId};
 use crate::options::{BlockOptions, LinkOptions, Policy, SchedulerOptions, THREADS_MAX, Then};
 use crate::port::{Input, Outlet, Output};
-use crate::ports::Ports;
+use crate::ports::{PortSpec, Ports};
 use crate::run::Run;
 use crate::stats::Report;
 use crate::task::Task;
@@ -163,7 +163,8 @@ impl Scheduler {
         if self.inputs.contains_key(&port) || self.links.iter().any(|link| link.to == port) {
             return Err(Error::invalid_argument(format!("input {} is linked already", self.port(to))));
         }
-        self.inputs.insert(port, Arc::new(End::named(queue, Interest::Data, only)));
+        let end = End::named(queue, Interest::Data, self.input_port(to.0.0, input), only);
+        self.inputs.insert(port, Arc::new(end));
         Ok(())
     }
 
@@ -185,6 +186,7 @@ impl Scheduler {
 
     fn connect(&mut self, from: (BlockId, &str), queue: &str, only: bool) -> Result<()> {
         let output = self.output(from)?;
+        let port = self.output_port(from.0.0, output);
         let ends = self.outputs.entry((from.0.0, output)).or_default();
         if ends.iter().any(|end| end.name() == queue) {
             return Err(Error::invalid_argument(format!(
@@ -192,7 +194,7 @@ impl Scheduler {
                 self.port(from)
             )));
         }
-        ends.push(Arc::new(End::named(queue, Interest::Space, only)));
+        ends.push(Arc::new(End::named(queue, Interest::Space, port, only)));
         Ok(())
     }
 
@@ -259,15 +261,14 @@ impl Scheduler {
         let (block, output) = from[0];
         let name = format!("{}.{}", self.blocks[block].name, self.blocks[block].ports.outputs[output].name);
         let queue = self.shm.create_link(&link_name(&name), &options.queue())?;
-        let mut local = Local::default();
-        local.producers.extend(from.iter().map(|(block, _)| *block));
-        local.consumers.push(to.0);
-        local.open();
-        let local = Arc::new(local);
-        let end = |interest| Arc::new(End::new(Arc::clone(&queue), interest, Some(Arc::clone(&local))));
-        self.inputs.insert(to, end(Interest::Data));
-        for port in from {
-            self.outputs.entry(port).or_default().push(end(Interest::Space));
+        let ports = from.iter().map(|(block, output)| self.output_port(*block, *output));
+        let local = Arc::new(Local::new(ports.collect(), self.input_port(to.0, to.1)));
+        let end = |interest, port: &Port| {
+            Arc::new(End::new(Arc::clone(&queue), interest, port.clone(), Arc::clone(&local)))
+        };
+        self.inputs.insert(to, end(Interest::Data, &local.to));
+        for (at, port) in from.into_iter().zip(&local.from) {
+            self.outputs.entry(at).or_default().push(end(Interest::Space, port));
         }
         Ok(())
     }
@@ -300,6 +301,18 @@ impl Scheduler {
             }
         }
         Ok(())
+    }
+
+    fn input_port(&self, block: TaskId, input: usize) -> Port {
+        self.port_of(block, &self.blocks[block].ports.inputs[input])
+    }
+
+    fn output_port(&self, block: TaskId, output: usize) -> Port {
+        self.port_of(block, &self.blocks[block].ports.outputs[output])
+    }
+
+    fn port_of(&self, block: TaskId, spec: &PortSpec) -> Port {
+        Port { block, label: format!("{}.{}", self.blocks[block].name, spec.name) }
     }
 
     fn port(&self, (block, port): (BlockId, &str)) -> String {

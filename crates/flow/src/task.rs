@@ -3,8 +3,8 @@
 use crate::cell::Cell;
 use crate::link::End;
 use crate::run_state::RunState;
-use crate::stats::{BlockReport, BlockState};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::stats::{self, BlockReport, BlockState, LinkReport};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ pub(crate) struct Task {
     pub(crate) home: Option<usize>,
     /// 0: first.
     pub(crate) priority: usize,
+    /// When the call of its block that is under way has begun; 0: none is.
+    pub(crate) working: AtomicU64,
     cell: Mutex<Cell>,
     /// Somebody waits for a report while a worker has the cell.
     asked: AtomicBool,
@@ -40,6 +42,7 @@ impl Task {
             name: cell.name().to_owned(),
             home,
             priority,
+            working: AtomicU64::new(0),
             asked: AtomicBool::new(false),
             reported: Mutex::new(cell.report()),
             told: Condvar::new(),
@@ -56,6 +59,11 @@ impl Task {
     /// Its block, unless somebody has it.
     pub(crate) fn try_cell(&self) -> Option<MutexGuard<'_, Cell>> {
         self.cell.try_lock().ok()
+    }
+
+    /// What is in the links to it, and in queues of others that it is connected to.
+    pub(crate) fn links(&self) -> impl Iterator<Item = LinkReport> {
+        self.ends.iter().filter_map(|end| stats::link(end))
     }
 
     /// What has been counted of it. Of a block whose work does not return for [`PATIENCE`] from `began` on: what
@@ -77,7 +85,21 @@ impl Task {
             }
             reported = self.told.wait_timeout(reported, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        reported.clone()
+        BlockReport { working: self.working_for(), ..reported.clone() }
+    }
+
+    /// How long the call of its block that is under way has taken so far.
+    fn working_for(&self) -> Duration {
+        match self.working.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            began => Duration::from_nanos(millrace::clock_ns().saturating_sub(began)),
+        }
+    }
+
+    /// The same in words.
+    pub(crate) fn for_how_long(&self) -> String {
+        let time = self.working_for();
+        if time.is_zero() { String::new() } else { format!(" for {time:.1?}") }
     }
 
     /// Reports to whoever has asked. By its runner, between two steps.

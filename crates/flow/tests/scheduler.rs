@@ -176,10 +176,10 @@ fn blocks_that_wait_for_each_other_are_told_apart_from_blocks_that_wait() {
         assert!(began.elapsed() < Duration::from_secs(10), "{options:?}: nobody has to look for it");
         assert_eq!(error.kind(), ErrorKind::Stalled);
         let text = error.to_string();
-        assert!(
-            text.contains("\"source\" waits for room") && text.contains("\"greedy\" waits for messages"),
-            "{text}"
-        );
+        let begins = "blocks wait for each other: \"source.out\" waits for room in \"greedy.left\"; \
+                      \"greedy.right\" has 0 of 1 messages and waits for \"held.out\"; \"held.in\" has ";
+        let ends = " of 2000 messages and waits for \"source.out\"";
+        assert!(text.starts_with(begins) && text.ends_with(ends), "{text}");
         assert_eq!(used(&shm), 0);
     }
 }
@@ -574,8 +574,48 @@ fn a_report_waits_for_no_block_that_does_not_return_from_its_work() {
         last = items;
         items == 100_000
     });
+    // It grows, and the block is named.
+    let working = || run.report().block("stuck").unwrap().working;
+    let before = working();
+    assert!(!before.is_zero() && working() > before);
+    assert!(run.explain().contains("\"stuck\" works for "), "{}", run.explain());
     assert_eq!(run.report().block("stuck").unwrap().state, BlockState::Running);
     go.send(()).unwrap();
     let report = run.wait().unwrap();
-    assert_eq!(report.block("stuck").unwrap().items_in, 2);
+    let stuck = report.block("stuck").unwrap();
+    assert_eq!((stuck.items_in, stuck.work_calls, stuck.working), (2, 2, Duration::ZERO));
+    assert!(stuck.work_max <= stuck.busy && stuck.work_p99 <= stuck.work_max, "{stuck:?}");
+}
+
+/// A source that takes its time, and one that waits for room, into a sink that waits for both.
+#[test]
+fn the_times_of_a_block_are_all_of_its_time() {
+    let domain = Domain::new();
+    let options = SchedulerOptions { threads: 1, ..SchedulerOptions::default() };
+    let mut scheduler = Scheduler::new(domain.open(), options).unwrap();
+    let began = Instant::now();
+    let pause = Duration::from_millis(2);
+    let source = scheduler.add("source", NullSource::new(8, 50)).unwrap();
+    let slow = Step(move |io: &mut Io<'_>| {
+        std::thread::sleep(pause);
+        if let Some(message) = io.next(0)? {
+            io.forward(0, message);
+        }
+        Ok(Work::Ok)
+    });
+    let slow = scheduler.add("slow", slow).unwrap();
+    let sink = scheduler.add("sink", NullSink::default()).unwrap();
+    scheduler.link((source, "out"), (slow, "in"), &small(1)).unwrap();
+    scheduler.link((slow, "out"), (sink, "in"), &small(1)).unwrap();
+    let report = scheduler.run().unwrap();
+    let took = began.elapsed();
+    let [source, slow, sink] = ["source", "slow", "sink"].map(|name| report.block(name).unwrap());
+    for block in [source, slow, sink] {
+        let all = block.busy + block.starved + block.backpressured + block.idle;
+        assert!(all <= took && all >= block.busy, "{block:?}");
+    }
+    assert_eq!(slow.work_calls, 50);
+    assert!(slow.busy >= pause * 50 && slow.work_p50 >= pause && slow.work_max <= slow.busy, "{slow:?}");
+    // While it sleeps, on the only thread, one has no room and the other nothing to do.
+    assert!(source.backpressured >= pause * 40 && sink.starved >= pause * 40, "{source:?} {sink:?}");
 }

@@ -9,7 +9,7 @@
 //! | doorbells of event loops       | [`Doorbell`]; [`LoopEnd`], what an event loop takes                                           |
 //! | sleeping threads               | [`wait_on`], [`wake_all`]: on a word of shared memory                                         |
 //! | processes                      | [`DeathWatch`], [`Process`]                                                                   |
-//! | time                           | [`deadline`], [`clock_ms`]                                                                    |
+//! | time                           | [`deadline`], [`clock_ns`], [`clock_ms`]                                                      |
 //! | where domains are              | [`default_base`], [`user`]                                                                    |
 //! | errors                         | [`Shortage`]: what a failed call ran out of                                                   |
 //!
@@ -110,13 +110,17 @@ pub(crate) fn deadline(timeout: Duration) -> Instant {
     now.checked_add(timeout).or_else(|| now.checked_add(CENTURY)).unwrap_or(now)
 }
 
-/// Milliseconds of a clock that never goes back and that all processes of the machine see alike, also those in containers with a time
+/// Nanoseconds of a clock that never goes back and that all processes of the machine see alike, also those in containers with a time
 /// namespace of their own. It starts anew with the machine.
-pub fn clock_ms() -> u64 {
+pub fn clock_ns() -> u64 {
     // A process stays in the namespace that it has begun in.
     static OFFSET: OnceLock<i128> = OnceLock::new();
-    let ms = (shared::monotonic_ns() - OFFSET.get_or_init(system::clock_offset)) / 1_000_000;
-    u64::try_from(ms).unwrap_or(0)
+    u64::try_from(shared::monotonic_ns() - OFFSET.get_or_init(system::clock_offset)).unwrap_or(0)
+}
+
+/// Milliseconds of that clock.
+pub fn clock_ms() -> u64 {
+    clock_ns() / 1_000_000
 }
 
 /// A number that nobody can foresee.

@@ -2,7 +2,7 @@
 
 use super::{of_kind as entries_of_kind, ring};
 use crate::layout::RING_OPEN;
-use crate::queue::PortQueue;
+use crate::queue::{PortQueue, ResolvedOptions, RingView};
 use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::Ordering;
 use serde::Serialize;
@@ -64,6 +64,12 @@ impl PortQueue {
     pub fn stats(&self) -> Option<QueueSnapshot> {
         queue(self.domain(), self.listed)
     }
+
+    /// The queue at one moment, or as it ended, if it has been destroyed: then nobody but us is said to be attached.
+    pub fn last_stats(&self) -> QueueSnapshot {
+        self.stats()
+            .unwrap_or_else(|| describe(self.view(), self.options().clone(), self.name().to_owned(), 1))
+    }
 }
 
 /// All queues of a kind.
@@ -74,16 +80,21 @@ pub(super) fn of_kind(domain: &Domain, kind: Kind) -> Vec<QueueSnapshot> {
 /// The queue behind an entry.
 pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
     let (pool, at, view, options) = ring(domain, entry)?;
+    let name = domain.entry(entry).name.get();
+    let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
+    let described = describe(&view, options, name, attached);
+    // Read while it was still this queue, or not at all.
+    domain.is_current(entry).then_some(described)
+}
+
+fn describe(view: &RingView, options: ResolvedOptions, name: String, attached: u32) -> QueueSnapshot {
     let header = view.header();
     let (counts, tail) = (view.counts(), view.ring().published());
     let depth = counts.ready as u64;
     let head = tail.saturating_sub(depth);
     let (dropped, missed) = (header.dropped.load(Ordering::Relaxed), header.missed.load(Ordering::Relaxed));
     let pending = counts.pending as u64;
-    let name = domain.entry(entry).name.get();
-    let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
-    // Read while it was still this queue, or not at all.
-    domain.is_current(entry).then(|| QueueSnapshot {
+    QueueSnapshot {
         name,
         capacity: options.capacity,
         limit: options.limit,
@@ -107,5 +118,5 @@ pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
         send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
         high_water: header.high_water.load(Ordering::Relaxed).max(depth as u32),
         attached,
-    })
+    }
 }

@@ -23,7 +23,10 @@ impl Cell {
             self.rollback(env);
             self.counts.retried += 1;
             let pause = backoff.saturating_mul(1 << (self.tries - 1).min(16));
-            self.want = Want::Time { at: (env.now)().saturating_add(pause), received: self.received() };
+            self.want = Want::Time {
+                at: env.clock.time(env.clock.last()).saturating_add(pause),
+                received: self.received(),
+            };
             return Ok(Step::Again);
         }
         if then == Then::Fail || all == 0 {

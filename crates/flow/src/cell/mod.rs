@@ -5,6 +5,7 @@ mod ready;
 mod sleep;
 
 use crate::block::Block;
+use crate::clock::Clock;
 use crate::io::Io;
 use crate::link::{End, TaskId};
 use crate::options::OnError;
@@ -17,7 +18,8 @@ use ready::{Verdict, Want};
 pub(crate) use sleep::Reason;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What a block at work needs of its scheduler.
 pub(crate) struct Env<'a> {
@@ -25,8 +27,9 @@ pub(crate) struct Env<'a> {
     pub(crate) allocator: &'a SharedBufferAllocator,
     /// Runs another block, if it does not run.
     pub(crate) wake: &'a dyn Fn(TaskId),
-    /// Time since the start of the scheduler.
-    pub(crate) now: &'a dyn Fn() -> Duration,
+    pub(crate) clock: &'a Clock,
+    /// When the call of the block that is under way has begun; 0: none is. For others.
+    pub(crate) working: &'a AtomicU64,
     /// Sources end; what is under way arrives.
     pub(crate) draining: bool,
     /// The same because a block has failed: nobody can be waited for who may not hear of it.
@@ -102,7 +105,7 @@ impl Cell {
             ending: false,
             waits_for_memory: false,
             reason: None,
-            counts: Counts::new(Instant::now()),
+            counts: Counts::new(millrace::clock_ns()),
             failure: None,
         }
     }
@@ -122,8 +125,8 @@ impl Cell {
     }
 
     /// How long its calls of work take.
-    pub(crate) fn last_work(&self) -> Duration {
-        self.counts.last_work()
+    pub(crate) fn usual_work(&self) -> Duration {
+        self.counts.usual_work()
     }
 
     /// Does the next thing: sends, settles, takes, calls the block. After an error it has ended.
@@ -170,7 +173,7 @@ impl Cell {
                 if flushed.sent > 0
                     && let Some(local) = &outlet.end.local
                 {
-                    local.consumers.iter().for_each(|task| (env.wake)(*task));
+                    (env.wake)(local.to.block);
                 }
                 if !flushed.all {
                     blocked = blocked.or(Some(at));
@@ -202,7 +205,7 @@ impl Cell {
                 && let Some(local) = &input.end.local
                 && local.take_blocked()
             {
-                local.producers.iter().for_each(|task| (env.wake)(*task));
+                local.from.iter().for_each(|port| (env.wake)(port.block));
             }
         }
         Ok(())
@@ -210,9 +213,9 @@ impl Cell {
 
     fn work(&mut self, env: &Env<'_>) -> Result<Step> {
         let budget = if self.careful > 0 { 1 } else { BATCH };
-        self.counts.switch(Activity::Busy, Instant::now());
+        self.counts.switch(Activity::Busy, env.clock.read());
         let worked = self.called(|block, io| block.work(io), env, budget);
-        self.counts.worked(Instant::now());
+        self.counts.worked(env.clock.read());
         let work = match worked {
             Called::Returned(Ok(work)) => work,
             Called::Returned(Err(error)) => return self.try_again(env, error),
@@ -290,10 +293,14 @@ impl Cell {
     ) -> Called<T> {
         let Self { block, inputs, outputs, .. } = self;
         outputs.iter().for_each(|output| output.was_full.set(false));
-        let (shm, allocator, now) = (env.shm, env.allocator, (env.now)());
-        let mut io = Io { inputs, outputs, shm, allocator, now, budget };
+        let (shm, allocator, began) = (env.shm, env.allocator, env.clock.last());
+        let mut io = Io { inputs, outputs, shm, allocator, now: env.clock.time(began), budget };
+        // Relaxed: whoever reports it is content with what it was a moment ago.
+        env.working.store(began, Ordering::Relaxed);
         // What a panic leaves of the block is never used again: it has failed.
-        match catch_unwind(AssertUnwindSafe(|| call(&mut **block, &mut io))) {
+        let called = catch_unwind(AssertUnwindSafe(|| call(&mut **block, &mut io)));
+        env.working.store(0, Ordering::Relaxed);
+        match called {
             Ok(result) => Called::Returned(result),
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -331,9 +338,9 @@ impl Cell {
             self.counts.lost += if made_of > 0 && comes_again { 0 } else { left };
         }
         for local in self.ends().filter_map(|end| end.local.as_ref()) {
-            local.consumers.iter().chain(&local.producers).for_each(|task| (env.wake)(*task));
+            local.from.iter().chain([&local.to]).for_each(|port| (env.wake)(port.block));
         }
-        self.counts.switch(Activity::Idle, Instant::now());
+        self.counts.switch(Activity::Idle, env.clock.read());
         stopped.and(settled).map(|()| Step::Ended)
     }
 
@@ -347,7 +354,7 @@ impl Cell {
             counters: self.block.counters(),
             ..BlockReport::default()
         };
-        self.counts.fill(&mut report, Instant::now());
+        self.counts.fill(&mut report, matches!(self.state, BlockState::Stopped | BlockState::Failed));
         report
     }
 }

@@ -1,9 +1,11 @@
 //! What a block waits for, and how it announces that.
 
 use super::{Cell, Env, Want};
-use crate::link::End;
+use crate::link::{End, TaskId};
 use crate::stats::Activity;
-use std::time::{Duration, Instant};
+use millrace::Interest;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What a block waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +72,9 @@ impl Cell {
             Reason::Output(_) | Reason::Memory(_) => Activity::Backpressured,
             Reason::Time(_) => Activity::Idle,
         };
-        self.counts.switch(activity, Instant::now());
+        if self.counts.activity() != activity {
+            self.counts.switch(activity, env.clock.last());
+        }
         self.reason = Some(reason);
         true
     }
@@ -97,20 +101,56 @@ impl Cell {
         self.counts.items_in > 0
     }
 
+    /// What it waits at, if it sleeps.
+    fn waits_at(&self) -> Vec<&Arc<End>> {
+        match self.reason {
+            Some(Reason::Input(input)) => vec![&self.inputs[input].end],
+            Some(Reason::AnyInput | Reason::Time(_)) => self.inputs.iter().map(|input| &input.end).collect(),
+            Some(Reason::Output(output)) => {
+                let ends: Vec<_> = self.outputs[output].outlets.iter().map(|outlet| &outlet.end).collect();
+                // Of several that it feeds, those that hold it up; all, if it is about to wake.
+                let is_full =
+                    |end: &&&Arc<End>| end.known().is_none_or(|queue| !queue.is_ready(Interest::Space));
+                let full: Vec<_> = ends.iter().filter(is_full).copied().collect();
+                if full.is_empty() { ends } else { full }
+            }
+            Some(Reason::Memory(_)) | None => Vec::new(),
+        }
+    }
+
+    /// Blocks of this scheduler of which any could end its sleep.
+    pub(crate) fn waits_for(&self) -> Vec<TaskId> {
+        let locals = self.waits_at().into_iter().filter_map(|end| Some((end.interest, end.local.as_ref()?)));
+        let others = locals.flat_map(|(interest, local)| match interest {
+            Interest::Space => std::slice::from_ref(&local.to),
+            _ => &local.from,
+        });
+        others.map(|port| port.block).collect()
+    }
+
     /// Why it sleeps, in words.
     pub(crate) fn explain(&self) -> String {
         let name = &self.name;
-        let Some(reason) = self.reason else { return format!("{name:?} has not begun") };
-        match reason {
-            Reason::Input(input) => {
-                format!("{name:?} waits for messages in {:?}", self.inputs[input].end.name())
+        let others: Vec<_> = self.waits_at().into_iter().map(|end| end.other_side()).collect();
+        let others = others.join(", ");
+        match self.reason {
+            None => format!("{name:?} has not begun"),
+            Some(Reason::Input(input)) => {
+                let (port, has) = (&self.inputs[input].end.port.label, self.inputs[input].len());
+                let min = match self.want {
+                    Want::Input { min, .. } => min,
+                    _ => self.inputs[input].min,
+                };
+                format!("{port:?} has {has} of {min} messages and waits for {others}")
             }
-            Reason::AnyInput | Reason::Time(_) => format!("{name:?} waits for messages"),
-            Reason::Output(output) => {
-                let full = self.outputs[output].outlets.iter().map(|outlet| outlet.end.name());
-                format!("{name:?} waits for room in {:?}", full.collect::<Vec<_>>().join(", "))
+            Some(Reason::AnyInput) => format!("{name:?} waits for messages from {others}"),
+            Some(Reason::Time(_)) if others.is_empty() => format!("{name:?} waits for a time"),
+            Some(Reason::Time(_)) => format!("{name:?} waits for a time, or for messages from {others}"),
+            Some(Reason::Output(output)) => {
+                let port = self.outputs[output].outlets.first().map_or(name, |outlet| &outlet.end.port.label);
+                format!("{port:?} waits for room in {others}")
             }
-            Reason::Memory(bytes) => format!("{name:?} waits for a buffer of {bytes} bytes"),
+            Some(Reason::Memory(bytes)) => format!("{name:?} waits for a buffer of {bytes} bytes"),
         }
     }
 }

@@ -36,7 +36,8 @@ pub(super) struct Shared {
     pub(super) departures: AtomicU32,
     pub(super) slice: Duration,
     pub(super) policy: Policy,
-    pub(super) started: Instant,
+    /// As [`millrace::clock_ns`] tells it.
+    pub(super) started: u64,
     /// By how much the time of [`Policy::Single`] is ahead, in nanoseconds.
     pub(super) skipped: AtomicU64,
     pub(super) draining: AtomicBool,
@@ -86,7 +87,7 @@ impl Shared {
             timers: Timers::new(tasks.len()),
             slice,
             policy,
-            started: Instant::now(),
+            started: millrace::clock_ns(),
             skipped: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             failing: AtomicBool::new(false),
@@ -108,9 +109,15 @@ impl Shared {
 
     // Time.
 
-    pub(super) fn now(&self) -> Duration {
-        let skipped = Duration::from_nanos(self.skipped.load(Ordering::Relaxed));
-        if matches!(self.policy, Policy::Single { .. }) { skipped } else { self.started.elapsed() }
+    /// The time of a run that has one of its own.
+    pub(super) fn own_time(&self) -> Option<Duration> {
+        matches!(self.policy, Policy::Single { .. })
+            .then(|| Duration::from_nanos(self.skipped.load(Ordering::Relaxed)))
+    }
+
+    /// Time since the start, in ns.
+    fn now(&self) -> u64 {
+        self.own_time().map_or_else(|| millrace::clock_ns() - self.started, nanos)
     }
 
     /// Runs `task` at `at`, and at no time it has waited for before; `None`: at no time.
@@ -126,7 +133,7 @@ impl Shared {
     /// Wakes those whose time has come.
     pub(super) fn fire_timers(&self, local: &Worker<TaskId>) {
         let Some(next) = self.timers.next() else { return };
-        let now = nanos(self.now());
+        let now = self.now();
         if now >= next {
             self.timers.take_due(now).into_iter().for_each(|task| self.wake(task, Some(local)));
         }
@@ -134,7 +141,7 @@ impl Shared {
 
     /// How long to sleep until the next timer.
     pub(super) fn until_timer(&self) -> Duration {
-        let left = |next: u64| Duration::from_nanos(next.saturating_sub(nanos(self.now())));
+        let left = |next: u64| Duration::from_nanos(next.saturating_sub(self.now()));
         self.timers.next().map_or(FOREVER, left)
     }
 
@@ -234,7 +241,7 @@ impl Shared {
             // Several may find out at the same time: for the others, blocks are to run again by now.
             if self.is_stalled() {
                 if !self.is_done() || self.exhausted.swap(true, Ordering::Relaxed) {
-                    let message = format!("every block waits for another: {}", self.explain());
+                    let message = self.explain_stall();
                     end.failure.get_or_insert_with(|| Error::new(ErrorKind::Stalled, message));
                     self.stopping.store(true, Ordering::Relaxed);
                 }
@@ -316,23 +323,54 @@ impl Shared {
 
     pub(super) fn report(&self) -> Report {
         let began = Instant::now();
-        Report { blocks: self.tasks.iter().map(|task| task.report(began)).collect() }
+        let blocks = self.tasks.iter().map(|task| task.report(began)).collect();
+        Report { blocks, links: self.tasks.iter().flat_map(Task::links).collect() }
     }
 
     /// What each block waits for that has not ended.
     pub(super) fn explain(&self) -> String {
-        let waiting =
-            self.tasks.iter().filter(|task| !task.run.has_ended()).map(|task| match task.try_cell() {
-                Some(cell) => cell.explain(),
-                None => format!("{:?} works", task.name),
-            });
+        let left = (0..self.tasks.len()).filter(|id| !self.tasks[*id].run.has_ended());
+        self.explain_all(left)
+    }
+
+    fn explain_all(&self, blocks: impl Iterator<Item = TaskId>) -> String {
+        let waiting = blocks.map(|id| match self.tasks[id].try_cell() {
+            Some(cell) => cell.explain(),
+            None => format!("{:?} works{}", self.tasks[id].name, self.tasks[id].for_how_long()),
+        });
         waiting.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Blocks of a stalled run of which each waits for the next, and the last for the first. `None`: there are none, one waits for a time
+    /// that never comes.
+    fn find_cycle(&self) -> Option<Vec<TaskId>> {
+        let mut path = vec![self.tasks.iter().position(|task| !task.run.has_ended())?];
+        loop {
+            let others = self.tasks[*path.last()?].cell().waits_for();
+            let next = others.into_iter().find(|id| !self.tasks[*id].run.has_ended())?;
+            if let Some(first) = path.iter().position(|id| *id == next) {
+                return Some(path.split_off(first));
+            }
+            path.push(next);
+        }
+    }
+
+    /// Which blocks of a stalled run wait for each other, and at which ports.
+    fn explain_stall(&self) -> String {
+        let cycle = self.find_cycle().unwrap_or_default();
+        if cycle.is_empty() {
+            return format!("no block can ever run again: {}", self.explain());
+        }
+        let others = self.left.load(Ordering::Relaxed) - cycle.len();
+        let waiting = self.explain_all(cycle.into_iter());
+        let others = if others > 0 { format!("; {others} others wait for these") } else { String::new() };
+        format!("blocks wait for each other: {waiting}{others}")
     }
 
     /// Names of the blocks that are in their work.
     pub(super) fn running(&self) -> String {
-        let names =
-            self.tasks.iter().filter(|task| task.run.is_running()).map(|task| format!("{:?}", task.name));
+        let names = self.tasks.iter().filter(|task| task.run.is_running());
+        let names = names.map(|task| format!("{:?}{}", task.name, task.for_how_long()));
         names.collect::<Vec<_>>().join(", ")
     }
 }

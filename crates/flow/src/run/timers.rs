@@ -1,7 +1,7 @@
 //! When which block is to be run.
 
 use crate::link::TaskId;
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,8 @@ const NONE: u64 = u64::MAX;
 /// The timers of all blocks, one each at most. Times are in ns since the start of the scheduler.
 #[derive(Debug)]
 pub(super) struct Timers {
-    set: Mutex<BTreeSet<(u64, TaskId)>>,
+    /// The latest first. A sorted list is small code, and fast for the thousands that a scheduler may have.
+    set: Mutex<Vec<(u64, TaskId)>>,
     /// That of each block; changed within the lock.
     of: Vec<AtomicU64>,
     /// The earliest.
@@ -43,9 +44,15 @@ impl Timers {
         }
         let mut set = self.lock();
         let before = self.of[block].swap(at, Ordering::Relaxed);
-        set.remove(&(before, block));
-        if at != NONE {
-            set.insert((at, block));
+        let place =
+            |set: &[(u64, TaskId)], at| set.binary_search_by_key(&Reverse((at, block)), |one| Reverse(*one));
+        if let Ok(old) = place(&set, before) {
+            set.remove(old);
+        }
+        if at != NONE
+            && let Err(new) = place(&set, at)
+        {
+            set.insert(new, (at, block));
         }
         self.note_next(&set)
     }
@@ -53,21 +60,21 @@ impl Timers {
     /// Takes the timers that are due at `now`; returns their blocks.
     pub(super) fn take_due(&self, now: u64) -> Vec<TaskId> {
         let mut set = self.lock();
-        let later = set.split_off(&(now + 1, 0));
-        let due: Vec<_> = std::mem::replace(&mut *set, later).into_iter().map(|(_, block)| block).collect();
+        let later = set.partition_point(|(at, _)| *at > now);
+        let due: Vec<_> = set.drain(later..).rev().map(|(_, block)| block).collect();
         due.iter().for_each(|block| self.of[*block].store(NONE, Ordering::Relaxed));
         self.note_next(&set);
         due
     }
 
     /// Notes the earliest; whether it is earlier than before.
-    fn note_next(&self, set: &BTreeSet<(u64, TaskId)>) -> bool {
-        let next = set.first().map_or(NONE, |(at, _)| *at);
+    fn note_next(&self, set: &[(u64, TaskId)]) -> bool {
+        let next = set.last().map_or(NONE, |(at, _)| *at);
         // SeqCst, pairs with `next`.
         self.next.swap(next, Ordering::SeqCst) > next
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<(u64, TaskId)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, TaskId)>> {
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

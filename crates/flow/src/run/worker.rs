@@ -2,13 +2,14 @@
 
 use super::shared::Shared;
 use crate::cell::{Env, Step};
+use crate::clock::Clock;
 use crate::link::TaskId;
 use crate::options::Policy;
 use crossbeam::deque::{Injector, Steal, Worker};
 use millrace::{Error, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A listener that is about to run a block which takes longer lets another worker listen.
 const LONG_WORK: Duration = Duration::from_micros(50);
@@ -26,7 +27,7 @@ pub(super) fn work(shared: &Shared, me: usize, deque: &Worker<TaskId>) {
         shared.listen(deque);
         shared.fire_timers(deque);
         if let Some(task) = chooser.choose(|| shared.find(me, deque, turn)) {
-            if listened && shared.tasks[task].try_cell().is_some_and(|cell| cell.last_work() > LONG_WORK) {
+            if listened && shared.tasks[task].try_cell().is_some_and(|cell| cell.usual_work() > LONG_WORK) {
                 shared.idle.wake_one(&shared.shm);
             }
             listened = false;
@@ -75,10 +76,10 @@ impl Shared {
     }
 
     /// Whether a run of so many steps is over. In time of its own it depends on nothing that differs from run to run.
-    fn has_had_its_time(&self, steps: u32, began: Instant) -> bool {
+    fn has_had_its_time(&self, steps: u32, clock: &Clock) -> bool {
         match self.policy {
             Policy::Single { .. } => steps >= SINGLE_STEPS,
-            _ => began.elapsed() >= self.slice,
+            _ => clock.elapsed() >= self.slice,
         }
     }
 
@@ -87,9 +88,10 @@ impl Shared {
         let task = &self.tasks[id];
         self.runs.fetch_add(1, Ordering::SeqCst);
         task.run.begin();
-        let (wake, now) = (|other| self.wake(other, Some(deque)), || self.now());
+        let wake = |other| self.wake(other, Some(deque));
+        let clock = Clock::new(self.started, self.own_time());
         let mut cell = task.cell();
-        let (began, mut steps) = (Instant::now(), 0);
+        let mut steps = 0;
         loop {
             // Before the look at the queues.
             let (sequence, departures) = (self.shm.wake_sequence(), self.shm.departures());
@@ -97,7 +99,8 @@ impl Shared {
                 shm: &self.shm,
                 allocator: &self.allocator,
                 wake: &wake,
-                now: &now,
+                clock: &clock,
+                working: &task.working,
                 // At each step: whoever is told of an end while it runs is not told again.
                 draining: self.draining.load(Ordering::Relaxed),
                 failing: self.failing.load(Ordering::Relaxed),
@@ -120,7 +123,10 @@ impl Shared {
                         return;
                     }
                 }
-                Ok(Step::Sleep(_)) => {}
+                Ok(Step::Sleep(_)) => {
+                    // Others are faster, perhaps for ever: this counts as its time.
+                    clock.read();
+                }
                 ended @ (Ok(Step::Ended) | Err(_)) => {
                     drop(cell);
                     return self.end_task(id, ended.err());
@@ -128,7 +134,7 @@ impl Shared {
             }
             task.tell(&cell);
             steps += 1;
-            if self.has_had_its_time(steps, began) {
+            if self.has_had_its_time(steps, &clock) {
                 drop(cell);
                 task.run.requeue();
                 return self.push(id, Some(deque));

@@ -17,7 +17,7 @@ use millrace_flow::ports::PortSpec;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use report::{BlockJson, Outcome};
+use report::{Counted, Outcome, counted};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl BindingRun {
 
 #[napi]
 impl BindingRun {
-    /// Settles when every block has ended: the blocks, and what the first to fail failed of, as JSON. Keeps the event loop alive until
+    /// Settles when every block has ended: what was counted, and what the first to fail failed of, as JSON. Keeps the event loop alive until
     /// then. To be called once.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn ended<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
@@ -92,7 +92,7 @@ impl BindingRun {
     /// What has been counted so far, as JSON.
     #[napi(catch_unwind)]
     pub fn report(&self) -> Result<String> {
-        self.with(|run| to_json(&report::blocks(&run.report())))
+        self.with(|run| to_json(&counted(&run.report())))
     }
 
     /// What each block that has not ended waits for, or that it works.
@@ -133,7 +133,7 @@ impl BindingRun {
             let before = run.report();
             // Whoever waits for the run hears that the manager was closed, whatever else there is to say.
             let report = run.stop(CLOSE_TIMEOUT).unwrap_or(before);
-            to_json(&report::blocks(&report))
+            to_json(&counted(&report))
         };
         guarded(end).map(Some).map_err(from_core)
     }
@@ -148,15 +148,15 @@ fn outcome(id: u32) -> String {
             return to_json(&Outcome { code, message, ..Outcome::default() });
         };
         // A failure takes it away.
-        let counted = run.report();
-        to_json(&ended(report::blocks(&counted), run.wait().err()))
+        let report = run.report();
+        to_json(&ended(counted(&report), run.wait().err()))
     };
-    guarded(end).unwrap_or_else(|defect| to_json(&ended(Vec::new(), Some(defect))))
+    guarded(end).unwrap_or_else(|defect| to_json(&ended(Counted::default(), Some(defect))))
 }
 
-fn ended(blocks: Vec<BlockJson<'_>>, error: Option<Error>) -> Outcome<'_> {
+fn ended(counted: Counted<'_>, error: Option<Error>) -> Outcome<'_> {
     Outcome {
-        blocks,
+        counted,
         code: error.as_ref().map(|error| error.kind().code()),
         message: error.map(|error| error.to_string()),
     }

@@ -1,6 +1,6 @@
-//! What has been counted of the blocks of a flow, as JSON.
+//! What has been counted of a flow, as JSON.
 
-use millrace_flow::{BlockReport, BlockState, Report};
+use millrace_flow::{BlockReport, BlockState, LinkReport, Report};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,24 +25,69 @@ pub(super) struct BlockJson<'a> {
     starved: f64,
     backpressured: f64,
     idle: f64,
+    working: f64,
     work_p50: f64,
     work_p99: f64,
+    work_max: f64,
     counters: BTreeMap<&'static str, u64>,
+}
+
+/// `LinkStats` of `lib/flow`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LinkJson<'a> {
+    from: &'a [String],
+    to: Option<&'a str>,
+    queue: &'a str,
+    capacity: u32,
+    depth: u64,
+    high_water: u32,
+    sent: u64,
+    dropped: u64,
+    send_waits: u64,
+    receive_waits: u64,
+}
+
+/// What the addon counts, as `lib/flow` has it.
+#[derive(Default, Serialize)]
+pub(super) struct Counted<'a> {
+    blocks: Vec<BlockJson<'a>>,
+    links: Vec<LinkJson<'a>>,
 }
 
 /// How a run has ended.
 #[derive(Default, Serialize)]
 pub(super) struct Outcome<'a> {
-    /// What has been counted of its blocks; none: it was cut off.
-    pub(super) blocks: Vec<BlockJson<'a>>,
+    /// What has been counted; nothing: it was cut off.
+    pub(super) counted: Counted<'a>,
     /// Why, unless all went well.
     pub(super) code: Option<&'static str>,
     pub(super) message: Option<String>,
 }
 
-/// The blocks in the order in which they were added.
-pub(super) fn blocks(report: &Report) -> Vec<BlockJson<'_>> {
-    report.blocks.iter().map(block).collect()
+/// Blocks and links in the order in which they were added.
+pub(super) fn counted(report: &Report) -> Counted<'_> {
+    Counted {
+        blocks: report.blocks.iter().map(block).collect(),
+        links: report.links.iter().map(link).collect(),
+    }
+}
+
+fn link(report: &LinkReport) -> LinkJson<'_> {
+    let LinkReport { from, to, queue, capacity, depth, high_water, sent, dropped, send_waits, receive_waits } =
+        report;
+    LinkJson {
+        from,
+        to: to.as_deref(),
+        queue,
+        capacity: *capacity,
+        depth: *depth,
+        high_water: *high_water,
+        sent: *sent,
+        dropped: *dropped,
+        send_waits: *send_waits,
+        receive_waits: *receive_waits,
+    }
 }
 
 fn block(report: &BlockReport) -> BlockJson<'_> {
@@ -68,8 +113,10 @@ fn block(report: &BlockReport) -> BlockJson<'_> {
         starved: ms(report.starved),
         backpressured: ms(report.backpressured),
         idle: ms(report.idle),
+        working: ms(report.working),
         work_p50: ms(report.work_p50),
         work_p99: ms(report.work_p99),
+        work_max: ms(report.work_max),
         counters: report.counters.iter().copied().collect(),
     }
 }
