@@ -21,8 +21,13 @@ pub(super) fn bytes_mut<'a>(message: &Message<'a>) -> &'a mut [u8] {
 pub(super) fn copy_of<'a>(io: &Io<'a>, original: &Message<'a>) -> Result<Option<NewMessage<'a>>> {
     let copy = io.allocate(original.len())?;
     if let Some(copy) = &copy {
-        copy.fill(bytes(original));
-        copy.describe_as(original);
+        copy_into(copy, original);
     }
     Ok(copy)
+}
+
+/// Makes a new message one like `original`.
+pub(super) fn copy_into(copy: &Message<'_>, original: &Message<'_>) {
+    copy.fill(bytes(original));
+    copy.describe_as(original);
 }
