@@ -26,6 +26,7 @@ export type {
   FlowLinkOptions,
   LinkOptions,
   OnErrorOptions,
+  OnPeerLost,
   Policy,
   Priority,
   SchedulerOptions,

@@ -6,9 +6,8 @@ import { settlesWithin } from './run.js'
 import type { EndOptions, Scheduler } from './scheduler.js'
 import { STOP_TIMEOUT_MS } from './scheduler.js'
 import type { Report } from './stats.js'
-import { processesEnded } from './placement.js'
+import type { FlowProcesses } from './placement.js'
 import type { ChildState } from './supervised-child.js'
-import type { Supervisor } from './supervisor.js'
 import type { Wired } from './wiring.js'
 
 /** What a run is of. */
@@ -18,8 +17,8 @@ export interface RunParts extends Wired {
   readonly scheduler: Scheduler
   /** The end of the native blocks. */
   readonly native: Promise<Report> | undefined
-  /** Of its other processes. */
-  readonly supervisor: Supervisor | undefined
+  /** Those that it has started. */
+  readonly processes: FlowProcesses | undefined
   /** Those of them that have sources. */
   readonly sources: readonly string[]
 }
@@ -40,10 +39,9 @@ export class Run implements AsyncDisposable {
   constructor(parts: RunParts, signal: AbortSignal | undefined) {
     this.#parts = parts
     const lanes = parts.lanes.map((lane) => lane.run(this.#ending.signal, this.#stopping.signal))
-    const { supervisor } = parts
-    const processes = supervisor === undefined ? [] : [processesEnded(parts.name, supervisor)]
-    const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native]), ...processes]
-    const ended = all.map((one) => Promise.resolve(one).catch((error: unknown) => this.#fail(error)))
+    const others = parts.processes === undefined ? [] : [parts.processes.ended()]
+    const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native]), ...others]
+    const ended = all.map((one) => Promise.resolve(one).catch((error: unknown) => this.fail(error)))
     const forget = [
       parts.shm.session.beforeClose(() => parts.queues.remove()),
       ...(signal === undefined ? [] : [onAbort(signal, () => this.#beginStop())]),
@@ -101,7 +99,12 @@ export class Run implements AsyncDisposable {
 
   /** The states of its other processes, by their names. */
   get processes(): Record<string, ChildState> {
-    return this.#parts.supervisor?.children ?? {}
+    return this.#parts.processes?.states ?? {}
+  }
+
+  /** Messages dropped by links with `onPeerLost: 'drop'`, by the names of their queues. */
+  get dropped(): Record<string, number> {
+    return this.#parts.processes?.dropped ?? {}
   }
 
   /** What has been counted so far of the blocks in this process, native blocks first, and of the links of these. */
@@ -122,7 +125,8 @@ export class Run implements AsyncDisposable {
     }
   }
 
-  #fail(error: unknown): void {
+  /** @internal It is to end, and has failed with `error` unless it had before. */
+  fail(error: unknown): void {
     const { shm } = this.#parts
     this.#failure ??= { error: shm.closed ? shm.session.closedFailure() : error }
     // Nobody gets what the others would go on with for ever.
@@ -134,7 +138,7 @@ export class Run implements AsyncDisposable {
     this.#ending.abort()
     if (this.#nativeRuns()) ignore(this.#parts.scheduler.drain())
     // Other processes end when nothing more comes, and may be restarted until then.
-    for (const name of this.#parts.sources) this.#parts.supervisor?.stopOne(name)
+    for (const name of this.#parts.sources) this.#parts.processes?.stop(name)
   }
 
   #beginStop(): void {
@@ -142,7 +146,7 @@ export class Run implements AsyncDisposable {
     if (this.#stopping.signal.aborted) return
     this.#stopping.abort()
     if (this.#nativeRuns()) ignore(this.#parts.scheduler.stop({ timeout: Infinity }))
-    if (this.#parts.supervisor !== undefined) ignore(this.#parts.supervisor.stop())
+    if (this.#parts.processes !== undefined) ignore(this.#parts.processes.stopAll())
   }
 
   #nativeRuns(): boolean {

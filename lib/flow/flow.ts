@@ -17,10 +17,10 @@ import { linkFault } from './link-rules.js'
 import type { AddedBlock, WiringHost } from './links.js'
 import { NativeBlock } from './native-block.js'
 import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions, Taken } from './options.js'
-import { bindBlock, bindLink } from './options.js'
+import { bindBlock, checkFlowLink } from './options.js'
 import { InputPort, OutputPort } from './port.js'
 import { placeHere, serve, tellOfQueue } from './place.js'
-import { startProcesses } from './placement.js'
+import { FlowProcesses } from './placement.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
 import { totalOf } from './replica-stats.js'
@@ -132,8 +132,7 @@ export class Flow implements BlockHost {
     }
     const fault = linkFault(this.#links, from, to)
     if (fault !== undefined) throw misuse(fault)
-    bindLink(name, options)
-    if (options.name !== undefined) checkName(`queue of link ${name}`, options.name)
+    checkFlowLink(name, options)
     this.#links.push({ from, to, options })
     return this
   }
@@ -157,7 +156,9 @@ export class Flow implements BlockHost {
       const native = wired.hasNative ? this.#scheduler.run() : undefined
       // What it could not be started for.
       if (native !== undefined && !this.#scheduler.started) await native
-      const supervisor = others.size > 0 ? startProcesses(this.name, this.#shm, others, wired) : undefined
+      const fail = (error: unknown) => this.#run?.fail(error)
+      const started = { flow: this.name, shm: this.#shm, processes: others, fail, ...wired }
+      const processesOfFlow = others.size > 0 ? new FlowProcesses(started) : undefined
       const sources = blocks.filter(({ block }) => block.inputs.length === 0).flatMap(namesOf)
       const parts = {
         sources,
@@ -165,7 +166,7 @@ export class Flow implements BlockHost {
         shm: this.#shm,
         scheduler: this.#scheduler,
         native,
-        supervisor,
+        processes: processesOfFlow,
         ...wired,
       }
       this.#run = new Run(parts, signal)

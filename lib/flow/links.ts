@@ -131,7 +131,9 @@ export class FlowLinks {
     if (!isMaker && !places.some(isHere)) return undefined
     const queue = isMaker ? this.#queues.make(purpose) : this.#queues.attach(purpose)
     if (places.every((place) => place === undefined)) return new OwnQueue(queue)
-    const crossing = isMaker ? new Crossing(queue, all) : undefined
+    const { to, from, options } = purpose
+    const label = `${from.label} → ${to.label}`
+    const crossing = isMaker ? new Crossing(queue, label, options.onPeerLost ?? 'block', all) : undefined
     if (crossing !== undefined) this.crossings.push(crossing)
     const tell = (side: Side) => () =>
       crossing === undefined ? tellOfQueue(queue.name, side) : crossing.left(side, undefined)

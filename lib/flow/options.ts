@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, checkText, checkTimeout, checkWord } from '../check.js'
+import { checkInteger, checkName, checkObject, checkText, checkTimeout, checkWord } from '../check.js'
 import { invalidArgument, show } from '../errors.js'
 import { MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
 import type { BindingFlow } from '../native/native.js'
@@ -98,10 +98,21 @@ export interface LinkOptions {
   delivery?: Delivery
 }
 
+/** What becomes of a link whose receiving process dies. */
+export type OnPeerLost = (typeof ON_PEER_LOST)[number]
+export const ON_PEER_LOST = ['block', 'detach', 'drop', 'fail'] as const
+
 /** Options of a link of a {@link Flow}. Those of the first link to an input count for all links to it. */
 export interface FlowLinkOptions extends LinkOptions {
   /** Name of its queue, unless it lies between native blocks only. Default: those of the flow, the block and the input. */
   name?: string
+  /**
+   * What becomes of it when the process behind it dies, of several replicas the last one. `block`: it keeps what comes, and whoever sends waits when
+   * it is full, until the process is restarted. `detach`: it is closed, whoever sends goes on without it, and counts as `undelivered` what it gets
+   * no more; what is in it the restarted process takes. `drop`: what is in it and what comes until that runs again is dropped, and counted in
+   * {@link Run.dropped}. `fail`: the flow fails. Default: `block`.
+   */
+  onPeerLost?: OnPeerLost
   /** It leads back to a block before it: drawings show it so, and a flow of data must say which link of a circle does. Default: false. */
   feedback?: boolean
 }
@@ -151,6 +162,14 @@ export function bindLink(name: string, options: LinkOptions): BoundLink {
     ...(overflow !== undefined && { overflow: checkWord(what('overflow'), overflow, OVERFLOWS) }),
     ...(delivery !== undefined && { delivery: checkWord(what('delivery'), delivery, DELIVERIES) }),
   }
+}
+
+/** @internal Options of link `name` of a flow, checked. */
+export function checkFlowLink(name: string, options: FlowLinkOptions): void {
+  bindLink(name, options)
+  const { onPeerLost = 'block', name: queue } = options
+  checkWord(`onPeerLost of link ${name}`, onPeerLost, ON_PEER_LOST)
+  if (queue !== undefined) checkName(`queue of link ${name}`, queue)
 }
 
 /** A time in ms that ends. */

@@ -1,44 +1,107 @@
 import { MillraceError } from '../errors.js'
 import type { ShmManager } from '../domain/manager.js'
 import type { ChildOptions } from './child-options.js'
+import type { ToldOfQueue } from './control.js'
+import type { Crossing } from './crossing.js'
 import type { PlaceHere } from './place.js'
 import { PLACE_VARIABLE } from './place.js'
+import type { ChildState } from './supervised-child.js'
 import { Supervisor } from './supervisor.js'
 import type { Wired } from './wiring.js'
 
-/** Starts the processes of a flow: each runs this program, and in it the blocks that are its own. */
-export function startProcesses(
-  flow: string,
-  shm: ShmManager,
-  processes: ReadonlyMap<string, Partial<ChildOptions>>,
-  { crossings, queues }: Pick<Wired, 'crossings' | 'queues'>,
-): Supervisor {
-  const supervisor = new Supervisor({ shm })
-  supervisor.on('queue', ({ name }, { queue, event }) => {
-    if (event === 'made') queues.adopt(queue)
-    else crossings.find((crossing) => crossing.queue.name === queue)?.left(event, name)
-  })
-  supervisor.on('exited', ({ name, phase }) => {
-    for (const crossing of crossings) {
-      if (phase === 'ended' || phase === 'gave-up') crossing.ended(name)
-      else crossing.restarts(name)
-    }
-  })
-  for (const [name, options] of processes) {
-    const place: PlaceHere = { flow, process: name }
-    const env = { ...options.env, [PLACE_VARIABLE]: JSON.stringify(place) }
-    supervisor.start(name, { module: process.argv[1]!, args: process.argv.slice(2), ...options, env })
-  }
-  return supervisor
+/** What processes of a flow are started with. */
+export interface ProcessesParts extends Pick<Wired, 'crossings' | 'queues'> {
+  readonly flow: string
+  readonly shm: ShmManager
+  readonly processes: ReadonlyMap<string, Partial<ChildOptions>>
+  /** The flow is to end: a process that it cannot do without has died. */
+  readonly fail: (error: unknown) => void
 }
 
-/** Resolves when all processes have ended. @throws `MillraceError` `ERR_MILLRACE_BLOCK_FAILED`, which names those that failed */
-export async function processesEnded(flow: string, supervisor: Supervisor): Promise<void> {
-  await supervisor.ended()
-  if (supervisor.failed.length === 0) return
-  const names = supervisor.failed.map(({ name, lastExit }) => {
-    const { code, signal, error } = lastExit!
-    return `'${name}' (${error ?? signal ?? `exit code ${code}`})`
-  })
-  throw new MillraceError('ERR_MILLRACE_BLOCK_FAILED', `processes of flow '${flow}' failed: ${names.join(', ')}`)
+/** The processes that a flow has started: each runs this program, and in it the blocks that are its own. */
+export class FlowProcesses {
+  readonly #supervisor: Supervisor
+  readonly #parts: ProcessesParts
+
+  constructor(parts: ProcessesParts) {
+    this.#parts = parts
+    this.#supervisor = new Supervisor({ shm: parts.shm })
+    this.#supervisor.on('queue', ({ name }, told) => this.#told(name, told))
+    this.#supervisor.on('exited', (state) => this.#exited(state))
+    this.#supervisor.on('started', ({ name }) => {
+      for (const crossing of parts.crossings) crossing.back(name)
+    })
+    for (const [name, options] of parts.processes) {
+      const place: PlaceHere = { flow: parts.flow, process: name }
+      const env = { ...options.env, [PLACE_VARIABLE]: JSON.stringify(place) }
+      this.#supervisor.start(name, { module: process.argv[1]!, args: process.argv.slice(2), ...options, env })
+    }
+  }
+
+  /** Their states. */
+  get states(): Record<string, ChildState> {
+    return this.#supervisor.children
+  }
+
+  /** Messages that links have dropped, by the names of their queues. */
+  get dropped(): Record<string, number> {
+    const dropping = this.#parts.crossings.filter(({ onPeerLost }) => onPeerLost === 'drop')
+    return Object.fromEntries(dropping.map(({ queue, dropped }) => [queue.name, dropped]))
+  }
+
+  /** Asks one to end: it is not started again. */
+  stop(name: string): void {
+    const waits = this.#supervisor.children[name]?.phase === 'waiting'
+    this.#supervisor.stopOne(name)
+    // It is gone, which has been told, and is not awaited any more.
+    if (waits) for (const crossing of this.#parts.crossings) crossing.ended(name)
+  }
+
+  /** Asks all to end. */
+  async stopAll(): Promise<void> {
+    await this.#supervisor.stop()
+  }
+
+  /** Resolves when all have ended. @throws `MillraceError` `ERR_MILLRACE_BLOCK_FAILED`, which names those that failed */
+  async ended(): Promise<void> {
+    await this.#supervisor.ended()
+    const { failed } = this.#supervisor
+    if (failed.length === 0) return
+    const names = failed.map((state) => `'${state.name}' (${wayOf(state)})`)
+    const message = `processes of flow '${this.#parts.flow}' failed: ${names.join(', ')}`
+    throw new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message)
+  }
+
+  #told(name: string, { queue, event }: ToldOfQueue): void {
+    const { queues, crossings } = this.#parts
+    if (event === 'made') queues.adopt(queue)
+    else crossings.find((crossing) => crossing.queue.name === queue)?.left(event, name)
+  }
+
+  #exited(state: ChildState): void {
+    const { name, phase } = state
+    const isOver = phase !== 'waiting'
+    const hasDied = !isOver || this.#supervisor.failed.some((one) => one.name === name)
+    for (const crossing of this.#parts.crossings) {
+      if (hasDied && crossing.lost(name)) this.#lost(crossing, state)
+      if (isOver) crossing.ended(name)
+      else crossing.restarts(name)
+    }
+  }
+
+  /** The last process has died that took from a queue. */
+  #lost(crossing: Crossing, state: ChildState): void {
+    const { label, onPeerLost } = crossing
+    if (onPeerLost === 'drop') crossing.drop().catch(this.#parts.fail)
+    if (onPeerLost !== 'fail') return
+    const message = `process '${state.name}' of flow '${this.#parts.flow}' was lost (${wayOf(state)}), to which ${label} leads`
+    this.#parts.fail(new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message))
+    this.stop(state.name)
+  }
+}
+
+/** How a process has ended. */
+function wayOf({ lastExit }: ChildState): string {
+  const { code, signal, error } = lastExit!
+  return error ?? signal ?? `exit code ${code}`
 }

@@ -7,7 +7,7 @@ import { DELIVERIES, OVERFLOWS } from '../../native/words.js'
 import type { BackoffOptions } from '../child-options.js'
 import { RESTARTS, STDIOS } from '../child-options.js'
 import type { SchedulerOptions } from '../options.js'
-import { ACTIONS, MAX_RETRIES, MAX_THREADS, POLICIES, PRIORITIES } from '../options.js'
+import { ACTIONS, MAX_RETRIES, MAX_THREADS, ON_PEER_LOST, POLICIES, PRIORITIES } from '../options.js'
 import { MAX_REPLICAS } from '../places.js'
 import type { BlockData, DomainData, FlowData, LinkData, OnErrorData, ProcessData } from './data.js'
 import { FLOW_VERSION } from './data.js'
@@ -89,6 +89,7 @@ const link: Properties<LinkData> = {
   overflow: about('What becomes of a message that finds it full. Default: block.', { enum: OVERFLOWS }),
   delivery: about('What becomes of messages whose receiver dies. Default: at-most-once.', { enum: DELIVERIES }),
   name: about('Name of its queue, unless it lies between native blocks only.', WORD),
+  onPeerLost: about('What becomes of it when the process behind it dies. Default: block.', { enum: ON_PEER_LOST }),
   feedback: about('It leads back to a block before it: one link of each circle. Default: false.', FLAG),
 }
 
