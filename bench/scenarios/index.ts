@@ -4,6 +4,7 @@ import { copied } from './copied.js'
 import { copies } from './copies.js'
 import { fillRead } from './fill-read.js'
 import { doraLinks } from './flow-dora.js'
+import { flowJs } from './flow-js.js'
 import { flows } from './flow.js'
 import { handedOver } from './handover.js'
 import { idle } from './idle.js'
@@ -25,6 +26,7 @@ export const scenarios: readonly Scenario[] = [
   shapes,
   seeds,
   schedule,
+  flowJs,
   allocation,
   opening,
   recovery,

@@ -5,6 +5,7 @@ import { MAX_NAME_BYTES } from '../native/generated/limits.js'
 import type { PortQueue } from '../queue/port-queue.js'
 import { JsInput, JsOutput } from './js-port.js'
 import type { FlowLinkOptions } from './options.js'
+import { ObjectQueue } from './object-queue.js'
 import type { InputPort, OutputPort } from './port.js'
 import { bytes, hashOf } from './type.js'
 
@@ -24,6 +25,7 @@ export class FlowQueues {
   readonly #made: PortQueue<unknown>[] = []
   /** Of these, those with messages of a flow before. */
   readonly #inherited = new Set<PortQueue<unknown>>()
+  readonly #forObjects: ObjectQueue[] = []
   readonly #flow: string
   readonly #shm: ShmManager
 
@@ -39,7 +41,7 @@ export class FlowQueues {
   make(purpose: QueuePurpose): PortQueue<unknown> {
     const { capacity, overflow, delivery } = purpose.options
     const name = this.#nameOf(purpose)
-    const { codec, id } = typeOf(purpose)
+    const { codec, id } = recordOf(purpose)
     const left = this.#takeOver(name, purpose)
     const queue = this.#shm.portQueue<unknown>(name, {
       codec,
@@ -55,6 +57,13 @@ export class FlowQueues {
     return queue
   }
 
+  /** For values that are handed over by reference. */
+  makeForObjects(purpose: QueuePurpose): ObjectQueue {
+    const queue = new ObjectQueue(this.#shm.session, `link ${labelOf(purpose)}`, purpose.options)
+    this.#forObjects.push(queue)
+    return queue
+  }
+
   /** Another process of the flow has made it, and need not live to remove it. */
   adopt(name: string): void {
     if (!this.#made.some((queue) => queue.name === name)) this.#made.push(this.#shm.portQueue<unknown>(name))
@@ -62,7 +71,7 @@ export class FlowQueues {
 
   /** The flow is over: removes all that is left of its queues. */
   remove(): void {
-    for (const queue of this.#made) queue.destroy()
+    for (const queue of [...this.#made, ...this.#forObjects]) queue.destroy()
   }
 
   /** The flow cannot be started: queues that were made for it go, what others have left stays as it is. */
@@ -100,7 +109,7 @@ export class FlowQueues {
   /** The queue that the process of the flow has made. */
   attach(purpose: QueuePurpose): PortQueue<unknown> {
     const name = this.#nameOf(purpose)
-    const { codec, id } = typeOf(purpose)
+    const { codec, id } = recordOf(purpose)
     const found = this.#shm.portQueue(name)
     const exists = found.info !== null
     found.detach()
@@ -127,8 +136,9 @@ function labelOf({ from, to }: QueuePurpose): string {
   return `${from.label} → ${to.label}`
 }
 
-/** What the messages between two ports are. */
-function typeOf({ to, from }: QueuePurpose) {
+/** What a queue records of the messages between two ports. */
+function recordOf({ to, from }: QueuePurpose) {
   const described = [to, from].find((port) => port instanceof JsInput || port instanceof JsOutput)
-  return (described as JsInput<never> | JsOutput<unknown> | undefined)?.type ?? bytes
+  const { encoding, id } = (described as JsInput<never> | JsOutput<unknown> | undefined)?.type ?? bytes
+  return { codec: encoding!.codec, id }
 }

@@ -38,6 +38,8 @@ export class Run implements AsyncDisposable {
   /** @internal */
   constructor(parts: RunParts, signal: AbortSignal | undefined) {
     this.#parts = parts
+    // Blocks that hand over objects wait for nothing that would.
+    parts.shm.session.waits.ref()
     const lanes = parts.lanes.map((lane) => lane.run(this.#ending.signal, this.#stopping.signal))
     const others = parts.processes === undefined ? [] : [parts.processes.ended()]
     const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native]), ...others]
@@ -157,7 +159,10 @@ export class Run implements AsyncDisposable {
     const report = this.stats()
     this.#report = report
     this.#forget()
-    if (!this.#parts.shm.closed) this.#parts.queues.remove()
+    if (!this.#parts.shm.closed) {
+      this.#parts.queues.remove()
+      this.#parts.shm.session.waits.unref()
+    }
     if (this.#failure !== undefined) throw this.#failure.error
     return report
   }

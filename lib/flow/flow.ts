@@ -4,6 +4,7 @@ import { misuse } from '../errors.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import type { Block, BlockHost } from './block.js'
 import { notOurs } from './block.js'
+import { checkOnError } from './by-reference.js'
 import type { ChildOptions } from './child-options.js'
 import { Run } from './flow-run.js'
 import { buildFlow, processOptions } from './graph/build.js'
@@ -130,7 +131,7 @@ export class Flow implements BlockHost {
       if (this.#blocks.get(port.owner.name)?.block === port.owner) continue
       throw misuse(`block '${port.owner.name}' of port ${port.label} has not been added to this flow`)
     }
-    const fault = linkFault(this.#links, from, to)
+    const fault = linkFault(this.#links, { from, to, options })
     if (fault !== undefined) throw misuse(fault)
     checkFlowLink(name, options)
     this.#links.push({ from, to, options })
@@ -199,6 +200,7 @@ export class Flow implements BlockHost {
     const { process, replicas, partitionBy } = options
     const { batch = replicas === undefined || partitionBy !== undefined ? BATCH_MAX : 1 } = options
     const { retries, backoffMs, action, deadLetters } = bindBlock(name, options)
+    if (retries > 0 || action !== 0) checkOnError(name, block, deadLetters)
     checkInteger(`batch of block '${name}'`, batch, 1, BATCH_MAX)
     if (partitionBy !== undefined) checkFunction(`partitionBy of block '${name}'`, partitionBy)
     if (partitionBy !== undefined && replicas === undefined) {

@@ -17,6 +17,9 @@ import type { PortType } from './type.js'
  * ```
  */
 export abstract class JsBlock extends Block {
+  /** @internal Whether it does with a message that it fails with what `onError` says. */
+  readonly recovers: boolean = false
+
   /**
    * What it does, from its start to its end: it has ended when the promise resolves, and failed when that rejects. To be called by its flow.
    */

@@ -9,14 +9,15 @@ const NS_PER_MS = 1e6
 /** Counts what a block of JavaScript does. */
 export class JsCounts {
   readonly #stats: BlockStats
-  readonly #isSource: boolean
+  /** Whether its block has no inputs. */
+  readonly isSource: boolean
   readonly #work = createHistogram()
   #activity: keyof Activity = 'idle'
   #since = performance.now()
 
   constructor(name: string, isSource: boolean) {
     this.#stats = notStarted(name)
-    this.#isSource = isSource
+    this.isSource = isSource
   }
 
   set state(state: BlockState) {
@@ -29,6 +30,11 @@ export class JsCounts {
 
   add(counter: Counter, count: number): void {
     this.#stats[counter] += count
+  }
+
+  /** So many were made and not sent: they are lost, unless what they were made of is there. */
+  unsent(count: number): void {
+    if (this.isSource) this.add('lost', count)
   }
 
   /** From now on it does that. What it was busy with until now was one call of its work. */
@@ -45,7 +51,7 @@ export class JsCounts {
   }
 
   get stats(): BlockStats {
-    const stats = { ...this.#stats, items: itemsOf(this.#stats, this.#isSource) }
+    const stats = { ...this.#stats, items: itemsOf(this.#stats, this.isSource) }
     if (stats.state === 'running') {
       const elapsed = performance.now() - this.#since
       stats[this.#activity] += elapsed

@@ -4,8 +4,10 @@ import { JsCounts } from './js-counts.js'
 import type { JsBlock } from './js-block.js'
 import type { JsInput, JsOutput } from './js-port.js'
 import type { OnError } from './on-error.js'
+import { failureOf } from './on-error.js'
 import { Outlet } from './outlet.js'
 import type { QueueEnd, Route } from './own-queue.js'
+import { NOTHING_LEFT } from './own-queue.js'
 import type { BlockStats } from './stats.js'
 
 /** What the queues of a block are. */
@@ -65,22 +67,16 @@ export class Lane {
   }
 
   /** Closes what it sends to behind the last sender, and removes what it took from, with what is left in it. */
-  async #leave(io: BlockIo, failed: boolean): Promise<void> {
+  #leave(io: BlockIo, failed: boolean): void {
     const inlets = [...this.#wiring.inputs.values()]
     if (inlets.some(({ queue }) => queue.session.closed)) return
-    await io.end(failed)
-    for (const { own } of inlets) this.#counts.add('lost', own?.receiverLeft() ?? 0)
+    io.end(failed)
+    for (const { own } of inlets) {
+      const { lost, gaps } = own?.receiverLeft() ?? NOTHING_LEFT
+      this.#counts.add('lost', lost)
+      this.#counts.add('gaps', gaps)
+    }
     const routes = [...this.#wiring.outputs.values()].flat()
     for (const { own } of routes.flatMap(({ ends }) => ends)) own?.senderLeft()
-  }
-}
-
-/** What `work` fails with. */
-async function failureOf(work: () => Promise<void>): Promise<{ readonly error: unknown } | undefined> {
-  try {
-    await work()
-    return undefined
-  } catch (error) {
-    return { error }
   }
 }

@@ -1,7 +1,9 @@
 import type { Block } from './block.js'
+import { referenceFault } from './by-reference.js'
 import { JsInput, JsOutput } from './js-port.js'
+import type { LinkOptions } from './options.js'
 import type { InputPort, OutputPort } from './port.js'
-import { mismatch } from './type.js'
+import { describe, mismatch } from './type.js'
 
 /** What is linked to what. */
 interface Linked {
@@ -16,22 +18,22 @@ interface Unlinked {
 }
 
 /**
- * Why the two ports cannot be linked, beside `links`; undefined: they can.
+ * Why a link cannot be beside `links`; undefined: it can.
  * @param queue name of a queue that the input is connected to
  */
 export function linkFault(
   links: readonly Linked[],
-  from: OutputPort,
-  to: InputPort<never>,
+  { from, to, options }: Linked & { readonly options: Pick<LinkOptions, 'delivery'> },
   queue = to.queues[0]?.name,
 ): string | undefined {
   if (links.some((link) => link.from === from && link.to === to)) {
     return `${from.label} and ${to.label} are linked already`
   }
   if (queue !== undefined) return `${to.label} is connected to queue '${queue}' already`
-  if (!(from instanceof JsOutput) || !(to instanceof JsInput)) return undefined
+  if (!(from instanceof JsOutput) || !(to instanceof JsInput)) return referenceFault(from, to, options)
   const differs = mismatch(from.type, to.type)
-  return differs && `${from.label} ${differs}, ${to.label} takes '${to.type.name}' (codec '${to.type.codec.name}')`
+  if (differs === undefined) return referenceFault(from, to, options)
+  return `${from.label} ${differs}, ${to.label} takes ${describe(to.type)}`
 }
 
 /** Ports of `block` that are neither linked nor connected to a queue, and what is wrong with that. */

@@ -1,11 +1,13 @@
 import { BufferPtr } from '../memory/buffer-ptr.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import type { ShmManager } from '../domain/manager.js'
+import { betweenProcesses } from './by-reference.js'
 import { Crossing } from './crossing.js'
 import type { FlowQueues, QueuePurpose } from './flow-queues.js'
 import { Merge } from './generated/blocks.js'
 import type { JsBlock } from './js-block.js'
 import type { JsInput } from './js-port.js'
+import { isByReference } from './js-port.js'
 import { Lane } from './lane.js'
 import { map } from './map.js'
 import { NativeBlock } from './native-block.js'
@@ -127,6 +129,7 @@ export class FlowLinks {
     const { isHere, tellOfQueue } = this.#host
     const all = { senders, receivers: [...new Set(receivers)] }
     const places = [...senders, ...receivers]
+    if (isByReference(purpose.to)) return this.#queueForObjects(purpose, places)
     const isMaker = isHere(undefined)
     if (!isMaker && !places.some(isHere)) return undefined
     const queue = isMaker ? this.#queues.make(purpose) : this.#queues.attach(purpose)
@@ -141,6 +144,12 @@ export class FlowLinks {
       ...(all.senders.length > 1 && { senders: tell('senders') }),
       ...(all.receivers.length > 1 && { receivers: tell('receivers') }),
     })
+  }
+
+  /** Of values that stay on their event loop. */
+  #queueForObjects(purpose: QueuePurpose, [place, ...others]: readonly Place[]): OwnQueue | undefined {
+    if (others.some((other) => other !== place)) throw betweenProcesses(purpose.from, purpose.to)
+    return this.#host.isHere(place) ? new OwnQueue(this.#queues.makeForObjects(purpose)) : undefined
   }
 
   #receive(to: InputPort<never>, receivers: readonly Place[], queues: readonly (OwnQueue | undefined)[]): void {
@@ -246,8 +255,8 @@ function isNative({ owner }: InputPort<never> | OutputPort): boolean {
 
 /** Which of `queues`, one for each replica, gets a message. */
 function chooser(to: InputPort<never>, partitionBy: PartitionBy<never>, { length }: readonly unknown[]) {
-  const { codec } = (to as JsInput<never>).type
-  const carried = (sent: unknown) => (sent instanceof BufferPtr ? codec.decode(sent.bytes) : sent)
+  const { encoding } = (to as JsInput<never>).type
+  const carried = (sent: unknown) => (sent instanceof BufferPtr && encoding ? encoding.codec.decode(sent.bytes) : sent)
   const what = `partitionBy of block '${to.owner.name}'`
   return (sent: unknown) => partitionOf(what, partitionBy(carried(sent) as never, to.name), length)
 }

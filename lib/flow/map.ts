@@ -1,12 +1,11 @@
 import { checkBoolean, checkFunction, checkInteger, checkObject, isPromiseLike } from '../check.js'
-import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { putBack } from '../memory/discard.js'
+import { discard } from '../memory/discard.js'
 import { UNLIMITED } from '../session/limits.js'
 import { Semaphore } from '../session/semaphore.js'
 import type { BlockIo } from './block-io.js'
 import { JsBlock } from './js-block.js'
 import type { JsInput, JsOutput } from './js-port.js'
-import { SKIPPED } from './on-error.js'
+import { failureOf, SKIPPED } from './on-error.js'
 import type { PortType } from './type.js'
 import type { Values } from './values.js'
 
@@ -28,6 +27,8 @@ const MAX_CONCURRENCY = 2 ** 20
 
 /** Makes something of each value. See {@link map}. */
 export class MapBlock<I, O, IV = I, OV = O> extends JsBlock {
+  /** @internal */
+  override readonly recovers = true
   /** Input `in`. */
   readonly in: JsInput<I, IV>
   /** Output `out`. */
@@ -56,81 +57,134 @@ export class MapBlock<I, O, IV = I, OV = O> extends JsBlock {
   /** @internal */
   async work(io: BlockIo): Promise<void> {
     if (this.#concurrency > 1) return await this.#workConcurrently(io)
-    for await (const batch of io.take(this.in)) await this.#batch(io, batch)
+    const context = { signal: io.stopping }
+    for await (const batch of io.take(this.in)) {
+      const results = { list: new Array<unknown>(batch.length), length: 0 }
+      const promise = this.#makeSome(batch, results, context)
+      if (promise !== undefined || !io.trySend(this.out, withoutSkipped(results.list))) {
+        await this.#finish(io, batch, results, promise)
+      }
+    }
   }
 
-  async #batch(io: BlockIo, batch: Values<IV>): Promise<void> {
-    const made: OV[] = []
+  /** Makes the rest, and sends. What was made before a failure is sent, and what that was made of is done with. */
+  async #finish(
+    io: BlockIo,
+    batch: Values<IV>,
+    results: Results,
+    promise: PromiseLike<unknown> | undefined,
+  ): Promise<void> {
+    const progress = { done: 0 }
+    const notMade = await failureOf(() => this.#makeAll(io, batch, results, promise))
+    const all = results.list.slice(0, results.length)
+    const made = withoutSkipped(all)
+    const notSent = await failureOf(() => io.deliver(this.out, made, progress))
+    const failure = notMade ?? notSent
+    if (failure === undefined) return
+    batch.release(progress.done === made.length ? all.length : placeOf(progress.done, all))
+    throw failure.error
+  }
+
+  async #makeAll(
+    io: BlockIo,
+    batch: Values<IV>,
+    results: Results,
+    first: PromiseLike<unknown> | undefined,
+  ): Promise<void> {
     const context = { signal: io.stopping }
-    for (let i = 0; i < batch.length; i++) {
-      const make = () => this.#make(batch.at(i), context)
+    for (let promise = first; promise !== undefined; promise = this.#makeSome(batch, results, context)) {
+      const at = results.length
+      const make = () => this.#make(batch.at(at), context)
       let result: unknown
       try {
-        result = make()
-        if (isPromiseLike(result)) result = await result
+        result = await promise
       } catch (error) {
-        result = await this.#recover(io, error, batch, i, made, make)
+        result = await io.recover(error, () => batch.message(at), make)
       }
-      if (result !== SKIPPED) made.push(result as OV)
+      results.list[results.length++] = result
     }
-    await io.send(this.out, made)
   }
 
-  /** As {@link BlockIo.recover}; if the block fails, what was made of the values before this one is sent, and those are done with. */
-  async #recover(
-    io: BlockIo,
-    error: unknown,
-    batch: Values<IV>,
-    at: number,
-    made: OV[],
-    make: () => unknown,
-  ): Promise<unknown> {
+  /** Appends to `results` what is made of each value, as long as that is there at once; returns the promise of the first that is not. */
+  #makeSome(batch: Values<IV>, results: Results, context: MapContext): PromiseLike<unknown> | undefined {
+    const make = this.#make
+    const { list } = results
     try {
-      return await io.recover(error, () => batch.message(at), make)
-    } catch (failure) {
-      await io.send(this.out, made)
-      batch.release(at)
-      throw failure
+      for (; results.length < list.length; results.length++) {
+        const result = make(batch.at(results.length), context)
+        if (isPromiseLike(result)) return result
+        list[results.length] = result
+      }
+      return undefined
+    } catch (error) {
+      return Promise.reject(error)
     }
   }
 
-  /** The same for many at once: each message is held until what was made of it has been sent. */
+  /** The same for many at once: each value is held until what was made of it has been sent. */
   async #workConcurrently(io: BlockIo): Promise<void> {
+    const taking = io.taking(this.in)
     const slots = new Semaphore(this.#concurrency, `block '${this.name}' did nothing`)
     const failed = new AbortController()
     const pending = new Set<Promise<void>>()
     let before: Promise<void> | undefined
-    for (;;) {
-      await slots.enter(UNLIMITED)
-      const message = failed.signal.aborted ? null : await io.next(this.in)
-      if (message === null) break
-      const one = this.#one(io, message, before)
-      if (this.#ordered) before = one
-      const ended = one
-        .catch((error: unknown) => failed.abort(error))
-        .finally(() => {
-          pending.delete(ended)
-          slots.leave()
-        })
-      pending.add(ended)
+    try {
+      for (;;) {
+        await slots.enter(UNLIMITED)
+        const value = failed.signal.aborted ? null : await taking.one()
+        if (value === null) break
+        const one = this.#one(io, value, before)
+        if (this.#ordered) before = one
+        const ended = one
+          .catch((error: unknown) => failed.abort(error))
+          .finally(() => {
+            pending.delete(ended)
+            slots.leave()
+          })
+        pending.add(ended)
+      }
+    } finally {
+      // A stop does not end what is under way.
+      await Promise.all(pending)
     }
-    await Promise.all(pending)
     if (failed.signal.aborted) throw failed.signal.reason
   }
 
   /** @param before who must have sent before this one sends */
-  async #one(io: BlockIo, message: BufferPtr, before: Promise<void> | undefined): Promise<void> {
-    const make = async () => this.#make(this.in.type.readOne(message), { signal: io.stopping })
+  async #one(io: BlockIo, value: Values<IV>, before: Promise<void> | undefined): Promise<void> {
+    const make = async () => this.#make(value.at(0), { signal: io.stopping })
+    const taking = io.taking(this.in)
+    const progress = { done: 0 }
+    let result: unknown
     try {
-      const result = await make().catch((error: unknown) => io.recover(error, () => message, make))
+      result = await make().catch((error: unknown) => io.recover(error, () => value.message(0), make))
       await before
-      if (result !== SKIPPED) await io.send(this.out, [result as NoInfer<OV>])
-    } catch (error) {
-      putBack(message)
-      throw error
+      if (result === SKIPPED) progress.done = 1
+      else await io.deliver(this.out, [result], progress)
+    } finally {
+      if (progress.done === 1) taking.done(value)
+      else {
+        taking.giveBack(value)
+        discard(result)
+      }
     }
-    io.done(message)
   }
+}
+
+/** What has been made of a batch so far: the first `length` of `list`. */
+interface Results {
+  readonly list: unknown[]
+  length: number
+}
+
+function withoutSkipped(results: readonly unknown[]): readonly unknown[] {
+  return results.includes(SKIPPED) ? results.filter((result) => result !== SKIPPED) : results
+}
+
+/** Where in `results` the one is that stands at `index` when those that were skipped are left out. */
+function placeOf(index: number, results: readonly unknown[]): number {
+  let left = index
+  return results.findIndex((result) => result !== SKIPPED && left-- === 0)
 }
 
 /**

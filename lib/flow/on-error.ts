@@ -45,3 +45,13 @@ export async function recover<R>(
   else throw last
   return SKIPPED
 }
+
+/** What `work` fails with. */
+export async function failureOf(work: () => void | Promise<void>): Promise<{ readonly error: unknown } | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    return { error }
+  }
+}

@@ -104,7 +104,7 @@ export const ON_PEER_LOST = ['block', 'detach', 'drop', 'fail'] as const
 
 /** Options of a link of a {@link Flow}. Those of the first link to an input count for all links to it. */
 export interface FlowLinkOptions extends LinkOptions {
-  /** Name of its queue, unless it lies between native blocks only. Default: those of the flow, the block and the input. */
+  /** Name of its queue, unless it lies between native blocks only, or hands over {@link objects}. Default: those of the flow, the block and the input. */
   name?: string
   /**
    * What becomes of it when the process behind it dies, of several replicas the last one. `block`: it keeps what comes, and whoever sends waits when

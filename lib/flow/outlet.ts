@@ -1,130 +1,166 @@
-import { hasCode, misuse } from '../errors.js'
+import { invalidArgument, hasCode, misuse } from '../errors.js'
 import { BufferPtr } from '../memory/buffer-ptr.js'
-import { discard } from '../memory/discard.js'
-import type { PortQueue } from '../queue/port-queue.js'
+import { discard, putBack } from '../memory/discard.js'
+import type { Progress } from '../queue/progress.js'
 import type { JsCounts } from './js-counts.js'
 import type { JsOutput } from './js-port.js'
-import type { Route } from './own-queue.js'
+import { ObjectQueue } from './object-queue.js'
+import type { QueueEnd, Route } from './own-queue.js'
+import type { Destination, Part } from './parts.js'
+import { doneUpTo, partsOf, targetOf } from './parts.js'
 import { describeIssues } from './standard-schema.js'
 import { buffers } from './type.js'
-
-/** A queue that an output sends to. */
-interface Target {
-  readonly queue: PortQueue<unknown>
-  /** Nobody takes anything any more. */
-  closed: boolean
-}
-
-/** An input that an output is linked to: one queue, or several, of which each message goes to one. */
-interface Destination {
-  readonly targets: readonly Target[]
-  readonly choose: Route['choose']
-}
 
 /** What a block of JavaScript sends at one of its outputs: every value to every input, to each queue in order. */
 export class Outlet {
   readonly #port: JsOutput<unknown>
   readonly #destinations: readonly Destination[]
-  readonly #targets: readonly Target[]
   readonly #counts: JsCounts
+  /** Where everything goes, if nothing is to be done with it. */
+  readonly #only: ObjectQueue | undefined
 
   constructor(port: JsOutput<unknown>, routes: readonly Route[], counts: JsCounts) {
     this.#port = port
     this.#destinations = routes.map(({ ends, choose }) => ({
-      targets: ends.map(({ queue }) => ({ queue, closed: false })),
+      targets: ends.map(({ queue }) => targetOf(port.type, queue)),
       choose,
     }))
-    this.#targets = this.#destinations.flatMap(({ targets }) => targets)
     this.#counts = counts
+    const [{ queue }, ...others] = routes.flatMap(({ ends }) => ends) as [QueueEnd, ...QueueEnd[]]
+    const isPlain = others.length === 0 && port.type.schema === undefined
+    this.#only = isPlain && queue instanceof ObjectQueue ? queue : undefined
+  }
+
+  /** How many values the smallest of its queues has room for. */
+  get capacity(): number {
+    const queues = this.#destinations.flatMap(({ targets }) => targets.map(({ queue }) => queue))
+    return Math.min(
+      ...queues.map((queue) => (queue instanceof ObjectQueue ? queue.capacity : (queue.info?.capacity ?? Infinity))),
+    )
   }
 
   /** Whether nobody takes anything any more. */
   get closed(): boolean {
-    return this.#targets.every((target) => target.closed)
+    return this.#destinations.every(({ targets }) => targets.every((target) => target.closed))
   }
 
-  /** Sends all of `values`; resolves when they are in the queues. */
-  async send(values: readonly unknown[], signal: AbortSignal): Promise<void> {
+  /** Sends all of `values` at once, if that can be done, or does nothing. */
+  trySend(values: readonly unknown[], signal: AbortSignal): boolean {
+    if (this.#only === undefined || signal.aborted || !this.#only.tryPut(values)) return false
+    this.#counts.add('itemsOut', values.length)
+    return true
+  }
+
+  /**
+   * Sends all of `values`; resolves when they are in the queues. `progress` says, also when it throws, of how many of the first nothing is
+   * left to be sent.
+   */
+  async send(values: readonly unknown[], signal: AbortSignal, progress: Progress): Promise<void> {
+    if (!Array.isArray(values)) throw invalidArgument(`what ${this.#port.label} sends`, 'an array', values)
     if (values.length === 0) return
-    const checked = this.#port.type.schema === undefined ? values : await this.#check(values)
-    if (this.#port.type === buffers) return await this.#sendBuffers(checked, signal)
-    const [only, ...others] = this.#targets
-    if (others.length === 0) return await this.#put(only!, checked, signal)
-    const parts = this.#destinations.flatMap((destination) => partsOf(destination, checked))
-    await Promise.all(parts.map(([target, part]) => this.#put(target, part, signal)))
-  }
-
-  #put(target: Target, values: readonly unknown[], signal: AbortSignal): Promise<void> {
-    return this.#guard(target, values.length, () => target.queue.putMany(values, { signal }))
-  }
-
-  /** Buffers are moved; each input but the first gets a reference of its own. */
-  async #sendBuffers(values: readonly unknown[], signal: AbortSignal): Promise<void> {
-    for (const value of values) {
-      if (value instanceof BufferPtr) continue
-      throw misuse(`${this.#port.label} sends buffers, and was given ${typeof value}`)
-    }
-    const own = values as readonly BufferPtr[]
-    const lists = this.#destinations.map((_, at) => (at === 0 ? own : own.map((buffer) => buffer.share())))
-    const parts = lists.map((list, at) => {
-      try {
-        return partsOf(this.#destinations[at]!, list)
-      } catch (error) {
-        lists.flat().forEach(discard)
-        throw error
-      }
-    })
-    await Promise.all(parts.flat().map(([target, part]) => this.#moveAll(target, part, signal)))
-  }
-
-  async #moveAll(target: Target, list: readonly BufferPtr[], signal: AbortSignal): Promise<void> {
+    let parts: readonly Part[] = []
+    let valid = 0
     try {
-      await this.#guard(target, list.length, async () => {
-        for (let sent = 0; sent < list.length;) {
-          sent += target.queue.sendMany(list.slice(sent))
-          if (sent < list.length) await target.queue.send(list[sent++]!, { signal })
-        }
-      })
+      const { checked, failure } = await this.#check(values)
+      parts = this.#partsOf(checked)
+      valid = checked.length
+      await this.#sendParts(parts, signal)
+      if (failure !== undefined) throw failure.error
     } finally {
-      list.forEach(discard)
+      const sent = parts.reduce((sum, part) => sum + part.progress.done, 0)
+      this.#counts.unsent(values.length * this.#destinations.length - sent)
+      progress.done = Math.min(valid, ...parts.map(doneUpTo))
+      if (this.#port.type === buffers) this.#letGo(values, parts)
     }
   }
 
-  /** What a queue does not take any more is let go of, and counted. */
-  async #guard(target: Target, count: number, send: () => Promise<void>): Promise<void> {
-    if (target.closed) return this.#counts.add('undelivered', count)
+  /** Lets go of `values`, which are not sent. */
+  lose(values: readonly unknown[]): void {
+    for (const { targets } of this.#destinations) {
+      if (targets.every(({ closed }) => closed)) this.#counts.add('undelivered', values.length)
+      else this.#counts.unsent(values.length)
+    }
+    if (this.#port.type === buffers) this.#letGo(values, [])
+  }
+
+  async #sendParts(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+    const [first, ...others] = parts
+    if (first === undefined) return
+    if (others.length === 0) return await this.#sendPart(first, signal)
+    const ends = await Promise.allSettled(parts.map((part) => this.#sendPart(part, signal)))
+    const failed = ends.find((end) => end.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+  }
+
+  /** What a queue does not take any more is counted. */
+  async #sendPart({ target, values, progress }: Part, signal: AbortSignal): Promise<void> {
     try {
-      await send()
-      this.#counts.add('itemsOut', count)
+      if (!target.closed) await target.put(values, signal, progress)
     } catch (error) {
       const { session } = target.queue
       if (session.closed || !hasCode(error, 'ERR_MILLRACE_CLOSED', 'ERR_MILLRACE_DESTROYED')) throw error
       target.closed = true
-      this.#counts.add('undelivered', count)
-    }
-  }
-
-  /** What the validator makes of `values`. */
-  async #check(values: readonly unknown[]): Promise<unknown[]> {
-    const { schema } = this.#port.type
-    const checked: unknown[] = []
-    for (const value of values) {
-      let result = schema!['~standard'].validate(value)
-      if (result instanceof Promise) result = await result
-      if (result.issues !== undefined) {
-        const message = `${this.#port.label} sends no '${this.#port.type.name}': ${describeIssues(result.issues)}`
-        throw misuse(message)
+    } finally {
+      this.#counts.add('itemsOut', progress.done)
+      if (target.closed) {
+        this.#counts.add('undelivered', values.length - progress.done)
+        progress.done = values.length
       }
-      checked.push(result.value)
     }
-    return checked
   }
-}
 
-/** What of `values` goes to which queue. */
-function partsOf<V>({ targets, choose }: Destination, values: readonly V[]): (readonly [Target, readonly V[]])[] {
-  if (choose === undefined) return [[targets[0]!, values]]
-  const parts = targets.map((target) => [target, [] as V[]] as const)
-  for (const value of values) parts[choose(value)]![1].push(value)
-  return parts.filter(([, part]) => part.length > 0)
+  /** Buffers are moved; each input but the first gets a reference of its own. */
+  #partsOf(values: readonly unknown[]): readonly Part[] {
+    if (this.#port.type !== buffers) return this.#destinations.flatMap((destination) => partsOf(destination, values))
+    const own = values.map((value) => this.#checkBuffer(value))
+    const shared: BufferPtr[] = []
+    const share = (buffer: BufferPtr) => {
+      const reference = buffer.share()
+      shared.push(reference)
+      return reference
+    }
+    try {
+      return this.#destinations.flatMap((destination, at) => partsOf(destination, at === 0 ? own : own.map(share)))
+    } catch (error) {
+      shared.forEach(discard)
+      throw error
+    }
+  }
+
+  #checkBuffer(value: unknown): BufferPtr {
+    if (value instanceof BufferPtr) return value
+    throw misuse(`${this.#port.label} sends buffers, and was given ${typeof value}`)
+  }
+
+  /** Buffers that were not sent. A message that the block has taken goes back with the others that it has taken. */
+  #letGo(values: readonly unknown[], parts: readonly Part[]): void {
+    const own = new Set(values)
+    for (const part of parts) for (const value of part.values) if (!own.has(value)) discard(value)
+    for (const value of values) {
+      if (!(value instanceof BufferPtr) || value.released) continue
+      if (this.#counts.isSource) putBack(value)
+      else if (value.attempt === 0) discard(value)
+    }
+  }
+
+  /** What the validator makes of `values`, up to the first that it refuses. */
+  async #check(values: readonly unknown[]): Promise<{ checked: readonly unknown[]; failure?: { error: unknown } }> {
+    const { schema, name } = this.#port.type
+    if (schema === undefined) return { checked: values }
+    const checked: unknown[] = []
+    try {
+      for (const value of values) {
+        let result = schema['~standard'].validate(value)
+        if (result instanceof Promise) result = await result
+        if (result.issues !== undefined) {
+          const message = `${this.#port.label} sends no '${name}': ${describeIssues(result.issues)}`
+          throw misuse(message)
+        }
+        checked.push(result.value)
+      }
+    } catch (error) {
+      return { checked, failure: { error } }
+    }
+    return { checked }
+  }
 }

@@ -1,11 +1,16 @@
+import { BATCH_MAX } from '../native/generated/block.js'
 import type { PortQueue } from '../queue/port-queue.js'
+import { ObjectQueue } from './object-queue.js'
 
 /** One side of a queue. */
 export type Side = 'senders' | 'receivers'
 
+/** Between blocks, or between a block and others. */
+export type LinkQueue = PortQueue<unknown> | ObjectQueue
+
 /** A queue as a block is at it: one that the flow has made, `own`, or one of others. */
 export interface QueueEnd {
-  readonly queue: PortQueue<unknown>
+  readonly queue: LinkQueue
   readonly own: OwnQueue | undefined
 }
 
@@ -15,22 +20,28 @@ export interface Route {
   readonly choose?: (sent: unknown) => number
 }
 
-/** Messages that are let go of together. */
-const BATCH = 256
+/** What nobody takes any more. */
+export interface Leftover {
+  readonly lost: number
+  /** Dropped since the last message that was taken. */
+  readonly gaps: number
+}
+
+export const NOTHING_LEFT: Leftover = { lost: 0, gaps: 0 }
 
 /** A queue that a flow has made, and how many blocks of JavaScript here are at it that have not ended. */
-export class OwnQueue implements QueueEnd {
-  readonly queue: PortQueue<unknown>
+export class OwnQueue<Q extends LinkQueue = LinkQueue> implements QueueEnd {
+  readonly queue: Q
   readonly #here: Record<Side, number> = { senders: 0, receivers: 0 }
   readonly #others: Partial<Record<Side, () => void>>
 
   /** @param others what tells the process of the flow that no block here is at a side any more, if other processes are at that side, too */
-  constructor(queue: PortQueue<unknown>, others: Partial<Record<Side, () => void>> = {}) {
+  constructor(queue: Q, others: Partial<Record<Side, () => void>> = {}) {
     this.queue = queue
     this.#others = others
   }
 
-  get own(): OwnQueue {
+  get own(): this {
     return this
   }
 
@@ -46,21 +57,29 @@ export class OwnQueue implements QueueEnd {
     else this.#others.senders()
   }
 
-  /** A block that receives has ended: removes the queue behind the last one. @returns how many messages were left in it */
-  receiverLeft(): number {
-    if (--this.#here.receivers > 0) return 0
+  /** A block that receives has ended: removes the queue behind the last one. @returns what is left in it then */
+  receiverLeft(): Leftover {
+    if (--this.#here.receivers > 0) return NOTHING_LEFT
     if (this.#others.receivers !== undefined) {
       this.#others.receivers()
-      return 0
+      return NOTHING_LEFT
     }
-    const { queue } = this
+    const queue: LinkQueue = this.queue
     queue.close()
-    let lost = 0
-    for (let left = queue.receiveMany(BATCH); left.length > 0; left = queue.receiveMany(BATCH)) {
-      lost += left.length
-      for (const message of left) message.release()
-    }
+    const left = queue instanceof ObjectQueue ? queue.leftover : empty(queue)
     queue.destroy()
-    return lost
+    return left
   }
+}
+
+function empty(queue: PortQueue<unknown>): Leftover {
+  let [lost, gaps] = [0, 0]
+  for (let left = queue.receiveMany(BATCH_MAX); left.length > 0; left = queue.receiveMany(BATCH_MAX)) {
+    lost += left.length
+    for (const message of left) {
+      gaps += message.gap
+      message.release()
+    }
+  }
+  return { lost, gaps }
 }

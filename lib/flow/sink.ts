@@ -11,6 +11,8 @@ export type Use<V> = (batch: V[], context: MapContext) => void | PromiseLike<voi
 
 /** Takes values, batch by batch. See {@link sink}. */
 export class SinkBlock<T, V = T> extends JsBlock {
+  /** @internal */
+  override readonly recovers = true
   /** Input `in`. */
   readonly in: JsInput<T, V>
   readonly #use: Use<V>
@@ -43,7 +45,7 @@ export class SinkBlock<T, V = T> extends JsBlock {
       } catch (error) {
         await io.recover(error, () => batch.message(i), use)
       }
-      batch.message(i).release()
+      batch.release(i + 1)
     }
   }
 }

@@ -1,15 +1,14 @@
 import { setImmediate } from 'node:timers'
 import { checkFunction, isPromiseLike } from '../check.js'
 import { invalidArgument } from '../errors.js'
+import { discard } from '../memory/discard.js'
+import { BATCH_MAX } from '../native/generated/block.js'
 import { onAbort } from '../session/cancel.js'
 import { TimeSlice } from '../session/time-slice.js'
 import type { BlockIo } from './block-io.js'
 import { JsBlock } from './js-block.js'
 import type { JsOutput } from './js-port.js'
 import type { PortType } from './type.js'
-
-/** Values that are sent together at most. */
-const BATCH = 64
 
 /** What a source gets. */
 export interface SourceContext {
@@ -35,20 +34,26 @@ export class SourceBlock<T, V = T> extends JsBlock {
 
   /** @internal A stop does not wait for a generator that waits for something else. */
   async work(io: BlockIo): Promise<void> {
-    const sent = this.#sendAll(io)
-    await new Promise<void>((resolve, reject) => {
-      const forget = onAbort(io.stopping, () => reject(io.stopping.reason as Error))
-      sent.finally(forget).then(resolve, reject)
-    })
+    const outbox = new Outbox(io, this.out)
+    const sent = this.#sendAll(io, outbox)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const forget = onAbort(io.stopping, () => reject(io.stopping.reason as Error))
+        sent.finally(forget).then(resolve, reject)
+      })
+    } finally {
+      await outbox.end()
+    }
   }
 
-  async #sendAll(io: BlockIo): Promise<void> {
+  async #sendAll(io: BlockIo, outbox: Outbox<V>): Promise<void> {
     const values = iteratorOf(this.name, this.#generate({ signal: io.ending }))
-    const outbox = new Outbox<V>((list) => io.send(this.out, list))
     const slice = new TimeSlice()
+    let ending = false
+    const forget = onAbort(io.ending, () => (ending = true))
     try {
       for (;;) {
-        const told = io.ending.aborted
+        const told = ending
         const next = values.next()
         const { value, done } = isPromiseLike(next) ? await next : next
         if (done === true) break
@@ -59,6 +64,7 @@ export class SourceBlock<T, V = T> extends JsBlock {
       }
       await outbox.flush()
     } finally {
+      forget()
       await values.return?.()
     }
   }
@@ -66,34 +72,50 @@ export class SourceBlock<T, V = T> extends JsBlock {
 
 /** What a source has yielded and not sent: sent together, when there are enough, or the event loop has turned. */
 class Outbox<V> {
-  readonly #send: (list: V[]) => Promise<void>
+  readonly #io: BlockIo
+  readonly #out: JsOutput<unknown, V>
+  readonly #most: number
   #list: V[] = []
   #sending: Promise<void> | undefined
   #failure: { readonly error: unknown } | undefined
   #scheduled = false
+  #ended = false
 
-  constructor(send: (list: V[]) => Promise<void>) {
-    this.#send = send
+  constructor(io: BlockIo, out: JsOutput<unknown, V>) {
+    this.#io = io
+    this.#out = out
+    this.#most = Math.min(BATCH_MAX, io.capacityOf(out))
   }
 
   get full(): boolean {
-    return this.#list.length >= BATCH
+    return this.#list.length >= this.#most
   }
 
-  /** @throws what sending has failed with */
+  /** @throws what sending has failed with; the reason of a stop */
   add(value: V): void {
-    if (this.#failure !== undefined) throw this.#failure.error
+    if (this.#ended) {
+      discard(value)
+      this.#io.stopping.throwIfAborted()
+    }
     this.#list.push(value)
+    if (this.#failure !== undefined) throw this.#failure.error
     this.#schedule()
   }
 
   /** Resolves when everything has been sent. */
   async flush(): Promise<void> {
-    while (this.#sending !== undefined || this.#list.length > 0) {
+    while (this.#failure === undefined && (this.#sending !== undefined || this.#list.length > 0)) {
       if (this.#sending === undefined) this.#begin()
       await this.#sending
     }
     if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  /** Nothing more is sent. */
+  async end(): Promise<void> {
+    this.#ended = true
+    await this.#sending
+    this.#io.lose(this.#out, this.#list.splice(0))
   }
 
   #schedule(): void {
@@ -101,7 +123,7 @@ class Outbox<V> {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      if (this.#sending === undefined && this.#list.length > 0) this.#begin()
+      if (this.#sending === undefined && this.#list.length > 0 && !this.#ended) this.#begin()
     })
   }
 
@@ -109,13 +131,13 @@ class Outbox<V> {
   #begin(): void {
     const list = this.#list
     this.#list = []
+    if (this.#io.trySend(this.#out, list)) return
     const end = () => {
       this.#sending = undefined
       if (this.#list.length > 0) this.#schedule()
     }
-    this.#sending = this.#send(list).then(end, (error: unknown) => {
+    this.#sending = this.#io.send(this.#out, list).then(end, (error: unknown) => {
       this.#failure ??= { error }
-      this.#list = []
       end()
     })
   }
@@ -131,8 +153,8 @@ function iteratorOf<V>(name: string, values: Yielded<V>): AsyncIterator<V> | Ite
 
 /**
  * A block that sends what a generator, asynchronous or not, yields. It is asked for the next value when the ones before it are sent, but for
- * 64. When the flow drains, or fails, the signal aborts; a generator that does not heed it
- * is ended when it has yielded one more value.
+ * as many as the smallest queue that the output is linked to has room for, 256 at most. When the flow drains, or fails, the signal aborts;
+ * a generator that does not heed it is ended when it has yielded one more value.
  * Output `out`.
  * @param name its name, unless `add` says another one
  */

@@ -25,16 +25,19 @@ export interface TypeInfo<V = unknown> {
   /** Recorded in queues, and compared when a port is linked or connected; 0 is none. */
   readonly id: number
   /** @internal */
-  readonly codec: NamedCodec<unknown>
-  /** @internal */
   readonly schema: StandardSchema<unknown> | undefined
-  /** @internal What a block sees of message `index`. */
-  read(batch: Batch, index: number): V
-  /** @internal The same of a message that was taken alone. */
-  readOne(message: BufferPtr): V
+  /** @internal How values become messages; undefined: they stay what they are, see {@link objects}. */
+  readonly encoding: Encoding<V> | undefined
 }
 
-/** Options of {@link type}. */
+/** @internal How values become messages, and what a block sees of them. */
+export interface Encoding<V> {
+  readonly codec: NamedCodec<unknown>
+  /** What a block sees of message `index`. */
+  read(batch: Batch, index: number): V
+}
+
+/** Options of {@link type} and {@link objects}. */
 export interface TypeOptions<T> {
   /** Its name. Types of different names are different types, in all processes. Default: that of its codec, which all types without a name are. */
   name?: string
@@ -48,19 +51,18 @@ export interface TypeOptions<T> {
  */
 export function type<T>(codec: CodecOption<T>, options: TypeOptions<T> = {}): PortType<T> {
   const named = codecOf(codec as Codec<T>)
-  const { name, schema } = checkObject('options of a type', options)
-  if (name !== undefined) checkText('the name of a type', name)
-  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
-    throw invalidArgument('schema', 'a validator by the Standard Schema', schema)
-  }
-  return {
-    name: name ?? named.name,
-    id: name === undefined ? 0 : hashOf(name),
-    codec: named,
-    schema,
-    read: (batch, index) => named.decode(batch.bytes(index)),
-    readOne: (message) => named.decode(message.bytes),
-  }
+  const read = (batch: Batch, index: number) => named.decode(batch.bytes(index))
+  return { ...infoOf(named.name, options), encoding: { codec: named, read } }
+}
+
+/**
+ * A type of ports whose values are handed over by reference: nothing is copied or encoded, so they can be anything. They cannot leave their
+ * event loop: such ports are linked to each other, within one process, and to no queue. Every input that an output is linked to gets the
+ * same objects, so whoever changes one changes it for all.
+ * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`
+ */
+export function objects<T>(options: TypeOptions<T> = {}): PortType<T> {
+  return { ...infoOf('objects', options), encoding: undefined }
 }
 
 /** Bytes; what a block sees of a message is a copy. */
@@ -68,18 +70,29 @@ export const bytes: PortType<Uint8Array> = type<Uint8Array>(bytesCodec)
 
 /** Bytes; what a block sees is the message itself, without copy. It is released when the block is done with it, unless that sends it on. */
 export const buffers: PortType<Uint8Array, BufferPtr> = {
-  name: 'buffers',
-  id: 0,
-  codec: bytesCodec,
-  schema: undefined,
-  read: (batch, index) => batch.at(index)!,
-  readOne: (message) => message,
+  ...infoOf('buffers', {}),
+  encoding: { codec: bytesCodec, read: (batch, index) => batch.at(index)! },
 }
 
 /** Why ports of the two types cannot be linked; undefined: they can. */
 export function mismatch(sent: TypeInfo, taken: TypeInfo): string | undefined {
-  const differ = sent.codec.name !== taken.codec.name || (sent.id !== taken.id && sent.id !== 0 && taken.id !== 0)
-  return differ ? `sends '${sent.name}' (codec '${sent.codec.name}')` : undefined
+  const named = sent.id !== taken.id && sent.id !== 0 && taken.id !== 0
+  const same = !named && sent.encoding?.codec.name === taken.encoding?.codec.name
+  return same ? undefined : `sends ${describe(sent)}`
+}
+
+/** A type as messages name it. */
+export function describe({ name, encoding }: TypeInfo): string {
+  return encoding === undefined ? `'${name}' by reference` : `'${name}' (codec '${encoding.codec.name}')`
+}
+
+function infoOf<T>(defaultName: string, options: TypeOptions<T>): Omit<TypeInfo, 'encoding'> {
+  const { name, schema } = checkObject('options of a type', options)
+  if (name !== undefined) checkText('the name of a type', name)
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
+    throw invalidArgument('schema', 'a validator by the Standard Schema', schema)
+  }
+  return { name: name ?? defaultName, id: name === undefined ? 0 : hashOf(name), schema }
 }
 
 /** @internal A number for a text: FNV-1a over its UTF-16 code units, and never 0. */

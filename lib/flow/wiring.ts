@@ -10,7 +10,7 @@ import { FlowLinks } from './links.js'
 import type { FlowLinkOptions } from './options.js'
 import type { QueueEnd, Route } from './own-queue.js'
 import type { InputPort, OuterQueue, OutputPort } from './port.js'
-import { bytes, mismatch } from './type.js'
+import { describe } from './type.js'
 
 /** A link of a flow. */
 export interface FlowLink {
@@ -89,10 +89,10 @@ class FlowWiring {
   #outer(port: JsInput<never> | JsOutput<unknown>, { name }: OuterQueue): QueueEnd {
     const queue = this.#host.shm.portQueue<unknown>(name)
     const { info } = queue
-    const found = info && { ...bytes, name: info.codec, id: info.typeId, codec: { ...bytes.codec, name: info.codec } }
-    if (found === null || mismatch(found, port.type) === undefined) return { queue, own: undefined }
-    const { codec, id, name: wanted } = port.type
-    const message = `${port.label} is of type '${wanted}' (codec '${codec.name}', id ${id}), queue '${name}' has codec '${info!.codec}' and id ${info!.typeId}`
+    const { encoding, id } = port.type
+    const sameId = id === info?.typeId || id === 0 || info?.typeId === 0
+    if (info === null || (sameId && info.codec === encoding?.codec.name)) return { queue, own: undefined }
+    const message = `${port.label} is of type ${describe(port.type)}, id ${id}, queue '${name}' has codec '${info.codec}' and id ${info.typeId}`
     throw new MillraceError('ERR_MILLRACE_OPTIONS_MISMATCH', message)
   }
 }

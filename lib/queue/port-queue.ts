@@ -4,6 +4,7 @@ import { codecRecorded } from '../codec/codec.js'
 import { isNoValue } from '../codec/no-value.js'
 import { invalidArgument } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import type { ValueSink } from '../memory/encode-ahead.js'
 import { putValues } from '../memory/encode-ahead.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED } from '../native/generated/codes.js'
@@ -12,6 +13,7 @@ import type { QueueOptions } from './options.js'
 import type { BlockingOptions, Limits, WaitOptions } from '../session/limits.js'
 import { checkInteger, checkObject, checkSignal } from '../check.js'
 import { limitsOf } from '../session/limits.js'
+import type { Taken } from '../session/pull-iterator.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
 import type { QueueStats } from '../session/snapshot.js'
@@ -19,6 +21,7 @@ import { inWords, queueStatsOf } from '../session/snapshot.js'
 import type { Batch } from './batch.js'
 import type { ConsumeOptions, Handler } from './consume.js'
 import { consume } from './consume.js'
+import type { Progress } from './progress.js'
 import { Receiver } from './receiver.js'
 import { Sender } from './sender.js'
 import type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './streams.js'
@@ -182,6 +185,16 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     return putValues(this.#writer, values, options, () => this.#findCodec())
   }
 
+  /** @internal The same; `progress` says, also when it throws, how many have been put. */
+  putCounting(values: readonly T[], options: WaitOptions, progress: Progress): Promise<void> {
+    const writer = this.#writer
+    const sink: ValueSink<void> = {
+      exists: (limits, attempt) => writer.exists(limits, attempt),
+      putMany: (list, limits) => writer.putMany(list, limits, progress),
+    }
+    return putValues(sink, values, options, () => this.#findCodec())
+  }
+
   /**
    * Takes a message and returns its value; undefined when there is none now. A message that cannot be decoded is given back
    * to an at-least-once queue, and lost to any other; what the codec threw is thrown.
@@ -237,6 +250,16 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
       { take, wait: (limits, tried) => this.#receiver.wait(limits, take, tried), release },
       options,
     )
+  }
+
+  /** @internal Up to `max` messages that are there now. */
+  takeBatch(max: number): Taken<Batch> {
+    return this.#receiver.takeBatch(max)
+  }
+
+  /** @internal The same, once there are some; null: nothing more comes. */
+  waitForBatch(max: number, limits: Limits): Promise<Batch | null> {
+    return this.#receiver.wait(limits, () => this.#receiver.takeBatch(max))
   }
 
   /**

@@ -8,6 +8,7 @@ import { STATUS_EXHAUSTED, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { Limits } from '../session/limits.js'
 import type { Session } from '../session/session.js'
+import type { Progress } from './progress.js'
 import type { Sender } from './sender.js'
 import { NOT_STAGED, stageAt } from './staging.js'
 
@@ -59,40 +60,43 @@ export class ValueWriter {
     return this.#sender.sendLater(new BufferPtr(this.#session, id), limits, true)
   }
 
-  /** Puts all of `list`, which is the caller's to change. When it throws, a prefix has been put. */
-  async putMany(list: Encoded[], limits: Limits): Promise<void> {
-    let done = 0
+  /** Puts all of `list`, which is the caller's to change. When it throws, a prefix has been put, whose length `progress` tells. */
+  async putMany(list: Encoded[], limits: Limits, progress: Progress = { done: 0 }): Promise<void> {
+    // Where what is in no buffer yet begins.
+    let next = 0
     let detached = false
     const detach = () => {
-      if (!detached) for (let i = done; i < list.length; i++) list[i] = detachEncoded(list[i]!)
+      if (!detached) for (let i = next; i < list.length; i++) list[i] = detachEncoded(list[i]!)
       detached = true
     }
     let exhausted = false
     const attempt = (): true | undefined => {
       exhausted = false
-      const staged = stageMany(list, done)
+      const staged = stageMany(list, next)
       if (staged === 0) return true
       const status = native.put(this.#session.handle, this.#queue, staged)
-      done += native.resultCount()
+      next += native.resultCount()
+      progress.done = next
       exhausted = status === STATUS_EXHAUSTED
       return status === STATUS_OK || exhausted ? true : this.#sender.mustWait(status)
     }
     if (this.#sender.crowded) detach()
     await this.#sender.inTurn(limits, async () => {
-      while (done < list.length) {
-        const before = done
+      while (next < list.length) {
+        const before = next
         if (attempt() === undefined) {
           detach()
           await this.#sender.wait(limits, attempt, true)
         }
-        if (done > before && !exhausted) continue
-        const run = exhausted ? NOTHING : this.#storeRun(list, done)
-        done += run.length
+        if (next > before && !exhausted) continue
+        const run = exhausted ? NOTHING : this.#storeRun(list, next)
+        next += run.length
         if (run.length > 0) {
-          await this.#sendRun(run, detach, limits)
+          await this.#sendRun(run, detach, limits, progress)
         } else {
           detach()
-          await this.#putOne(list[done++]!, limits)
+          await this.#putOne(list[next++]!, limits)
+          progress.done = next
         }
       }
     })
@@ -122,12 +126,14 @@ export class ValueWriter {
   }
 
   /** Sends every one of `ids`, which it releases if they cannot be sent. `detach` is called before it waits. */
-  async #sendRun(ids: Uint32Array, detach: () => void, limits: Limits): Promise<void> {
+  async #sendRun(ids: Uint32Array, detach: () => void, limits: Limits, progress: Progress): Promise<void> {
+    const before = progress.done
     let sent = 0
     const attempt = () => {
       for (let i = sent; i < ids.length; i++) native.setId(i - sent, ids[i]!, 0)
       const status = native.send(this.#session.handle, this.#queue, ids.length - sent)
       sent += native.resultCount()
+      progress.done = before + sent
       return status === STATUS_OK ? true : this.#sender.mustWait(status)
     }
     try {

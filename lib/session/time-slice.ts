@@ -7,6 +7,7 @@ const STEPS_MAX = 64
 /** Tells a loop that always finds work when to let timers and I/O have their turn. */
 export class TimeSlice {
   #since = performance.now()
+  #looked = this.#since
   // Nobody knows yet how long steps are.
   #steps = 1
   #left = 1
@@ -14,11 +15,15 @@ export class TimeSlice {
   /** Counts one step of work. True: the slice is over, await {@link TimeSlice.pass} before the next step. */
   exceeded(): boolean {
     if (--this.#left > 0) return false
-    const elapsed = performance.now() - this.#since
-    // Looking at the clock costs as much as a small message; look seldom when steps are short, at every step when they are long.
-    this.#steps = elapsed > SLICE_MS / 2 ? Math.max(1, this.#steps >> 1) : Math.min(STEPS_MAX, this.#steps << 1)
+    const now = performance.now()
+    const rest = SLICE_MS - (now - this.#since)
+    const pace = (now - this.#looked) / this.#steps
+    // Looking at the clock costs as much as a small message: the next look comes when half of the rest is over, at the pace of the last steps.
+    const steps = Math.min(this.#steps << 1, STEPS_MAX, rest / 2 / pace)
+    this.#steps = steps >= 1 ? Math.trunc(steps) : 1
     this.#left = this.#steps
-    return elapsed >= SLICE_MS
+    this.#looked = now
+    return rest <= 0
   }
 
   /** Lets the event loop turn once. */
@@ -30,5 +35,6 @@ export class TimeSlice {
   /** The event loop has turned for another reason, such as a wait. */
   restart(): void {
     this.#since = performance.now()
+    this.#looked = this.#since
   }
 }

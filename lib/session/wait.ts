@@ -109,6 +109,7 @@ export class Waits {
   /** Keeps the process alive until {@link Waits.unref}, as a wait does. */
   ref(): void {
     this.#holds.count++
+    this.#doorbell ??= this.#openDoorbell()
     this.#hold()
   }
 

@@ -98,7 +98,7 @@ export class FlowPlan {
     if (isNew) this.#steps.push({ ...step, isFeedback: options.feedback === true })
     if (output.port === undefined || input.port === undefined) return
     const link = { from: output.port as OutputPort, to: input.port as InputPort<never>, options }
-    const fault = linkFault(this.links, link.from, link.to, this.#dataOf(input.block)?.inputs?.[link.to.name])
+    const fault = linkFault(this.links, link, this.#dataOf(input.block)?.inputs?.[link.to.name])
     if (fault !== undefined) this.#found(fault, ['links', at], input.block, to)
     this.links.push(link)
   }
