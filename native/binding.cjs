@@ -15,6 +15,7 @@ const PACKAGES = {
   'linux-arm64-musl': () => [require('millrace-linux-arm64-musl'), require('millrace-linux-arm64-musl/package.json')],
   'linux-x64-gnu': () => [require('millrace-linux-x64-gnu'), require('millrace-linux-x64-gnu/package.json')],
   'linux-x64-musl': () => [require('millrace-linux-x64-musl'), require('millrace-linux-x64-musl/package.json')],
+  'win32-x64-gnu': () => [require('millrace-win32-x64-gnu'), require('millrace-win32-x64-gnu/package.json')],
 }
 
 const ELF_MAGIC = 0x464c457f
@@ -101,6 +102,15 @@ function absent(name) {
   )
 }
 
-const platform = [process.platform, process.arch, ...(process.platform === 'linux' ? [libc()] : [])].join('-')
-const built = path.join(__dirname, `millrace.${platform}.node`)
-module.exports = existsSync(built) ? require(built) : fromPackage(platform)
+/** The platform, as packages and addons are named: with the C library, if there is a choice. On Windows every Node.js takes either addon. */
+function platforms() {
+  const machine = `${process.platform}-${process.arch}`
+  if (process.platform === 'linux') return [`${machine}-${libc()}`]
+  return process.platform === 'win32' ? [`${machine}-gnu`, `${machine}-msvc`] : [machine]
+}
+
+const names = platforms()
+const built = names
+  .map((platform) => path.join(__dirname, `millrace.${platform}.node`))
+  .find((file) => existsSync(file))
+module.exports = built === undefined ? fromPackage(names[0]) : require(built)

@@ -77,7 +77,7 @@ for (const { path, pattern, each } of [
   { path: 'deny.toml', pattern: /^ {2}"([\w-]+)",$/gm, each: TRIPLES },
   {
     path: '.github/workflows/release.yml',
-    pattern: /(?<=platforms:.*|pack:local.*) ((?:linux|darwin)-[\w-]+)/g,
+    pattern: /(?<=platforms:.*|pack:local.*) ((?:linux|darwin|win32)-[\w-]+)/g,
     each: [...PLATFORMS, ...PLATFORMS],
   },
 ]) {

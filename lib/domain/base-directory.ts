@@ -11,12 +11,19 @@ export function baseDirectory(): string | undefined {
   return isMainThread ? undefined : directoryIn(process.env)
 }
 
-/** As the core finds it: `MILLRACE_DIR`, `$XDG_RUNTIME_DIR/millrace`, or one for this user in the memory of the machine. */
-export function directoryIn({ MILLRACE_DIR: given, XDG_RUNTIME_DIR: runtime }: NodeJS.ProcessEnv): string {
+/**
+ * As the core finds it: `MILLRACE_DIR`, `$XDG_RUNTIME_DIR/millrace`, or one for this user in the memory of the machine; on Windows in
+ * `%LOCALAPPDATA%`.
+ */
+export function directoryIn(environment: NodeJS.ProcessEnv): string {
+  const { MILLRACE_DIR: given, XDG_RUNTIME_DIR: runtime, LOCALAPPDATA: local } = environment
   if (given) return given
   if (runtime !== undefined && isDirectory(runtime)) return join(runtime, 'millrace')
+  if (process.geteuid === undefined) {
+    return join(local !== undefined && isDirectory(local) ? local : tmpdir(), 'millrace')
+  }
   const root = isDirectory('/dev/shm') ? '/dev/shm' : tmpdir()
-  return join(root, `millrace-${process.geteuid!()}`)
+  return join(root, `millrace-${process.geteuid()}`)
 }
 
 function isDirectory(path: string): boolean {

@@ -4,10 +4,13 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { faultOf } from './inspect.mjs'
+import { COMPILER, mingwEnvironment } from './mingw.mjs'
 import { outputOf } from './output.mjs'
 import { BUILD_DIR, builtAddon, GLIBC, MACOS, ROOT, targetsNamed } from './targets.mjs'
 
 const BUILD = ['--locked', '--release', '-p', 'millrace-node', '--lib', '--target-dir', BUILD_DIR]
+/** What cargo calls the addon. */
+const LIBRARIES = { darwin: 'libmillrace_node.dylib', linux: 'libmillrace_node.so', win32: 'millrace_node.dll' }
 /** In the stubs, what Rust's linker does not know yet. */
 const NEWER_ARCHITECTURE = /,\s*arm64e\.\w+-\w+/g
 
@@ -28,6 +31,11 @@ function recipeOf({ triple, os, libc }) {
       return { missing: 'cargo-zigbuild was not found on PATH: pip install cargo-zigbuild ziglang' }
     }
     return { args: ['zigbuild', '--target', libc === 'glibc' ? `${triple}.${GLIBC}` : triple], env: {} }
+  }
+  if (os === 'win32') {
+    if (outputOf(COMPILER, '--version') === undefined)
+      return { missing: `${COMPILER} was not found: on Debian, apt install gcc-mingw-w64-x86-64` }
+    return { args: ['build', '--target', triple], env: mingwEnvironment(join(BUILD_DIR, 'windows')) }
   }
   if (process.platform === 'darwin')
     return { args: ['build', '--target', triple], env: { MACOSX_DEPLOYMENT_TARGET: MACOS } }
@@ -62,7 +70,7 @@ function build(target) {
   const environment = { ...process.env, CARGO_PROFILE_RELEASE_STRIP: 'symbols', ...env }
   const { status } = spawnSync('cargo', [...args, ...BUILD], { cwd: ROOT, env: environment, stdio: 'inherit' })
   if (status !== 0) return { platform: target.platform, bytes: '-', result: 'failed', failed: true }
-  const library = target.os === 'darwin' ? 'libmillrace_node.dylib' : 'libmillrace_node.so'
+  const library = LIBRARIES[target.os]
   const addon = builtAddon(target)
   copyFileSync(join(BUILD_DIR, target.triple, 'release', library), addon)
   const fault = faultOf(target, addon)

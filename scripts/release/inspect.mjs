@@ -38,10 +38,24 @@ function faultOfMacos(bytes) {
   return 'does not say which macOS it needs'
 }
 
+/** What every Windows has; the functions of Node.js are looked for when the addon is loaded. */
+const WINDOWS_LIBRARY =
+  /^(?:api-ms-win-[\w-]+|(?:advapi32|bcryptprimitives|kernel32|msvcrt|ntdll|userenv|ws2_32)\.dll)/i
+
+function faultOfWindows(path) {
+  const stdout = outputOf('objdump', '--private-headers', path)
+  if (stdout === undefined)
+    throw new Error('addons for Windows are looked at with objdump, which was not found: install binutils')
+  const wanted = Array.from(stdout.matchAll(/DLL Name: (\S+)/g), ([, name]) => name)
+  const foreign = wanted.filter((name) => !WINDOWS_LIBRARY.test(name))
+  return foreign.length > 0 ? `needs ${foreign.join(', ')}` : undefined
+}
+
 /** What is wrong with the addon of a target, in words, or undefined. */
 export function faultOf({ os, libc }, path) {
   const bytes = readFileSync(path)
   if (bytes.length > MAX_ADDON_BYTES) return `larger than ${MAX_ADDON_BYTES} bytes`
   if (os === 'darwin') return faultOfMacos(bytes)
+  if (os === 'win32') return faultOfWindows(path)
   return libc === 'glibc' ? faultOfGlibc(path) : undefined
 }

@@ -120,6 +120,13 @@ impl Drop for Isolate {
     /// The thread ends. If its environment has not (`process.exit()` runs no cleanup hooks), it is the process that exits, and threads of
     /// the runtime may be reading what a request named: nothing is unmapped any more.
     fn drop(&mut self) {
+        if cfg!(windows) {
+            // The system has ended all other threads by now, wherever they were: nobody may wait for them, or take their locks. What is
+            // still open is found dead by the others.
+            std::mem::forget(std::mem::take(&mut self.runs));
+            self.sessions.drain(..).for_each(std::mem::forget);
+            return;
+        }
         self.runs.end();
         for session in self.sessions.drain(..).flatten() {
             std::mem::forget(session.leave());

@@ -1,0 +1,33 @@
+// What is not tested on Windows, and why. Whatever is not named here is.
+
+/** Suites of Rust, by crate and file. */
+export const SUITES = {
+  'millrace/chaos': 'stops and resumes processes by signals, and maps a file of its own',
+  'millrace/fuzz': 'puts images of a domain back by way of /dev/shm',
+  'millrace/hostile_segment': 'damages segments by way of /dev/shm',
+  'millrace/namespaces': 'there are no pid namespaces',
+  'millrace/protocol_model': 'a model, in which the system has no part; it takes hours in wine',
+  'millrace/shortage': 'sets limits of descriptors and memory that there are not',
+  'millrace/stopped': 'stops processes by signals',
+  'millrace/trust': 'is about owners and modes of Unix; os/windows/tests.rs looks at lists of rights',
+}
+
+/** Specs of Node.js, by file without its ending. */
+export const SPECS = {
+  docs: 'compiles the documents with a native esbuild for the system that installed it',
+  structure: 'reads sources: the same everywhere',
+  'package/contents': 'reads what is packed: the same everywhere',
+  'package/install': 'reads what is packed: the same everywhere',
+  'package/loader': 'its loader is that of Linux packages',
+  'ingest/socket': 'reads descriptors of Unix sockets',
+  'process/damaged': 'damages files in /dev/shm',
+  'process/hostile': 'damages files in /dev/shm',
+  'process/leaks': 'counts descriptors in /proc',
+  'process/permission': 'is about owners and modes of Unix',
+  'process/runtimes': 'looks for leftovers in /dev/shm',
+  'process/small-memory': 'mounts a small /dev/shm',
+  'process/stalled': 'stops processes by signals',
+  'process/starved': 'sets limits of descriptors',
+  'flow/supervisor': 'asks processes to end by SIGTERM, which ends them at once on Windows',
+  'flow/supervisor-kill': 'asks processes to end by SIGTERM, which ends them at once on Windows',
+}
