@@ -17,6 +17,13 @@ export { type EvictOptions, type ObserveOptions, ShmObserver } from './lib/domai
 export type { ParticipantId } from './lib/session/participant-id.js'
 export type { Size } from './lib/check.js'
 export type { OpenOptions } from './lib/domain/options.js'
+export {
+  migrate,
+  type MigratedBatch,
+  type MigratedMessage,
+  type MigrateOptions,
+  type MigrationSource,
+} from './lib/domain/migrate.js'
 export type { Delivery, Overflow } from './lib/native/words.js'
 export type { QueueOptions } from './lib/queue/options.js'
 export type { BlockingOptions, Spin, WaitOptions } from './lib/session/limits.js'

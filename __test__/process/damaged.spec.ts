@@ -20,6 +20,8 @@ interface Damage {
   readonly inflict: (path: string) => void
 }
 
+const VERSION = `millrace ${binding.runtimeInfo().version}`
+
 /** Where a segment says which layout it has. */
 const LAYOUT_WORD_BYTES = 8
 
@@ -87,10 +89,13 @@ for (const { what, code, inflict } of damages) {
     const tenant = await startChild(t, 'hold', { domain: name, queue: 'other' } satisfies HoldArgs).started()
     tenant.signal('SIGSTOP')
     inflict(registry)
-    throwsCode(t, () => ShmManager.open(name), code, 'registry')
-    throwsCode(t, () => ShmManager.open(name), code, 'registry')
+    const ofVersions = code === 'ERR_MILLRACE_VERSION' ? [VERSION, `process ${tenant.pid}`] : []
+    throwsCode(t, () => ShmManager.open(name), code, 'registry', ...ofVersions)
+    throwsCode(t, () => ShmManager.open(name), code, 'registry', ...ofVersions)
     await tenant.kill()
-    isFresh(t, name)
+    // Another version can still read it: what persists is there until somebody says otherwise.
+    if (ofVersions.length > 0) throwsCode(t, () => ShmManager.open(name), code, VERSION, 'persist: false')
+    isFresh(t, name, ofVersions.length > 0 ? { persist: false } : {})
     t.deepEqual(leftovers(trace), [])
   })
 

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_PARTICIPANTS;
-use crate::os::Process;
+use crate::os::{self, Process};
 use crate::segment::{DomainDir, FileLock};
 use std::time::Duration;
 
@@ -40,6 +40,20 @@ pub(crate) fn is_anybody_alive(dir: &DomainDir) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Who is in a domain, whatever its registry says, in words: process ids, as far as the system tells.
+pub(crate) fn living_processes(dir: &DomainDir) -> Result<String> {
+    let mut files = Vec::new();
+    for slot in 0..MAX_PARTICIPANTS {
+        files.extend(dir.id_of(&life_file(slot))?);
+    }
+    let pids: Vec<String> = os::lock_holders(&files).iter().map(u32::to_string).collect();
+    Ok(match pids.len() {
+        0 => "processes that cannot be told".to_owned(),
+        1 => format!("process {}", pids[0]),
+        _ => format!("processes {}", pids.join(", ")),
+    })
 }
 
 /// The process behind a participant, for certain.

@@ -32,13 +32,13 @@ pub(crate) use registry::{
 pub(crate) use shared::{Shared, shared};
 pub(crate) use text::Text;
 
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU32, AtomicU64};
 use core::mem::{offset_of, size_of};
 
 /// "MILLRACE" in ASCII, the first word of every segment.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"MILLRACE");
 
-/// The first cache line of every segment.
+/// The first cache line of every segment, in every layout that there was or will be: processes with another layout read it.
 #[repr(C, align(64))]
 #[cfg_attr(test, derive(Default))]
 pub(crate) struct SegmentHeader {
@@ -51,15 +51,22 @@ pub(crate) struct SegmentHeader {
     pub(crate) bytes: AtomicU64,
     /// Page size of the creator, for which the tables are aligned.
     pub(crate) page_bytes: AtomicU64,
+    /// Version of the package that made the segment.
+    pub(crate) version: Text<3>,
+    /// Of the registry: 1 = the domain outlives its last participant.
+    pub(crate) persist: AtomicU32,
+    _reserved: AtomicU32,
 }
-shared!(SegmentHeader { magic, ready, bytes, page_bytes });
+shared!(SegmentHeader { magic, ready, bytes, page_bytes, version, persist, _reserved });
 
 /// Every size, offset and limit that another process relies on.
 pub(crate) const FACTS: &[(&str, usize)] = &[
     // Raised when the meaning of something changes without any number below changing.
-    ("protocol revision", 2),
+    ("protocol revision", 3),
     ("SegmentHeader", size_of::<SegmentHeader>()),
     ("SegmentHeader.ready", offset_of!(SegmentHeader, ready)),
+    ("SegmentHeader.version", offset_of!(SegmentHeader, version)),
+    ("SegmentHeader.persist", offset_of!(SegmentHeader, persist)),
     ("Registry", REGISTRY_BYTES),
     ("Registry.remaps", offset_of!(Registry, remaps)),
     ("Registry.recovering", offset_of!(Registry, recovering)),

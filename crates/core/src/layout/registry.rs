@@ -215,8 +215,6 @@ pub(crate) struct Registry {
     pub(crate) header: SegmentHeader,
     /// Pool budget in bytes.
     pub(crate) max_bytes: AtomicU64,
-    /// 1 = the domain outlives its last participant.
-    pub(crate) persist: AtomicU32,
     /// Participant slots ever used: slots at and above it have never been touched and are not reserved.
     pub(crate) participants_high: AtomicU32,
     /// name entries ever used: the others have never been touched and are not reserved.
@@ -231,8 +229,6 @@ pub(crate) struct Registry {
     /// Raised when a segment is taken out, so that whoever caches views of segments looks whether they still are there. Written while
     /// the world is stopped; only ever compared with what it was.
     pub(crate) remaps: AtomicU32,
-    /// Version of the package that made the domain, for people.
-    pub(crate) version: Text<4>,
 
     /// 0, or who recovers: `slot + 1` in the low 8 bits, bits of its epoch above, and FOR_GOOD from the moment when everybody has been
     /// seen outside. Everybody stays outside meanwhile. Futex word. Written by the recoverer under the recovery lock; set to 0 by
@@ -254,7 +250,6 @@ pub(crate) struct Registry {
 shared!(Registry {
     header,
     max_bytes,
-    persist,
     participants_high,
     names_high,
     segments_high,
@@ -262,7 +257,6 @@ shared!(Registry {
     stalls,
     departures,
     remaps,
-    version,
     recovering,
     recoveries,
     name_waiters,

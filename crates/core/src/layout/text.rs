@@ -11,6 +11,13 @@ pub(crate) struct Text<const N: usize>([AtomicU64; N]);
 // SAFETY: transparent over an array that is.
 unsafe impl<const N: usize> Shared for Text<N> {}
 
+#[cfg(test)]
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
 impl<const N: usize> Text<N> {
     /// Stores `text`, cut to what fits on a character boundary.
     pub(crate) fn set(&self, text: &str) {

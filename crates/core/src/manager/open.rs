@@ -5,7 +5,7 @@ use super::leave::{give_up, remove_if_deserted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
-use crate::liveness::is_anybody_alive;
+use crate::liveness::{is_anybody_alive, living_processes};
 use crate::os;
 use crate::recovery::{Sweep, assist, sweep};
 use crate::registry::{Domain, Participant};
@@ -69,6 +69,10 @@ fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<D
     }
     let alive = is_anybody_alive(&dir)?;
     let domain = match Domain::open(name, dir, assist) {
+        Err(e) if e.kind() == ErrorKind::Version => {
+            refuse_other_version(&DomainDir::open(lock)?, name, options, alive, e)?;
+            return start_afresh(lock, name, options);
+        }
         Err(e) if !alive && is_unusable(&e) => return start_afresh(lock, name, options),
         domain => domain?,
     };
@@ -93,7 +97,7 @@ fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<D
         registry.max_bytes.store(bytes, Ordering::Relaxed);
     }
     if let Some(persist) = options.persist {
-        registry.persist.store(persist.into(), Ordering::Relaxed);
+        registry.header.persist.store(persist.into(), Ordering::Relaxed);
     }
     Ok(domain)
 }
@@ -115,8 +119,28 @@ fn is_unusable(error: &Error) -> bool {
     matches!(error.kind(), Version | Corrupt | Truncated | Permission)
 }
 
+/// Fails with `error`, which opening a domain of another layout has failed with, unless nobody wants what is in it.
+fn refuse_other_version(
+    dir: &DomainDir,
+    name: &str,
+    options: &OpenOptions,
+    alive: bool,
+    error: Error,
+) -> Result<()> {
+    if alive {
+        let processes = living_processes(dir)?;
+        return Err(error.about(&format!("domain {name:?} is used by {processes}")));
+    }
+    if options.persist != Some(false) && dir.persists()? {
+        return Err(error.about(&format!(
+            "domain {name:?} persists, and nobody is in it: empty it by the version that made it, or open it once with `persist: false` to start afresh"
+        )));
+    }
+    Ok(())
+}
+
 pub(super) fn persists(domain: &Domain) -> bool {
-    domain.registry().persist.load(Ordering::Relaxed) != 0
+    domain.registry().header.persist.load(Ordering::Relaxed) != 0
 }
 
 /// Refuses options other than those of a domain that others are in.

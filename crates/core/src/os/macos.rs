@@ -103,6 +103,11 @@ impl DeathWatch {
     }
 }
 
+/// Nobody: this system does not tell who holds a lock.
+pub(crate) fn lock_holders(_files: &[FileId]) -> Vec<u32> {
+    Vec::new()
+}
+
 /// A process beyond doubt: there is none of this type here, for want of pidfds.
 #[derive(Debug)]
 pub(crate) enum Process {}

@@ -53,9 +53,8 @@ impl Domain {
         let view = View::<Registry>::new(&segment, 0, 1)?;
         let registry = &view[0];
         registry.max_bytes.store(max_bytes, Ordering::Relaxed);
-        registry.persist.store(persist.into(), Ordering::Relaxed);
+        registry.header.persist.store(persist.into(), Ordering::Relaxed);
         registry.created_ms.store(now_ms(), Ordering::Relaxed);
-        registry.version.set(env!("CARGO_PKG_VERSION"));
         dir.publish(SegmentName::Registry, &segment)?;
         fault::hit(Point::OpenPublished);
         Ok(Self::new(name, dir, view, assist))

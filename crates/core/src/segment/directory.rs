@@ -175,6 +175,17 @@ impl DomainDir {
 
     /// Opens segment `name`.
     pub(crate) fn open_segment(&self, name: SegmentName) -> Result<Segment> {
+        let (mapping, what) = self.map(name)?;
+        Segment::open(mapping, &what)
+    }
+
+    /// Whether its registry says that the domain persists, whatever layout it has.
+    pub(crate) fn persists(&self) -> Result<bool> {
+        Segment::persists(self.map(SegmentName::Registry)?.0)
+    }
+
+    /// What there is of segment `name`, and what errors call it.
+    fn map(&self, name: SegmentName) -> Result<(Mapping, String)> {
         let what = format!("segment {}", self.path().join(name.link()).display());
         let Some(line) = self.dir.read_line(&name.link())? else {
             return Err(Error::new(ErrorKind::Corrupt, format!("{what} is gone")));
@@ -188,7 +199,7 @@ impl DomainDir {
             ));
         };
         let mapping = Mapping::open(object, id).map_err(|e| e.about(&what))?;
-        Segment::open(mapping, &what)
+        Ok((mapping, what))
     }
 
     /// Removes what there is of segment `name`, published or not.

@@ -13,6 +13,9 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use std::sync::Arc;
 
+/// Version of this package.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// A mapped segment. Unmapped when dropped; the object itself is removed by name only.
 pub(crate) struct Segment {
     mapping: Mapping,
@@ -58,7 +61,8 @@ impl Segment {
             return Err(Error::new(
                 ErrorKind::Version,
                 format!(
-                    "{what} has layout {ready:016x}, this build has {LAYOUT_HASH:016x}: processes of one domain need the same version of millrace"
+                    "{what} was made by millrace {} (layout {ready:016x}), this is millrace {VERSION} (layout {LAYOUT_HASH:016x}), and only one layout can be in use in a domain",
+                    header.version.get()
                 ),
             ));
         }
@@ -69,12 +73,20 @@ impl Segment {
         Ok(segment)
     }
 
+    /// Whether the domain whose registry this is persists, whatever its layout.
+    pub(crate) fn persists(mapping: Mapping) -> Result<bool> {
+        let segment = Self { mapping };
+        let header: &SegmentHeader = segment.at(0)?;
+        Ok(header.magic.load(Ordering::Relaxed) == MAGIC && header.persist.load(Ordering::Relaxed) != 0)
+    }
+
     /// Marks the segment complete: from now on it can be opened.
     pub(crate) fn finish(&self) -> Result<()> {
         let header: &SegmentHeader = self.at(0)?;
         header.magic.store(MAGIC, Ordering::Relaxed);
         header.bytes.store(self.bytes() as u64, Ordering::Relaxed);
         header.page_bytes.store(page_bytes() as u64, Ordering::Relaxed);
+        header.version.set(VERSION);
         // SYNC READY (release), pairs with `open` (acquire). Stored last: a creator that dies earlier leaves 0.
         header.ready.store(LAYOUT_HASH, Ordering::Release);
         Ok(())

@@ -4,7 +4,7 @@ mod death;
 mod process;
 
 pub(crate) use death::DeathWatch;
-pub(crate) use process::Process;
+pub(crate) use process::{Process, lock_holders};
 
 use super::FileId;
 use super::unix::dir::{PRIVATE, restore_mode};

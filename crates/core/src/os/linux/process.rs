@@ -2,8 +2,9 @@
 
 use super::timespec;
 use crate::error::{Error, Result};
-use crate::os::Dir;
+use crate::os::{Dir, FileId};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::makedev;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;
@@ -106,4 +107,29 @@ fn proc_pid(pidfd: &OwnedFd) -> Option<String> {
     let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim();
     // 0: not to be seen there; -1: it has ended.
     pid.parse::<u32>().is_ok_and(|pid| pid > 0).then(|| pid.to_owned())
+}
+
+/// Pids of the processes that hold locks of `files`, as our pid namespace numbers them.
+pub(crate) fn lock_holders(files: &[FileId]) -> Vec<u32> {
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let mut pids: Vec<u32> = locks.lines().filter_map(|line| holder(line, files)).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+/// Who holds the lock that `line` of `/proc/locks` is about, if it is one of `files`:
+/// `1: FLOCK  ADVISORY  WRITE 1234 fe:00:56789 0 EOF`, with the device's numbers in hexadecimal. Waiters have `->` after the number.
+fn holder(line: &str, files: &[FileId]) -> Option<u32> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    if words.next()? != "FLOCK" {
+        return None;
+    }
+    // 0: of another pid namespace.
+    let pid = words.nth(2)?.parse().ok().filter(|pid| *pid != 0)?;
+    let mut numbers = words.next()?.split(':');
+    let major = u32::from_str_radix(numbers.next()?, 16).ok()?;
+    let minor = u32::from_str_radix(numbers.next()?, 16).ok()?;
+    let file = FileId { device: makedev(major, minor), inode: numbers.next()?.parse().ok()? };
+    files.contains(&file).then_some(pid)
 }

@@ -23,7 +23,7 @@ pub(crate) use lock::{record_holder, try_lock, unlock};
 pub(crate) use object::{
     Mapping, create_object, free_bytes, object_name, object_prefix, objects, remove_object,
 };
-pub(crate) use process::{DeathWatch, Process};
+pub(crate) use process::{DeathWatch, Process, lock_holders};
 #[cfg(not(loom))]
 pub(crate) use semaphore::{wait_on, wake_all};
 
