@@ -1,29 +1,12 @@
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { Finding } from '../index.js'
+import { millrace } from './helpers/cli.js'
 import { flipAllocated } from './helpers/damage.js'
 import { objectOf, testDomain } from './helpers/domain.js'
 
 const onLinux = process.platform === 'linux' ? test : test.skip
-const main = fileURLToPath(new URL('../cli/main.js', import.meta.url))
-
-interface Outcome {
-  code: number | null
-  stdout: string
-  stderr: string
-}
-
-/** Runs the command line tool. */
-function millrace(...args: string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [main, ...args], (_, stdout, stderr) => {
-      resolve({ code: child.exitCode, stdout, stderr })
-    })
-  })
-}
 
 test('fsck of a clean domain exits with 0, and leaves it alone', async (t) => {
   const domain = testDomain(t)
@@ -74,6 +57,12 @@ test('fsck of a domain that does not exist exits with 2 and makes none', async (
 const WRONG: [string[], RegExp][] = [
   [[], /^a command is missing/],
   [['nonsense'], /^unknown command "nonsense"/],
+  [['flow', 'nonsense'], /^unknown command "flow nonsense"/],
+  [['flow'], /^unknown command "flow"/],
+  [['flow', 'run'], /Usage: millrace flow run <file>/],
+  [['flow', 'run', 'none.yaml'], /^cannot read "none.yaml": ENOENT[^]*Usage: millrace flow run/],
+  [['flow', 'run', 'x', '--timeout', 'soon'], /--timeout must be a number of milliseconds/],
+  [['flow', 'graph', 'none.yaml', '--report', 'none.json'], /^cannot read "none.yaml"/],
   [['fsck'], /Usage: millrace fsck <domain>/],
   [['fsck', 'a', 'b'], /Usage: millrace fsck <domain>/],
   [['fsck', 'a', '--nonsense'], /--nonsense[^]*Usage: millrace fsck/],

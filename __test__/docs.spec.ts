@@ -14,6 +14,7 @@ const GUIDES = [
   'README.md',
   'docs/guide.md',
   'docs/coming-from.md',
+  'docs/flow-files.md',
   'docs/processes-and-failure.md',
   'docs/troubleshooting.md',
 ]

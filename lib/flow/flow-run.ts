@@ -79,9 +79,8 @@ export class Run implements AsyncDisposable {
     this.#beginDrain()
     if (await settlesWithin(this.done, timeout)) return this.done
     const waiting = this.#unfinished()
-    const { blocks } = await this.stop()
-    const lost = blocks.reduce((sum, block) => sum + block.lost, 0)
-    const message = `flow '${this.#parts.name}' did not end within ${timeout} ms and was stopped, ${lost} messages were lost: ${waiting} had not ended`
+    await this.stop()
+    const message = `flow '${this.#parts.name}' did not end within ${timeout} ms and was stopped, ${this.lost} messages were lost: ${waiting} had not ended`
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
   }
 
@@ -97,6 +96,12 @@ export class Run implements AsyncDisposable {
     if (await settlesWithin(this.done, time)) return this.done
     const message = `blocks of flow '${this.#parts.name}' did not return from their work within ${time} ms: ${this.#unfinished()}`
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
+  }
+
+  /** Messages lost so far: by blocks in this process, by what its other processes have told, and with those of them that have died. */
+  get lost(): number {
+    const here = this.stats().blocks.reduce((sum, block) => sum + block.lost, 0)
+    return here + (this.#parts.processes?.lost ?? 0)
   }
 
   /** The states of its other processes, by their names. */

@@ -43,6 +43,11 @@ export class FlowProcesses {
     return this.#supervisor.children
   }
 
+  /** Messages that they have told to be lost, and those that died with them. */
+  get lost(): number {
+    return this.#supervisor.lost
+  }
+
   /** Messages that links have dropped, by the names of their queues. */
   get dropped(): Record<string, number> {
     const dropping = this.#parts.crossings.filter(({ onPeerLost }) => onPeerLost === 'drop')

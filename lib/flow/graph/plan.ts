@@ -3,6 +3,7 @@ import type { Block } from '../block.js'
 import { linkFault, unlinkedPorts } from '../link-rules.js'
 import type { FlowLinkOptions } from '../options.js'
 import type { InputPort, OutputPort } from '../port.js'
+import { blockOfPort } from './block-of-port.js'
 import type { Step } from './circles.js'
 import { circleFaults } from './circles.js'
 import type { BlockData, LinkData } from './data.js'
@@ -103,18 +104,20 @@ export class FlowPlan {
     this.links.push(link)
   }
 
-  /** What `reference`, `block.port`, means: the block is the one with the longest name that fits. */
+  /** What `reference` means. */
   #end(
     reference: string,
     side: Side,
     path: (string | number)[],
   ): { block: string; port: Port | undefined } | undefined {
-    const fitting = this.#data.blocks.map(({ name }) => name).filter((name) => reference.startsWith(`${name}.`))
-    if (fitting.length === 0) {
+    const block = blockOfPort(
+      reference,
+      this.#data.blocks.map(({ name }) => name),
+    )
+    if (block === undefined) {
       this.#found(`there is no block of port '${reference}', which must be 'block.port'`, path, undefined, reference)
       return undefined
     }
-    const block = fitting.reduce((a, b) => (b.length > a.length ? b : a))
     return { block, port: this.#port(block, side, reference.slice(block.length + 1), path) }
   }
 

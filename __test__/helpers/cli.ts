@@ -1,0 +1,34 @@
+// The command line tool, in a process of its own.
+import { type ChildProcess, execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
+
+/** How it has ended, and what it has said. */
+export interface Outcome {
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+}
+
+/** One that runs. */
+export interface Running {
+  readonly process: ChildProcess
+  readonly ended: Promise<Outcome>
+}
+
+/** Starts it. */
+export function startMillrace(...args: string[]): Running {
+  let end!: (outcome: Outcome) => void
+  const ended = new Promise<Outcome>((resolve) => (end = resolve))
+  const child = execFile(process.execPath, [main, ...args], (_, stdout, stderr) => {
+    end({ code: child.exitCode, signal: child.signalCode, stdout, stderr })
+  })
+  return { process: child, ended }
+}
+
+/** Runs it. */
+export function millrace(...args: string[]): Promise<Outcome> {
+  return startMillrace(...args).ended
+}

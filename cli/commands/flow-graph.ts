@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import { drawFlow, type DrawingFormat, type Report, parseFlow } from '../../flow.js'
+import { type Command, take, UsageError } from '../command.js'
+import { readFlowFile } from '../flow-file.js'
+
+/** Draws a flow. */
+export const flowGraph: Command = {
+  name: 'flow graph',
+  usage: 'flow graph <file> [--format mermaid|dot|svg] [--report <file>]',
+  summary: 'draw a flow, with the counts of a report of `flow run --json` if there is one',
+  run(args) {
+    const { positionals, values } = take(args, 1, ['format', 'report'])
+    const { format, report } = values
+    const data = parseFlow(readFlowFile(positionals[0]!).text)
+    const stats = report === undefined ? {} : readReport(report)
+    process.stdout.write(drawFlow(data, { stats, ...(format !== undefined && { format: format as DrawingFormat }) }))
+    return 0
+  },
+}
+
+/** What all processes of a run have counted: a line of JSON each. */
+function readReport(path: string): Report {
+  try {
+    const lines = readFileSync(path, 'utf8').trim().split('\n')
+    const reports = lines.map((line) => JSON.parse(line) as Report)
+    return { blocks: reports.flatMap(({ blocks }) => blocks), links: reports.flatMap(({ links }) => links) }
+  } catch (error) {
+    throw new UsageError(`cannot read report ${JSON.stringify(path)}: ${(error as Error).message}`)
+  }
+}
