@@ -4,7 +4,8 @@ import test from 'ava'
 import * as arrow from '../arrow.js'
 import { arrowCodec, tableOf, writeTable } from '../arrow.js'
 import { memoryOf, rowsOf, ticks } from './helpers/arrow.js'
-import { buffersInUse, openDomain, openQueue, testDomain, testMapped } from './helpers/domain.js'
+import { buffersInUse, openDomain, openQueue, testDomain } from './helpers/domain.js'
+import { testMapped } from './helpers/mapped.js'
 import { rejectsCode, throwsCode } from './helpers/errors.js'
 
 test('a table is written once and read in place', (t) => {

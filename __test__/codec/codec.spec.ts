@@ -1,6 +1,7 @@
 import test from 'ava'
 import type { Codec } from '../../index.js'
-import { buffersInUse, openDomain, openQueue, testDomain, testMapped } from '../helpers/domain.js'
+import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
+import { testMapped } from '../helpers/mapped.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
 test('json', async (t) => {

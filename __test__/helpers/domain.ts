@@ -1,14 +1,10 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { type OpenOptions, type QueueOptions, type PortQueue, ShmManager } from '../../index.js'
-import { COPIES } from '../../lib/native/native.js'
 
 const SHM = '/dev/shm'
 let domains = 0
-
-/** A test of what only holds where JavaScript sees shared memory itself. */
-export const testMapped = COPIES ? test.skip : test
 
 /** A domain of the test's own. When the test ends every manager is closed, and nothing of the domain may be left. */
 export interface TestDomain {

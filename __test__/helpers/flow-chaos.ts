@@ -34,7 +34,7 @@ export async function chaosOfFlow(stage: Stage, options: FlowChaosOptions): Prom
     queues: queues.map(({ name }) => name),
     participants: participants.slice(1).map(({ name }) => name),
     buffers: buffersInUse(shm),
-    processes: end.pids.filter(isAlive),
+    processes: end.alive,
   }
   const trace = traceOf(shm)
   shm.close()
@@ -71,12 +71,4 @@ function onceAtLeast({ sent, came }: FlowChaosEnd, lost: number, redelivered: nu
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
 }

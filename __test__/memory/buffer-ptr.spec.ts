@@ -1,6 +1,7 @@
 import test from 'ava'
 import type { BufferPtr } from '../../index.js'
-import { buffersInUse, openDomain, openQueue, testDomain, testMapped } from '../helpers/domain.js'
+import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
+import { testMapped } from '../helpers/mapped.js'
 import { throwsCode } from '../helpers/errors.js'
 
 testMapped('bytes are a view of shared memory: what one participant writes another reads, without copy', (t) => {

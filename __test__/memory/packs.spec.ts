@@ -1,7 +1,8 @@
 // Small messages that share a buffer: 16 or more of one `putMany`.
 import test from 'ava'
 import type { BufferPtr } from '../../index.js'
-import { buffersInUse, openQueue, testMapped } from '../helpers/domain.js'
+import { buffersInUse, openQueue } from '../helpers/domain.js'
+import { testMapped } from '../helpers/mapped.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
 const numbered = (count: number, bytes = 10) => Array.from({ length: count }, (_, i) => new Uint8Array(bytes).fill(i))

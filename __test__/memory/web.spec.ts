@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
-import { openDomain, testMapped } from '../helpers/domain.js'
+import { openDomain } from '../helpers/domain.js'
+import { testMapped } from '../helpers/mapped.js'
 
 /** A message in the middle of a segment, with bytes that no text has. */
 function message(t: ExecutionContext, bytes = Uint8Array.of(255, 216, 0, 219)) {

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
-import { buffersInUse, openDomain, openQueue, testDomain, testMapped } from '../helpers/domain.js'
+import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
+import { testMapped } from '../helpers/mapped.js'
 import { throwsCode } from '../helpers/errors.js'
 
 const guard = true

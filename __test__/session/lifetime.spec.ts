@@ -13,7 +13,8 @@ import { runInNewContext } from 'node:vm'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { gunzip, gzip } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
-import { openDomain, testDomain, testMapped } from '../helpers/domain.js'
+import { openDomain, testDomain } from '../helpers/domain.js'
+import { testMapped } from '../helpers/mapped.js'
 
 const MIB = 2 ** 20
 

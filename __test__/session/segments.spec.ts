@@ -1,5 +1,6 @@
 import test from 'ava'
-import { openDomain, openQueue, testMapped } from '../helpers/domain.js'
+import { openDomain, openQueue } from '../helpers/domain.js'
+import { testMapped } from '../helpers/mapped.js'
 
 testMapped('a transfer list cannot take the mapping away', (t) => {
   const shm = openDomain(t)

@@ -1,6 +1,7 @@
 import test from 'ava'
 import { type BufferPtr, MillraceError, type Overflow, type ShmManager, type Subscription } from '../../index.js'
-import { buffersInUse, openDomain, testDomain, testMapped } from '../helpers/domain.js'
+import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
+import { testMapped } from '../helpers/mapped.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
 /** A buffer with a number in it. */
