@@ -37,7 +37,7 @@ const counted = (name: string, counts: Partial<BlockStats>): BlockStats => ({ ..
 
 const link = (to: string, counts: Partial<LinkStats>): LinkStats => {
   const none = { capacity: 0, depth: 0, highWater: 0, sent: 0, dropped: 0, sendWaits: 0, receiveWaits: 0 }
-  return { from: [], to, queue: to, ...none, ...counts }
+  return { from: [], to, queue: to, ...none, oldest: null, ...counts }
 }
 
 const STATS = {

@@ -1,6 +1,27 @@
 /** Where a block is in its life. */
 export type BlockState = 'created' | 'running' | 'stopped' | 'failed'
 
+/**
+ * How old data was when it came to an input, in ms: the time since a native source had sent it, or the oldest of what it was made of, until
+ * the call of work that took it began.
+ */
+export interface LatencyStats {
+  /** Number of the source, which is made of its name: the same in every process. */
+  source: number
+  /** Name of the source: several in the rare case that they have one number; none: it is not in this scheduler. */
+  from: string[]
+  /** The input, as `block.port`. */
+  to: string
+  /** Messages of which this is known. */
+  count: number
+  /** Half of them were at most so old; up to 1/16 more than it was. */
+  p50: number
+  /** Of a hundred, 99 were at most so old. */
+  p99: number
+  /** The oldest. */
+  max: number
+}
+
 /** What has been counted of one block. Times are in ms. */
 export interface BlockStats {
   /** Its name. */
@@ -48,6 +69,8 @@ export interface BlockStats {
   workP99: number
   /** The longest call of its work. */
   workMax: number
+  /** How old data was when it came here, by input and source; of blocks of JavaScript, it is not counted. */
+  latencies: LatencyStats[]
   /** Counters of its own. */
   counters: Record<string, number>
 }
@@ -74,6 +97,8 @@ export interface LinkStats {
   sendWaits: number
   /** Times that a receiver has waited for messages. */
   receiveWaits: number
+  /** Age of the next message in ms, from when a native source has sent it or what it was made of; null: there is none, or no such source. */
+  oldest: number | null
 }
 
 /** What has been counted of the blocks of a scheduler, and of their links. */
@@ -138,5 +163,5 @@ export function notStarted(name: string): BlockStats {
     { busy: 0, starved: 0, backpressured: 0, idle: 0, working: 0, workP50: 0, workP99: 0, workMax: 0 },
     { items: 0, itemsIn: 0, itemsOut: 0, workCalls: 0, gaps: 0, retried: 0, skipped: 0, deadLettered: 0, lost: 0 },
   ]
-  return { name, state: 'created', error: null, ...counts, undelivered: 0, ...times, counters: {} }
+  return { name, state: 'created', error: null, ...counts, undelivered: 0, ...times, latencies: [], counters: {} }
 }

@@ -40,8 +40,6 @@ pub mod header_field {
     pub const GENERATION: usize = offset_of!(BufferHeader, generation);
     /// u32: bytes in use.
     pub const LENGTH: usize = offset_of!(BufferHeader, length);
-    /// u32: the user's.
-    pub const FLAGS: usize = offset_of!(BufferHeader, flags);
     /// u64: ns, see the kind.
     pub const TIMESTAMP: usize = offset_of!(BufferHeader, timestamp);
     /// u64: the sender's own number.

@@ -1,6 +1,7 @@
 //! What a block sees while it works.
 
 use crate::port::{Input, Output};
+use crate::stamp::Carried;
 use crate::work::Work;
 use millrace::{Buffer, Message, Received, Result, SharedBufferAllocator, ShmManager};
 use std::ops::Deref;
@@ -13,6 +14,8 @@ pub struct Io<'a> {
     pub(crate) outputs: &'a mut [Output],
     pub(crate) shm: &'a ShmManager,
     pub(crate) allocator: &'a SharedBufferAllocator,
+    /// What new messages get of those that are taken.
+    pub(crate) carried: &'a mut Carried,
     pub(crate) now: Duration,
     /// Messages of each input that may still be taken in this call.
     pub(crate) budget: usize,
@@ -111,7 +114,9 @@ impl<'a> Io<'a> {
         let source = &mut self.inputs[input];
         let Some(Received { buffer, attempt, .. }) = source.get(0).copied() else { return Ok(None) };
         let message = self.allocator.message(buffer)?;
-        Ok(source.take().map(|at| InputMessage { message, input, at, attempt }))
+        let stamp = message.origin();
+        self.carried.take(stamp);
+        Ok(source.take(stamp).map(|at| InputMessage { message, input, at, attempt }))
     }
 
     /// Looks at the message of input `input` that is behind `at` others, without taking it.
@@ -181,7 +186,9 @@ impl<'a> Io<'a> {
                 self.outputs[output].send(buffer);
             }
             for id in &ids[..got] {
-                fill(sent, &self.allocator.message(Buffer { id: *id, received: false })?)?;
+                let message = self.allocator.message(Buffer { id: *id, received: false })?;
+                fill(sent, &message)?;
+                self.carried.stamp(&message);
                 sent += 1;
             }
             if got < wanted {
@@ -217,12 +224,15 @@ impl<'a> Io<'a> {
     /// Sends `message` at output `output`, when the work has succeeded.
     pub fn send(&mut self, output: usize, message: NewMessage<'a>) {
         let message = std::mem::ManuallyDrop::new(message);
+        self.carried.stamp(&message);
         self.outputs[output].send(message.buffer);
     }
 
     /// Sends a message that was taken on, at output `output`: the buffer itself, not a copy. It may be sent at several outputs; then nobody
     /// should write to it.
     pub fn forward(&mut self, output: usize, message: InputMessage<'a>) {
+        // It has its own stamp.
+        self.carried.send();
         self.outputs[output].forward(message.input, message.at);
     }
 

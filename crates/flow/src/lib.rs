@@ -23,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! Map, from the bottom up: `options`, [`ports`], [`work`] → `link` (one end of a queue) → `port` (messages that are taken, or to be sent) → [`io`] (what a block
-//! sees) → [`block`] (what a block is) → `stats`, `clock` → `cell` (one block at work) → `run_state`, `task` (when it runs) → `idle` → [`Run`] →
+//! Map, from the bottom up: `options`, [`ports`], [`work`] → `link` (one end of a queue) → `stamp`, `stats` → `port` (messages that are taken, or to be sent) → [`io`] (what a block
+//! sees) → [`block`] (what a block is) → `clock` → `cell` (one block at work) → `run_state`, `task` (when it runs) → `idle` → [`Run`] →
 //! [`Scheduler`]; beside it [`blocks`].
 
 pub mod block;
@@ -40,6 +40,7 @@ pub mod ports;
 mod run;
 mod run_state;
 mod scheduler;
+mod stamp;
 mod stats;
 mod task;
 pub mod work;
@@ -50,5 +51,5 @@ pub use options::{BlockOptions, LinkOptions, OnError, Policy, Priority, Schedule
 pub use ports::{Ports, Ready};
 pub use run::Run;
 pub use scheduler::{BlockId, Scheduler};
-pub use stats::{BlockReport, BlockState, LinkReport, Report};
+pub use stats::{BlockReport, BlockState, LatencyReport, LinkReport, Report};
 pub use work::Work;

@@ -4,6 +4,7 @@ use crate::cell::Cell;
 use crate::link::End;
 use crate::run_state::RunState;
 use crate::stats::{self, BlockReport, BlockState, LinkReport};
+use millrace::SharedBufferAllocator;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ pub(crate) struct Task {
     wants_any: AtomicBool,
     ends: Vec<Arc<End>>,
     pub(crate) name: String,
+    /// Its number as a source of data; 0: it is none.
+    pub(crate) source: u32,
     /// The worker that runs it; none: any.
     pub(crate) home: Option<usize>,
     /// 0: first.
@@ -40,6 +43,7 @@ impl Task {
             wants_any: AtomicBool::new(false),
             ends,
             name: cell.name().to_owned(),
+            source: cell.source(),
             home,
             priority,
             working: AtomicU64::new(0),
@@ -62,8 +66,8 @@ impl Task {
     }
 
     /// What is in the links to it, and in queues of others that it is connected to.
-    pub(crate) fn links(&self) -> impl Iterator<Item = LinkReport> {
-        self.ends.iter().filter_map(|end| stats::link(end))
+    pub(crate) fn links(&self, allocator: &SharedBufferAllocator) -> impl Iterator<Item = LinkReport> {
+        self.ends.iter().filter_map(|end| stats::link(end, allocator))
     }
 
     /// What has been counted of it. Of a block whose work does not return for [`PATIENCE`] from `began` on: what

@@ -111,8 +111,19 @@ impl<'a> Message<'a> {
         self.content.header.tag.store(tag, Ordering::Relaxed);
     }
 
-    /// Takes over all that is said about another message: time, sequence number, tag, source and type.
+    /// Where and when what the message was made of entered a flow, as the flow says it; 0: unknown.
+    pub fn origin(&self) -> u64 {
+        self.content.header.origin.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Message::origin`].
+    pub fn set_origin(&self, origin: u64) {
+        self.content.header.origin.store(origin, Ordering::Relaxed);
+    }
+
+    /// Takes over all that is said about another message: origin, time, sequence number, tag, source and type.
     pub fn describe_as(&self, other: &Message<'_>) {
+        self.set_origin(other.origin());
         self.set_timestamp(other.timestamp_kind(), other.timestamp());
         self.set_sequence(other.sequence());
         self.set_tag(other.tag());

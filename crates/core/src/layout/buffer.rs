@@ -59,7 +59,8 @@ pub(crate) struct BufferHeader {
     pub(crate) generation: AtomicU32,
     /// Bytes of payload in use.
     pub(crate) length: AtomicU32,
-    pub(crate) flags: AtomicU32,
+    /// Of a cell: bytes it has room for. Written by the allocator of its pack.
+    pub(crate) capacity: AtomicU32,
     pub(crate) timestamp: AtomicU64,
     pub(crate) sequence: AtomicU64,
     pub(crate) tag: AtomicU64,
@@ -68,15 +69,14 @@ pub(crate) struct BufferHeader {
     pub(crate) timestamp_kind: AtomicU32,
     /// DATA or RING. Written by the allocator before anybody else can see the buffer.
     pub(crate) kind: AtomicU32,
-    /// Of a cell: bytes it has room for. Written by the allocator of its pack.
-    pub(crate) capacity: AtomicU32,
-    _reserved: AtomicU32,
+    /// Where and when what the message was made of entered a flow; 0: unknown. Handed on from message to message.
+    pub(crate) origin: AtomicU64,
 }
 shared!(BufferHeader {
     refs,
     generation,
     length,
-    flags,
+    capacity,
     timestamp,
     sequence,
     tag,
@@ -84,8 +84,7 @@ shared!(BufferHeader {
     type_id,
     timestamp_kind,
     kind,
-    capacity,
-    _reserved
+    origin
 });
 
 /// Where the tables of a pool segment are: a pure function of buffer size, count and page size.
@@ -172,11 +171,12 @@ const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<BufferHeader>() == 64);
     assert!(offset_of!(BufferHeader, length) == 8);
+    assert!(offset_of!(BufferHeader, capacity) == 12);
     assert!(offset_of!(BufferHeader, timestamp) == 16);
     assert!(offset_of!(BufferHeader, tag) == 32);
     assert!(offset_of!(BufferHeader, timestamp_kind) == 48);
     assert!(offset_of!(BufferHeader, kind) == 52);
-    assert!(offset_of!(BufferHeader, capacity) == 56);
+    assert!(offset_of!(BufferHeader, origin) == 56);
     assert!(size_of::<PoolHeader>() <= 4096);
 };
 

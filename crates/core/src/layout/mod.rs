@@ -98,6 +98,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("BufferHeader.timestamp", offset_of!(BufferHeader, timestamp)),
     ("BufferHeader.kind", offset_of!(BufferHeader, kind)),
     ("BufferHeader.capacity", offset_of!(BufferHeader, capacity)),
+    ("BufferHeader.origin", offset_of!(BufferHeader, origin)),
     ("CELL_UNIT_BYTES", crate::limits::CELL_UNIT_BYTES),
     ("RingHeader", size_of::<RingHeader>()),
     ("RingHeader.state", offset_of!(RingHeader, state)),

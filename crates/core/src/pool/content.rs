@@ -53,10 +53,10 @@ impl Content<'_> {
         let header = self.header;
         // Relaxed throughout: nobody else knows the message; the ring slot that hands it over releases all of this.
         header.length.store(length, Ordering::Relaxed);
-        for word in [&header.flags, &header.source, &header.type_id, &header.timestamp_kind] {
+        for word in [&header.source, &header.type_id, &header.timestamp_kind] {
             word.store(0, Ordering::Relaxed);
         }
-        for word in [&header.timestamp, &header.sequence, &header.tag] {
+        for word in [&header.timestamp, &header.sequence, &header.tag, &header.origin] {
             word.store(0, Ordering::Relaxed);
         }
     }

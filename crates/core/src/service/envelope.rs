@@ -6,7 +6,7 @@
 //! tag       | state of a request (32)         | detail (32)         |
 //! ```
 //!
-//! `timestamp`, `type_id` and `flags` remain the user's.
+//! `timestamp` and `type_id` remain the user's.
 
 use crate::buffer::BufferPtr;
 use crate::layout::BufferHeader;

@@ -41,7 +41,7 @@ impl Cell {
         self.counts.dead_lettered += moved;
         self.counts.skipped += all as u64 - moved;
         for input in &mut self.inputs {
-            input.settle(env.allocator)?;
+            input.settle(env.allocator, self.began)?;
         }
         Ok(Step::Again)
     }

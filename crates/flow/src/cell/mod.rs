@@ -11,6 +11,7 @@ use crate::link::{End, TaskId};
 use crate::options::OnError;
 use crate::port::{BATCH, Input, Outlet, Output};
 use crate::ports::Ready;
+use crate::stamp::{Carried, source_number, stamp};
 use crate::stats::{Activity, BlockReport, BlockState, Counts};
 use crate::work::Work;
 use millrace::{Error, ErrorKind, PortQueue, Result, SharedBufferAllocator, ShmManager};
@@ -72,6 +73,12 @@ pub(crate) struct Cell {
     /// What it waits for, while it sleeps.
     reason: Option<Reason>,
     counts: Counts,
+    /// Its number, if it is a source; 0 otherwise.
+    source: u32,
+    /// What the messages it makes get of those that it takes, and what that was before the work under way.
+    carried: [Carried; 2],
+    /// When the last work began.
+    began: u64,
     /// What it failed of, for reports.
     failure: Option<String>,
 }
@@ -90,6 +97,7 @@ pub(crate) struct Parts {
 impl Cell {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { name, block, ready, inputs, outputs, on_error, dead_letters } = parts;
+        let source = if inputs.is_empty() { source_number(&name) } else { 0 };
         Self {
             name,
             block,
@@ -106,6 +114,9 @@ impl Cell {
             waits_for_memory: false,
             reason: None,
             counts: Counts::new(millrace::clock_ns()),
+            source,
+            carried: Default::default(),
+            began: 0,
             failure: None,
         }
     }
@@ -122,6 +133,11 @@ impl Cell {
 
     fn outlets(&self) -> impl Iterator<Item = &Outlet> {
         self.outputs.iter().flat_map(|output| &output.outlets)
+    }
+
+    /// Its number as a source; 0: it is none.
+    pub(crate) fn source(&self) -> u32 {
+        self.source
     }
 
     /// How long its calls of work take.
@@ -186,7 +202,7 @@ impl Cell {
     /// All that was sent is in queues: lets go of what it was made of.
     fn settle(&mut self, env: &Env<'_>) -> Result<()> {
         for input in &mut self.inputs {
-            self.counts.items_in += input.settle(env.allocator)? as u64;
+            self.counts.items_in += input.settle(env.allocator, self.began)? as u64;
         }
         Ok(())
     }
@@ -213,7 +229,8 @@ impl Cell {
 
     fn work(&mut self, env: &Env<'_>) -> Result<Step> {
         let budget = if self.careful > 0 { 1 } else { BATCH };
-        self.counts.switch(Activity::Busy, env.clock.read());
+        self.began = env.clock.read();
+        self.counts.switch(Activity::Busy, self.began);
         let worked = self.called(|block, io| block.work(io), env, budget);
         self.counts.worked(env.clock.read());
         let work = match worked {
@@ -252,9 +269,10 @@ impl Cell {
         let mut sent = 0;
         // First: should one of these fail, the outputs have some of the inputs' references already.
         self.inputs.iter_mut().for_each(Input::commit);
+        let stamp = if self.source == 0 { 0 } else { stamp(self.source, env.clock.last()) };
         for output in &mut self.outputs {
             sent += output.pending();
-            output.commit(&mut self.inputs, env.allocator)?;
+            output.commit(&mut self.inputs, env.allocator, stamp)?;
         }
         Ok(sent)
     }
@@ -262,6 +280,7 @@ impl Cell {
     fn rollback(&mut self, env: &Env<'_>) {
         self.outputs.iter_mut().for_each(|output| output.rollback(env.allocator));
         self.inputs.iter_mut().for_each(Input::rollback);
+        self.carried[0] = self.carried[1];
     }
 
     /// Every input has ended, or the sources are to: what is held back is sent, then it ends.
@@ -291,10 +310,11 @@ impl Cell {
         env: &Env<'_>,
         budget: usize,
     ) -> Called<T> {
-        let Self { block, inputs, outputs, .. } = self;
+        self.carried[1] = self.carried[0];
+        let Self { block, inputs, outputs, carried: [carried, _], .. } = self;
         outputs.iter().for_each(|output| output.was_full.set(false));
         let (shm, allocator, began) = (env.shm, env.allocator, env.clock.last());
-        let mut io = Io { inputs, outputs, shm, allocator, now: env.clock.time(began), budget };
+        let mut io = Io { inputs, outputs, shm, allocator, carried, now: env.clock.time(began), budget };
         // Relaxed: whoever reports it is content with what it was a moment ago.
         env.working.store(began, Ordering::Relaxed);
         // What a panic leaves of the block is never used again: it has failed.
@@ -351,6 +371,11 @@ impl Cell {
             error: self.failure.clone(),
             gaps: self.inputs.iter().map(Input::gaps).sum(),
             undelivered: self.outlets().map(|outlet| outlet.undelivered).sum(),
+            latencies: self
+                .inputs
+                .iter()
+                .flat_map(|input| input.latencies.report(&input.end.port.label))
+                .collect(),
             counters: self.block.counters(),
             ..BlockReport::default()
         };

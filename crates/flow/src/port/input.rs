@@ -3,6 +3,7 @@
 use super::BATCH;
 use crate::link::End;
 use crate::ports::PortSpec;
+use crate::stats::Latencies;
 use millrace::{Buffer, Received, Result, Settle, SharedBufferAllocator, ShmManager, TakeOutcome};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ pub(crate) struct Input {
     items: VecDeque<Received>,
     /// Of them, how many the work under way has taken, or the last one that is not settled yet.
     taken: usize,
-    /// Of those, whose reference an output has.
-    moved: Vec<bool>,
+    /// What is known of those.
+    known: Vec<Known>,
     /// The work that took them has succeeded, and what it sent may not be in queues yet.
     committed: bool,
     /// Nothing more comes.
@@ -29,8 +30,18 @@ pub(crate) struct Input {
     sated: bool,
     /// Messages that were ever taken from the queue.
     received: u64,
+    /// How old they were.
+    pub(crate) latencies: Latencies,
     /// Messages that were dropped before they came, as the queue has told with those that came.
     gaps: u64,
+}
+
+/// What is known of a message that has been taken.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// An output has its reference.
+    moved: bool,
+    stamp: u64,
 }
 
 impl Input {
@@ -41,12 +52,13 @@ impl Input {
             prefetch: spec.prefetch,
             items: VecDeque::with_capacity(BATCH),
             taken: 0,
-            moved: Vec::new(),
+            known: Vec::new(),
             committed: false,
             closed: false,
             ahead: 8,
             sated: false,
             received: 0,
+            latencies: Latencies::default(),
             gaps: 0,
         }
     }
@@ -131,12 +143,12 @@ impl Input {
         self.items.get(self.taken + at)
     }
 
-    /// Takes the next message; returns its place.
-    pub(crate) fn take(&mut self) -> Option<usize> {
+    /// Takes the next message, whose stamp that is; returns its place.
+    pub(crate) fn take(&mut self, stamp: u64) -> Option<usize> {
         let at = self.taken;
         (at < self.items.len()).then(|| {
             self.taken += 1;
-            self.moved.push(false);
+            self.known.push(Known { moved: false, stamp });
             at
         })
     }
@@ -149,10 +161,10 @@ impl Input {
     /// The reference to message `at`, for somebody who sends it: the message's own, the first time.
     pub(crate) fn reference(&mut self, at: usize, allocator: &SharedBufferAllocator) -> Result<Buffer> {
         let received = self.items[at];
-        if received.lease.is_some() || self.moved[at] {
+        if received.lease.is_some() || self.known[at].moved {
             return allocator.share(received.buffer);
         }
-        self.moved[at] = true;
+        self.known[at].moved = true;
         Ok(received.buffer)
     }
 
@@ -170,16 +182,17 @@ impl Input {
     pub(crate) fn rollback(&mut self) {
         if !self.committed {
             self.taken = 0;
-            self.moved.clear();
+            self.known.clear();
         }
     }
 
-    /// All that was sent is in queues: lets go of what was taken. Returns how many messages that were.
-    pub(crate) fn settle(&mut self, allocator: &SharedBufferAllocator) -> Result<usize> {
+    /// All that was sent is in queues: lets go of what was taken, at `at`. Returns how many messages that were.
+    pub(crate) fn settle(&mut self, allocator: &SharedBufferAllocator, at: u64) -> Result<usize> {
         let taken = self.taken;
         if taken == 0 {
             return Ok(0);
         }
+        self.known.iter().for_each(|known| self.latencies.record(known.stamp, at));
         self.ahead = if self.len() == 0 { (taken * 2).clamp(8, BATCH) } else { taken.clamp(1, BATCH) };
         if let Some(queue) = self.end.known() {
             for received in self.items.iter().take(taken) {
@@ -188,8 +201,8 @@ impl Input {
                 }
             }
         }
-        let moved = self.moved.iter();
-        let kept = self.items.iter().zip(moved).filter(|(_, moved)| !**moved).map(|(item, _)| item.buffer);
+        let kept = self.items.iter().zip(&self.known).filter(|(_, known)| !known.moved);
+        let kept = kept.map(|(item, _)| item.buffer);
         let released = allocator.release_all(kept).1;
         self.items.drain(..taken);
         self.committed = false;
@@ -215,7 +228,7 @@ impl Input {
                 _ => false,
             };
             left.comes_again &= returned || !was_taken;
-            if returned || (was_taken && self.moved[at]) {
+            if returned || (was_taken && self.known[at].moved) {
                 // The queue has it, or an output.
                 continue;
             }
@@ -225,7 +238,7 @@ impl Input {
             let _ = allocator.release(received.buffer);
         }
         (self.taken, self.committed) = (0, false);
-        self.moved.clear();
+        self.known.clear();
         if self.end.leave(shm)
             && let Some(queue) = self.end.known()
         {

@@ -159,15 +159,25 @@ impl Output {
         self.outlets.iter().all(|outlet| outlet.closed)
     }
 
-    /// The work has succeeded: its messages go to the outlets, each of which gets a reference of its own.
-    pub(crate) fn commit(&mut self, inputs: &mut [Input], allocator: &SharedBufferAllocator) -> Result<()> {
+    /// The work has succeeded: its messages go to the outlets, each of which gets a reference of its own. New ones get `stamp`, unless it is 0.
+    pub(crate) fn commit(
+        &mut self,
+        inputs: &mut [Input],
+        allocator: &SharedBufferAllocator,
+        stamp: u64,
+    ) -> Result<()> {
         let (first, others) = match self.outlets.split_first_mut() {
             Some(outlets) => outlets,
             None => return Err(Error::new(ErrorKind::Internal, "an output without a queue")),
         };
         for pending in self.pending.drain(..) {
             let buffer = match pending {
-                Pending::Own(buffer) => buffer,
+                Pending::Own(buffer) => {
+                    if stamp != 0 {
+                        allocator.message(buffer)?.set_origin(stamp);
+                    }
+                    buffer
+                }
                 Pending::Input { input, at } => inputs[input].reference(at, allocator)?,
                 Pending::Kept { input, at } => inputs[input].share(at, allocator)?,
             };

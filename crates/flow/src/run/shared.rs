@@ -323,8 +323,13 @@ impl Shared {
 
     pub(super) fn report(&self) -> Report {
         let began = Instant::now();
-        let blocks = self.tasks.iter().map(|task| task.report(began)).collect();
-        Report { blocks, links: self.tasks.iter().flat_map(Task::links).collect() }
+        let mut blocks: Vec<_> = self.tasks.iter().map(|task| task.report(began)).collect();
+        for latency in blocks.iter_mut().flat_map(|block| &mut block.latencies) {
+            let sources = self.tasks.iter().filter(|task| task.source == latency.source);
+            latency.from = sources.map(|task| task.name.clone()).collect();
+        }
+        let links = self.tasks.iter().flat_map(|task| task.links(&self.allocator));
+        Report { blocks, links: links.collect() }
     }
 
     /// What each block waits for that has not ended.

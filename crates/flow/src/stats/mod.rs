@@ -2,9 +2,11 @@
 
 mod counts;
 mod histogram;
+mod latency;
 mod links;
 
 pub(crate) use counts::{Activity, Counts};
+pub(crate) use latency::Latencies;
 pub(crate) use links::link;
 use std::time::Duration;
 
@@ -66,8 +68,30 @@ pub struct BlockReport {
     pub work_p99: Duration,
     /// The longest call of work, exactly.
     pub work_max: Duration,
+    /// How old data was when it came here, by input and source.
+    pub latencies: Vec<LatencyReport>,
     /// Counters of its own: see [`Block::counters`](crate::Block::counters).
     pub counters: Vec<(&'static str, u64)>,
+}
+
+/// How old data was when it came to an input: the time since a source had sent it, or the oldest of what it was made of, until the call of
+/// work that took it began.
+#[derive(Clone, Debug, Default)]
+pub struct LatencyReport {
+    /// Number of the source, which is made of its name: the same in every process.
+    pub source: u32,
+    /// Name of the source: several in the rare case that they have one number; none: it is not in this scheduler.
+    pub from: Vec<String>,
+    /// The input, as `block.port`.
+    pub to: String,
+    /// Messages of which this is known.
+    pub count: u64,
+    /// Half of them were at most so old, to 1/16.
+    pub p50: Duration,
+    /// Of a hundred, 99 were at most so old.
+    pub p99: Duration,
+    /// The oldest, to 8 ns.
+    pub max: Duration,
 }
 
 /// What is in a link, or a queue that a block is connected to, and what has been counted of it.
@@ -93,6 +117,8 @@ pub struct LinkReport {
     pub send_waits: u64,
     /// Times that a receiver has waited for messages.
     pub receive_waits: u64,
+    /// Age of the next message, from when a source has sent it or what it was made of; `None`: there is none, or no block of a flow has.
+    pub oldest: Option<Duration>,
 }
 
 /// What has been counted of all blocks of a scheduler, and of their links.
@@ -108,6 +134,12 @@ impl Report {
     /// The block called `name`.
     pub fn block(&self, name: &str) -> Option<&BlockReport> {
         self.blocks.iter().find(|block| block.name == name)
+    }
+
+    /// How old data of source `from` was at input `to`, `block.port`.
+    pub fn latency(&self, from: &str, to: &str) -> Option<&LatencyReport> {
+        let all = self.blocks.iter().flat_map(|block| &block.latencies);
+        all.into_iter().find(|latency| latency.to == to && latency.from.iter().any(|name| name == from))
     }
 
     /// The link to input `to`, `block.port`.

@@ -1,6 +1,6 @@
 //! What has been counted of a flow, as JSON.
 
-use millrace_flow::{BlockReport, BlockState, LinkReport, Report};
+use millrace_flow::{BlockReport, BlockState, LatencyReport, LinkReport, Report};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,20 @@ pub(super) struct BlockJson<'a> {
     work_p50: f64,
     work_p99: f64,
     work_max: f64,
+    latencies: Vec<LatencyJson<'a>>,
     counters: BTreeMap<&'static str, u64>,
+}
+
+/// `LatencyStats` of `lib/flow`.
+#[derive(Serialize)]
+pub(super) struct LatencyJson<'a> {
+    source: u32,
+    from: &'a [String],
+    to: &'a str,
+    count: u64,
+    p50: f64,
+    p99: f64,
+    max: f64,
 }
 
 /// `LinkStats` of `lib/flow`.
@@ -46,6 +59,7 @@ pub(super) struct LinkJson<'a> {
     dropped: u64,
     send_waits: u64,
     receive_waits: u64,
+    oldest: Option<f64>,
 }
 
 /// What the addon counts, as `lib/flow` has it.
@@ -74,19 +88,30 @@ pub(super) fn counted(report: &Report) -> Counted<'_> {
 }
 
 fn link(report: &LinkReport) -> LinkJson<'_> {
-    let LinkReport { from, to, queue, capacity, depth, high_water, sent, dropped, send_waits, receive_waits } =
-        report;
     LinkJson {
-        from,
-        to: to.as_deref(),
-        queue,
-        capacity: *capacity,
-        depth: *depth,
-        high_water: *high_water,
-        sent: *sent,
-        dropped: *dropped,
-        send_waits: *send_waits,
-        receive_waits: *receive_waits,
+        from: &report.from,
+        to: report.to.as_deref(),
+        queue: &report.queue,
+        capacity: report.capacity,
+        depth: report.depth,
+        high_water: report.high_water,
+        sent: report.sent,
+        dropped: report.dropped,
+        send_waits: report.send_waits,
+        receive_waits: report.receive_waits,
+        oldest: report.oldest.map(ms),
+    }
+}
+
+fn latency(report: &LatencyReport) -> LatencyJson<'_> {
+    LatencyJson {
+        source: report.source,
+        from: &report.from,
+        to: &report.to,
+        count: report.count,
+        p50: ms(report.p50),
+        p99: ms(report.p99),
+        max: ms(report.max),
     }
 }
 
@@ -117,6 +142,7 @@ fn block(report: &BlockReport) -> BlockJson<'_> {
         work_p50: ms(report.work_p50),
         work_p99: ms(report.work_p99),
         work_max: ms(report.work_max),
+        latencies: report.latencies.iter().map(latency).collect(),
         counters: report.counters.iter().copied().collect(),
     }
 }
