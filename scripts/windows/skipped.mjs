@@ -9,6 +9,7 @@ export const SUITES = {
   'millrace/protocol_model': 'a model, in which the system has no part; it takes hours in wine',
   'millrace/shortage': 'sets limits of descriptors and memory that there are not',
   'millrace/stopped': 'stops processes by signals',
+  'millrace-flow/resources': 'sets limits of processor time and threads, and counts in /proc',
   'millrace/trust': 'is about owners and modes of Unix; os/windows/tests.rs looks at lists of rights',
 }
 

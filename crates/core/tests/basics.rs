@@ -3,7 +3,7 @@
 
 mod support;
 
-use millrace::{Buffer, ErrorKind, Overflow, QueueOptions, TakeOutcome, TrySendError};
+use millrace::{ErrorKind, Overflow, QueueOptions, TakeOutcome, TrySendError};
 use support::{Isolated, used};
 
 fn capacity(capacity: u32) -> QueueOptions {
@@ -239,7 +239,10 @@ fn an_allocation_that_meets_a_segment_it_cannot_attach_keeps_what_it_has() {
     };
     std::fs::rename(&away, &here).unwrap();
     assert_eq!(used(&shm), (hoard.len() + taken.len()) as u64, "{last}");
-    late.allocator().release_all(taken.iter().map(|id| Buffer { id: *id, received: false })).1.unwrap();
+    late.allocator()
+        .release_all(taken.iter().map(|id| millrace::Buffer { id: *id, received: false }))
+        .1
+        .unwrap();
     drop(hoard);
     assert_eq!(used(&shm), 0);
 }

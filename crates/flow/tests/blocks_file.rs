@@ -4,7 +4,7 @@ mod support;
 
 use millrace::ErrorKind;
 use millrace_flow::blocks::{FileSink, FileSource};
-use millrace_flow::{BlockOptions, OnError, Policy, Scheduler, SchedulerOptions, Then};
+use millrace_flow::{Scheduler, SchedulerOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::blocks::{Seen, assert_whole, collector, counter, domain, emitter, every_policy, single};
@@ -80,7 +80,8 @@ fn a_pipe_is_read_to_its_end_however_its_bytes_come() {
             content(200_000).chunks(777).for_each(|piece| pipe.write_all(piece).unwrap());
         })
     };
-    let options = SchedulerOptions { policy: Policy::ThreadPerBlock, ..SchedulerOptions::default() };
+    let options =
+        SchedulerOptions { policy: millrace_flow::Policy::ThreadPerBlock, ..SchedulerOptions::default() };
     let (lengths, bytes) = read(options, &path, 3000);
     writer.join().unwrap();
     assert!(bytes == content(200_000));
@@ -151,6 +152,7 @@ fn errors_name_the_block_and_the_path() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_device_that_is_full_fails_with_the_path_or_is_passed_over_by_option() {
+    use millrace_flow::{BlockOptions, OnError, Then};
     let error = write(single(1), FileSink::new("/dev/full"), &[1, 2, 3]).unwrap_err().to_string();
     assert!(error.contains("block \"sink\": cannot write /dev/full"), "{error}");
 

@@ -34,7 +34,8 @@ pub struct OpenOptions {
     pub persist: Option<bool>,
     /// Name of this participant in snapshots; cut to 63 bytes.
     pub name: Option<String>,
-    /// Directory of all domains; else `MILLRACE_DIR`, `$XDG_RUNTIME_DIR/millrace` or `/dev/shm/millrace-<uid>`.
+    /// Directory of all domains; else `MILLRACE_DIR`, `$XDG_RUNTIME_DIR/millrace` or `/dev/shm/millrace-<uid>`; on Windows
+    /// `%LOCALAPPDATA%\millrace`.
     pub directory: Option<PathBuf>,
     /// How long to wait for somebody who is opening or closing the domain. Default 10 s.
     pub timeout: Option<Duration>,

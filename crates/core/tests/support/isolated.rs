@@ -92,11 +92,32 @@ pub(crate) fn child(test: &str, role: &str, isolated: &Isolated, extra: &[(&str,
 /// The role of this process and its domain, if it is a child.
 pub(crate) fn role() -> Option<(String, Isolated)> {
     let role = std::env::var("MILLRACE_TEST_ROLE").ok()?;
-    #[cfg(unix)]
     die_with_parent();
     let name = std::env::var("MILLRACE_TEST_NAME").unwrap();
     let base = std::env::var_os("MILLRACE_TEST_BASE").unwrap().into();
     Some((role, Isolated::of_parent(name, base)))
+}
+
+/// A parent that fails must not leave children behind.
+#[cfg(windows)]
+fn die_with_parent() {
+    use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+    use windows_sys::Win32::System::Threading::{
+        INFINITE, OpenProcess, PROCESS_SYNCHRONIZE, WaitForSingleObject,
+    };
+    let Ok(parent) = std::env::var("MILLRACE_TEST_PARENT") else { return };
+    // SAFETY: takes numbers only.
+    let handle = unsafe { OpenProcess(PROCESS_SYNCHRONIZE, 0, parent.parse().unwrap()) };
+    if handle.is_null() {
+        std::process::exit(0);
+    }
+    // SAFETY: it has just been opened, and is nobody else's.
+    let parent = unsafe { OwnedHandle::from_raw_handle(handle) };
+    std::thread::spawn(move || {
+        // SAFETY: an open handle.
+        unsafe { WaitForSingleObject(parent.as_raw_handle(), INFINITE) };
+        std::process::exit(0);
+    });
 }
 
 /// A parent that fails must not leave children behind.
