@@ -9,22 +9,23 @@ import { build } from 'esbuild'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const dist = join(root, 'dist')
 
-/** What is taken of each library; of msgpackr without the addon that it can have: packages that it would have to be got from. */
+/** What is taken of each package; of msgpackr without the addon that it can have: packages that it would have to be got from. */
 const EXPORTS = {
+  '@dagrejs/dagre': "export { Graph, layout } from '@dagrejs/dagre'",
   msgpackr: "export { Packr } from './pack.js'; export { Unpackr } from './unpack.js'",
   yaml: "export { isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from 'yaml'",
 }
 
-/** Packages of which something is in dist/: of ajv a little that every validator needs. */
-export const BUNDLED = [...Object.keys(EXPORTS), 'ajv']
+/** Packages of which something is in dist/: `graphlib` is a part of dagre, and of ajv there is a little that every validator needs. */
+export const BUNDLED = [...Object.keys(EXPORTS), '@dagrejs/graphlib', 'ajv']
 
 /** Files of dist/ that {@link bundleLibraries} writes. */
-export const LIBRARIES = Object.keys(EXPORTS).map((name) => `${name}.cjs`)
+export const LIBRARIES = Object.keys(EXPORTS).map(fileOf)
 
 /** Writes them. */
 export async function bundleLibraries() {
   for (const [name, contents] of Object.entries(EXPORTS)) {
-    await bundle(`${name}.cjs`, name, { contents, resolveDir: join(root, 'node_modules', name) })
+    await bundle(fileOf(name), name, { contents, resolveDir: join(root, 'node_modules', name) })
   }
 }
 
@@ -66,4 +67,8 @@ async function bundle(file, name, stdin) {
     banner: { js: `/*! ${name}\n\n${licence}*/` },
     logLevel: 'warning',
   })
+}
+
+function fileOf(name) {
+  return `${name.split('/').at(-1)}.cjs`
 }

@@ -1,10 +1,11 @@
 // Drawings of flows, to the letter.
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import type { BlockStats, FlowData, LinkStats } from '../../flow.js'
 import { drawFlow, Flow } from '../../flow.js'
 import { notStarted } from '../../lib/flow/stats.js'
 import { openDomain } from '../helpers/domain.js'
 import { throwsCode } from '../helpers/errors.js'
+import { randomFlow } from '../helpers/random-flow.js'
 
 /** One of everything that is drawn in a way of its own. */
 const FLOW: FlowData = {
@@ -107,6 +108,74 @@ test('DOT', (t) => {
 `,
   )
 })
+
+test('SVG: every box, arrow and process is there, boxes lie beside each other, and it is XML', (t) => {
+  const svg = drawFlow(NAMED, { format: 'svg', stats: STATS })
+  isXml(t, svg)
+  t.deepEqual(
+    textsIn(svg, 'g').toSorted(),
+    [
+      'back Merge 12 items',
+      'bad',
+      'in NullSink',
+      'read NullSource 10 items',
+      'results',
+      'samples',
+      'scale × 2 ./resize.mjs scale 10 items 1 retried 3 skipped 2 lost',
+      '&lt;b&gt; &amp; "c" MapBlock',
+    ].toSorted(),
+  )
+  t.is([...svg.matchAll(/marker-end/g)].length, 7)
+  t.is([...svg.matchAll(/>process cpu</g)].length, 1)
+  t.deepEqual(overlapping(svg), [])
+})
+
+test('SVG of flows made at random: boxes lie beside each other', (t) => {
+  for (let seed = 0; seed < 50; seed++) {
+    const { data } = randomFlow(seed)
+    const svg = drawFlow(data, { format: 'svg' })
+    isXml(t, svg)
+    t.is(boxesIn(svg).length, data.blocks.length)
+    t.is([...svg.matchAll(/marker-end/g)].length, data.links!.length)
+    t.deepEqual(overlapping(svg), [], `seed ${seed}`)
+  }
+})
+
+/** Every element that is opened is closed, in order, and nothing else has a bracket. */
+function isXml(t: ExecutionContext, text: string): void {
+  const open: string[] = []
+  for (const [, closing, name, empty] of text.matchAll(/<(\/?)(\w+)(?: [\w-]+="[^"<]*")*(\/?)>/g)) {
+    if (closing === '/') t.is(open.pop(), name)
+    else if (empty !== '/') open.push(name!)
+  }
+  t.deepEqual(open, [])
+  t.notRegex(text.replaceAll(/<[^<>]*>/g, ''), /[<>]|&(?!amp;|lt;|gt;)/)
+}
+
+/** What the elements of a name say, a line after the other. */
+function textsIn(svg: string, name: string): string[] {
+  const elements = [...svg.matchAll(new RegExp(`<${name}>.*?</${name}>`, 'g'))]
+  return elements.map(([element]) => [...element.matchAll(/>([^<>]+)</g)].map(([, line]) => line).join(' '))
+}
+
+/** Left, top, right and bottom of the boxes of blocks and queues. */
+function boxesIn(svg: string): [number, number, number, number][] {
+  const boxes = svg.matchAll(/<g><rect x="([\d.-]+)" y="([\d.-]+)" width="([\d.]+)" height="([\d.]+)"/g)
+  return [...boxes].map(([, ...sides]) => {
+    const [x, y, width, height] = sides.map(Number) as [number, number, number, number]
+    return [x, y, x + width, y + height]
+  })
+}
+
+function overlapping(svg: string): unknown[] {
+  const boxes = boxesIn(svg)
+  return boxes.flatMap((a, at) => {
+    return boxes
+      .slice(at + 1)
+      .filter((b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3])
+      .map((b) => [a, b])
+  })
+}
 
 test('failed blocks stand out in Mermaid, too', (t) => {
   const lines = drawFlow(NAMED, { stats: STATS }).trimEnd().split('\n')

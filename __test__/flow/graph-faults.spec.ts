@@ -208,6 +208,15 @@ const FAULTS: [what: string, changes: (readonly [string, string])[], ...faults: 
     [['class: Copy', 'closure: MapBlock']],
     "7:5: block 'copy' is code of the program that has made it (MapBlock): give it by 'module' and 'export'",
   ],
+  [
+    'errors that a block cannot recover from',
+    [
+      ['class: VerifySource, settings: { size: 1KiB, count: 10 }', `module: ${BLOCKS}, export: numbers`],
+      ['class: Copy', `module: ${BLOCKS}, export: Sum, onError: skip`],
+      ['class: VerifySink, settings: { strict: true }', `module: ${BLOCKS}, export: collect`],
+    ],
+    "7:5: onError of block 'copy' is for map, filter and sink: this one, of class Sum, fails as a whole, so it has to catch errors in its work()",
+  ],
   ['a key twice', [['name: sound', 'name: sound\nname: again']], '3:1: the text is no YAML: Map keys must be unique'],
   [
     'no YAML',

@@ -116,6 +116,43 @@ test('processes and their options are part of the data', async (t) => {
   t.is(made.process, undefined)
 })
 
+test('replicas of data: what divides messages among them is exported by their module', async (t) => {
+  const shm = openDomain(t)
+  const data: FlowData = {
+    millrace: 1,
+    name: 'divided',
+    blocks: [
+      { name: 'numbers', module: BLOCKS, export: 'numbers', settings: { count: 100 } },
+      { name: 'scale', module: BLOCKS, export: 'scale', replicas: 2, partitionBy: 'lastDigit', batch: 8 },
+      { name: 'divided', module: BLOCKS, export: 'collect' },
+    ],
+    links: [
+      { from: 'numbers.out', to: 'scale.in' },
+      { from: 'scale.out', to: 'divided.in' },
+    ],
+  }
+  const made = await Flow.fromJSON(shm, data, { base })
+  t.deepEqual(made.toJSON(), data)
+  const { blocks: counted } = await (await made.start()).done
+  const items = counted.filter(({ name }) => name.startsWith('scale.')).map((block) => block.items)
+  // Ten of each digit: four of these letters go to the first, six to the second.
+  t.deepEqual(items, [40, 60])
+  const wrong = {
+    ...data,
+    blocks: data.blocks.map((block) => (block.replicas ? Object.assign({}, block, { partitionBy: 'none' }) : block)),
+  }
+  const fault = `export 'none' of module '${BLOCKS}' of block 'scale' must be a function`
+  await rejectsCode(t, Flow.fromJSON(shm, wrong, { base }), 'ERR_MILLRACE_INVALID_ARGUMENT', fault)
+})
+
+test('replicas that a program divides are shown, and refused', async (t) => {
+  const shm = openDomain(t)
+  const f = flow('own', shm)
+  const block = await importBlock('scale', { module: BLOCKS, export: 'scale' }, { base })
+  f.add(block, { replicas: 2, partitionBy: String })
+  t.deepEqual(f.toJSON().blocks, [{ name: 'scale', closure: 'MapBlock', replicas: 2 }])
+})
+
 test('a block of a program is shown by its class, and refused', async (t) => {
   const shm = openDomain(t)
   const f = flow('mixed', shm)
@@ -164,7 +201,7 @@ test('importBlock makes a block that can be written down', async (t) => {
     ['no-such-package', 'scale', "module 'no-such-package' of block 'b' cannot be imported"],
     [BLOCKS, 'none', `export 'none' of module '${BLOCKS}' of block 'b' must be a function or a class`, "'scale'"],
     [BLOCKS, 'constant', 'must be a function or a class'],
-    [BLOCKS, 'nothing', 'made no block'],
+    [BLOCKS, 'nothing', 'must be a block, of map(), sink() …, not 5'],
     [BLOCKS, 'fails', 'failed: it is Monday'],
   ] as const) {
     const made = importBlock('b', { module, export: exported }, { base })

@@ -2,6 +2,7 @@ import type { ShmManager } from '../../domain/manager.js'
 import type { Block } from '../block.js'
 import type { ChildOptions } from '../child-options.js'
 import type { FlowBlockOptions, FlowLinkOptions } from '../options.js'
+import type { PartitionBy } from '../partition.js'
 import type { InputPort, OutputPort } from '../port.js'
 import type { BlockData, ProcessData } from './data.js'
 import { defined } from './defined.js'
@@ -18,7 +19,7 @@ interface Builder {
 export function buildFlow(flow: Builder, shm: ShmManager, { data, plan }: SoundFlow): void {
   data.blocks.forEach((described, at) => {
     const block = plan.blocks[at]!
-    flow.add(block, blockOptions(described, shm))
+    flow.add(block, blockOptions(described, shm, plan.keys.get(at)))
     const { inputs = {}, outputs = {} } = described
     for (const port of block.inputs)
       if (Object.hasOwn(inputs, port.name)) port.connect(shm.portQueue(inputs[port.name]!))
@@ -46,22 +47,18 @@ export function processOptions(
   return Object.fromEntries(options) as Record<string, Partial<ChildOptions>>
 }
 
-function blockOptions(block: BlockData, shm: ShmManager): FlowBlockOptions {
-  const {
-    class: _c,
-    module: _m,
-    export: _e,
-    closure: _k,
-    settings: _s,
-    inputs: _i,
-    outputs: _o,
-    onError,
-    ...options
-  } = block
-  if (typeof onError !== 'object') return { ...options, ...(onError !== undefined && { onError }) }
-  const { deadLetters, ...rest } = onError
-  return {
+function blockOptions(
+  block: BlockData,
+  shm: ShmManager,
+  partitionBy: PartitionBy<never> | undefined,
+): FlowBlockOptions {
+  const { class: _c, module: _m, export: _e, closure: _k, settings: _s, inputs: _i, outputs: _o, ...rest } = block
+  const { onError, partitionBy: _p, ...options } = rest
+  const { deadLetters, ...retries } = typeof onError === 'object' ? onError : {}
+  const letters = deadLetters === undefined ? {} : { deadLetters: shm.portQueue(deadLetters) }
+  return defined<FlowBlockOptions>({
     ...options,
-    onError: { ...rest, ...(deadLetters !== undefined && { deadLetters: shm.portQueue(deadLetters) }) },
-  }
+    partitionBy,
+    onError: typeof onError === 'object' ? { ...retries, ...letters } : onError,
+  })
 }

@@ -43,6 +43,8 @@ export interface BlockData extends Omit<FlowBlockOptions, 'onError' | 'partition
   export?: string
   /** Class of a block that a program has made itself: it is shown, and nothing can be made of it. */
   closure?: string
+  /** With `replicas`: a function that the module exports, in place of `partitionBy`: the key of a value. */
+  partitionBy?: string
   /** Settings of the block. */
   settings?: Record<string, unknown>
   /** What becomes of a message that it fails with. Default: `fail`. */

@@ -6,14 +6,16 @@ import type { FlowBlockOptions, FlowLinkOptions } from '../options.js'
 import type { InputPort, OutputPort } from '../port.js'
 import type { BlockData, LinkData, OnErrorData, ProcessData } from './data.js'
 import { defined } from './defined.js'
-import { moduleOf } from './import-block.js'
+import { exportNameOf, moduleOf } from './import-block.js'
 
 /** A block as data. */
 export function describeBlock(block: Block, { onError, partitionBy, ...options }: FlowBlockOptions): BlockData {
+  const key = partitionBy && exportNameOf(partitionBy)
   return defined({
     name: block.name,
-    ...(partitionBy === undefined ? makerOf(block) : { closure: block.constructor.name }),
+    ...(partitionBy !== undefined && key === undefined ? closureOf(block) : makerOf(block)),
     ...options,
+    partitionBy: key,
     onError: describeOnError(onError),
     inputs: queuesOf(block.inputs, ([name]) => name!),
     outputs: queuesOf(block.outputs, (names) => names),
@@ -39,7 +41,11 @@ export function describeProcess({ module, env, window, ...options }: Partial<Chi
 /** What a block is made by. */
 function makerOf(block: Block): Pick<BlockData, 'class' | 'module' | 'export' | 'closure' | 'settings'> {
   if (block instanceof NativeBlock) return { class: block.kind, settings: unlessEmpty(block.settings) }
-  return moduleOf(block) ?? { closure: block.constructor.name }
+  return moduleOf(block) ?? closureOf(block)
+}
+
+function closureOf(block: Block): Pick<BlockData, 'closure'> {
+  return { closure: block.constructor.name }
 }
 
 function describeOnError(onError: FlowBlockOptions['onError']): BlockData['onError'] {

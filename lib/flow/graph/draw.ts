@@ -6,11 +6,12 @@ import { faultsError } from './fault.js'
 import { mermaidOf } from './mermaid.js'
 import { shapeOf } from './shape.js'
 import { structureFaults } from './structure.js'
+import { svgOf } from './svg.js'
 
 /** What a drawing is written in. */
 export type DrawingFormat = (typeof FORMATS)[number]
-const FORMATS = ['mermaid', 'dot'] as const
-const DRAW = [mermaidOf, dotOf]
+const FORMATS = ['mermaid', 'dot', 'svg'] as const
+const DRAW = [mermaidOf, dotOf, svgOf]
 
 /** Options of {@link drawFlow}. */
 export interface DrawOptions {
@@ -23,7 +24,7 @@ export interface DrawOptions {
 /**
  * Draws a flow: blocks as boxes, native ones with corners and those of JavaScript rounded, in the boxes of their processes; links with their
  * ports, unless those are `out` and `in`, and options.
- * @returns text of Mermaid or of DOT
+ * @returns text of Mermaid, of DOT, or an SVG image
  * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`: the structure of the data is wrong
  */
 export function drawFlow(flow: FlowData | { toJSON(): FlowData }, options: DrawOptions = {}): string {

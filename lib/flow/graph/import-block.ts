@@ -3,7 +3,7 @@ import { isAbsolute } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { checkObject, checkText } from '../../check.js'
 import { MillraceError, misuse } from '../../errors.js'
-import { Block } from '../block.js'
+import { Block, notOurs } from '../block.js'
 import { defined } from './defined.js'
 
 /** A block of JavaScript by what makes it. */
@@ -27,6 +27,14 @@ export interface ModuleOptions {
 /** Blocks that can be made again, and by what. */
 const origins = new WeakMap<Block, BlockModule>()
 
+/** Functions that have been imported, by what their modules call them. */
+const exportNames = new WeakMap<object, string>()
+
+/** What its module calls a function; undefined: a program has made it. */
+export function exportNameOf(imported: object): string | undefined {
+  return exportNames.get(imported)
+}
+
 /** What a block has been made by; undefined: by a program. */
 export function moduleOf(block: Block): BlockModule | undefined {
   return origins.get(block)
@@ -39,18 +47,34 @@ export function moduleOf(block: Block): BlockModule | undefined {
  */
 export async function importBlock(name: string, from: BlockModule, options: ModuleOptions = {}): Promise<Block> {
   const { module, export: exported = 'default', settings = {} } = checkObject(`module of block '${name}'`, from)
-  checkText(`module of block '${name}'`, module)
-  const loaded = options.modules?.[module] ?? (await load(name, module, options.base))
-  const make: unknown = exported in loaded ? (loaded as Record<string, unknown>)[exported] : undefined
-  const what = `export '${exported}' of module '${module}' of block '${name}'`
-  if (typeof make !== 'function') {
-    const names = Object.keys(loaded).map((one) => `'${one}'`)
-    throw misuse(`${what} must be a function or a class; the module exports ${names.join(', ') || 'nothing'}`)
-  }
-  const block = await made(what, make as Maker, settings, name)
-  if (!(block instanceof Block)) throw misuse(`${what} made no block: one of map(), sink(), … of 'millrace/flow'`)
+  const what = nameOf(name, module, exported)
+  const block = await made(what, (await importFunction(name, module, exported, options)) as Maker, settings, name)
+  if (!(block instanceof Block)) throw notOurs(`what ${what} makes`, 'a block, of map(), sink() …', block)
   origins.set(block, defined({ module, export: from.export, settings: from.settings }))
   return block
+}
+
+/** A function, or a class, that the module of block `name` exports. @throws as {@link importBlock} */
+export async function importFunction(
+  name: string,
+  module: string,
+  exported: string,
+  { base, modules }: ModuleOptions,
+): Promise<(...args: never[]) => unknown> {
+  checkText(`module of block '${name}'`, module)
+  const loaded = (modules?.[module] ?? (await load(name, module, base))) as Record<string, unknown>
+  const found = exported in loaded ? loaded[exported] : undefined
+  if (typeof found !== 'function') {
+    const names = Object.keys(loaded).map((one) => `'${one}'`)
+    const message = `${nameOf(name, module, exported)} must be a function or a class; the module exports ${names.join(', ') || 'nothing'}`
+    throw misuse(message)
+  }
+  exportNames.set(found, exported)
+  return found as (...args: never[]) => unknown
+}
+
+function nameOf(name: string, module: string, exported: string): string {
+  return `export '${exported}' of module '${module}' of block '${name}'`
 }
 
 type Maker = ((settings: object, name: string) => unknown) & { readonly prototype?: unknown }

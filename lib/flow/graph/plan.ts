@@ -1,7 +1,10 @@
 import { MillraceError } from '../../errors.js'
 import type { Block } from '../block.js'
+import { checkOnError } from '../by-reference.js'
+import { JsBlock } from '../js-block.js'
 import { linkFault, unlinkedPorts } from '../link-rules.js'
 import type { FlowLinkOptions } from '../options.js'
+import type { PartitionBy } from '../partition.js'
 import type { InputPort, OutputPort } from '../port.js'
 import { blockOfPort } from './block-of-port.js'
 import type { Step } from './circles.js'
@@ -9,6 +12,7 @@ import { circleFaults } from './circles.js'
 import type { BlockData, LinkData } from './data.js'
 import type { FlowFault } from './fault.js'
 import type { ModuleOptions } from './import-block.js'
+import { importFunction } from './import-block.js'
 import { processFaults, sizeFaults, threadFaults } from './limits.js'
 import { makeBlock } from './make-block.js'
 import { structureFaults } from './structure.js'
@@ -31,12 +35,21 @@ interface PlannedLink {
 type Port = InputPort<never> | OutputPort
 type Side = 'inputs' | 'outputs'
 
+/** @throws unless the block can do with what it fails with what `onError` says. */
+function checkRecovers(block: Block, { name, onError = 'fail' }: BlockData): void {
+  const { retries = 0, action = 'fail', deadLetters } = typeof onError === 'string' ? { action: onError } : onError
+  if (!(block instanceof JsBlock) || (retries === 0 && action === 'fail' && deadLetters === undefined)) return
+  checkOnError(name, block, deadLetters)
+}
+
 /** The blocks and links of a flow as data, and all that is wrong with it. */
 export class FlowPlan {
   readonly faults: FlowFault[]
   /** As they are in the data; undefined: it could not be made. */
   readonly blocks: (Block | undefined)[] = []
   readonly links: PlannedLink[] = []
+  /** What divides messages among the replicas of a block, by its number. */
+  readonly keys = new Map<number, PartitionBy<never>>()
   readonly #data: WellFormed
   readonly #steps: Step[] = []
   /** Ports that something is linked or connected to. */
@@ -67,8 +80,13 @@ export class FlowPlan {
     if (isTaken) this.#found(`two blocks have the name '${name}'`, ['blocks', at, 'name'], name)
     if (isWrong || isTaken) return undefined
     try {
+      const { module, partitionBy } = data
+      if (module !== undefined && partitionBy !== undefined) {
+        this.keys.set(at, (await importFunction(name, module, partitionBy, options)) as PartitionBy<never>)
+      }
       const block = await makeBlock(data, options)
       block.rename(name)
+      checkRecovers(block, data)
       return block
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error

@@ -71,6 +71,7 @@ const block: Properties<BlockData> = {
   settings: about('Settings of the block.', { type: 'object' }),
   process: about('The process that runs it. Default: that of the flow.', TEXT),
   replicas: about('How many of it there are, if it is of JavaScript. Default: it is alone.', whole(1, MAX_REPLICAS)),
+  partitionBy: about('With replicas: a function that the module exports, which says the key of a value.', TEXT),
   batch: about('Most messages that it takes at once, if it is of JavaScript.', whole(1, BATCH_MAX)),
   onError: about(
     'What becomes of a message that it fails with. Default: fail.',
@@ -150,7 +151,10 @@ export function flowSchema(native: Readonly<Record<string, Schema>>): Schema {
   const blocks = {
     ...object({ ...block, class: { ...block.class, enum: Object.keys(native) } }, ['name']),
     oneOf: ['class', 'module', 'closure'].map((maker) => ({ required: [maker] })),
-    dependentRequired: Object.fromEntries(['export', 'replicas', 'batch'].map((name) => [name, ['module']])),
+    dependentRequired: {
+      ...Object.fromEntries(['export', 'replicas', 'batch'].map((name) => [name, ['module']])),
+      partitionBy: ['module', 'replicas'],
+    },
     allOf: Object.entries(native).map(([name, settings]) => settingsOf(name, settings)),
   }
   const size = about("A number of bytes, or a text such as '512MiB'.", {
