@@ -1,5 +1,6 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { Progress } from '../queue/progress.js'
+import type { Clock } from './clock.js'
 import { intakeOf } from './intake.js'
 import type { JsCounts } from './js-counts.js'
 import type { JsInput, JsOutput } from './js-port.js'
@@ -20,6 +21,7 @@ export interface IoParts extends TakeOptions {
   readonly outputs: ReadonlyMap<JsOutput<unknown>, Outlet>
   readonly counts: JsCounts
   readonly onError: OnError
+  readonly clock: Clock
 }
 
 /** What a block of JavaScript works with. */
@@ -40,6 +42,11 @@ export class BlockIo {
   /** Aborts when everything is to end, by `stop()`. What waits here ends with its reason, which is no failure of the block. */
   get stopping(): AbortSignal {
     return this.#parts.stopping
+  }
+
+  /** The time to go by: that of the machine, or of a test, see {@link mock}. */
+  get clock(): Clock {
+    return this.#parts.clock
   }
 
   /** @internal */
@@ -80,8 +87,7 @@ export class BlockIo {
 
   /** @internal Work on `message` has failed with `error`: does what the options of the block say. */
   recover<R>(error: unknown, message: () => BufferPtr, again: () => R | PromiseLike<R>): Promise<R | typeof SKIPPED> {
-    const { onError, counts, stopping } = this.#parts
-    return recover(onError, counts, error, stopping, message, again)
+    return recover(this.#parts, error, message, again)
   }
 
   /** Sends `values`, in order, to whatever the output is linked to; resolves when they are in its queues. */

@@ -2,6 +2,7 @@ import { checkObject, checkTimeout } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
 import { MillraceError } from '../errors.js'
 import { onAbort } from '../session/cancel.js'
+import type { Clock } from './clock.js'
 import { settlesWithin } from './run.js'
 import type { EndOptions, Scheduler } from './scheduler.js'
 import { STOP_TIMEOUT_MS } from './scheduler.js'
@@ -14,6 +15,7 @@ import type { Wired } from './wiring.js'
 export interface RunParts extends Wired {
   readonly name: string
   readonly shm: ShmManager
+  readonly clock: Clock
   readonly scheduler: Scheduler
   /** The end of the native blocks. */
   readonly native: Promise<Report> | undefined
@@ -40,7 +42,7 @@ export class Run implements AsyncDisposable {
     this.#parts = parts
     // Blocks that hand over objects wait for nothing that would.
     parts.shm.session.waits.ref()
-    const lanes = parts.lanes.map((lane) => lane.run(this.#ending.signal, this.#stopping.signal))
+    const lanes = parts.lanes.map((lane) => lane.run(this.#ending.signal, this.#stopping.signal, parts.clock))
     const others = parts.processes === undefined ? [] : [parts.processes.ended()]
     const all = [...lanes, ...(parts.native === undefined ? [] : [parts.native]), ...others]
     const ended = all.map((one) => Promise.resolve(one).catch((error: unknown) => this.fail(error)))

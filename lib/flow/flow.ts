@@ -6,6 +6,8 @@ import type { Block, BlockHost } from './block.js'
 import { notOurs } from './block.js'
 import { checkOnError } from './by-reference.js'
 import type { ChildOptions } from './child-options.js'
+import type { Clock } from './clock.js'
+import { realClock } from './clock.js'
 import { Run } from './flow-run.js'
 import { buildFlow, processOptions } from './graph/build.js'
 import type { FlowData, ProcessData } from './graph/data.js'
@@ -51,6 +53,7 @@ export class Flow implements BlockHost {
   readonly #shm: ShmManager
   readonly #scheduler: Scheduler
   readonly #options: SchedulerOptions
+  readonly #clock: Clock
   #processes: NonNullable<StartOptions['processes']> = {}
   readonly #blocks = new Map<string, AddedBlock>()
   readonly #links: FlowLink[] = []
@@ -59,11 +62,12 @@ export class Flow implements BlockHost {
   #started = false
 
   /** @internal */
-  constructor(name: string, shm: ShmManager, options: SchedulerOptions) {
+  constructor(name: string, shm: ShmManager, options: SchedulerOptions, clock = realClock) {
     this.name = checkName('flow', name)
     this.#scheduler = new Scheduler(shm, options)
     this.#options = options
     this.#shm = shm
+    this.#clock = clock
   }
 
   /**
@@ -165,6 +169,7 @@ export class Flow implements BlockHost {
         sources,
         name: this.name,
         shm: this.#shm,
+        clock: this.#clock,
         scheduler: this.#scheduler,
         native,
         processes: processesOfFlow,

@@ -32,6 +32,11 @@ export class JsCounts {
     this.#stats[counter] += count
   }
 
+  /** A counter of the block's own. */
+  count(name: string, count: number): void {
+    this.#stats.counters[name] = (this.#stats.counters[name] ?? 0) + count
+  }
+
   /** So many were made and not sent: they are lost, unless what they were made of is there. */
   unsent(count: number): void {
     if (this.isSource) this.add('lost', count)

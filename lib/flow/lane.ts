@@ -1,5 +1,6 @@
 import { MillraceError } from '../errors.js'
 import { BlockIo, NOBODY_LISTENS } from './block-io.js'
+import type { Clock } from './clock.js'
 import { JsCounts } from './js-counts.js'
 import type { JsBlock } from './js-block.js'
 import type { JsInput, JsOutput } from './js-port.js'
@@ -44,11 +45,11 @@ export class Lane {
    * Runs the block from its start to its end, which its neighbours hear of.
    * @throws `MillraceError` `ERR_MILLRACE_BLOCK_FAILED`, with what it failed of as its `cause`
    */
-  async run(ending: AbortSignal, stopping: AbortSignal): Promise<void> {
+  async run(ending: AbortSignal, stopping: AbortSignal, clock: Clock): Promise<void> {
     const counts = this.#counts
     const { inputs, onError, batch } = this.#wiring
     const outputs = new Map([...this.#wiring.outputs].map(([port, routes]) => [port, new Outlet(port, routes, counts)]))
-    const io = new BlockIo({ inputs, outputs, counts, onError, batch, ending, stopping })
+    const io = new BlockIo({ inputs, outputs, counts, onError, batch, ending, stopping, clock })
     counts.state = 'running'
     counts.switch('busy')
     const failure = await failureOf(() => this.block.work(io))

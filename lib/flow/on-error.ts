@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { PortQueue } from '../queue/port-queue.js'
+import type { Clock } from './clock.js'
 import type { JsCounts } from './js-counts.js'
 
 /** What is to be done with a message that the work of a block fails with. */
@@ -9,6 +9,14 @@ export interface OnError {
   readonly backoffMs: number
   readonly skips: boolean
   readonly deadLetters: Pick<PortQueue<unknown>, 'trySend'> | undefined
+}
+
+/** What the failure of a block meets. */
+interface Circumstances {
+  readonly onError: OnError
+  readonly counts: JsCounts
+  readonly clock: Clock
+  readonly stopping: AbortSignal
 }
 
 /** In place of a result: the message has been given up. */
@@ -22,18 +30,17 @@ const BACKOFF_MAX = 2 ** 16
  * @throws the last error if that is to fail
  */
 export async function recover<R>(
-  { retries, backoffMs, skips, deadLetters }: OnError,
-  counts: JsCounts,
+  { onError, counts, clock, stopping }: Circumstances,
   error: unknown,
-  stopping: AbortSignal,
   message: () => BufferPtr,
   again: () => R | PromiseLike<R>,
 ): Promise<R | typeof SKIPPED> {
+  const { retries, backoffMs, skips, deadLetters } = onError
   let last = error
   for (let tries = 0; tries < retries; tries++) {
     stopping.throwIfAborted()
     counts.add('retried', 1)
-    if (backoffMs > 0) await sleep(backoffMs * Math.min(2 ** tries, BACKOFF_MAX), undefined, { signal: stopping })
+    if (backoffMs > 0) await clock.sleep(backoffMs * Math.min(2 ** tries, BACKOFF_MAX), stopping)
     try {
       return await again()
     } catch (failure) {
