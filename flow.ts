@@ -17,6 +17,7 @@ export { type BlockModule, importBlock, type ModuleOptions } from './lib/flow/gr
 export type { PlanOptions } from './lib/flow/graph/plan.js'
 export { formatFlow, parseFlow } from './lib/flow/graph/text.js'
 export { validateFlow } from './lib/flow/graph/validate.js'
+export { Group, group, type GroupHost, type UseOptions } from './lib/flow/group.js'
 export { JsBlock } from './lib/flow/js-block.js'
 export { JsInput, JsOutput } from './lib/flow/js-port.js'
 export { filter, map, MapBlock, type MapContext, type MapOptions } from './lib/flow/map.js'
@@ -48,3 +49,4 @@ export { type StopOptions, Supervisor, type SupervisorOptions } from './lib/flow
 export { ticks, type Tick, timer, TimerBlock, type TimerOptions } from './lib/flow/timer.js'
 export { buffers, bytes, objects, type, type PortType, type TypeInfo, type TypeOptions } from './lib/flow/type.js'
 export { Values } from './lib/flow/values.js'
+export type { WorkerOptions } from './lib/flow/worker-thread.js'

@@ -64,24 +64,64 @@ test.serial('a process of a flow is killed again and again: it is restarted, and
   t.deepEqual(await shm.fsck(), [])
 })
 
-for (const at100 of ['throw', 'exit'] as const) {
-  test.serial(`a process that fails for good fails the run, by its name: ${at100}`, async (t) => {
+for (const [kind, at100, how] of [
+  ['process', 'throw', 'exit code 1'],
+  ['process', 'exit', 'exit code 7'],
+  ['worker', 'throw', 'exit code 1'],
+  ['worker', 'exit', 'exit code 7'],
+  ['worker', 'heap', 'Worker terminated due to reaching memory limit: JS heap out of memory'],
+  ['worker', 'uncaught', 'a hundred'],
+] as const) {
+  test.serial(`a ${kind} that fails for good fails the run, by its name: ${at100}`, async (t) => {
     const domain = testDomain(t)
     const shm = domain.open()
-    const args: FlowProcessesArgs = { domain: domain.name, count: 5000, at100 }
+    const worker = kind === 'worker'
+    const args: FlowProcessesArgs = { domain: domain.name, count: 5000, at100, worker }
     const first = startChild(t, 'flow-processes', args)
     await first.hear()
     const { code, error } = await first.hear<{ code: string; error: string }>()
     t.is(code, 'ERR_MILLRACE_BLOCK_FAILED')
-    t.regex(
-      error,
-      at100 === 'exit' ? /processes of flow 'numbers' failed: 'double' \(exit code 7\)/ : /'double' \(exit code 1\)/,
-    )
+    t.is(error, `flow 'numbers' has lost ${kind} 'double' (${how})`)
     await first.done()
     t.deepEqual(Object.keys(shm.stats().queues), [])
     t.is(buffersInUse(shm), 0)
+    t.is(shm.registry.snapshot().participants.length, 1)
+    t.deepEqual(await shm.fsck(), [])
   })
 }
+
+test.serial('a worker thread that does not end is terminated, and nothing is left', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const args: FlowProcessesArgs = { domain: domain.name, count: 200, at100: 'spin', worker: true, stallTimeout: 500 }
+  const first = startChild(t, 'flow-processes', args)
+  await first.hear()
+  const { error, processes } = await first.hear<{ error: string; processes: Record<string, ChildState> }>()
+  await first.done()
+  t.is(error, "flow 'numbers' has lost worker 'double' (exit code 1)")
+  t.like(processes, { double: { phase: 'ended', restarts: 0, lastExit: { timeout: 'stall' } } })
+  t.deepEqual(Object.keys(shm.stats().queues), [])
+  t.is(buffersInUse(shm), 0)
+  t.is(shm.registry.snapshot().participants.length, 1)
+})
+
+test.serial('a block in a worker thread: everything arrives in order, and nothing is left', async (t) => {
+  const domain = testDomain(t)
+  const shm = domain.open()
+  const args: FlowProcessesArgs = { domain: domain.name, count: 5000, worker: true }
+  const first = startChild(t, 'flow-processes', args)
+  t.deepEqual(Object.keys(await first.hear<object>()), ['double', 'plus'])
+  const { values, processes } = await first.hear<Ending>()
+  await first.done()
+  t.deepEqual(
+    values,
+    expected(5000).map((value) => [value, 1]),
+  )
+  t.like(processes, { double: { phase: 'ended', lastExit: { code: 0 } }, plus: { phase: 'ended' } })
+  t.deepEqual(Object.keys(shm.stats().queues), [])
+  t.is(buffersInUse(shm), 0)
+  t.deepEqual(await shm.fsck(), [])
+})
 
 test.serial('a process of a flow whose event loop hangs is killed, and one that waits is not', async (t) => {
   t.timeout(60_000)
@@ -144,11 +184,15 @@ test('what cannot be placed is refused', async (t) => {
     "'all' has no inputs",
   )
   f.add(pass('two'), { process: 'cpu', replicas: 2 })
+  refused(() => f.add(pass('both'), { process: 'a', worker: true }), "'process' or 'worker'")
+  refused(() => f.add(pass('kind'), { worker: 'cpu', replicas: 2 }), "'cpu' is the process of block 'two'")
+  refused(() => f.add(new NullSink(), { worker: true }), 'native', 'worker')
   refused(() => f.add(pass('three'), { process: 'cpu', replicas: 3 }), "'three' in process 'cpu' has 3, 'two' 2")
   refused(() => f.add(pass('one'), { process: 'cpu' }), "'one' in process 'cpu' has none, 'two' 2")
   refused(() => f.add(pass('same'), { process: 'cpu.1' }), "process 'cpu.1' of block 'same'")
   f.link(source.out, sink.in)
   f.link(near.out, sink.in)
   await rejectsCode(t, f.start({ processes: { nobody: {} } }), 'ERR_MILLRACE_INVALID_ARGUMENT', "'nobody'")
+  await rejectsCode(t, f.start({ workers: { cpu: {} } }), 'ERR_MILLRACE_INVALID_ARGUMENT', "in worker 'cpu'")
   await rejectsCode(t, f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', "input 'in' of block 'two' is linked to nothing")
 })

@@ -66,6 +66,17 @@ test.serial('replicas share what comes: each value once', async (t) => {
   t.like(processes, { 'cpu.0': ended, 'cpu.1': ended, 'cpu.2': ended })
 })
 
+test.serial('replicas in worker threads: each value once', async (t) => {
+  const { shm, first } = await startFlow(t, { worker: true })
+  await first.heard('all')
+  t.is(new Set(shm.registry.snapshot().participants.map(({ pid }) => pid)).size, 2)
+  const { sent, worked, error, processes } = await endOf(t, shm, first)
+  t.is(error, null)
+  t.is(worked.length, sent)
+  t.deepEqual(distinct(worked), numbersTo(sent))
+  t.like(processes, { 'cpu.0': { phase: 'ended', lastExit: { code: 0 } }, 'cpu.1': { phase: 'ended' } })
+})
+
 test.serial('replicas are killed again and again: nothing is lost', async (t) => {
   const { shm, first } = await startFlow(t, {})
   for (let kills = 0; kills < 6; kills++) await kill(shm, `cpu.${kills % 2}`)
@@ -81,7 +92,7 @@ test.serial('a replica that is not restarted: the other one does all, and the ru
   await first.heard('all')
   await kill(shm, 'cpu.1')
   const { sent, worked, error } = await endOf(t, shm, first)
-  t.is(error, "processes of flow 'replicas' failed: 'cpu.1' (SIGKILL)")
+  t.is(error, "flow 'replicas' has lost process 'cpu.1' (SIGKILL)")
   t.deepEqual(distinct(worked), numbersTo(sent))
   t.true(worked.length - sent <= 1)
 })

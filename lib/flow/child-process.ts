@@ -3,7 +3,7 @@ import type { ShmManager } from '../domain/manager.js'
 import { hasCode, MillraceError } from '../errors.js'
 import type { ParticipantStats } from '../session/snapshot.js'
 import type { CheckedOptions } from './child-options.js'
-import { type Charge, CHARGE_VARIABLE, type Told, toldIn } from './control.js'
+import { CHARGE_VARIABLE, chargeOf, type Told, toldIn } from './control.js'
 
 /** How a process has ended, as far as it can be known. */
 export interface Ending {
@@ -34,10 +34,9 @@ export class OwnProcess implements Process {
   readonly #process: ChildProcess
 
   constructor(name: string, options: CheckedOptions, listener: ProcessListener) {
-    const { module, args, execArgv, env, stdio, detached, stallTimeout, stopTimeout } = options
-    const charge: Charge = { name, detached, stallTimeout: orNull(stallTimeout), stopTimeout: orNull(stopTimeout) }
+    const { module, args, execArgv, env, stdio, detached } = options
     this.#process = fork(module, args, {
-      env: { ...process.env, ...env, [CHARGE_VARIABLE]: JSON.stringify(charge) },
+      env: { ...process.env, ...env, [CHARGE_VARIABLE]: JSON.stringify(chargeOf(name, options)) },
       stdio: [stdio, stdio, stdio, 'ipc'],
       detached,
       ...(execArgv !== undefined && { execArgv: [...execArgv] }),
@@ -115,8 +114,4 @@ export class AdoptedProcess implements Process {
     const { slot, epoch } = this.#participant
     return this.#shm.registry.snapshot().participants.some((one) => one.slot === slot && one.epoch === epoch)
   }
-}
-
-function orNull(ms: number): number | null {
-  return ms === Infinity ? null : ms
 }

@@ -1,7 +1,7 @@
-import { isMainThread } from 'node:worker_threads'
+import { isMainThread, parentPort } from 'node:worker_threads'
 import { checkInteger } from '../check.js'
 import { MillraceError } from '../errors.js'
-import { type Charge, CHARGE_VARIABLE, EXIT_LOST, PROGRESS_SHARE, type Told } from './control.js'
+import { type Charge, CHARGE_VARIABLE, EXIT_LOST, PROGRESS_SHARE, STOP, type Told } from './control.js'
 
 /**
  * The side of the supervised process. It keeps nothing alive: the process ends when its own work has.
@@ -26,9 +26,14 @@ export class Child {
     this.name = charge?.name
     this.stopping = this.#stop.signal
     this.aborting = this.#abort.signal
+    if (isMainThread) this.#hearSignals()
+    else parentPort!.on('message', (message) => message === STOP && this.#end('its supervisor')).unref()
+  }
+
+  #hearSignals(): void {
     process.on('SIGINT', this.#interrupt)
     process.on('SIGTERM', () => this.#end('SIGTERM'))
-    if (charge === undefined || charge.detached) return
+    if (this.#charge === undefined || this.#charge.detached) return
     process.once('disconnect', () => this.#orphaned())
     if (!process.connected) this.#orphaned()
     // A listener for its end would keep the process alive otherwise.
@@ -66,7 +71,9 @@ export class Child {
 
   /** @internal */
   tell(told: Told): void {
-    if (this.#charge === undefined || !process.connected) return
+    if (this.#charge === undefined) return
+    if (!isMainThread) return parentPort!.postMessage(told)
+    if (!process.connected) return
     // Whether the supervisor still hears it, `disconnect` says.
     process.send!(told, undefined, {}, () => {})
   }
@@ -101,16 +108,20 @@ const shared = globalThis as { [ONLY]?: Child }
 /**
  * How this process is supervised: what it tells its {@link Supervisor}, and hears of it. From the first call on, the first `SIGINT`
  * and `SIGTERM` do not end the process: {@link Child.stopping} aborts, and the program ends its work. Always the same object.
- * @throws `MillraceError` `ERR_MILLRACE_UNSUPPORTED` in a worker thread, which hears no signals
+ * In a worker thread that a flow has started it is that of the thread, which is told to end without a signal.
+ * @throws `MillraceError` `ERR_MILLRACE_UNSUPPORTED` in any other worker thread, which hears no signals
  */
 export function child(): Child {
-  if (!isMainThread) {
-    throw new MillraceError(
-      'ERR_MILLRACE_UNSUPPORTED',
-      'child() is of a process, and this is a worker thread: call it in the main thread',
-    )
-  }
-  return (shared[ONLY] ??= new Child(takeCharge()))
+  return (shared[ONLY] ??= makeChild())
+}
+
+function makeChild(): Child {
+  const charge = takeCharge()
+  if (isMainThread || charge !== undefined) return new Child(charge)
+  throw new MillraceError(
+    'ERR_MILLRACE_UNSUPPORTED',
+    'child() is of a process, and this is a worker thread: call it in the main thread',
+  )
 }
 
 /** Processes that this one starts are not supervised by the same supervisor: the variable goes. */

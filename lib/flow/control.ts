@@ -1,5 +1,7 @@
 // What a supervisor and its children tell each other: by an environment variable at the start, then by messages of the child, and by signals.
 
+import type { CheckedOptions } from './child-options.js'
+
 /** Bears a {@link Charge}, as JSON. */
 export const CHARGE_VARIABLE = 'MILLRACE_CHILD'
 
@@ -14,6 +16,19 @@ export interface Charge {
   /** ms; null: without end. */
   stopTimeout: number | null
 }
+
+/** What a child is told of how it is supervised. */
+export function chargeOf(name: string, options: CheckedOptions): Charge {
+  const { detached, stallTimeout, stopTimeout } = options
+  return { name, detached, stallTimeout: orNull(stallTimeout), stopTimeout: orNull(stopTimeout) }
+}
+
+function orNull(ms: number): number | null {
+  return ms === Infinity ? null : ms
+}
+
+/** What a worker thread is told that is to end: signals are for processes. */
+export const STOP = 'millrace:stop'
 
 /** A message of the child; a program may send others over the same channel. */
 export type Told =

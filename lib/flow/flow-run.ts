@@ -106,7 +106,7 @@ export class Run implements AsyncDisposable {
     return here + (this.#parts.processes?.lost ?? 0)
   }
 
-  /** The states of its other processes, by their names. */
+  /** The states of its other processes and worker threads, by their names. */
   get processes(): Record<string, ChildState> {
     return this.#parts.processes?.states ?? {}
   }

@@ -15,6 +15,8 @@ import { FLOW_VERSION } from './graph/data.js'
 import { describeBlock, describeLink, describeProcess } from './graph/describe.js'
 import type { ModuleOptions } from './graph/import-block.js'
 import { soundFlow } from './graph/validate.js'
+import type { Group, GroupHost, UseOptions } from './group.js'
+import { GroupNames, nameAmong } from './group.js'
 import { JsBlock } from './js-block.js'
 import { linkFault } from './link-rules.js'
 import type { AddedBlock, WiringHost } from './links.js'
@@ -23,6 +25,7 @@ import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions, Taken } from 
 import { bindBlock, checkFlowLink } from './options.js'
 import { InputPort, OutputPort } from './port.js'
 import { placeHere, serve, tellOfQueue } from './place.js'
+import type { OptionsOfPlaces, StartedPlace } from './placement.js'
 import { FlowProcesses } from './placement.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
@@ -31,6 +34,7 @@ import { Scheduler } from './scheduler.js'
 import type { BlockStats } from './stats.js'
 import type { FlowLink } from './wiring.js'
 import { wire } from './wiring.js'
+import type { WorkerOptions } from './worker-thread.js'
 
 /** Options of {@link Flow.start}. */
 export interface StartOptions {
@@ -41,13 +45,15 @@ export interface StartOptions {
    * `start()` of the same flow, which runs the blocks of that process only. Default: as {@link Supervisor.start}.
    */
   processes?: Readonly<Record<string, Partial<ChildOptions>>>
+  /** How its worker threads are started, by the names that blocks give them. Each runs this program again, too. */
+  workers?: Readonly<Record<string, WorkerOptions>>
 }
 
 /**
  * Blocks, native and of JavaScript, and the links between them. Native blocks run on the threads of one {@link Scheduler}, those of
  * JavaScript on the event loop. Made by {@link flow}.
  */
-export class Flow implements BlockHost {
+export class Flow implements BlockHost, GroupHost {
   /** Its name, which the names of its queues begin with. */
   readonly name: string
   readonly #shm: ShmManager
@@ -58,6 +64,7 @@ export class Flow implements BlockHost {
   readonly #blocks = new Map<string, AddedBlock>()
   readonly #links: FlowLink[] = []
   readonly #places = new Places()
+  readonly #groups = new GroupNames()
   #run: Run | undefined
   #started = false
 
@@ -96,7 +103,7 @@ export class Flow implements BlockHost {
     }
   }
 
-  /** Which of its processes this one is; undefined: the one that starts the others. */
+  /** Which of its processes, or its worker threads, this one is; undefined: the process that starts the others. */
   get process(): string | undefined {
     const place = placeHere()
     return place?.flow === this.name ? place.process : undefined
@@ -115,10 +122,22 @@ export class Flow implements BlockHost {
     const isNative = block instanceof NativeBlock
     if (!isNative && !(block instanceof JsBlock)) throw notOurs('what is added', 'a block', block)
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
-    const { name = this.#nameOf(block) } = checkObject(`options of block '${block.name}'`, options)
+    const { name = nameAmong(block, (taken) => this.#blocks.has(taken)) } = checkObject(
+      `options of block '${block.name}'`,
+      options,
+    )
     if (this.#blocks.has(name)) throw misuse(`two blocks of one flow cannot both have the name '${name}'`)
     this.#blocks.set(name, isNative ? this.#native(name, block, options) : this.#js(name, block, options))
     return block
+  }
+
+  /**
+   * Adds the blocks and links of a group, by names such as `denoise1.gain`, and returns what that returns: its ports.
+   * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, `_INVALID_NAME`; what the group throws
+   */
+  use<P extends object, R>(used: Group<P, R>, parameters: P, options: UseOptions = {}): R {
+    this.#checkNotStarted('a group cannot be added')
+    return used.build(this, this.#groups.next(used, options), parameters)
   }
 
   /**
@@ -148,11 +167,11 @@ export class Flow implements BlockHost {
    * flow of that name runs in the domain; `_OPTIONS_MISMATCH`: a flow of that name that was killed has left messages of another type; and as `ShmManager.portQueue` and {@link Scheduler.run}
    */
   async start(options: StartOptions = {}): Promise<Run> {
-    const { signal, processes = this.#processes } = checkObject('options of start', options)
+    const { signal, processes = this.#processes, workers = {} } = checkObject('options of start', options)
     checkSignal(signal)?.throwIfAborted()
     this.#checkNotStarted('it cannot be started again')
     if (this.#blocks.size === 0) throw misuse(`flow '${this.name}' has no blocks`)
-    const others = this.#otherProcesses(processes)
+    const others = this.#othersOf({ process: processes, worker: workers })
     const blocks = [...this.#blocks.values()]
     const wired = wire(this.name, this.#wiringHost(), blocks, this.#links)
     this.#started = true
@@ -162,7 +181,7 @@ export class Flow implements BlockHost {
       // What it could not be started for.
       if (native !== undefined && !this.#scheduler.started) await native
       const fail = (error: unknown) => this.#run?.fail(error)
-      const started = { flow: this.name, shm: this.#shm, processes: others, fail, ...wired }
+      const started = { flow: this.name, shm: this.#shm, places: others, fail, ...wired }
       const processesOfFlow = others.size > 0 ? new FlowProcesses(started) : undefined
       const sources = blocks.filter(({ block }) => block.inputs.length === 0).flatMap(namesOf)
       const parts = {
@@ -193,16 +212,18 @@ export class Flow implements BlockHost {
 
   #native(name: string, block: NativeBlock, options: FlowBlockOptions): AddedBlock {
     const { process, ...others } = options
-    const refused = (['replicas', 'partitionBy', 'batch'] as const).find((option) => others[option] !== undefined)
+    const refused = (['worker', 'replicas', 'partitionBy', 'batch'] as const).find(
+      (option) => others[option] !== undefined,
+    )
     if (refused !== undefined) throw misuse(`block '${name}' is native: '${refused}' is for blocks of JavaScript`)
-    const [place] = this.#places.add(name, process, undefined)
+    const [place] = this.#places.add(name, { ...(process !== undefined && { process }) })
     if (this.#isHere(place)) this.#scheduler.add(block, { ...others, name })
     else block.join(this, name)
     return { block, native: true, names: [name], places: [place], options }
   }
 
   #js(name: string, block: JsBlock, options: FlowBlockOptions): AddedBlock {
-    const { process, replicas, partitionBy } = options
+    const { replicas, partitionBy } = options
     const { batch = replicas === undefined || partitionBy !== undefined ? BATCH_MAX : 1 } = options
     const { retries, backoffMs, action, deadLetters } = bindBlock(name, options)
     if (retries > 0 || action !== 0) checkOnError(name, block, deadLetters)
@@ -214,7 +235,7 @@ export class Flow implements BlockHost {
     if (replicas !== undefined && block.inputs.length === 0) {
       throw misuse(`block '${name}' has no inputs: its replicas would all send the same`)
     }
-    const places = this.#places.add(name, process, replicas)
+    const places = this.#places.add(name, options)
     block.join(this, name)
     const onError = { retries, backoffMs, skips: action !== 0, deadLetters }
     const names = replicas === undefined ? [name] : places.map((_, at) => `${name}.${at}`)
@@ -231,20 +252,22 @@ export class Flow implements BlockHost {
     return place === undefined ? process === undefined : place.flow === this.name && place.process === process
   }
 
-  /** Those that this process is to start, with their options. */
-  #otherProcesses(options: Readonly<Record<string, Partial<ChildOptions>>>): Map<string, Partial<ChildOptions>> {
-    const names = [...this.#blocks.values()].flatMap(namesOf)
-    const groups = new Set(names.map((name) => this.#places.groupOf(name)))
-    const unknown = Object.keys(options).find((group) => !groups.has(group))
-    if (unknown !== undefined) throw misuse(`no block of flow '${this.name}' is in process '${unknown}'`)
-    if (placeHere() !== undefined) return new Map()
-    return new Map(names.map((name) => [name, options[this.#places.groupOf(name)] ?? {}]))
-  }
-
-  #nameOf(block: Block): string {
-    const own = block.name
-    if (own !== block.constructor.name) return own
-    for (let number = 1; ; number++) if (!this.#blocks.has(`${own}${number}`)) return `${own}${number}`
+  /** What this process is to start, with its options. */
+  #othersOf(options: OptionsOfPlaces): Map<string, StartedPlace> {
+    const names = new Set([...this.#blocks.values()].flatMap(namesOf))
+    for (const kind of ['process', 'worker'] as const) {
+      const own = [...names].filter((name) => this.#places.kindOf(name) === kind)
+      const groups = new Set(own.map((name) => this.#places.groupOf(name)))
+      const unknown = Object.keys(options[kind]).find((group) => !groups.has(group))
+      if (unknown !== undefined) throw misuse(`no block of flow '${this.name}' is in ${kind} '${unknown}'`)
+    }
+    const started = (name: string): StartedPlace => {
+      const [kind, group] = [this.#places.kindOf(name), this.#places.groupOf(name)]
+      return kind === 'process'
+        ? { kind, options: options[kind][group] ?? {} }
+        : { kind, options: options[kind][group] ?? {} }
+    }
+    return placeHere() === undefined ? new Map([...names].map((name) => [name, started(name)])) : new Map()
   }
 
   #checkNotStarted(what: string): void {

@@ -70,9 +70,14 @@ export interface FlowBlockOptions<in T = never> extends BlockOptions {
   /** The process that runs it, one for all blocks that name it; see {@link StartOptions.processes}. Default: that of the flow. */
   process?: string
   /**
+   * Whether it runs in a worker thread, one for all blocks that name it; true: in one of its own, which has the block's name. The thread runs this
+   * program again, as processes do; see {@link StartOptions.workers}. For blocks of JavaScript. Default: false.
+   */
+  worker?: boolean | string
+  /**
    * How many of it there are, 1 to 256; for blocks of JavaScript that have inputs. They take turns at the queue of each input, and send to
    * the same outputs; so messages overtake each other. With `process: 'cpu'` each is in a process of its own, `cpu.0`, `cpu.1` …, together
-   * with those of the other blocks of `cpu`; otherwise its `work` is called so often. Statistics
+   * with those of the other blocks of `cpu`; so with `worker`; otherwise its `work` is called so often. Statistics
    * call them `<name>.0` …. Default: it is alone.
    */
   replicas?: number

@@ -8,17 +8,29 @@ import { PLACE_VARIABLE } from './place.js'
 import type { ChildState } from './supervised-child.js'
 import { Supervisor } from './supervisor.js'
 import type { Wired } from './wiring.js'
+import type { WorkerOptions } from './worker-thread.js'
+
+/** Options of processes and worker threads, by what blocks call them. */
+export interface OptionsOfPlaces {
+  readonly process: Readonly<Record<string, Partial<ChildOptions>>>
+  readonly worker: Readonly<Record<string, WorkerOptions>>
+}
+
+/** A process, or a worker thread, that is to be started. */
+export type StartedPlace =
+  | { readonly kind: 'process'; readonly options: Partial<ChildOptions> }
+  | { readonly kind: 'worker'; readonly options: WorkerOptions }
 
 /** What processes of a flow are started with. */
 export interface ProcessesParts extends Pick<Wired, 'crossings' | 'queues'> {
   readonly flow: string
   readonly shm: ShmManager
-  readonly processes: ReadonlyMap<string, Partial<ChildOptions>>
+  readonly places: ReadonlyMap<string, StartedPlace>
   /** The flow is to end: a process that it cannot do without has died. */
   readonly fail: (error: unknown) => void
 }
 
-/** The processes that a flow has started: each runs this program, and in it the blocks that are its own. */
+/** The processes and worker threads that a flow has started: each runs this program, and in it the blocks that are its own. */
 export class FlowProcesses {
   readonly #supervisor: Supervisor
   readonly #parts: ProcessesParts
@@ -31,11 +43,7 @@ export class FlowProcesses {
     this.#supervisor.on('started', ({ name }) => {
       for (const crossing of parts.crossings) crossing.back(name)
     })
-    for (const [name, options] of parts.processes) {
-      const place: PlaceHere = { flow: parts.flow, process: name }
-      const env = { ...options.env, [PLACE_VARIABLE]: JSON.stringify(place) }
-      this.#supervisor.start(name, { module: process.argv[1]!, args: process.argv.slice(2), ...options, env })
-    }
+    for (const [name, place] of parts.places) this.#start(name, place)
   }
 
   /** Their states. */
@@ -72,9 +80,16 @@ export class FlowProcesses {
     await this.#supervisor.ended()
     const { failed } = this.#supervisor
     if (failed.length === 0) return
-    const names = failed.map((state) => `'${state.name}' (${wayOf(state)})`)
-    const message = `processes of flow '${this.#parts.flow}' failed: ${names.join(', ')}`
+    const message = `flow '${this.#parts.flow}' has lost ${failed.map((state) => this.#show(state)).join(', ')}`
     throw new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message)
+  }
+
+  #start(name: string, { kind, options }: StartedPlace): void {
+    const place: PlaceHere = { flow: this.#parts.flow, process: name }
+    const env = { ...options.env, [PLACE_VARIABLE]: JSON.stringify(place) }
+    const started = { module: process.argv[1]!, args: process.argv.slice(2), ...options, env }
+    if (kind === 'process') this.#supervisor.start(name, started)
+    else this.#supervisor.startThread(name, started)
   }
 
   #told(name: string, { queue, event }: ToldOfQueue): void {
@@ -99,14 +114,14 @@ export class FlowProcesses {
     const { label, onPeerLost } = crossing
     if (onPeerLost === 'drop') crossing.drop().catch(this.#parts.fail)
     if (onPeerLost !== 'fail') return
-    const message = `process '${state.name}' of flow '${this.#parts.flow}' was lost (${wayOf(state)}), to which ${label} leads`
+    const message = `flow '${this.#parts.flow}' has lost ${this.#show(state)}, to which ${label} leads`
     this.#parts.fail(new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message))
     this.stop(state.name)
   }
-}
 
-/** How a process has ended. */
-function wayOf({ lastExit }: ChildState): string {
-  const { code, signal, error } = lastExit!
-  return error ?? signal ?? `exit code ${code}`
+  /** What has ended, and how. */
+  #show({ name, lastExit }: ChildState): string {
+    const { code, signal, error } = lastExit!
+    return `${this.#parts.places.get(name)!.kind} '${name}' (${error ?? signal ?? `exit code ${code}`})`
+  }
 }

@@ -5,11 +5,13 @@ import type { RecoveryReport } from '../domain/reports.js'
 import { invalidArgument, MillraceError, misuse } from '../errors.js'
 import { onAbort } from '../session/cancel.js'
 import type { ParticipantStats } from '../session/snapshot.js'
-import { type ChildOptions, checkChildOptions } from './child-options.js'
-import type { Process } from './child-process.js'
+import { type CheckedOptions, type ChildOptions, checkChildOptions } from './child-options.js'
+import type { Process, ProcessListener } from './child-process.js'
 import { AdoptedProcess, OwnProcess } from './child-process.js'
 import { EXIT_LOST } from './control.js'
 import { type ChildState, SupervisedChild, type SupervisorEvents } from './supervised-child.js'
+import type { WorkerOptions } from './worker-thread.js'
+import { WorkerThread } from './worker-thread.js'
 
 /** Options of a {@link Supervisor}. */
 export interface SupervisorOptions {
@@ -94,6 +96,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     this.#add(name, options).start()
   }
 
+  /** @internal As {@link Supervisor.start}, in a thread of this process, which is not started again. */
+  startThread(name: string, { resourceLimits = {}, ...options }: WorkerOptions & Pick<ChildOptions, 'module'>): void {
+    const make = (checked: CheckedOptions, listener: ProcessListener) =>
+      new WorkerThread(name, checked, resourceLimits, listener)
+    this.#add(name, { ...options, restart: 'never' }, make).start()
+  }
+
   /**
    * Takes over a child that a supervisor now dead has started `detached`: the process whose participant has that name in the domain,
    * `name` of `ShmManager.open`. Until it ends, `stallTimeout` does not count. How it ends cannot be known, so its end is a failure.
@@ -168,7 +177,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     for (const one of this.#children.values()) one.kill()
   }
 
-  #add(name: string, options: ChildOptions): SupervisedChild {
+  #add(
+    name: string,
+    options: ChildOptions,
+    make = (checked: CheckedOptions, listener: ProcessListener): Process => new OwnProcess(name, checked, listener),
+  ): SupervisedChild {
     checkText('the name of a child', name)
     const checked = checkChildOptions(name, options)
     if (this.#stopped !== undefined) {
@@ -181,7 +194,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     const added = new SupervisedChild(
       name,
       checked,
-      (listener) => this.#own(new OwnProcess(name, checked, listener)),
+      (listener) => this.#own(make(checked, listener)),
       (event, ...args) => this.#tell(event, args),
     )
     this.#children.set(name, added)

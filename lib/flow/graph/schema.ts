@@ -70,6 +70,10 @@ const block: Properties<BlockData> = {
   closure: about('Class of a block that a program has made itself: nothing can be made of it.', TEXT),
   settings: about('Settings of the block.', { type: 'object' }),
   process: about('The process that runs it. Default: that of the flow.', TEXT),
+  worker: about('The worker thread that runs it; true: one of its own. Default: false.', {
+    ...TEXT,
+    type: ['boolean', 'string'],
+  }),
   replicas: about('How many of it there are, if it is of JavaScript. Default: it is alone.', whole(1, MAX_REPLICAS)),
   partitionBy: about('With replicas: a function that the module exports, which says the key of a value.', TEXT),
   batch: about('Most messages that it takes at once, if it is of JavaScript.', whole(1, BATCH_MAX)),
@@ -152,7 +156,7 @@ export function flowSchema(native: Readonly<Record<string, Schema>>): Schema {
     ...object({ ...block, class: { ...block.class, enum: Object.keys(native) } }, ['name']),
     oneOf: ['class', 'module', 'closure'].map((maker) => ({ required: [maker] })),
     dependentRequired: {
-      ...Object.fromEntries(['export', 'replicas', 'batch'].map((name) => [name, ['module']])),
+      ...Object.fromEntries(['export', 'worker', 'replicas', 'batch'].map((name) => [name, ['module']])),
       partitionBy: ['module', 'replicas'],
     },
     allOf: Object.entries(native).map(([name, settings]) => settingsOf(name, settings)),

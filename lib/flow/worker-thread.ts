@@ -1,0 +1,48 @@
+import type { ResourceLimits } from 'node:worker_threads'
+import { Worker, workerData } from 'node:worker_threads'
+import type { CheckedOptions, ChildOptions } from './child-options.js'
+import type { Process, ProcessListener } from './child-process.js'
+import { CHARGE_VARIABLE, chargeOf, STOP, toldIn } from './control.js'
+
+/** Options of a worker thread of a flow. It is not started again: its end is that of its blocks. */
+export interface WorkerOptions extends Partial<
+  Pick<ChildOptions, 'module' | 'args' | 'execArgv' | 'env' | 'startTimeout' | 'stallTimeout' | 'stopTimeout'>
+> {
+  /** What it may use, as of `node:worker_threads`: it fails when it exceeds that. */
+  resourceLimits?: ResourceLimits
+}
+
+/** A worker thread that this process starts. It keeps the event loop alive. */
+export class WorkerThread implements Process {
+  readonly pid = process.pid
+  readonly #worker: Worker
+
+  constructor(name: string, options: CheckedOptions, resourceLimits: ResourceLimits, listener: ProcessListener) {
+    const { module, args, execArgv, env } = options
+    this.#worker = new Worker(module, {
+      argv: [...args],
+      env: { ...process.env, ...env, [CHARGE_VARIABLE]: JSON.stringify(chargeOf(name, options)) },
+      // A program that is itself in a worker thread is run once more as it was.
+      workerData,
+      resourceLimits,
+      ...(execArgv !== undefined && { execArgv: [...execArgv] }),
+    })
+    let failure: Error | undefined
+    this.#worker.on('message', (message) => {
+      const told = toldIn(message)
+      if (told !== undefined) listener.told(told)
+    })
+    this.#worker.on('error', (error) => (failure = error))
+    this.#worker.once('exit', (code) => {
+      listener.ended({ code, signal: null, ...(failure !== undefined && { error: failure }) })
+    })
+  }
+
+  terminate(): void {
+    this.#worker.postMessage(STOP)
+  }
+
+  async kill(): Promise<void> {
+    await this.#worker.terminate()
+  }
+}
