@@ -1,6 +1,6 @@
 // What a flow says of itself: times, links, latencies.
 import test from 'ava'
-import { activityBetween, bytes, Copy, flow, map, NullSink, NullSource, Scheduler, sink } from '../../flow.js'
+import { activityBetween, bytes, Copy, flow, map, NullSink, NullSource, Scheduler, sink, source } from '../../flow.js'
 import { openDomain } from '../helpers/domain.js'
 import { until } from '../process/children.js'
 
@@ -68,4 +68,39 @@ test('what a block did in each second', async (t) => {
   t.true(after['slow']!.workMax >= PAUSE_MS - 1 && after['slow']!.workP50 <= after['slow']!.workP99)
   t.deepEqual(activityBetween(after['from']!, after['from']!), { busy: 0, starved: 0, backpressured: 0, idle: 0 })
   await run.stop()
+})
+
+test('links of blocks of JavaScript have both ends, also when they have ended', async (t) => {
+  const shm = openDomain(t)
+  const f = flow('mixed', shm)
+  const made = Array.from({ length: 300 }, (_, at) => new Uint8Array([at]))
+  const from = f.add(new NullSource({ size: 8, count: 1000 }), { name: 'from' })
+  const also = f.add(source('also', { out: bytes }, () => made))
+  const copy = f.add(map('copy', bytes, bytes, (value) => value))
+  const last = f.add(map('last', bytes, bytes, (value) => value))
+  const end = f.add(new NullSink(), { name: 'end' })
+  const other = f.add(sink('other', bytes, () => {}))
+  f.link(from.out, copy.in, { capacity: 16 }).link(copy.out, last.in).link(last.out, end.in)
+  f.link(also.out, other.in, { capacity: 8 })
+  const run = await f.start()
+  const { links, blocks } = await run.done
+  const counts = links.map(({ from: [one], to, capacity, depth, sent, dropped }) => [
+    one,
+    to,
+    capacity,
+    depth,
+    sent,
+    dropped,
+  ])
+  t.deepEqual(
+    counts.toSorted(([, a], [, b]) => `${a}`.localeCompare(`${b}`)),
+    [
+      ['from.out', 'copy.in', 16, 0, 1000, 0],
+      ['last.out', 'end.in', 1024, 0, 1000, 0],
+      ['copy.out', 'last.in', 1024, 0, 1000, 0],
+      ['also.out', 'other.in', 8, 0, 300, 0],
+    ],
+  )
+  // Native sources put a stamp on what they send, and JavaScript has none.
+  t.deepEqual(blocks.find(({ name }) => name === 'end')!.latencies, [])
 })

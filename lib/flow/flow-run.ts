@@ -3,6 +3,7 @@ import type { ShmManager } from '../domain/manager.js'
 import { MillraceError } from '../errors.js'
 import { onAbort } from '../session/cancel.js'
 import type { Clock } from './clock.js'
+import { linksOf } from './link-stats.js'
 import { settlesWithin } from './run.js'
 import type { EndOptions, Scheduler } from './scheduler.js'
 import { STOP_TIMEOUT_MS } from './scheduler.js'
@@ -116,12 +117,15 @@ export class Run implements AsyncDisposable {
     return this.#parts.processes?.dropped ?? {}
   }
 
-  /** What has been counted so far of the blocks in this process, native blocks first, and of the links of these. */
+  /**
+   * What has been counted so far of the blocks in this process, native blocks first, and of the links that are queues and have an end here:
+   * those between native blocks first.
+   */
   stats(): Report {
     if (this.#report !== undefined) return this.#report
-    const { scheduler, native, lanes } = this.#parts
+    const { scheduler, native, lanes, links: own } = this.#parts
     const { blocks, links } = native === undefined ? { blocks: [], links: [] } : scheduler.stats()
-    return { blocks: [...blocks, ...lanes.map((lane) => lane.stats)], links }
+    return { blocks: [...blocks, ...lanes.map((lane) => lane.stats)], links: linksOf(links, own) }
   }
 
   /** Stops it, if it runs. @throws what {@link Run.done} would, unless somebody has been told */

@@ -9,6 +9,7 @@ import type { JsBlock } from './js-block.js'
 import type { JsInput } from './js-port.js'
 import { isByReference } from './js-port.js'
 import { Lane } from './lane.js'
+import type { OwnLink } from './link-stats.js'
 import { map } from './map.js'
 import { NativeBlock } from './native-block.js'
 import type { OnError } from './on-error.js'
@@ -64,6 +65,8 @@ export interface WiringHost {
 export class FlowLinks {
   /** Queues between blocks of different processes. */
   readonly crossings: Crossing[] = []
+  /** Links that are queues of the flow. */
+  readonly own: OwnLink[] = []
   /** Blocks that links need. */
   readonly relays: Lane[] = []
   readonly #host: WiringHost
@@ -107,6 +110,8 @@ export class FlowLinks {
       partitionBy === undefined
         ? [this.#queue(purpose, receivers, senders)]
         : receivers.map((place, at) => this.#queue({ ...purpose, part: `${at}` }, [place], senders))
+    const froms = from.map(({ label }) => label)
+    for (const own of queues) if (own !== undefined) this.own.push({ from: froms, to: to.label, own })
     this.#receive(to, receivers, queues)
     const here = from.filter((port) => this.#countHere(port) > 0)
     if (here.length === 0) return

@@ -1,6 +1,8 @@
 import { BATCH_MAX } from '../native/generated/block.js'
 import type { PortQueue } from '../queue/port-queue.js'
+import type { QueueStats } from '../session/snapshot.js'
 import { ObjectQueue } from './object-queue.js'
+import type { LinkStats } from './stats.js'
 
 /** One side of a queue. */
 export type Side = 'senders' | 'receivers'
@@ -34,6 +36,8 @@ export class OwnQueue<Q extends LinkQueue = LinkQueue> implements QueueEnd {
   readonly queue: Q
   readonly #here: Record<Side, number> = { senders: 0, receivers: 0 }
   readonly #others: Partial<Record<Side, () => void>>
+  /** Its numbers when it was removed. */
+  #last: QueueStats | null = null
 
   /** @param others what tells the process of the flow that no block here is at a side any more, if other processes are at that side, too */
   constructor(queue: Q, others: Partial<Record<Side, () => void>> = {}) {
@@ -43,6 +47,17 @@ export class OwnQueue<Q extends LinkQueue = LinkQueue> implements QueueEnd {
 
   get own(): this {
     return this
+  }
+
+  /** What has been counted of it; undefined: nothing is, of values by reference, or it was removed by others. */
+  get stats(): Omit<LinkStats, 'from' | 'to'> | undefined {
+    const queue: LinkQueue = this.queue
+    if (queue instanceof ObjectQueue) return undefined
+    const stats = this.#last ?? (queue.session.closed ? null : queue.stats())
+    if (stats === null) return undefined
+    const { name, capacity, limit, depth, highWater, sent, dropped, sendWaits, receiveWaits } = stats
+    const counts = { depth, highWater, sent, dropped, sendWaits, receiveWaits }
+    return { queue: name, capacity: limit === 0 ? capacity : limit, ...counts, oldest: null }
   }
 
   /** So many blocks more are at that side. */
@@ -67,6 +82,7 @@ export class OwnQueue<Q extends LinkQueue = LinkQueue> implements QueueEnd {
     const queue: LinkQueue = this.queue
     queue.close()
     const left = queue instanceof ObjectQueue ? queue.leftover : empty(queue)
+    if (!(queue instanceof ObjectQueue)) this.#last = queue.stats()
     queue.destroy()
     return left
   }

@@ -105,7 +105,7 @@ export interface LinkStats {
 export interface Report {
   /** In the order in which they were added. */
   blocks: BlockStats[]
-  /** By their inputs in that order. */
+  /** By their inputs in that order; of values by reference there are none. */
   links: LinkStats[]
 }
 

@@ -5,6 +5,7 @@ import type { JsInput, JsOutput } from './js-port.js'
 import type { Wiring } from './lane.js'
 import { Lane } from './lane.js'
 import { unlinkedPorts } from './link-rules.js'
+import type { OwnLink } from './link-stats.js'
 import type { AddedBlock, AddedJsBlock, WiringHost } from './links.js'
 import { FlowLinks } from './links.js'
 import type { FlowLinkOptions } from './options.js'
@@ -24,6 +25,8 @@ export interface Wired {
   readonly lanes: readonly Lane[]
   readonly queues: FlowQueues
   readonly hasNative: boolean
+  /** Links that are queues of the flow. */
+  readonly links: readonly OwnLink[]
   /** Queues between blocks of different processes. */
   readonly crossings: readonly Crossing[]
 }
@@ -34,9 +37,9 @@ export function wire(name: string, host: WiringHost, blocks: readonly AddedBlock
   try {
     for (const added of blocks) checkLinked(added, links)
     const wiring = new FlowWiring(host, new FlowLinks(host, queues, blocks))
-    const { lanes, crossings } = wiring.wire(blocks, links)
+    const wired = wiring.wire(blocks, links)
     const hasNative = blocks.some(({ native, places }) => native && host.isHere(places[0]))
-    return { lanes, queues, hasNative, crossings }
+    return { ...wired, queues, hasNative }
   } catch (error) {
     queues.abandon()
     throw error
@@ -52,15 +55,15 @@ class FlowWiring {
     this.#links = links
   }
 
-  wire(blocks: readonly AddedBlock[], links: readonly FlowLink[]): Pick<Wired, 'lanes' | 'crossings'> {
+  wire(blocks: readonly AddedBlock[], links: readonly FlowLink[]): Pick<Wired, 'lanes' | 'links' | 'crossings'> {
     for (const to of new Set(links.map((link) => link.to))) {
       const all = links.filter((link) => link.to === to)
       const from = all.map((link) => link.from)
       this.#links.add(to, from, all[0]!.options)
     }
-    const { relays, crossings } = this.#links
+    const { relays, own, crossings } = this.#links
     const lanes = blocks.flatMap((added) => (added.native ? [] : this.#lanesOf(added)))
-    return { lanes: [...lanes, ...relays], crossings }
+    return { lanes: [...lanes, ...relays], links: own, crossings }
   }
 
   #lanesOf(added: AddedJsBlock): Lane[] {

@@ -158,3 +158,30 @@ fn start_work_end_and_stop_may_each_fail_or_panic() {
     }
     let _ = std::panic::take_hook();
 }
+
+#[test]
+fn a_receiver_that_joins_and_one_that_leaves_while_messages_flow_share_them_exactly() {
+    for round in 0..10 {
+        let shm = domain();
+        let between = queue(&shm, "between", QueueOptions { capacity: Some(16), ..QueueOptions::default() });
+        let start = |count| {
+            let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
+            let sink = scheduler.add("sink", NullSink::new(count)).unwrap();
+            scheduler.connect_input((sink, "in"), "between").unwrap();
+            scheduler.start().unwrap()
+        };
+        let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
+        let source = scheduler.add("source", NullSource::new(8, 5000)).unwrap();
+        scheduler.connect_only_output((source, "out"), "between").unwrap();
+        let first = start(1000 + 100 * round);
+        let source = scheduler.start().unwrap();
+        support::until("messages flow", || first.report().block("sink").unwrap().items_in > 0);
+        // The first leaves when it has its share; the second takes the others.
+        let second = start(u64::MAX);
+        let got = [first, second].map(|run| run.wait().unwrap().block("sink").unwrap().items_in);
+        assert_eq!(got, [1000 + 100 * round, 4000 - 100 * round]);
+        assert_eq!(source.wait().unwrap().block("source").unwrap().items_out, 5000);
+        drop(between);
+        assert_whole(&shm);
+    }
+}
