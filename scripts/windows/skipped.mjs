@@ -22,7 +22,9 @@ export const SPECS = {
   'package/loader': 'its loader is that of Linux packages',
   'ingest/socket': 'reads descriptors of Unix sockets',
   'process/damaged': 'damages files in /dev/shm',
+  'process/events': 'stops processes by signals',
   'process/hostile': 'damages files in /dev/shm',
+  'process/kill-waiting': 'stops processes by signals',
   'process/leaks': 'counts descriptors in /proc',
   'process/permission': 'is about owners and modes of Unix',
   'process/runtimes': 'looks for leftovers in /dev/shm',
@@ -31,4 +33,24 @@ export const SPECS = {
   'process/starved': 'sets limits of descriptors',
   'flow/supervisor': 'asks processes to end by SIGTERM, which ends them at once on Windows',
   'flow/supervisor-kill': 'asks processes to end by SIGTERM, which ends them at once on Windows',
+}
+
+/** Tests of other specs, by the start of their titles. */
+export const TESTS = {
+  'opening and closing leaves no file descriptor behind': 'counts in /proc',
+  'an observer sees what participants see and is none': 'counts in /proc',
+  'a pipe is read as it comes': 'needs mkfifo',
+  'what the system says of a size is no end: files of /proc are read to theirs': 'needs /proc',
+  'start and end hold for devices and pipes, too': 'needs mkfifo and devices of Unix',
+  'when the manager closes, reading fails, whatever it was at': 'needs mkfifo',
+  'readInto: memory that is read into is nobody else’s': 'needs mkfifo',
+  'a file that was opened here is closed here, however the loop ends': 'counts in /proc',
+  'a manager closes while a thread waits to read into its memory': 'needs mkfifo',
+  'a guarded view ends, and its manager closes, while a thread waits to read into it': 'needs mkfifo',
+  'a stopped subscriber': 'stops processes by signals',
+  'a client that is stopped holds up nobody else': 'stops processes by signals',
+  '17b: ': 'ends processes by signals that do not tell here',
+  'run: the first SIG': 'ends processes by signals that do not tell here',
+  '200 flows, one after the other': 'counts in /proc',
+  '100 flows, one after the other': 'counts in /proc',
 }
