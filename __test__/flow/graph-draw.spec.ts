@@ -1,8 +1,9 @@
 // Drawings of flows, to the letter.
 import test, { type ExecutionContext } from 'ava'
 import type { BlockStats, FlowData, LinkStats } from '../../flow.js'
-import { drawFlow, Flow } from '../../flow.js'
+import { drawFlow, Flow, parseFlow } from '../../flow.js'
 import { notStarted } from '../../lib/flow/stats.js'
+import { textOf } from '../helpers/documents.js'
 import { openDomain } from '../helpers/domain.js'
 import { throwsCode } from '../helpers/errors.js'
 import { randomFlow } from '../helpers/random-flow.js'
@@ -204,6 +205,12 @@ test('a Flow is drawn with the counts of its run', async (t) => {
   b0 -->|"7 sent, at most ${highWater} of 1024"| b1
 `,
   )
+})
+
+test('the flow of the documents has the structure of one', (t) => {
+  const flows = [...textOf('docs/flow-files.md').matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text]) => text!)
+  t.is(flows.length, 1)
+  t.regex(drawFlow(parseFlow(flows[0]!), { format: 'dot' }), /^digraph "readings" \{/)
 })
 
 test('what cannot be drawn is refused', (t) => {
