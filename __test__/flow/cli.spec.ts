@@ -116,6 +116,17 @@ test.serial('run: a process of the flow runs the same command, and tells its par
   nothingLeft(t, shm)
 })
 
+test.serial('run: a worker thread of the flow runs the same command, too', async (t) => {
+  const text = FAR(`module: '${BLOCKS}', export: scale, worker: true`, { count: 'count: 500' })
+  const { ended, shm } = startFlow(t, text.replace(', process: cpu', '').replace(/^processes.*$/m, ''))
+  const outcome = await ended
+  t.is(outcome.code, 0, outcome.stderr)
+  const [far, own] = linesIn(outcome)
+  t.deepEqual([far!.process, countsIn(far!)], ['far', { far: [500, 500] }])
+  t.deepEqual(countsIn(own!), { read: [0, 500], sink: [500, 0] })
+  nothingLeft(t, shm)
+})
+
 test.serial('run: a killed process is started again, and its messages are delivered again', async (t) => {
   const { process: tool, ended, shm } = startFlow(t, FAR('class: Copy'))
   await until(() => isThere(shm, 'cpu'))
