@@ -20,7 +20,7 @@ for event in Node():
     # Both ends are looked at.
     assert value[0].as_py() == value[len(value) - 1].as_py()
     begin = begin or now
-    if now - begin < job["warmupMs"] * 1e6:
+    if not 0 <= now - begin - job["warmupMs"] * 1e6 < job["timedMs"] * 1e6:
         continue
     first = first or now
     last = now
