@@ -6,6 +6,7 @@ use millrace::{Error, ErrorKind, Observer};
 use napi::Task;
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
+use serde::Serialize;
 use std::cell::RefCell;
 use std::path::Path;
 
@@ -29,7 +30,7 @@ impl BindingObserver {
         })
     }
 
-    fn later<T: serde::Serialize + 'static>(
+    fn later<T: Serialize + 'static>(
         &self,
         work: impl FnOnce(&Observer) -> millrace::Result<T> + Send + 'static,
     ) -> Result<AsyncTask<Later>> {
@@ -105,9 +106,17 @@ impl Task for Later {
     }
 }
 
-fn outcome<T: serde::Serialize>(result: millrace::Result<T>) -> String {
-    match result {
-        Ok(value) => crate::to_json(&serde_json::json!({ "value": value })),
-        Err(e) => crate::to_json(&serde_json::json!({ "code": e.kind().code(), "message": e.to_string() })),
-    }
+/// `{ value }` or `{ code, message }`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome<T> {
+    Done { value: T },
+    Failed { code: &'static str, message: String },
+}
+
+fn outcome<T: Serialize>(result: millrace::Result<T>) -> String {
+    crate::to_json(&match result {
+        Ok(value) => Outcome::Done { value },
+        Err(e) => Outcome::Failed { code: e.kind().code(), message: e.to_string() },
+    })
 }

@@ -42,23 +42,28 @@ impl PortQueue {
         mut done: Option<Buffer>,
         out: &mut [Received],
     ) -> Result<(usize, TakeOutcome)> {
-        if self.options.max_deliveries == 0 {
-            let (count, outcome) = self.receive_once(done, out)?;
-            self.count_redelivered(&out[..count]);
-            return Ok((count, outcome));
-        }
         loop {
             let (count, outcome) = self.receive_once(done.take(), out)?;
-            let kept = self.dead_letter(&mut out[..count]);
+            let kept = if self.drops_dead_letters() { self.dead_letter(&mut out[..count]) } else { count };
             // All that came were dead letters, each message once: there may be others behind it.
             if kept > 0 || count == 0 {
-                self.deliver(&mut out[..kept])?;
+                if self.drops_dead_letters() {
+                    self.deliver(&mut out[..kept])?;
+                }
+                self.count_redelivered(&out[..kept]);
                 return Ok((kept, outcome));
             }
         }
     }
 
+    /// Whether what was taken is not yet what is received.
+    #[inline]
+    fn drops_dead_letters(&self) -> bool {
+        self.options.max_deliveries > 0
+    }
+
     /// What is told and counted of messages that are received, once it is known which those are.
+    #[cold]
     fn deliver(&self, out: &mut [Received]) -> Result<()> {
         if let Some(first) = out.first_mut() {
             // One that has left has given the messages back.
@@ -66,7 +71,6 @@ impl PortQueue {
             first.gap = self.take_gap();
             pin.count_received(out.len());
         }
-        self.count_redelivered(out);
         Ok(())
     }
 
@@ -154,7 +158,7 @@ impl PortQueue {
         let ended = count == 0 && state == RING_CLOSED && self.is_drained();
         let mut gap = 0;
         // Else some of what was taken may be a dead letter: see `deliver`.
-        if self.options.max_deliveries == 0 {
+        if !self.drops_dead_letters() {
             gap = if count > 0 { self.take_gap() } else { 0 };
             pin.count_received(count);
         }

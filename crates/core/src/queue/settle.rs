@@ -113,6 +113,7 @@ impl PortQueue {
 
     /// Moves messages that have been delivered too often to the dead-letter queue and compacts the rest; returns how many are left.
     /// While that queue takes no more (or cannot be made), they are delivered once more instead: nothing is lost, nothing spins.
+    #[cold]
     pub(super) fn dead_letter(&self, out: &mut [Received]) -> usize {
         let mut kept = 0;
         for at in 0..out.len() {

@@ -19,7 +19,8 @@ impl PortQueue {
         let (ring, me) = (self.ring(), self.participant.slot);
         let mut head = ring.head();
         let (mut count, mut known, mut result) = (0, None, Ok(()));
-        for into in out.iter_mut().take(BATCH_MAX) {
+        let out_len = out.len().min(BATCH_MAX);
+        for into in &mut out[..out_len] {
             let admit = |pool: &Pool, id, result: &mut _| self.can_hold(pool, id, result);
             let Some((taken, pool)) = self.pop(&ring, &mut head, &mut known, &mut result, admit) else {
                 break;
