@@ -77,6 +77,7 @@ impl Participant {
 }
 
 /// The error of a call that names a reference which this participant does not have.
+#[cold]
 pub(crate) fn not_held(buffer: Buffer) -> Error {
     let how = if buffer.received { "received" } else { "own" };
     Error::new(ErrorKind::NotHeld, format!("buffer {} is not held here ({how} reference)", buffer.id))

@@ -53,12 +53,13 @@ impl Content<'_> {
         let header = self.header;
         // Relaxed throughout: nobody else knows the message; the ring slot that hands it over releases all of this.
         header.length.store(length, Ordering::Relaxed);
-        for word in [&header.source, &header.type_id, &header.timestamp_kind] {
-            word.store(0, Ordering::Relaxed);
-        }
-        for word in [&header.timestamp, &header.sequence, &header.tag, &header.origin] {
-            word.store(0, Ordering::Relaxed);
-        }
+        header.source.store(0, Ordering::Relaxed);
+        header.type_id.store(0, Ordering::Relaxed);
+        header.timestamp_kind.store(0, Ordering::Relaxed);
+        header.timestamp.store(0, Ordering::Relaxed);
+        header.sequence.store(0, Ordering::Relaxed);
+        header.tag.store(0, Ordering::Relaxed);
+        header.origin.store(0, Ordering::Relaxed);
     }
 
     /// Copies `message` in, where nobody else can see; cut to the capacity.

@@ -80,6 +80,7 @@ impl Pool {
     }
 
     /// Whether participant `slot`'s entry for `index` can count another reference.
+    #[inline]
     pub(crate) fn ledger_has_room(&self, slot: usize, index: usize, received: bool) -> bool {
         self.entry(slot, index).of(received) < LedgerEntry::MAX
     }

@@ -257,12 +257,16 @@ impl<'a> Freed<'a> {
 }
 
 /// The `count` lowest bits of `word`.
+#[inline]
 fn lowest_bits(word: u64, count: usize) -> u64 {
-    if word.count_ones() as usize <= count {
+    if count >= 64 {
         return word;
     }
     let mut rest = word;
     for _ in 0..count {
+        if rest == 0 {
+            break;
+        }
         rest &= rest - 1;
     }
     word & !rest

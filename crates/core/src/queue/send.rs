@@ -134,6 +134,7 @@ impl PortQueue {
     }
 
     /// Wakes whoever waits for what was sent, and for what was dropped to be over. Not under the pin: a recovery need not wait for system calls.
+    #[inline]
     pub(super) fn wake_after(&self, sent: &Sent) {
         if sent.published > 0 {
             self.wake(&self.header().data_waiters, sent.published);
@@ -178,6 +179,7 @@ impl PortQueue {
     }
 
     /// Keeps the high-water mark: looked at only now and then, the head is the receivers' cache line.
+    #[inline]
     pub(super) fn note_depth(&self, first: u64, tail: u64, result: &Result<SendOutcome>) {
         if tail / 64 != first / 64 || matches!(result, Ok(SendOutcome::Full)) {
             let depth = tail.saturating_sub(self.ring().head()).min(self.options.most()) as u32;
