@@ -18,11 +18,10 @@
 #[cfg(unix)]
 mod unix;
 
-#[cfg(not(target_vendor = "apple"))]
 mod watched;
 
 #[cfg_attr(target_os = "linux", path = "linux/mod.rs")]
-#[cfg_attr(target_vendor = "apple", path = "macos.rs")]
+#[cfg_attr(target_vendor = "apple", path = "macos/mod.rs")]
 #[cfg_attr(windows, path = "windows/mod.rs")]
 mod system;
 

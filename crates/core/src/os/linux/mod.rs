@@ -1,13 +1,15 @@
 //! Linux.
 
-mod death;
 mod process;
 
-pub(crate) use death::DeathWatch;
+pub(crate) use super::unix::DeathWatch;
+pub(super) use process::open_death;
 pub(crate) use process::{Process, lock_holders};
 
 use super::FileId;
 use super::unix::dir::{PRIVATE, restore_mode};
+#[cfg(not(loom))]
+use super::unix::timespec;
 use super::unix::{Mapping, retry, user};
 use crate::error::{Error, ErrorKind, Result};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode};
@@ -15,7 +17,6 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, madvise};
 #[cfg(not(loom))]
 use rustix::thread::futex;
-use rustix::time::Timespec;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -134,13 +135,6 @@ pub(crate) fn wait_on(word: &crate::sync::AtomicU32, expected: u32, timeout: Dur
 pub(crate) fn wake_all(word: &crate::sync::AtomicU32, _sleepers: u32) {
     // It fails only for an address that is not mapped.
     let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
-}
-
-fn timespec(time: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: time.subsec_nanos().into(),
-    }
 }
 
 /// How far this process's monotonic clock is ahead of the machine's: it may be in a time namespace.

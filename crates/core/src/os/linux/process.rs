@@ -1,7 +1,7 @@
 //! Processes: a descriptor that no recycled pid can deceive, and what `/proc` says.
 
-use super::timespec;
 use crate::error::{Error, Result};
+use crate::os::unix::timespec;
 use crate::os::{Dir, FileId};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::makedev;
@@ -107,6 +107,11 @@ fn proc_pid(pidfd: &OwnedFd) -> Option<String> {
     let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim();
     // 0: not to be seen there; -1: it has ended.
     pid.parse::<u32>().is_ok_and(|pid| pid > 0).then(|| pid.to_owned())
+}
+
+/// What becomes readable when process `pid` has ended.
+pub(crate) fn open_death(pid: Pid) -> Option<OwnedFd> {
+    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 /// Pids of the processes that hold locks of `files`, as our pid namespace numbers them.

@@ -1,10 +1,12 @@
 //! What Linux and macOS have in common.
 
+mod death;
 pub(super) mod dir;
 mod doorbell;
 mod lock;
 mod object;
 
+pub(crate) use death::DeathWatch;
 pub(crate) use dir::Dir;
 pub(crate) use doorbell::Doorbell;
 pub use doorbell::LoopEnd;
@@ -12,6 +14,8 @@ pub(crate) use lock::{record_holder, try_lock, unlock};
 pub(crate) use object::{Mapping, create_object, remove_object};
 
 use rustix::io::Errno;
+use rustix::time::Timespec;
+use std::time::Duration;
 
 /// The user that this process acts as.
 pub(crate) fn user() -> u32 {
@@ -27,6 +31,14 @@ pub(crate) fn page_bytes() -> usize {
 pub(super) fn monotonic_ns() -> i128 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}
+
+/// A time as system calls take it.
+pub(super) fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
 }
 
 /// What a failed call ran out of, and what to do about it.

@@ -1,20 +1,41 @@
 //! macOS.
 
+mod address;
+mod process;
+
+pub(crate) use super::unix::DeathWatch;
+#[cfg(not(loom))]
+pub(crate) use address::{wait_on, wake_all};
+pub(super) use process::open_death;
+pub(crate) use process::{Process, lock_holders};
+
 use super::FileId;
-use super::unix::{Dir, Doorbell, Mapping, retry, user};
+use super::unix::{Mapping, retry, user};
 use crate::error::Result;
-use rustix::event::poll;
 use rustix::fs::Mode;
-use rustix::time::Timespec;
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CString, OsString, c_char, c_int};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::time::Duration;
 
-/// The directory of all domains of this user.
+/// The directory of all domains of this user: below that for caches which the system gives each, whatever TMPDIR says.
 pub(super) fn own_base() -> PathBuf {
-    std::env::temp_dir().join(format!("millrace-{}", user()))
+    user_cache().unwrap_or_else(std::env::temp_dir).join(format!("millrace-{}", user()))
+}
+
+fn user_cache() -> Option<PathBuf> {
+    unsafe extern "C" {
+        fn confstr(name: c_int, buffer: *mut c_char, bytes: usize) -> usize;
+    }
+    /// `_CS_DARWIN_USER_CACHE_DIR` of unistd.h.
+    const USER_CACHE: c_int = 65538;
+    let mut path = vec![0_u8; 1024];
+    // SAFETY: a buffer of so many bytes, which lives through the call.
+    let bytes = unsafe { confstr(USER_CACHE, path.as_mut_ptr().cast(), path.len()) };
+    // The number counts the zero at the end.
+    path.truncate(bytes.checked_sub(1).filter(|bytes| (1..path.len()).contains(bytes))?);
+    Some(OsString::from_vec(path).into()).filter(|path: &PathBuf| path.is_dir())
 }
 
 /// A name for an object of a domain: `directory` is that of the domain, `random` makes it unforeseeable. Names have at most 31 bytes
@@ -71,69 +92,7 @@ pub(crate) fn free_bytes() -> Option<(u64, u64)> {
     None
 }
 
-/// Sleeps while `word` is `expected`, at most `timeout`: a bounded nap, since no way to sleep on memory of several processes is known
-/// to work here. Correct, but it wakes once a millisecond while a thread waits; event loops are not concerned.
-#[cfg(not(loom))]
-pub(crate) fn wait_on(word: &crate::sync::AtomicU32, expected: u32, timeout: Duration) {
-    super::nap_on(word, expected, timeout);
-}
-
-/// Wakes everybody who sleeps on `word`: they look by themselves.
-#[cfg(not(loom))]
-pub(crate) fn wake_all(_word: &crate::sync::AtomicU32, _sleepers: u32) {}
-
 /// There are no time namespaces here.
 pub(super) fn clock_offset() -> i128 {
     0
-}
-
-/// Watches nothing: the sleep is cut short, so a death is noticed by the next sweep.
-#[derive(Debug, Default)]
-pub(crate) struct DeathWatch;
-
-impl DeathWatch {
-    /// Nothing to watch.
-    pub(crate) fn set(&mut self, _participants: &[((usize, u32), u32)]) {}
-
-    /// Sleeps until `doorbell` is notified, or `timeout`, or a tenth of a second.
-    pub(crate) fn wait(&mut self, doorbell: &Doorbell, timeout: Duration) {
-        let timeout = timeout.min(Duration::from_millis(100));
-        let timeout = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
-        let _ = poll(&mut [doorbell.poll_fd()], Some(&timeout));
-    }
-}
-
-/// Nobody: this system does not tell who holds a lock.
-pub(crate) fn lock_holders(_files: &[FileId]) -> Vec<u32> {
-    Vec::new()
-}
-
-/// A process beyond doubt: there is none of this type here, for want of pidfds.
-#[derive(Debug)]
-pub(crate) enum Process {}
-
-impl Process {
-    /// Why a process cannot be had by its number.
-    pub(crate) const UNKNOWN: &str = "cannot be identified: this system has no pidfds";
-
-    /// Always `None`.
-    pub(crate) fn open(_pid: u32) -> Result<Option<Self>> {
-        Ok(None)
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        match *self {}
-    }
-
-    pub(crate) fn holds_lock(&self, _dir: &Dir, _name: &str) -> Result<bool> {
-        match *self {}
-    }
-
-    pub(crate) fn kill(&self) -> Result<()> {
-        match *self {}
-    }
-
-    pub(crate) fn has_ended_within(&self, _timeout: Duration) -> bool {
-        match *self {}
-    }
 }

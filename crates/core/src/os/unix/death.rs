@@ -1,11 +1,11 @@
-//! Instant notice of a death: pidfds. A pidfd may belong to the wrong process (another pid namespace); it only says when to look at
-//! the lock file, which decides.
+//! Instant notice of a death: descriptors that become readable when a process ends. One may belong to the wrong process (another pid
+//! namespace, a number that was given again); it only says when to look at the lock file, which decides.
 
-use super::timespec;
-use crate::os::unix::Doorbell;
+use super::{Doorbell, timespec};
+use crate::os::system::open_death;
 use crate::os::watched::Watched;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::Pid;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -23,18 +23,17 @@ impl DeathWatch {
 
     /// Sleeps until a watched process dies, `doorbell` is notified, or `timeout`. May return early for no reason.
     pub(crate) fn wait(&mut self, doorbell: &Doorbell, timeout: Duration) {
-        let pidfds = self.watched.processes();
-        let mut polled: Vec<_> = pidfds.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let deaths = self.watched.processes();
+        let mut polled: Vec<_> = deaths.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         polled.push(doorbell.poll_fd());
         // An interrupted or failed poll is a reason to look, like any other return.
         let _ = poll(&mut polled, Some(&timespec(timeout)));
-        let dead = pidfds.iter().zip(&polled).filter(|(_, fd)| !fd.revents().is_empty()).map(|(fd, _)| fd);
+        let dead = deaths.iter().zip(&polled).filter(|(_, fd)| !fd.revents().is_empty()).map(|(fd, _)| fd);
         // A dead process stays readable.
         self.watched.forget(&dead.collect::<Vec<_>>());
     }
 }
 
 fn open(pid: u32) -> Option<OwnedFd> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-    pidfd_open(pid, PidfdFlags::empty()).ok()
+    open_death(i32::try_from(pid).ok().and_then(Pid::from_raw)?)
 }
