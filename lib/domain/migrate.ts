@@ -7,12 +7,19 @@ import type { ShmManager } from './manager.js'
 
 /** What {@link migrate} needs of a message; a `BufferPtr` of any version of this package has it. */
 export interface MigratedMessage {
+  /** As `BufferPtr.bytes`. */
   readonly bytes: Uint8Array
+  /** As `BufferPtr.timestamp`. */
   readonly timestamp: bigint
+  /** As `BufferPtr.timestampKind`. */
   readonly timestampKind: TimestampKind
+  /** As `BufferPtr.sequence`. */
   readonly sequence: bigint
+  /** As `BufferPtr.tag`. */
   readonly tag: bigint
+  /** As `BufferPtr.source`. */
   readonly source: number
+  /** As `BufferPtr.typeId`. */
   readonly typeId: number
   /** It is elsewhere now. */
   release(): void
