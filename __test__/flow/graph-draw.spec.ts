@@ -2,7 +2,7 @@
 import test, { type ExecutionContext } from 'ava'
 import type { BlockStats, FlowData, LinkStats } from '../../flow.js'
 import { drawFlow, Flow, parseFlow } from '../../flow.js'
-import { notStarted } from '../../lib/flow/stats.js'
+import { notStarted } from '../../lib/flow/block/stats.js'
 import { textOf } from '../helpers/documents.js'
 import { openDomain } from '../helpers/domain.js'
 import { throwsCode } from '../helpers/errors.js'

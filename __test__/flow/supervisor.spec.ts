@@ -2,7 +2,7 @@
 import { getEventListeners, once } from 'node:events'
 import test from 'ava'
 import { type Restart, Supervisor } from '../../flow.js'
-import { RestartPlan } from '../../lib/flow/restart-plan.js'
+import { RestartPlan } from '../../lib/flow/process/restart-plan.js'
 import type { SupervisedArgs } from '../fixtures/supervised.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { openSupervisor, program } from '../helpers/supervisor.js'

@@ -1,8 +1,8 @@
 import { checkFunction, checkName, checkObject } from '../check.js'
 import { invalidArgument } from '../errors.js'
-import type { Block } from './block.js'
-import type { FlowBlockOptions, FlowLinkOptions, Taken } from './options.js'
-import type { InputPort, OutputPort } from './port.js'
+import type { Block } from './block/block.js'
+import type { FlowBlockOptions, FlowLinkOptions, Taken } from './block/options.js'
+import type { InputPort, OutputPort } from './block/port.js'
 
 /** What blocks and links are added to: a flow, or a use of a {@link Group} in one. */
 export interface GroupHost {

@@ -1,6 +1,12 @@
 import type { Size } from '../../check.js'
-import type { ChildOptions } from '../child-options.js'
-import type { FailureAction, FlowBlockOptions, FlowLinkOptions, OnErrorOptions, SchedulerOptions } from '../options.js'
+import type { ChildOptions } from '../process/child-options.js'
+import type {
+  FailureAction,
+  FlowBlockOptions,
+  FlowLinkOptions,
+  OnErrorOptions,
+  SchedulerOptions,
+} from '../block/options.js'
 
 /** The version of this form of a flow. */
 export const FLOW_VERSION = 1

@@ -1,5 +1,5 @@
 import { checkObject, checkWord } from '../../check.js'
-import type { Report } from '../stats.js'
+import type { Report } from '../block/stats.js'
 import type { FlowData } from './data.js'
 import { dotOf } from './dot.js'
 import { faultsError } from './fault.js'

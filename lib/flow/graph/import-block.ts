@@ -3,7 +3,7 @@ import { isAbsolute } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { checkObject, checkText } from '../../check.js'
 import { MillraceError, misuse } from '../../errors.js'
-import { Block, notOurs } from '../block.js'
+import { Block, notOurs } from '../block/block.js'
 import { defined } from './defined.js'
 
 /** A block of JavaScript by what makes it. */

@@ -1,4 +1,4 @@
-import type { BlockStats, LinkStats, Report } from '../stats.js'
+import type { BlockStats, LinkStats, Report } from '../block/stats.js'
 import { blockOfPort } from './block-of-port.js'
 import type { BlockData, FlowData, LinkData } from './data.js'
 

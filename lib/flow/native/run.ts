@@ -1,0 +1,98 @@
+import type { ErrorCode } from '../../errors.js'
+import { callNative, MillraceError } from '../../errors.js'
+import type { BindingFlow, BindingRun } from '../../native/native.js'
+import type { Session } from '../../session/session.js'
+import type { Counted, Report } from '../block/stats.js'
+import { reportOf } from '../block/stats.js'
+
+/** How a run has ended, as the addon says it. */
+interface Outcome {
+  counted: Counted
+  code: ErrorCode | null
+  message: string | null
+}
+
+/** Blocks that threads of the addon run. */
+export class FlowRun {
+  /** Settles when every block has ended; rejects with the first failure of one. */
+  readonly ended: Promise<Report>
+  readonly #native: BindingRun
+  readonly #sources: readonly boolean[]
+  #last: Report | undefined
+
+  /** @throws `MillraceError` when they cannot be started. */
+  constructor(session: Session, flow: BindingFlow, sources: readonly boolean[]) {
+    this.#sources = sources
+    this.#native = session.call((open) => open.runFlow(flow))
+    const forget = session.onClose(() => {
+      const counted = callNative(() => this.#native.close())
+      if (counted !== null) this.#last = this.#report(JSON.parse(counted) as Counted)
+    })
+    this.ended = this.#native.ended().then((outcome) => {
+      forget()
+      return this.#end(JSON.parse(outcome) as Outcome)
+    })
+  }
+
+  get hasEnded(): boolean {
+    return this.#last !== undefined
+  }
+
+  /** What has been counted so far. */
+  report(): Report {
+    return this.#last ?? this.#report(JSON.parse(callNative(() => this.#native.report())) as Counted)
+  }
+
+  pause(): void {
+    callNative(() => this.#native.pause())
+  }
+
+  resume(): void {
+    callNative(() => this.#native.resume())
+  }
+
+  /** Sources end, what is under way arrives. */
+  async drain(timeout: number, stopTimeout: number): Promise<Report> {
+    if (!this.hasEnded) callNative(() => this.#native.drain())
+    if (await settlesWithin(this.ended, timeout)) return this.ended
+    const waiting = callNative(() => this.#native.explain())
+    const { blocks } = await this.stop(stopTimeout)
+    const lost = blocks.reduce((sum, block) => sum + block.lost, 0)
+    const message = `the blocks did not end within ${timeout} ms and were stopped, ${lost} messages were lost: ${waiting}`
+    throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
+  }
+
+  /** Every block ends after the work it is in. */
+  async stop(timeout: number): Promise<Report> {
+    if (!this.hasEnded) callNative(() => this.#native.stop())
+    if (await settlesWithin(this.ended, timeout)) return this.ended
+    const working = callNative(() => this.#native.explain())
+    const message = `blocks did not return from their work within ${timeout} ms: ${working}`
+    throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
+  }
+
+  #report(counted: Counted): Report {
+    return reportOf(counted, this.#sources)
+  }
+
+  #end({ counted, code, message }: Outcome): Report {
+    this.#last ??= this.#report(counted)
+    if (code !== null) throw new MillraceError(code, message ?? code)
+    return this.#last
+  }
+}
+
+/** @internal Whether `promise` is fulfilled within `ms` milliseconds. Rejects as it does. */
+export function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const timer = ms === Infinity ? undefined : setTimeout(resolve, ms, false)
+    const end = (settle: () => void) => {
+      clearTimeout(timer)
+      settle()
+    }
+    promise.then(
+      () => end(() => resolve(true)),
+      (error: unknown) => end(() => reject(error)),
+    )
+  })
+}

@@ -1,0 +1,117 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import type { ShmManager } from '../../domain/manager.js'
+import { hasCode, MillraceError } from '../../errors.js'
+import type { ParticipantStats } from '../../session/snapshot.js'
+import type { CheckedOptions } from './child-options.js'
+import { CHARGE_VARIABLE, chargeOf, type Told, toldIn } from './control.js'
+
+/** How a process has ended, as far as it can be known. */
+export interface Ending {
+  /** null: a signal ended it, it could not be started, or it was not started by this supervisor. */
+  code: number | null
+  signal: NodeJS.Signals | null
+  /** Why it could not be started, or cannot be watched any more. */
+  error?: Error
+}
+
+/** One process, from its start to its end. */
+export interface Process {
+  /** undefined: it could not be started. */
+  readonly pid: number | undefined
+  /** Asks it to end. */
+  terminate(): void
+  /** Ends it at once. */
+  kill(): Promise<void>
+}
+
+export interface ProcessListener {
+  told(told: Told): void
+  ended(ending: Ending): void
+}
+
+/** A process that this one starts. It keeps the event loop alive. */
+export class OwnProcess implements Process {
+  readonly #process: ChildProcess
+
+  constructor(name: string, options: CheckedOptions, listener: ProcessListener) {
+    const { module, args, execArgv, env, stdio, detached } = options
+    this.#process = fork(module, args, {
+      env: { ...process.env, ...env, [CHARGE_VARIABLE]: JSON.stringify(chargeOf(name, options)) },
+      stdio: [stdio, stdio, stdio, 'ipc'],
+      detached,
+      ...(execArgv !== undefined && { execArgv: [...execArgv] }),
+    })
+    this.#process.on('message', (message) => {
+      const told = toldIn(message)
+      if (told !== undefined) listener.told(told)
+    })
+    this.#process.on('error', (error) => {
+      // A process that has started says how it ends by `close`.
+      if (this.pid === undefined) listener.ended({ code: null, signal: null, error })
+    })
+    // After the last message.
+    this.#process.once('close', (code: number | null, signal: NodeJS.Signals | null) => {
+      if (this.pid !== undefined) listener.ended({ code, signal })
+    })
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
+  terminate(): void {
+    this.#process.kill('SIGTERM')
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL')
+  }
+}
+
+/** How often it is looked whether an adopted process is still there, in ms: the domain tells of deaths, and of nobody who leaves. */
+const LOOK_PERIOD_MS = 100
+
+/** A process that another supervisor had started: a participant of a domain, there until it has left. Keeps the event loop alive. */
+export class AdoptedProcess implements Process {
+  readonly pid: number
+  readonly #shm: ShmManager
+  readonly #participant: ParticipantStats
+  readonly #timer: NodeJS.Timeout
+
+  constructor(shm: ShmManager, participant: ParticipantStats, listener: ProcessListener) {
+    this.#shm = shm
+    this.#participant = participant
+    this.pid = participant.pid
+    this.#timer = setInterval(() => {
+      if (!shm.closed && this.#isThere()) return
+      clearInterval(this.#timer)
+      const error = shm.closed
+        ? new MillraceError('ERR_MILLRACE_CLOSED', `the manager of ${shm.domain} has been closed`)
+        : undefined
+      listener.ended({ code: null, signal: null, ...(error !== undefined && { error }) })
+    }, LOOK_PERIOD_MS)
+  }
+
+  terminate(): void {
+    if (this.#shm.closed || !this.#isThere()) return
+    try {
+      // Who is in the domain at this moment has this number, or has just died.
+      process.kill(this.pid, 'SIGTERM')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+
+  async kill(): Promise<void> {
+    try {
+      await this.#shm.evict(this.#participant)
+    } catch (error) {
+      if (!hasCode(error, 'ERR_MILLRACE_NOT_FOUND', 'ERR_MILLRACE_CLOSED')) throw error
+    }
+  }
+
+  #isThere(): boolean {
+    const { slot, epoch } = this.#participant
+    return this.#shm.registry.snapshot().participants.some((one) => one.slot === slot && one.epoch === epoch)
+  }
+}
