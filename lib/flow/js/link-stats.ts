@@ -1,5 +1,5 @@
-import type { OwnQueue } from '../js/own-queue.js'
-import type { LinkStats } from './stats.js'
+import type { OwnQueue } from './own-queue.js'
+import type { LinkStats } from '../block/stats.js'
 
 /** A link that a block of JavaScript is at, or that leads to another process. */
 export interface OwnLink {
