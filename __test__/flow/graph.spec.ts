@@ -135,8 +135,8 @@ test('replicas of data: what divides messages among them is exported by their mo
   t.deepEqual(made.toJSON(), data)
   const { blocks: counted } = await (await made.start()).done
   const items = counted.filter(({ name }) => name.startsWith('scale.')).map((block) => block.items)
-  // Ten of each digit: four of these letters go to the first, six to the second.
-  t.deepEqual(items, [40, 60])
+  // Ten of each digit: two of these letters go to the first, eight to the second.
+  t.deepEqual(items, [20, 80])
   const wrong = {
     ...data,
     blocks: data.blocks.map((block) => (block.replicas ? Object.assign({}, block, { partitionBy: 'none' }) : block)),
