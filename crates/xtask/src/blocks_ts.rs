@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 const IMPORTS: &str = "
 import type { Size } from '../../check.js'
-import { NativeBlock } from '../native-block.js'
-import type { InputPort, OutputPort } from '../port.js'
+import { NativeBlock } from '../native/native-block.js'
+import type { InputPort, OutputPort } from '../block/port.js'
 ";
 
 pub(crate) fn blocks_ts() -> String {

@@ -226,11 +226,12 @@ impl Damage {
                 object.store(*at, *was);
             }
         }
-        // Behind the header of the segment and the budget: whether the domain persists (it does not), and how many places of each table
-        // have been used, which joiners and makers may have written since: all of them.
+        // The domain does not persist. Behind the header of the segment and the budget: how many places of each table have been used, which
+        // joiners and makers may have written since: all of them.
         for registry in self.objects.values().filter(|object| object.is_registry()) {
-            registry.store(72, fact("MAX_PARTICIPANTS") << 32);
-            registry.store(80, fact("MAX_QUEUES") | fact("MAX_SEGMENTS") << 32);
+            registry.store(fact("SegmentHeader.persist"), 0);
+            registry.store(fact("SegmentHeader") + 8, fact("MAX_PARTICIPANTS") | fact("MAX_QUEUES") << 32);
+            registry.store(fact("SegmentHeader") + 16, fact("MAX_SEGMENTS"));
         }
         for registry in self.objects.values().filter(|object| object.is_registry()) {
             registry.store(fact("Registry.recovering"), 0);
