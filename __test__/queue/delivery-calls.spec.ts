@@ -1,7 +1,7 @@
 // Which calls acknowledge, and which give back.
 import { once } from 'node:events'
 import test from 'ava'
-import type { PortQueue, ShmManager } from '../../index.js'
+import type { Batch, BufferPtr, PortQueue, ShmManager } from '../../index.js'
 import { buffersInUse, openQueue } from '../helpers/domain.js'
 
 const delivery = 'at-least-once'
@@ -153,20 +153,73 @@ test('a handler may decide itself', async (t) => {
   t.is(other.depth, 0)
 })
 
-test('a loop acknowledges at the end of each turn, however it ends', async (t) => {
-  const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+const ways = {
+  messages: (queue: PortQueue<number>) => ({ loop: queue, seen: (message: BufferPtr) => [message.json<number>()] }),
+  batches: (queue: PortQueue<number>) => ({
+    loop: queue.batches({ max: 2 }),
+    seen: (batch: Batch) => [...batch].map((message) => message.json<number>()),
+  }),
+  values: (queue: PortQueue<number>) => ({ loop: queue.values(), seen: (value: number) => [value] }),
+  readable: (queue: PortQueue<number>) => ({ loop: queue.readable(), seen: (value: number) => [value] }),
+  'web stream': (queue: PortQueue<number>) => ({ loop: queue.toWeb().readable, seen: (value: number) => [value] }),
+}
+
+for (const [name, way] of Object.entries(ways)) {
+  /** Takes to the end of the turn that sees `last`, and ends in it as `end` says. Returns what it saw. */
+  const takeUntil = async (queue: PortQueue<number>, last: number, end: 'break' | 'return' | 'throw') => {
+    const { loop, seen } = way(queue) as { loop: AsyncIterable<unknown>; seen: (item: unknown) => number[] }
+    const all: number[] = []
+    for await (const item of loop) {
+      all.push(...seen(item))
+      if (!all.includes(last)) continue
+      if (end === 'return') return all
+      if (end === 'throw') fail()
+      break
+    }
+    return all
+  }
+
+  test(`${name}: a loop acknowledges what is before the turn in which it is left`, async (t) => {
+    const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+    await queue.putMany(values(20))
+    t.deepEqual(await takeUntil(queue, 3, 'break'), [0, 1, 2, 3])
+    const last = name === 'batches' ? 2 : 3
+    const state = { depth: 20 - last, leased: 0 }
+    t.like(shm.stats().queues['queue'], state)
+    t.deepEqual(await takeUntil(queue, last, 'return'), name === 'batches' ? [2, 3] : [3])
+    t.like(shm.stats().queues['queue'], state)
+    await t.throwsAsync(takeUntil(queue, last, 'throw'), { instanceOf: RangeError })
+    t.like(shm.stats().queues['queue'], state)
+    // In order, and all that had been read ahead.
+    t.deepEqual(queue.getMany(100), values(20).slice(last))
+    t.is(buffersInUse(shm), 0)
+  })
+
+  test(`${name}: a loop that comes to the end acknowledges everything, and one that is left at the last message all but that`, async (t) => {
+    const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery })
+    await queue.putMany(values(6))
+    queue.close()
+    t.deepEqual(await takeUntil(queue, 5, 'break'), values(6))
+    const left = name === 'batches' ? [4, 5] : [5]
+    t.like(shm.stats().queues['queue'], { depth: left.length, leased: 0 })
+    t.deepEqual(await takeUntil(queue, 6, 'break'), left)
+    t.like(shm.stats().queues['queue'], { depth: 0, leased: 0 })
+    t.is(buffersInUse(shm), 0)
+  })
+}
+
+test('release() in a loop acknowledges, however the loop is left', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json', delivery })
   await queue.putMany(values(3))
   for await (const message of queue) {
-    t.is(shm.stats().queues['queue']!.leased, 1)
-    if (message.json<number>() === 1) break
+    message.release()
+    break
   }
   const throwing = async () => {
-    for await (const message of queue) {
-      if (message.json<number>() === 2) fail()
-    }
+    for await (using message of queue) if (message.json<number>() === 1) fail()
   }
   await t.throwsAsync(throwing(), { instanceOf: RangeError })
-  t.like(shm.stats().queues['queue'], { depth: 0, leased: 0 })
+  t.deepEqual(drain(queue), [[2, 1]])
 })
 
 test('a loop that catches can give back', async (t) => {

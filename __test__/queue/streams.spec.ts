@@ -237,7 +237,7 @@ test('what a stream could not hand on is still in an at-least-once queue', async
   t.is(unread.read(), 1)
   unread.destroy()
   await once(unread, 'close')
-  t.deepEqual(queue.getMany(9), [2, 3])
+  t.deepEqual(queue.getMany(9), [1, 2, 3])
   t.is(buffersInUse(shm), 0)
 })
 
@@ -266,7 +266,7 @@ test('a listener that destroys the stream leaves the rest of what had come to ot
     await closed
     t.deepEqual(seen, [1, 2])
     t.is(queue.stats()!.leased, 0)
-    t.deepEqual(queue.getMany(9), delivery === 'at-least-once' ? [3, 4] : [])
+    t.deepEqual(queue.getMany(9), delivery === 'at-least-once' ? [2, 3, 4] : [])
     t.is(buffersInUse(shm), 0)
   }
 })
@@ -288,12 +288,14 @@ test('putFrom hears an abort by its source, and beside a source whose promises a
   }
 })
 
-test('a web stream that is cancelled gives back what nobody has read', async (t) => {
+test('a web stream that is cancelled gives back what its reader had last, and what nobody has read', async (t) => {
   for (const bytes of [false, true]) {
     const { queue } = openQueue(t, { delivery: 'at-least-once', capacity: 16 })
     await queue.putMany([1, 2, 3, 4].map((byte) => Uint8Array.of(byte)))
     const reader = queue.toWeb({ bytes }).readable.getReader()
     t.is((await reader.read()).value?.[0], 1)
+    // That it asks for the next says that it is done with the first.
+    t.is((await reader.read()).value?.[0], 2)
     await reader.cancel()
     t.is(queue.stats()!.leased, 0)
     t.deepEqual(
@@ -301,4 +303,40 @@ test('a web stream that is cancelled gives back what nobody has read', async (t)
       [2, 3, 4],
     )
   }
+})
+
+test('whoever reads at events comes to the end, also by asking for more bytes than there are', async (t) => {
+  for (const size of [undefined, 2]) {
+    const { shm, queue } = openQueue(t, { delivery: 'at-least-once' })
+    await queue.putMany([1, 2, 3].map((byte) => Uint8Array.of(byte)))
+    queue.close()
+    const stream = queue.readable({ bytes: size !== undefined })
+    const seen: number[] = []
+    stream.on('readable', () => {
+      for (let chunk; (chunk = stream.read(size) as Uint8Array | null) !== null;) seen.push(...chunk)
+    })
+    await once(stream, 'close')
+    t.deepEqual(seen, [1, 2, 3])
+    t.is(queue.stats()!.leased, 0)
+    t.is(buffersInUse(shm), 0)
+  }
+})
+
+test('a stream that is paused acknowledges when it goes on', async (t) => {
+  const { queue } = openQueue<number>(t, { codec: 'json', delivery: 'at-least-once' })
+  await queue.putMany([1, 2, 3])
+  const stream = queue.readable({ highWaterMark: 1 })
+  const seen: number[] = []
+  stream.on('data', (value: number) => {
+    seen.push(value)
+    stream.pause()
+  })
+  await once(stream, 'pause')
+  t.is(queue.stats()!.leased, 1)
+  stream.resume()
+  await once(stream, 'pause')
+  t.deepEqual(seen, [1, 2])
+  stream.destroy()
+  await once(stream, 'close')
+  t.deepEqual(queue.getMany(9), [2, 3])
 })

@@ -11,6 +11,7 @@ interface Numbered {
 /** A source of numbers that are given to it: what has become of each is known. */
 class Numbers implements PullSource<Numbered> {
   readonly released: number[] = []
+  readonly givenBack: number[] = []
   ends = 0
   readonly #there: (number | null | Error)[] = []
   readonly #list = new WaitList(() => this.#list.pump())
@@ -41,6 +42,10 @@ class Numbers implements PullSource<Numbered> {
 
   release({ number }: Numbered): void {
     this.released.push(number)
+  }
+
+  giveBack({ number }: Numbered): void {
+    this.givenBack.push(number)
   }
 
   end(): void {
@@ -82,7 +87,20 @@ test('calls that overlap are served in their order, and nothing is let go of tha
   source.give(4, null)
   t.deepEqual(await Promise.all(more), [one(4), END])
   await items.return()
-  t.is(source.released.length, 4)
+  t.is(source.released.length, 3)
+  t.deepEqual(source.givenBack, [4])
+})
+
+test('a loop that is left gives back what it has, in order', async (t) => {
+  const source = new Numbers()
+  const left = new PullIterator(source)
+  const calls = [left.next(), left.next(), left.next()]
+  source.give(1, 2, 3, 4)
+  await Promise.all(calls)
+  t.deepEqual(await left.return(), END)
+  t.deepEqual(source.released, [])
+  t.deepEqual(source.givenBack, [1, 2, 3])
+  t.is(source.left, 1)
 })
 
 test('return ends waits under way, and takes nothing', async (t) => {
@@ -99,7 +117,7 @@ test('return ends waits under way, and takes nothing', async (t) => {
   t.is(source.ends, 1)
 })
 
-test('an item that came just before the loop was left is let go of', async (t) => {
+test('an item that came just before the loop was left is given back', async (t) => {
   const source = new Numbers()
   const items = new PullIterator(source)
   const call = items.next()
@@ -109,7 +127,7 @@ test('an item that came just before the loop was left is let go of', async (t) =
   const left = items.return()
   t.deepEqual(await call, END)
   await left
-  t.deepEqual(source.released, [1])
+  t.deepEqual(source.givenBack, [1])
 })
 
 test('after an error it goes on', async (t) => {
@@ -124,7 +142,8 @@ test('after an error it goes on', async (t) => {
   await t.throwsAsync(waiting, { message: 'two' })
   t.deepEqual(await behind, one(2))
   await items.return()
-  t.deepEqual(source.released, [1, 2])
+  t.deepEqual(source.released, [1])
+  t.deepEqual(source.givenBack, [2])
 })
 
 test('each wait has its own time', async (t) => {
@@ -184,5 +203,6 @@ test('a loop that always finds something lets the event loop turn, and is not lo
   }
   clearInterval(timer)
   await items.return()
-  t.is(source.released.length, expected)
+  t.is(source.released.length, expected - 1)
+  t.deepEqual(source.givenBack, [expected - 1])
 })

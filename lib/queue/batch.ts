@@ -77,7 +77,9 @@ export class Batch implements Iterable<BufferPtr>, Disposable {
 
   /** Gives back every message that has not been released or sent on; see {@link BufferPtr.nack}. */
   nack(): void {
-    for (const message of this.#all()) message.nack()
+    // Without leases there is nothing to give back.
+    if (this.#messages === undefined) return this.release()
+    for (const message of this.#messages) message.nack()
   }
 
   /** The same as {@link Batch.release}, for `using`. */

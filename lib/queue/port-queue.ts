@@ -22,11 +22,12 @@ import type { Batch } from './batch.js'
 import type { ConsumeOptions, Handler } from './consume.js'
 import { consume } from './consume.js'
 import type { Progress } from './progress.js'
+import { QueueReadable } from './readable.js'
 import { Receiver } from './receiver.js'
 import { Sender } from './sender.js'
 import type { PutFromOptions, ReadableOptions, WebStreams, WritableOptions } from './streams.js'
-import { putFrom, readableFrom, webStreams, writableTo } from './streams.js'
-import { decode, ValueReader } from './value-reader.js'
+import { putFrom, webStreams, writableTo } from './streams.js'
+import { decode, ValueReader, valuesFrom } from './value-reader.js'
 import { ValueWriter } from './value-writer.js'
 
 /** What a queue is now. */
@@ -237,8 +238,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   /**
-   * Iterates over batches of what is there, without a promise per message. Each batch is released at the end of its turn,
-   * however that ends; on an at-least-once queue see {@link PortQueue[Symbol.asyncIterator]}.
+   * Iterates over batches of what is there, without a promise per message. Each batch is released at the end of its turn; what of it
+   * has not been released when the loop is left goes back, as in {@link PortQueue[Symbol.asyncIterator]}.
    */
   batches(options: BatchOptions = {}): AsyncIterableIterator<Batch, undefined> {
     const max = checkInteger('max', checkObject('options', options).max ?? BATCH_MAX, 1, BATCH_MAX)
@@ -246,8 +247,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
       done?.release()
       return this.#receiver.takeBatch(max)
     }
-    return new PullIterator(
-      { take, wait: (limits, tried) => this.#receiver.wait(limits, take, tried), release },
+    return new PullIterator<Batch>(
+      { take, wait: (limits, tried) => this.#receiver.wait(limits, take, tried), release, giveBack },
       options,
     )
   }
@@ -263,37 +264,30 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   /**
-   * Iterates over messages. Each is released at the end of its turn; `share()` it to keep it longer. Ends when the queue is
-   * closed and drained.
+   * Iterates over messages. Each is released at the end of its turn, which acknowledges it; `share()` it to keep it longer. Ends when
+   * the queue is closed and drained.
    *
-   * A loop cannot tell a throw from a `break`: both release, and that acknowledges. On an at-least-once queue say so when a
-   * message has not been processed (without `using`, which would release it first), or use {@link PortQueue.consume}:
-   * ```ts
-   * for await (const message of queue) {
-   *   try {
-   *     await work(message.bytes)
-   *   } catch (error) {
-   *     message.nack()
-   *     throw error
-   *   }
-   * }
-   * ```
+   * A loop that is left, by `break`, `return` or a throw, has not come to the end of its turn: the message goes back to an
+   * at-least-once queue, first in line, and any other queue has lost it. Who leaves a loop when a message has been dealt with says so
+   * by `release()`; a `using` in the loop says so of every message, also of one whose turn throws.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<BufferPtr, undefined> {
     const take = (done?: BufferPtr) => this.#receiver.takeAfter(done)
-    return new PullIterator({ take, wait: (limits, tried) => this.#receiver.wait(limits, take, tried), release })
+    const wait = (limits: Limits, tried: boolean) => this.#receiver.wait(limits, take, tried)
+    return new PullIterator<BufferPtr>({ take, wait, release, giveBack })
   }
 
   /**
    * Values as a stream in object mode, or bytes as one of bytes. Ends when the queue is closed and drained. A message is let go of,
-   * and so acknowledged, when its value has left the stream; what a destroyed stream still held goes back to an at-least-once queue,
-   * and is lost to any other. A value that cannot be decoded, or that no stream can carry (null), ends the stream with an error after
-   * those before it have been handed on; it and those behind it go back in the same way.
+   * and so acknowledged, when its value has left the stream and the reader asks for more. What a destroyed stream still held, and the
+   * value that its reader had last, go back to an at-least-once queue, and are lost to any other. A value that cannot be decoded, or
+   * that no stream can carry (null), ends the stream with an error after those before it have been handed on; it and those behind it
+   * go back in the same way.
    */
   readable(options?: ReadableOptions): Readable {
     const wait = (max: number, limits: Limits) =>
       this.#receiver.wait(limits, () => this.#findCodec() && this.#receiver.takeBatch(max))
-    return readableFrom({ wait, decode: (bytes) => this.#codec!.decode(bytes) }, options)
+    return new QueueReadable({ wait, decode: (bytes) => this.#codec!.decode(bytes) }, options)
   }
 
   /** A stream in object mode, or of bytes, that puts what is written to it, waiting while the queue is full. */
@@ -306,12 +300,15 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     return webStreams(this, options)
   }
 
-  /** Iterates over values, each as {@link PortQueue.get} returns it. Ends when the queue is closed and drained. */
+  /**
+   * Iterates over values. Each is acknowledged at the end of its turn; the value of a turn in which the loop is left goes back to an
+   * at-least-once queue, first in line. Ends when the queue is closed and drained.
+   */
   values(options?: { signal?: AbortSignal }): AsyncIterableIterator<T, undefined> {
-    const take = () => this.#findCodec() && this.#reader.take()
-    const wait = (limits: Limits) => this.#reader.wait(limits, () => this.#findCodec())
-    // Decoding lets go of a message.
-    return new PullIterator({ take, wait, value: (raw) => decode(this.#codec!, raw), release: () => {} }, options)
+    return new PullIterator(
+      valuesFrom(this.#reader, () => this.#findCodec()),
+      options,
+    )
   }
 
   /**
@@ -360,4 +357,8 @@ isNoValue(PortQueue)
 
 function release(done: { release(): void }): void {
   done.release()
+}
+
+function giveBack(left: { nack(): void }): void {
+  left.nack()
 }

@@ -1,13 +1,9 @@
 import { Readable, Writable } from 'node:stream'
 import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { invalidArgument } from '../errors.js'
-import type { Limits, WaitOptions } from '../session/limits.js'
+import type { WaitOptions } from '../session/limits.js'
 import { checkInteger, checkObject, checkSignal } from '../check.js'
-import { Cancel, onAbort } from '../session/cancel.js'
-import { limitsOf } from '../session/limits.js'
-import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { putBack } from '../memory/discard.js'
-import type { Batch } from './batch.js'
+import { onAbort } from '../session/cancel.js'
 
 /** Options of {@link PortQueue.readable}. */
 export interface ReadableOptions {
@@ -35,8 +31,8 @@ export interface PutFromOptions {
   close?: boolean
 }
 
-/** Values that a stream holds ready, or takes before it asks its source to pause. */
-const VALUES_READY = 16
+/** @internal Values that a stream holds ready, or takes before it asks its source to pause. */
+export const VALUES_READY = 16
 const BYTES_READY = 64 * 1024
 const HIGH_WATER_MARK_MAX = 2 ** 30
 
@@ -55,84 +51,6 @@ export interface StreamQueue<T> {
   readable(options?: ReadableOptions): Readable
   writable(options?: WritableOptions): Writable
   close(): void
-}
-
-/** Where a stream's messages come from. */
-export interface StreamSource<T> {
-  /** Up to `max` messages, waiting for the first; null: there will be none. */
-  wait(max: number, limits: Limits): Promise<Batch | null>
-  decode(bytes: Uint8Array): T
-}
-
-/** A message whose value is in a stream. */
-interface Pushed {
-  readonly message: BufferPtr
-  /** What it adds to what the stream holds ready. */
-  readonly size: number
-}
-
-/**
- * A stream of what `source` yields. A message is let go of, and so acknowledged, when its value has left the stream; what a destroyed
- * stream still held goes back to an at-least-once queue.
- */
-export function readableFrom<T>(source: StreamSource<T>, options: ReadableOptions = {}): Readable {
-  const { bytes, highWaterMark } = checkStream(options)
-  const cancel = new Cancel()
-  const pushed: Pushed[] = []
-  let held = 0
-  /** Bytes of the last message, by which is guessed how many more there is room for. */
-  let size = 1
-  /** Lets go of the messages whose values have left the stream, which holds `ready` of their sum. */
-  const settle = (ready: number) => {
-    while (pushed.length > 0 && held - pushed[0]!.size >= ready) {
-      const first = pushed.shift()!
-      held -= first.size
-      first.message.release()
-    }
-  }
-  const push = (stream: Readable, batch: Batch) => {
-    let message: BufferPtr | undefined
-    try {
-      for (message of batch) {
-        const value = source.decode(message.bytes)
-        // Null would end the stream.
-        if (value === null) throw invalidArgument('a value of a stream', 'anything but its end mark', null)
-        // By the codec, or by whoever heard the value before: what was pushed has been let go of.
-        if (stream.destroyed) return batch.nack()
-        size = bytes ? Math.max(1, (value as Uint8Array).byteLength) : 1
-        held += size
-        pushed.push({ message, size })
-        stream.push(value)
-      }
-    } catch (error) {
-      // Messages that were pushed are no more the batch's to give back.
-      const given = new Set(pushed.map((one) => one.message))
-      for (const rest of batch) if (!given.has(rest)) putBack(rest)
-      stream.destroy(error as Error)
-    }
-  }
-  return new Readable({
-    objectMode: !bytes,
-    highWaterMark,
-    read() {
-      settle(this.readableLength)
-      const room = Math.max(1, Math.floor((highWaterMark - this.readableLength) / size))
-      const max = Math.min(room, VALUES_READY)
-      const arrive = (batch: Batch | null) => {
-        if (batch === null) this.push(null)
-        else if (this.destroyed) batch.nack()
-        else push(this, batch)
-      }
-      const fail = (error: unknown) => this.destroy(error as Error)
-      source.wait(max, limitsOf(undefined, cancel)).then(arrive).catch(fail)
-    },
-    destroy(error, callback) {
-      cancel.cancel()
-      settle(this.readableLength)
-      for (const { message } of pushed.splice(0)) message.nack()
-      callback(error)
-    },
-  }).on('end', () => settle(0))
 }
 
 /** A stream that puts what is written to it. */
@@ -229,7 +147,8 @@ async function unlessAborted<R>(step: R | Promise<R>, signal: AbortSignal | unde
   })
 }
 
-function checkStream(options: ReadableOptions & WritableOptions): {
+/** @internal What `options` say of a stream. */
+export function checkStream(options: ReadableOptions & WritableOptions): {
   bytes: boolean
   highWaterMark: number
   close: boolean

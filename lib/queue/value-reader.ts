@@ -7,7 +7,7 @@ import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_OK, STATUS_TOO_LARGE } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { Limits } from '../session/limits.js'
-import type { Taken } from '../session/pull-iterator.js'
+import type { PullSource, Taken } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
 import type { Receiver } from './receiver.js'
 import { takeStaged } from './staging.js'
@@ -104,16 +104,41 @@ export class ValueReader {
 
 /** The value of a message, which is let go of: released, or given back if it cannot be decoded. */
 export function decode<T>(codec: NamedCodec<T>, raw: RawMessage): T {
+  const value = valueOf(codec, raw)
+  acknowledge(raw)
+  return value
+}
+
+/** The value of a message, which is given back if it cannot be decoded. */
+function valueOf<T>(codec: NamedCodec<T>, raw: RawMessage): T {
   if (raw instanceof Uint8Array) {
     return (codec as NamedCodec<unknown>) === bytesCodec ? (raw as T) : codec.decode(raw)
   }
-  let value: T
   try {
-    value = codec.decode(raw.bytes)
+    return codec.decode(raw.bytes)
   } catch (error) {
     putBack(raw)
     throw error
   }
-  raw.release()
-  return value
+}
+
+/** Where an iterator over the values of `reader` finds them. `find` returns the codec once the queue is there. */
+export function valuesFrom<T>(reader: ValueReader, find: () => NamedCodec<T> | undefined): PullSource<RawMessage, T> {
+  const take = (done?: RawMessage) => {
+    if (done !== undefined) acknowledge(done)
+    return find() && reader.take()
+  }
+  return {
+    take,
+    wait: (limits) => reader.wait(limits, find),
+    value: (raw) => valueOf(find()!, raw),
+    release: acknowledge,
+    giveBack(raw) {
+      if (!(raw instanceof Uint8Array)) raw.nack()
+    },
+  }
+}
+
+function acknowledge(raw: RawMessage): void {
+  if (!(raw instanceof Uint8Array)) raw.release()
 }

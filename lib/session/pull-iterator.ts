@@ -14,15 +14,18 @@ export interface PullSource<T extends object, R = T> {
   wait(limits: Limits, tried: boolean): Promise<T | null>
   /** What the loop sees of an item; itself when left out. When it throws, it has let go of the item. */
   value?(item: T): R
-  /** Lets go of an item. */
+  /** Lets go of an item whose turn has ended. */
   release(item: T): void
+  /** Takes back an item whose turn has not ended, because the loop was left. Left out: as {@link PullSource.release}. */
+  giveBack?(item: T): void
   /** Nobody wants the rest. Called once, by an early end or the last item; the loop goes on when what it returns resolves. */
   end?(): void | Promise<void>
 }
 
 /**
- * Every iterator of this package. An item is let go of by the `next()` that is called after it was handed out, or by the end of the
- * loop. Calls of `next()` that overlap are served in their order, and none lets go of what its caller has not seen.
+ * Every iterator of this package. An item is let go of by the `next()` that is called after it was handed out: it alone says that the
+ * loop has come to the end of its turn. A loop that is left gives back what it has. Calls of `next()` that overlap are served in their
+ * order, and none lets go of what its caller has not seen.
  */
 export class PullIterator<T extends object, R = T> implements AsyncIterableIterator<R, undefined> {
   readonly #source: PullSource<T, R>
@@ -62,10 +65,11 @@ export class PullIterator<T extends object, R = T> implements AsyncIterableItera
 
   /** Ends the iteration, and the waits that calls of `next()` are in: nothing is taken that nobody would get. */
   async return(): Promise<IteratorResult<R, undefined>> {
+    const others = this.#others
     const current = this.#current
-    this.#current = undefined
-    if (current !== undefined) this.#source.release(current)
-    if (this.#others !== undefined) this.#releaseOthers()
+    this.#others = this.#current = undefined
+    if (others !== undefined) for (const item of others) this.#giveBack(item)
+    if (current !== undefined) this.#giveBack(current)
     return await this.#finish()
   }
 
@@ -124,7 +128,7 @@ export class PullIterator<T extends object, R = T> implements AsyncIterableItera
   #result(taken: T): IteratorResult<R, undefined> {
     if (this.#cancel.cancelled) {
       // The loop was left between the wait's end and now.
-      this.#source.release(taken)
+      this.#giveBack(taken)
       return DONE
     }
     const source = this.#source
@@ -138,6 +142,12 @@ export class PullIterator<T extends object, R = T> implements AsyncIterableItera
     const others = this.#others!
     this.#others = undefined
     for (const item of others) this.#source.release(item)
+  }
+
+  #giveBack(item: T): void {
+    const source = this.#source
+    if (source.giveBack === undefined) source.release(item)
+    else source.giveBack(item)
   }
 
   async #finish(): Promise<IteratorResult<R, undefined>> {
