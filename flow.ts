@@ -4,6 +4,7 @@
  */
 export { Block, type BlockHost } from './lib/flow/block/block.js'
 export { type Child, child } from './lib/flow/process/child.js'
+export type { OutputLine } from './lib/flow/process/child-process.js'
 export type { BackoffOptions, ChildOptions, Restart, Stdio } from './lib/flow/process/child-options.js'
 export { BlockIo } from './lib/flow/js/block-io.js'
 export type { Clock } from './lib/flow/block/clock.js'
@@ -21,6 +22,7 @@ export { Group, group, type GroupHost, type UseOptions } from './lib/flow/group.
 export { JsBlock } from './lib/flow/js/js-block.js'
 export { JsInput, JsOutput } from './lib/flow/block/js-port.js'
 export { filter, map, MapBlock, type MapContext, type MapOptions } from './lib/flow/js/map.js'
+export { type LogLine, logLines, logs, LogsBlock } from './lib/flow/js/logs.js'
 export { Mock, mock, type MockOptions, MockResult, type MockRunOptions } from './lib/flow/mock.js'
 export { NativeBlock } from './lib/flow/native/native-block.js'
 export type {

@@ -217,7 +217,7 @@ test('bad options name child and option', (t) => {
     ['startTimeout', NaN],
     ['stallTimeout', '5s'],
     ['stopTimeout', -1],
-    ['stdio', 'pipe'],
+    ['stdio', 'overlapped'],
     ['detached', 1],
     ['backoff', 7],
   ] as const) {
@@ -228,6 +228,8 @@ test('bad options name child and option', (t) => {
     const start = () => supervisor.start('one', program('exit', 0, { backoff: { [option]: value } }))
     throwsCode(t, start, 'ERR_MILLRACE_INVALID_ARGUMENT', `backoff.${option}`, "child 'one'", String(value))
   }
+  const detached = () => supervisor.start('one', program('exit', 0, { stdio: 'pipe', detached: true }))
+  throwsCode(t, detached, 'ERR_MILLRACE_INVALID_ARGUMENT', "stdio of child 'one'", 'detached')
   t.deepEqual(supervisor.children, {})
   throwsCode(t, () => new Supervisor({ shm: {} as never }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'shm')
   throwsCode(t, () => supervisor.adopt('one', program('exit', 0)), 'ERR_MILLRACE_INVALID_ARGUMENT', 'one', 'shm')

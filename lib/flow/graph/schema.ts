@@ -123,7 +123,7 @@ const process: Properties<ProcessData> = {
   startTimeout: about('Time until it is ready; then it is killed. In ms. Default: without end.', TIME),
   stallTimeout: about('Time without progress; then it is killed. In ms. Default: without end.', TIME),
   stopTimeout: about('Time to end; then it is killed. In ms. Default: 10000.', TIME),
-  stdio: about('Where its output goes. Default: inherit.', { enum: STDIOS }),
+  stdio: about('Where its output goes. Default: inherit; pipe, if the flow has a block of logs.', { enum: STDIOS }),
   detached: about('It goes on without the process that has started it. Default: false.', FLAG),
 }
 

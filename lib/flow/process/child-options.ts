@@ -7,15 +7,15 @@ import {
   checkWord,
   MAX_TIMEOUT_MS,
 } from '../../check.js'
-import { invalidArgument } from '../../errors.js'
+import { invalidArgument, misuse } from '../../errors.js'
 
 /** When a process that has ended is started again; `on-failure`: unless it ended with exit code 0. */
 export type Restart = (typeof RESTARTS)[number]
 export const RESTARTS = ['never', 'on-failure', 'always'] as const
 
-/** Where the output of a child goes. */
+/** Where the output of a child goes; `pipe`: to the event `output` of the supervisor. */
 export type Stdio = (typeof STDIOS)[number]
-export const STDIOS = ['inherit', 'ignore'] as const
+export const STDIOS = ['inherit', 'ignore', 'pipe'] as const
 
 /** How long to wait before a restart: `initial`, times `factor` for each restart within the window, at most `max`. */
 export interface BackoffOptions {
@@ -57,8 +57,8 @@ export interface ChildOptions {
   /** Time to end after it has been asked to, in ms; then it is killed. Default: 10 000. */
   stopTimeout?: number
   /**
-   * Where its output goes: where that of this process does, or nowhere. A detached child must not write to a pipe that ends with its
-   * supervisor: that would be an error of its own. Default: `inherit`.
+   * Where its output goes: where that of this process does, nowhere, or line by line to the event `output`. A detached child must not write to
+   * a pipe that ends with its supervisor: that would be an error of its own. Default: `inherit`.
    */
   stdio?: Stdio
   /** It goes on without its supervisor, and does not hear the signals of its terminal. Default: false. */
@@ -88,6 +88,9 @@ export function checkChildOptions(name: string, options: ChildOptions): CheckedO
   const given = checkObject(`options of child '${name}'`, options)
   const { module, args = [], execArgv, env = {}, restart = 'on-failure', max = 5, detached = false } = given
   const { window = 60_000, startTimeout, stallTimeout, stopTimeout = 10_000, backoff = {}, stdio = 'inherit' } = given
+  if (detached && stdio === 'pipe') {
+    throw misuse(`stdio of child '${name}' is 'pipe', which ends with its supervisor, and the child is detached`)
+  }
   return {
     module: module instanceof URL ? module : checkText(what('module'), module),
     args: checkTexts(what('args'), args),

@@ -1,9 +1,19 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import type { ShmManager } from '../../domain/manager.js'
 import { hasCode, MillraceError } from '../../errors.js'
 import type { ParticipantStats } from '../../session/snapshot.js'
 import type { CheckedOptions } from './child-options.js'
 import { CHARGE_VARIABLE, chargeOf, type Told, toldIn } from './control.js'
+
+/** A line that a child has printed. */
+export interface OutputLine {
+  /** Where it was printed. */
+  stream: 'stdout' | 'stderr'
+  /** Without its end. */
+  text: string
+}
 
 /** How a process has ended, as far as it can be known. */
 export interface Ending {
@@ -12,6 +22,18 @@ export interface Ending {
   signal: NodeJS.Signals | null
   /** Why it could not be started, or cannot be watched any more. */
   error?: Error
+}
+
+/** Tells what is printed on streams that come here. */
+export function readLines(
+  streams: Readonly<Record<OutputLine['stream'], Readable | null>>,
+  listener: ProcessListener,
+): void {
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const input = streams[stream]
+    if (input === null) continue
+    createInterface({ input, crlfDelay: Infinity }).on('line', (text) => listener.printed({ stream, text }))
+  }
 }
 
 /** One process, from its start to its end. */
@@ -26,6 +48,7 @@ export interface Process {
 
 export interface ProcessListener {
   told(told: Told): void
+  printed(line: OutputLine): void
   ended(ending: Ending): void
 }
 
@@ -37,7 +60,7 @@ export class OwnProcess implements Process {
     const { module, args, execArgv, env, stdio, detached } = options
     this.#process = fork(module, args, {
       env: { ...process.env, ...env, [CHARGE_VARIABLE]: JSON.stringify(chargeOf(name, options)) },
-      stdio: [stdio, stdio, stdio, 'ipc'],
+      stdio: [stdio === 'pipe' ? 'ignore' : stdio, stdio, stdio, 'ipc'],
       detached,
       ...(execArgv !== undefined && { execArgv: [...execArgv] }),
     })
@@ -49,7 +72,8 @@ export class OwnProcess implements Process {
       // A process that has started says how it ends by `close`.
       if (this.pid === undefined) listener.ended({ code: null, signal: null, error })
     })
-    // After the last message.
+    readLines(this.#process, listener)
+    // After the last message, and the last line.
     this.#process.once('close', (code: number | null, signal: NodeJS.Signals | null) => {
       if (this.pid !== undefined) listener.ended({ code, signal })
     })

@@ -1,5 +1,5 @@
 import type { CheckedOptions } from './child-options.js'
-import type { Ending, Process, ProcessListener } from './child-process.js'
+import type { Ending, OutputLine, Process, ProcessListener } from './child-process.js'
 import { PROGRESS_SHARE, type Told, type ToldOfQueue } from './control.js'
 import { RestartPlan } from './restart-plan.js'
 import { Watchdog } from './watchdog.js'
@@ -56,6 +56,8 @@ export interface SupervisorEvents {
   'gave-up': [state: ChildState]
   /** It has not called `progress()` for longer than `stallTimeout`, and is killed. */
   stalled: [state: ChildState]
+  /** With `stdio: 'pipe'`: it has printed a line. All of them come before it has `exited`. */
+  output: [state: ChildState, line: OutputLine]
   /** @internal What has become of a queue of its flow. */
   queue: [state: ChildState, told: ToldOfQueue]
 }
@@ -161,7 +163,11 @@ export class SupervisedChild {
   #run(make: MakeProcess): void {
     this.#timeout = null
     try {
-      this.#process = make({ told: (told) => this.#told(told), ended: (ending) => this.#ended(ending) })
+      this.#process = make({
+        told: (told) => this.#told(told),
+        printed: (line) => this.#emit('output', this.state, line),
+        ended: (ending) => this.#ended(ending),
+      })
     } catch (error) {
       // As a process that could not be started for another reason: that is told later, too.
       queueMicrotask(() => this.#ended({ code: null, signal: null, error: error as Error }))

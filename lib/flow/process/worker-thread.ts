@@ -1,12 +1,14 @@
+import { finished } from 'node:stream/promises'
 import type { ResourceLimits } from 'node:worker_threads'
 import { Worker, workerData } from 'node:worker_threads'
 import type { CheckedOptions, ChildOptions } from './child-options.js'
 import type { Process, ProcessListener } from './child-process.js'
+import { readLines } from './child-process.js'
 import { CHARGE_VARIABLE, chargeOf, STOP, toldIn } from './control.js'
 
 /** Options of a worker thread of a flow. It is not started again: its end is that of its blocks. */
 export interface WorkerOptions extends Partial<
-  Pick<ChildOptions, 'module' | 'args' | 'execArgv' | 'env' | 'startTimeout' | 'stallTimeout' | 'stopTimeout'>
+  Pick<ChildOptions, 'module' | 'args' | 'execArgv' | 'env' | 'startTimeout' | 'stallTimeout' | 'stopTimeout' | 'stdio'>
 > {
   /** What it may use, as of `node:worker_threads`: it fails when it exceeds that. */
   resourceLimits?: ResourceLimits
@@ -18,15 +20,23 @@ export class WorkerThread implements Process {
   readonly #worker: Worker
 
   constructor(name: string, options: CheckedOptions, resourceLimits: ResourceLimits, listener: ProcessListener) {
-    const { module, args, execArgv, env } = options
+    const { module, args, execArgv, env, stdio } = options
+    const isOurs = stdio !== 'inherit'
     this.#worker = new Worker(module, {
       argv: [...args],
       env: { ...process.env, ...env, [CHARGE_VARIABLE]: JSON.stringify(chargeOf(name, options)) },
       // A program that is itself in a worker thread is run once more as it was.
       workerData,
       resourceLimits,
+      stdout: isOurs,
+      stderr: isOurs,
       ...(execArgv !== undefined && { execArgv: [...execArgv] }),
     })
+    const { stdout, stderr } = this.#worker
+    if (stdio === 'pipe') readLines({ stdout, stderr }, listener)
+    if (stdio === 'ignore') for (const stream of [stdout, stderr]) stream.resume()
+    // They end after the thread has.
+    const printed = isOurs ? [finished(stdout), finished(stderr)] : []
     let failure: Error | undefined
     this.#worker.on('message', (message) => {
       const told = toldIn(message)
@@ -34,7 +44,9 @@ export class WorkerThread implements Process {
     })
     this.#worker.on('error', (error) => (failure = error))
     this.#worker.once('exit', (code) => {
-      listener.ended({ code, signal: null, ...(failure !== undefined && { error: failure }) })
+      const ending = { code, signal: null, ...(failure !== undefined && { error: failure }) }
+      const tell = () => listener.ended(ending)
+      Promise.all(printed).then(tell, tell)
     })
   }
 

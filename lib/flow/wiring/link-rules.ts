@@ -6,7 +6,7 @@ import type { InputPort, OutputPort } from '../block/port.js'
 import { describe, mismatch } from '../block/type.js'
 
 /** What is linked to what. */
-interface Linked {
+export interface Linked {
   readonly from: OutputPort
   readonly to: InputPort<never>
 }

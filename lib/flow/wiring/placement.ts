@@ -22,7 +22,7 @@ export type StartedPlace =
   | { readonly kind: 'worker'; readonly options: WorkerOptions }
 
 /** What processes of a flow are started with. */
-export interface ProcessesParts extends Pick<Wired, 'crossings' | 'queues'> {
+export interface ProcessesParts extends Pick<Wired, 'crossings' | 'queues' | 'logs'> {
   readonly flow: string
   readonly shm: ShmManager
   readonly places: ReadonlyMap<string, StartedPlace>
@@ -42,6 +42,9 @@ export class FlowProcesses {
     this.#supervisor.on('exited', (state) => this.#exited(state))
     this.#supervisor.on('started', ({ name }) => {
       for (const crossing of parts.crossings) crossing.back(name)
+    })
+    this.#supervisor.on('output', ({ name }, line) => {
+      for (const block of parts.logs) block.hear({ from: name, ...line, time: Date.now() })
     })
     for (const [name, place] of parts.places) this.#start(name, place)
   }
@@ -78,6 +81,7 @@ export class FlowProcesses {
   /** Resolves when all have ended. @throws `MillraceError` `ERR_MILLRACE_BLOCK_FAILED`, which names those that failed */
   async ended(): Promise<void> {
     await this.#supervisor.ended()
+    for (const block of this.#parts.logs) block.over()
     const { failed } = this.#supervisor
     if (failed.length === 0) return
     const message = `flow '${this.#parts.flow}' has lost ${failed.map((state) => this.#show(state)).join(', ')}`
@@ -87,7 +91,8 @@ export class FlowProcesses {
   #start(name: string, { kind, options }: StartedPlace): void {
     const place: PlaceHere = { flow: this.#parts.flow, process: name }
     const env = { ...options.env, [PLACE_VARIABLE]: JSON.stringify(place) }
-    const started = { module: process.argv[1]!, args: process.argv.slice(2), ...options, env }
+    const stdio = this.#parts.logs.length > 0 ? 'pipe' : 'inherit'
+    const started = { module: process.argv[1]!, args: process.argv.slice(2), stdio, ...options, env } as const
     if (kind === 'process') this.#supervisor.start(name, started)
     else this.#supervisor.startThread(name, started)
   }

@@ -4,10 +4,12 @@ import { FlowQueues } from './flow-queues.js'
 import type { JsInput, JsOutput } from '../block/js-port.js'
 import type { Wiring } from '../js/lane.js'
 import { Lane } from '../js/lane.js'
+import type { LogsBlock } from '../js/logs.js'
 import { unlinkedPorts } from './link-rules.js'
 import type { OwnLink } from '../js/link-stats.js'
 import type { AddedBlock, AddedJsBlock, WiringHost } from './links.js'
 import { FlowLinks } from './links.js'
+import { logsOf } from './logs-of.js'
 import type { FlowLinkOptions } from '../block/options.js'
 import type { QueueEnd, Route } from '../js/own-queue.js'
 import type { InputPort, OuterQueue, OutputPort } from '../block/port.js'
@@ -29,6 +31,8 @@ export interface Wired {
   readonly links: readonly OwnLink[]
   /** Queues between blocks of different processes. */
   readonly crossings: readonly Crossing[]
+  /** Blocks that send what its other processes print. */
+  readonly logs: readonly LogsBlock[]
 }
 
 /** Makes the queues of a flow. When it throws, those that have been made are gone again. */
@@ -36,10 +40,11 @@ export function wire(name: string, host: WiringHost, blocks: readonly AddedBlock
   const queues = new FlowQueues(name, host.shm)
   try {
     for (const added of blocks) checkLinked(added, links)
+    const logs = logsOf(name, blocks, links)
     const wiring = new FlowWiring(host, new FlowLinks(host, queues, blocks))
     const wired = wiring.wire(blocks, links)
     const hasNative = blocks.some(({ native, places }) => native && host.isHere(places[0]))
-    return { ...wired, queues, hasNative }
+    return { ...wired, queues, hasNative, logs }
   } catch (error) {
     queues.abandon()
     throw error
