@@ -164,7 +164,7 @@ export class MapBlock<I, O, IV = I, OV = O> extends JsBlock {
     } finally {
       if (progress.done === 1) taking.done(value)
       else {
-        taking.giveBack(value)
+        taking.leaveRest(value)
         discard(result)
       }
     }

@@ -59,7 +59,7 @@ export class Taking<V> implements PullSource<Values<V>> {
   /** Left to `next()`, and to {@link Taking.leave}. */
   release(): void {}
 
-  /** The next value alone, to be settled by {@link Taking.done} or {@link Taking.giveBack}; null: nothing more comes. */
+  /** The next value alone, to be settled by {@link Taking.done} or {@link Taking.leaveRest}; null: nothing more comes. */
   async one(): Promise<Values<V> | null> {
     this.#counts.switch('starved')
     const limits = limitsOf({ signal: this.#options.stopping })
@@ -76,7 +76,7 @@ export class Taking<V> implements PullSource<Values<V>> {
   }
 
   /** What of `values` is not done with goes back to its queue, or is lost. */
-  giveBack(values: Values<V>): void {
+  leaveRest(values: Values<V>): void {
     const left = values.giveBack()
     this.#counts.add('itemsIn', values.length - left)
     if (!this.#intake.redelivers) this.#counts.add('lost', left)
@@ -87,7 +87,7 @@ export class Taking<V> implements PullSource<Values<V>> {
     const batch = this.#batch
     this.#batch = undefined
     if (batch === undefined) return
-    if (failed) this.giveBack(batch)
+    if (failed) this.leaveRest(batch)
     else this.done(batch)
   }
 
