@@ -1,5 +1,16 @@
 import test from 'ava'
-import { type OpenOptions, type QueueOptions, ShmManager } from '../index.js'
+import {
+  fromFile,
+  fromSocket,
+  migrate,
+  type OpenOptions,
+  type QueueOptions,
+  readInto,
+  SageQueue,
+  SageQueueManager,
+  ShmManager,
+  ShmObserver,
+} from '../index.js'
 import { openDomain, testDomain } from './helpers/domain.js'
 import { rejectsCode, throwsCode } from './helpers/errors.js'
 
@@ -96,4 +107,106 @@ test('options of waits', async (t) => {
   }
   await rejectsCode(t, queue.receive({ signal: {} as never }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'signal')
   await rejectsCode(t, queue.receive(7 as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'options', '7')
+})
+
+const wrong = <T>(options: T) => options as never
+
+test('an option that there is not is an error that says which was meant', async (t) => {
+  const shm = openDomain(t)
+  const queue = shm.portQueue('queue', {})
+  const topic = shm.topic('topic')
+  const service = shm.service('service')
+  const sage = { namespace: shm.domain }
+  const jobs = new SageQueue('jobs', sage)
+  t.teardown(() => jobs.close())
+  const calls: [call: () => unknown, message: string][] = [
+    [
+      () => ShmManager.open('x', wrong({ maxByte: 1 })),
+      'ShmManager.open has no option "maxByte": did you mean "maxBytes"?',
+    ],
+    [() => ShmObserver.open('x', wrong({ dir: '' })), 'ShmObserver.open has no option "dir": there are directory'],
+    [() => shm.fsck(wrong({ timeoutMs: 1 })), 'fsck has no option "timeoutMs": did you mean "timeout"?'],
+    [
+      () => shm.evict({ slot: 0, epoch: 0 }, wrong({ Timeout: 1 })),
+      'evict has no option "Timeout": did you mean "timeout"?',
+    ],
+    [
+      () => shm.portQueue('a', wrong({ capasity: 5 })),
+      'queue \'a\' has no option "capasity": did you mean "capacity"?',
+    ],
+    [() => shm.topic('a', wrong({ histroy: 5 })), 'topic \'a\' has no option "histroy": did you mean "history"?'],
+    [() => shm.service('a', wrong({ codecs: 'json' })), 'service \'a\' has no option "codecs": did you mean "codec"?'],
+    [
+      () => topic.subscribe(wrong({ limit: 5 })),
+      'a subscription to topic \'topic\' has no option "limit": there are name, capacity, overflow, delivery, maxDeliveries',
+    ],
+    [
+      () => queue.send(shm.allocate(1), wrong({ timeOut: 1 })),
+      'a wait has no option "timeOut": did you mean "timeout"?',
+    ],
+    [
+      () => queue.put(new Uint8Array(1), wrong({ wait: 1 })),
+      'a wait has no option "wait": there are timeout, signal, spin',
+    ],
+    [() => queue.receive(wrong({ max: 1 })), 'a wait has no option "max": there are timeout, signal, spin'],
+    [() => queue.get(wrong({ sinal: 1 })), 'a wait has no option "sinal": did you mean "signal"?'],
+    [
+      () => queue.receiveSync(wrong({ alowBlocking: true })),
+      'a blocking wait has no option "alowBlocking": did you mean "allowBlocking"?',
+    ],
+    [() => queue.batches(wrong({ maxx: 1 })), 'batches has no option "maxx": did you mean "max"?'],
+    [() => queue.consume(() => {}, wrong({ timeout: 1 })), 'consume has no option "timeout": there are signal'],
+    [() => queue.values(wrong({ max: 1 })), 'a wait has no option "max": there are timeout, signal, spin'],
+    [
+      () => queue.readable(wrong({ highWatermarks: 1 })),
+      'a stream has no option "highWatermarks": did you mean "highWaterMark"?',
+    ],
+    [() => queue.writable(wrong({ closed: 1 })), 'a stream has no option "closed": did you mean "close"?'],
+    [() => queue.toWeb(wrong({ byte: 1 })).readable, 'a stream has no option "byte": did you mean "bytes"?'],
+    [() => queue.putFrom([], wrong({ closes: 1 })), 'putFrom has no option "closes": did you mean "close"?'],
+    [() => shm.allocateAsync(1, wrong({ timeuot: 1 })), 'a wait has no option "timeuot": did you mean "timeout"?'],
+    [
+      () => service.request(new Uint8Array(1), wrong({ retries: 1 })),
+      'request has no option "retries": there are timeout, signal, spin, retry',
+    ],
+    [
+      () => service.stream(new Uint8Array(1), wrong({ windows: 1 })),
+      'stream has no option "windows": did you mean "window"?',
+    ],
+    [
+      () => service.serve((request) => request, wrong({ concurency: 1 })),
+      'serve has no option "concurency": did you mean "concurrency"?',
+    ],
+    [() => fromFile(shm, 'x', wrong({ prefetchs: 1 })), 'fromFile has no option "prefetchs": did you mean "prefetch"?'],
+    [() => fromSocket(shm, { port: 1 }, wrong({ byte: 1 })), 'fromSocket has no option "byte": did you mean "bytes"?'],
+    [
+      () => readInto(wrong({}), shm.allocate(1), wrong({ pos: 1 })),
+      'readInto has no option "pos": there are position, bytes',
+    ],
+    [() => migrate(queue, shm, queue, wrong({ folow: true })), 'migrate has no option "folow": did you mean "follow"?'],
+    [() => new SageQueue('a', wrong({ maxSiz: 1 })), 'SageQueue \'a\' has no option "maxSiz": did you mean "maxsize"?'],
+    [() => jobs.get(wrong({ timeot: 1 })), 'a wait has no option "timeot": did you mean "timeout"?'],
+    [
+      () => SageQueueManager.list(wrong({ namespaces: '' })),
+      'list has no option "namespaces": did you mean "namespace"?',
+    ],
+    [
+      () => SageQueueManager.destroy('a', wrong({ domains: '' })),
+      'destroy has no option "domains": did you mean "domain"?',
+    ],
+    [() => SageQueueManager.cleanup(wrong({ al: true })), 'cleanup has no option "al": did you mean "all"?'],
+  ]
+  for (const [call, message] of calls) {
+    await t.throwsAsync(async () => await call(), { code: 'ERR_MILLRACE_INVALID_ARGUMENT', message })
+  }
+})
+
+test('what options inherit is looked at, and may have other names, too', async (t) => {
+  const shm = openDomain(t)
+  t.is(shm.portQueue('a', Object.create({ capacity: 4 }) as QueueOptions<Uint8Array>).info?.capacity, 4)
+  throwsCode(t, () => shm.portQueue('b', wrong({ toString: 4 })), 'ERR_MILLRACE_INVALID_ARGUMENT', 'toString')
+  const controller = new AbortController()
+  const waiting = shm.portQueue('a').receive(controller)
+  controller.abort(new RangeError('enough'))
+  await t.throwsAsync(waiting, { instanceOf: RangeError })
 })

@@ -1,4 +1,4 @@
-import { invalidArgument, MillraceError, show } from './errors.js'
+import { invalidArgument, MillraceError, misuse, show } from './errors.js'
 import { MAX_NAME_BYTES } from './native/generated/limits.js'
 
 /** A number of bytes, or text such as `'512MiB'` (`B`, `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`, `TiB`). */
@@ -74,6 +74,50 @@ export function checkFunction<F>(what: string, value: F): F {
 export function checkObject<T>(what: string, value: T): T & object {
   if (typeof value === 'object' && value !== null) return value
   throw invalidArgument(what, 'an object', value)
+}
+
+/** The names of the options `T`, every one and no other: the compiler sees to that. */
+export type OptionNames<T> = { readonly [Name in keyof Required<T>]: true }
+
+/**
+ * `options` of `what`. What they inherit may have any names: an AbortController is an object with a signal.
+ * @throws unless they are an object, with options by these names only
+ */
+export function checkOptions<T extends object>(what: string, options: T, names: OptionNames<NoInfer<T>>): T {
+  if (typeof options !== 'object' || options === null) throw invalidArgument(`options of ${what}`, 'an object', options)
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(names, name)) throw unknownOption(what, name, Object.keys(names))
+  }
+  return options
+}
+
+function unknownOption(what: string, name: string, names: readonly string[]): MillraceError {
+  const meant = nearest(name, names)
+  const help = meant === undefined ? `there are ${names.join(', ')}` : `did you mean ${show(meant)}?`
+  return misuse(`${what} has no option ${show(name)}: ${help}`)
+}
+
+/** Wrong, missing and additional letters of a name that is taken for a misspelling, at most. */
+const MISSPELLED_MAX = 2
+
+/** The one of `names` that `name` is a misspelling of, whatever the case of its letters. */
+function nearest(name: string, names: readonly string[]): string | undefined {
+  const distances = names.map((known) => distance(name.toLowerCase(), known.toLowerCase()))
+  const least = Math.min(...distances)
+  return least <= MISSPELLED_MAX ? names[distances.indexOf(least)] : undefined
+}
+
+/** Letters to change, add or take away until `a` is `b` (Levenshtein), row by row. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (const [above, letter] of [...a].entries()) {
+    const next = [above + 1]
+    for (let i = 0; i < b.length; i++) {
+      next.push(Math.min(next[i]! + 1, row[i + 1]! + 1, row[i]! + Number(letter !== b[i])))
+    }
+    row = next
+  }
+  return row.at(-1)!
 }
 
 /** The position of `value` among the words allowed, which is how the addon names it. */

@@ -13,11 +13,11 @@ import type { OpenOptions } from './options.js'
 import type { QueueOptions } from '../queue/options.js'
 import type { WaitOptions } from '../session/limits.js'
 import type { TopicOptions } from '../topic/options.js'
-import { checkBoolean, checkName, checkObject } from '../check.js'
-import { bindOpenOptions, checkExhausted } from './options.js'
-import { bindQueueOptions } from '../queue/options.js'
+import { checkBoolean, checkName, checkOptions } from '../check.js'
+import { bindOpenOptions, checkExhausted, OPEN_OPTIONS } from './options.js'
+import { bindQueueOptions, QUEUE_OPTIONS } from '../queue/options.js'
 import { checkSpin } from '../session/limits.js'
-import { bindTopicOptions } from '../topic/options.js'
+import { bindTopicOptions, TOPIC_OPTIONS } from '../topic/options.js'
 import { PortQueue } from '../queue/port-queue.js'
 import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
@@ -95,7 +95,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    */
   static open(domain: string, options: OpenOptions = {}): ShmManager {
     checkName('domain', domain)
-    const { exhausted, spin, guard = false } = checkObject('options', options)
+    const { exhausted, spin, guard = false } = checkOptions('ShmManager.open', options, OPEN_OPTIONS)
     const bound = bindOpenOptions({ directory: baseDirectory(), ...options }, ownName())
     const policy = checkExhausted(exhausted)
     const polling = checkSpin(spin)
@@ -136,7 +136,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   portQueue<T = Uint8Array>(name: string, options?: QueueOptions<T>): PortQueue<T>
   portQueue<T>(name: string, options?: QueueOptions<T>): PortQueue<T> {
     checkName('queue', name)
-    const codec = options && checkObject('options', options).codec
+    const codec = options && checkOptions(`queue '${name}'`, options, QUEUE_OPTIONS).codec
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
     const bound = options && bindQueueOptions(options, named?.name)
     const handle = this.#session.call((native) => native.queue(name, bound))
@@ -168,7 +168,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   topic<T = Uint8Array>(name: string, options?: TopicOptions<T>): Topic<T>
   topic<T>(name: string, options?: TopicOptions<T>): Topic<T> {
     checkName('topic', name)
-    const codec = options && checkObject('options', options).codec
+    const codec = options && checkOptions(`topic '${name}'`, options, TOPIC_OPTIONS).codec
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
     const bound = options && bindTopicOptions(options, named?.name)
     const handle = this.#session.call((native) => native.topic(name, bound))

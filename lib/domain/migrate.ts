@@ -1,4 +1,5 @@
-import { checkBoolean, checkObject, checkSignal } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkBoolean, checkOptions, checkSignal } from '../check.js'
 import { invalidArgument } from '../errors.js'
 import type { BufferPtr, TimestampKind } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
@@ -47,6 +48,8 @@ export interface MigrateOptions {
   signal?: AbortSignal
 }
 
+const MIGRATE_OPTIONS: OptionNames<MigrateOptions> = { follow: true, signal: true }
+
 /**
  * Moves messages from a queue of one domain to a queue of another, which another version of this package may have made: bytes and
  * metadata are copied. They come from the queue in order and keep it. A message is let go of at the old queue when it is in the new one;
@@ -66,7 +69,7 @@ export async function migrate(
   if (typeof (from as Partial<MigrationSource> | null)?.batches !== 'function') {
     throw invalidArgument('the queue to migrate from', 'a PortQueue', from)
   }
-  const { follow = false, signal } = checkObject('options of migrate', options)
+  const { follow = false, signal } = checkOptions('migrate', options, MIGRATE_OPTIONS)
   checkBoolean('follow', follow)
   checkSignal(signal)
   const limits = { ...(!follow && { timeout: 0 }), ...(signal !== undefined && { signal }) }

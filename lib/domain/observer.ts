@@ -4,7 +4,8 @@ import { callNative, MillraceError } from '../errors.js'
 import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
 import { type BindingObserver, NativeObserver } from '../native/native.js'
-import { checkInteger, checkName, checkObject, checkText, checkTimeout } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkInteger, checkName, checkObject, checkOptions, checkText, checkTimeout } from '../check.js'
 import type { RecoveryReport, StallReport } from './reports.js'
 import type { Snapshot } from '../session/snapshot.js'
 import { snapshotFrom } from '../session/snapshot.js'
@@ -20,6 +21,9 @@ export interface EvictOptions {
   /** How long to wait for its end and its recovery, in ms. Default: 10 000. */
   timeout?: number
 }
+
+const OBSERVE_OPTIONS: OptionNames<ObserveOptions> = { directory: true }
+const TIMEOUT_OPTIONS: OptionNames<FsckOptions & EvictOptions> = { timeout: true }
 
 const PATIENCE_MS = 10_000
 const MAX_SLOT = 2 ** 31 - 1
@@ -44,7 +48,7 @@ export class ShmObserver {
    */
   static open(domain: string, options: ObserveOptions = {}): ShmObserver {
     checkName('domain', domain)
-    const { directory = baseDirectory() } = checkObject('options', options)
+    const { directory = baseDirectory() } = checkOptions('ShmObserver.open', options, OBSERVE_OPTIONS)
     if (directory !== undefined) checkText('directory', directory)
     return new ShmObserver(callNative(() => NativeObserver.open(domain, directory)))
   }
@@ -79,7 +83,7 @@ export class ShmObserver {
    * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT` when a participant is stopped inside an operation; the message says which
    */
   async fsck(options: FsckOptions = {}): Promise<Finding[]> {
-    const timeout = timeoutOf(options)
+    const timeout = timeoutOf('fsck', options)
     return outcome(await callNative(() => this.#native.fsck(timeout)))
   }
 
@@ -95,13 +99,13 @@ export class ShmObserver {
     const { slot, epoch } = checkObject('participant', participant)
     checkInteger('participant.slot', slot, 0, MAX_SLOT)
     checkInteger('participant.epoch', epoch, 0, MAX_EPOCH)
-    const timeout = timeoutOf(options)
+    const timeout = timeoutOf('evict', options)
     return outcome(await callNative(() => this.#native.evict(slot, epoch, timeout)))
   }
 }
 
-function timeoutOf(options: { timeout?: number }): number {
-  const { timeout = PATIENCE_MS } = checkObject('options', options)
+function timeoutOf(what: string, options: FsckOptions | EvictOptions): number {
+  const { timeout = PATIENCE_MS } = checkOptions(what, options, TIMEOUT_OPTIONS)
   return checkTimeout('timeout', timeout)
 }
 

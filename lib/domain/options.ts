@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { Size } from '../check.js'
+import type { OptionNames, Size } from '../check.js'
 import { checkBoolean, checkInteger, checkSize, checkText, checkWord, MAX_TIMEOUT_MS } from '../check.js'
 import { invalidArgument } from '../errors.js'
 import { MAX_MAX_BYTES, MAX_NAME_BYTES, MIN_MAX_BYTES } from '../native/generated/limits.js'
@@ -31,6 +31,18 @@ export interface OpenOptions {
    * collected without release are reported as process warnings (`MILLRACE_LEAK`) with the stack that took them. Default: false.
    */
   guard?: boolean
+}
+
+/** @internal */
+export const OPEN_OPTIONS: OptionNames<OpenOptions> = {
+  maxBytes: true,
+  persist: true,
+  name: true,
+  directory: true,
+  openTimeout: true,
+  exhausted: true,
+  spin: true,
+  guard: true,
 }
 
 const EXHAUSTED = ['reject', 'wait'] as const

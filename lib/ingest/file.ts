@@ -3,12 +3,13 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
-import { checkInteger, checkObject } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkInteger, checkOptions } from '../check.js'
 import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import { Arrivals } from './arrivals.js'
 import type { BufferOwner, IngestOptions, IngestSettings } from './options.js'
-import { allocatorOf, checkIngest } from './options.js'
+import { allocatorOf, checkIngest, INGEST_OPTIONS } from './options.js'
 
 /** Options of {@link fromFile}. */
 export interface FileOptions extends IngestOptions {
@@ -26,6 +27,10 @@ export interface ReadOptions {
   bytes?: number
 }
 
+const FILE_OPTIONS: OptionNames<FileOptions> = { ...INGEST_OPTIONS, start: true, end: true }
+const READ_OPTIONS: OptionNames<ReadOptions> = { position: true, bytes: true }
+const MAX = Number.MAX_SAFE_INTEGER
+
 /**
  * Reads from `file` straight into `buffer`, and sets its length. The memory stays allocated until the read has ended, whatever becomes
  * of `buffer` meanwhile.
@@ -33,7 +38,7 @@ export interface ReadOptions {
  * @throws {@link MillraceError} `ERR_MILLRACE_RELEASED` or `_CLOSED` when the buffer is gone at the end of the read; what the read fails with
  */
 export async function readInto(file: FileHandle, buffer: BufferPtr, options: ReadOptions = {}): Promise<number> {
-  const { position = null, bytes = buffer.capacity } = checkObject('options', options)
+  const { position = null, bytes = buffer.capacity } = checkOptions('readInto', options, READ_OPTIONS)
   checkInteger('bytes', bytes, 0, buffer.capacity)
   using held = buffer.share()
   held.length = bytes
@@ -53,9 +58,10 @@ export function fromFile(
   file: PathLike | FileHandle,
   options: FileOptions = {},
 ): AsyncIterableIterator<BufferPtr, undefined> {
-  const settings = checkIngest(options)
-  const start = checkInteger('start', options.start ?? 0, 0, Number.MAX_SAFE_INTEGER)
-  const end = checkInteger('end', options.end ?? Number.MAX_SAFE_INTEGER, start, Number.MAX_SAFE_INTEGER)
+  const { start = 0, end = MAX, ...ingest } = checkOptions('fromFile', options, FILE_OPTIONS)
+  const settings = checkIngest(ingest)
+  checkInteger('start', start, 0, MAX)
+  checkInteger('end', end, start, MAX)
   return new PullIterator(new FileReads(allocatorOf(shm), settings, file, start, end))
 }
 

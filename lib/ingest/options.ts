@@ -1,7 +1,8 @@
 import { invalidArgument } from '../errors.js'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import { MAX_BUFFER_BYTES } from '../native/generated/limits.js'
-import { checkInteger, checkObject, checkSignal } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkInteger, checkSignal } from '../check.js'
 
 /** Whose buffers are read into: a {@link ShmManager}. */
 export interface BufferOwner {
@@ -34,9 +35,11 @@ export function allocatorOf(shm: BufferOwner): SharedBufferAllocator {
   throw invalidArgument('shm', 'a ShmManager', shm)
 }
 
+/** @internal */
+export const INGEST_OPTIONS: OptionNames<IngestOptions> = { bytes: true, prefetch: true, signal: true }
+
 /** @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`; the reason of a signal that has aborted already */
-export function checkIngest(options: IngestOptions): IngestSettings {
-  const { bytes = 64 * 1024, prefetch = 4, signal } = checkObject('options', options)
+export function checkIngest({ bytes = 64 * 1024, prefetch = 4, signal }: IngestOptions): IngestSettings {
   checkInteger('bytes', bytes, 1, MAX_BUFFER_BYTES)
   checkInteger('prefetch', prefetch, 1, 1024)
   checkSignal(signal)?.throwIfAborted()

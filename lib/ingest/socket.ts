@@ -3,12 +3,13 @@ import { connect } from 'node:net'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
+import { checkOptions } from '../check.js'
 import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import { detach, isSocket } from './adopt.js'
 import { Arrivals } from './arrivals.js'
 import type { BufferOwner, IngestOptions, IngestSettings } from './options.js'
-import { allocatorOf, checkIngest } from './options.js'
+import { allocatorOf, checkIngest, INGEST_OPTIONS } from './options.js'
 
 /** What arrives on a socket: an iterator over buffers, each released at the end of its turn. */
 export interface SocketSource extends AsyncIterableIterator<BufferPtr, undefined> {
@@ -33,7 +34,8 @@ export function fromSocket(
   source: NetConnectOpts | Socket,
   options: IngestOptions = {},
 ): SocketSource {
-  return new SocketIterator(new SocketReads(allocatorOf(shm), source, checkIngest(options)))
+  const settings = checkIngest(checkOptions('fromSocket', options, INGEST_OPTIONS))
+  return new SocketIterator(new SocketReads(allocatorOf(shm), source, settings))
 }
 
 class SocketIterator extends PullIterator<BufferPtr> implements SocketSource {

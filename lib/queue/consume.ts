@@ -1,3 +1,4 @@
+import type { OptionNames } from '../check.js'
 import { isPromiseLike } from '../check.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { putBack } from '../memory/discard.js'
@@ -14,6 +15,9 @@ export interface ConsumeOptions {
   /** Ends the consumption, without error, after the message that is being handled. */
   signal?: AbortSignal
 }
+
+/** @internal */
+export const CONSUME_OPTIONS: OptionNames<ConsumeOptions> = { signal: true }
 
 /** @internal Hands message after message to `handler`, as long as there are any within a slice of time per turn of the event loop. */
 export async function consume(receiver: Receiver, handler: Handler, limits: Limits): Promise<void> {

@@ -1,3 +1,4 @@
+import type { OptionNames } from '../check.js'
 import { checkInteger, checkWord } from '../check.js'
 import type { CodecOption } from '../codec/codec.js'
 import { MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
@@ -34,6 +35,19 @@ export interface QueueOptions<T> {
   typeId?: number
   /** How `put` and `get` turn values into bytes. Default: what the queue has, else `bytes`. */
   codec?: CodecOption<T>
+}
+
+/** @internal */
+export const QUEUE_OPTIONS: OptionNames<QueueOptions<never>> = {
+  capacity: true,
+  limit: true,
+  overflow: true,
+  delivery: true,
+  maxDeliveries: true,
+  producers: true,
+  consumers: true,
+  typeId: true,
+  codec: true,
 }
 
 /** @internal Options of {@link ShmManager.portQueue} as the addon takes them; those left out stay out. */

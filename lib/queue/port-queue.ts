@@ -2,7 +2,6 @@ import type { Readable, Writable } from 'node:stream'
 import type { NamedCodec } from '../codec/codec.js'
 import { codecRecorded } from '../codec/codec.js'
 import { isNoValue } from '../codec/no-value.js'
-import { invalidArgument } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { ValueSink } from '../memory/encode-ahead.js'
 import { putValues } from '../memory/encode-ahead.js'
@@ -11,8 +10,9 @@ import { STATUS_CLOSED } from '../native/generated/codes.js'
 import type { BindingQueueInfo } from '../native/native.js'
 import type { QueueOptions } from './options.js'
 import type { BlockingOptions, Limits, WaitOptions } from '../session/limits.js'
-import { checkInteger, checkObject, checkSignal } from '../check.js'
-import { limitsOf } from '../session/limits.js'
+import type { OptionNames } from '../check.js'
+import { checkFunction, checkInteger, checkOptions, checkSignal } from '../check.js'
+import { limitsOf, WAIT_OPTIONS } from '../session/limits.js'
 import type { Taken } from '../session/pull-iterator.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
@@ -20,7 +20,7 @@ import type { QueueStats } from '../session/snapshot.js'
 import { inWords, queueStatsOf } from '../session/snapshot.js'
 import type { Batch } from './batch.js'
 import type { ConsumeOptions, Handler } from './consume.js'
-import { consume } from './consume.js'
+import { consume, CONSUME_OPTIONS } from './consume.js'
 import type { Progress } from './progress.js'
 import { QueueReadable } from './readable.js'
 import { Receiver } from './receiver.js'
@@ -47,6 +47,8 @@ export interface BatchOptions extends WaitOptions {
   /** Most messages of a batch, 1 … 256. Default: 256. */
   max?: number
 }
+
+const BATCH_OPTIONS: OptionNames<BatchOptions> = { ...WAIT_OPTIONS, max: true }
 
 /**
  * A bounded queue of buffer references: many producers, many consumers, in any process of this machine. Sending moves a
@@ -231,10 +233,11 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * `signal` aborts; rejects with what `handler` throws, after the message was given back to an at-least-once queue. A
    * `using` or `release()` in the handler comes before that, and acknowledges.
    */
-  async consume(handler: Handler, options?: ConsumeOptions): Promise<void> {
-    if (typeof handler !== 'function') throw invalidArgument('handler', 'a function', handler)
-    if (checkSignal(options?.signal)?.aborted) return
-    await consume(this.#receiver, handler, limitsOf(options))
+  async consume(handler: Handler, options: ConsumeOptions = {}): Promise<void> {
+    checkFunction('handler', handler)
+    const { signal } = checkOptions('consume', options, CONSUME_OPTIONS)
+    if (checkSignal(signal)?.aborted) return
+    await consume(this.#receiver, handler, limitsOf({ signal }))
   }
 
   /**
@@ -242,14 +245,15 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * has not been released when the loop is left goes back, as in {@link PortQueue[Symbol.asyncIterator]}.
    */
   batches(options: BatchOptions = {}): AsyncIterableIterator<Batch, undefined> {
-    const max = checkInteger('max', checkObject('options', options).max ?? BATCH_MAX, 1, BATCH_MAX)
+    const { max = BATCH_MAX, ...wait } = checkOptions('batches', options, BATCH_OPTIONS)
+    checkInteger('max', max, 1, BATCH_MAX)
     const take = (done?: Batch) => {
       done?.release()
       return this.#receiver.takeBatch(max)
     }
     return new PullIterator<Batch>(
       { take, wait: (limits, tried) => this.#receiver.wait(limits, take, tried), release, giveBack },
-      options,
+      wait,
     )
   }
 
@@ -304,7 +308,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    * Iterates over values. Each is acknowledged at the end of its turn; the value of a turn in which the loop is left goes back to an
    * at-least-once queue, first in line. Ends when the queue is closed and drained.
    */
-  values(options?: { signal?: AbortSignal }): AsyncIterableIterator<T, undefined> {
+  values(options?: WaitOptions): AsyncIterableIterator<T, undefined> {
     return new PullIterator(
       valuesFrom(this.#reader, () => this.#findCodec()),
       options,

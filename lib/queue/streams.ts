@@ -2,7 +2,8 @@ import { Readable, Writable } from 'node:stream'
 import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { invalidArgument } from '../errors.js'
 import type { WaitOptions } from '../session/limits.js'
-import { checkInteger, checkObject, checkSignal } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkInteger, checkOptions, checkSignal } from '../check.js'
 import { onAbort } from '../session/cancel.js'
 
 /** Options of {@link PortQueue.readable}. */
@@ -30,6 +31,10 @@ export interface PutFromOptions {
   /** Close the queue for everybody at the end of the source, or when it fails. Default: false. */
   close?: boolean
 }
+
+const PUT_FROM_OPTIONS: OptionNames<PutFromOptions> = { signal: true, close: true }
+/** Of both directions: who asks for both gives them together. */
+const STREAM_OPTIONS: OptionNames<ReadableOptions & WritableOptions> = { highWaterMark: true, bytes: true, close: true }
 
 /** @internal Values that a stream holds ready, or takes before it asks its source to pause. */
 export const VALUES_READY = 16
@@ -103,7 +108,7 @@ export async function putFrom<T>(
   source: Iterable<T> | AsyncIterable<T>,
   options: PutFromOptions = {},
 ): Promise<number> {
-  const { signal, close = false } = checkObject('options', options)
+  const { signal, close = false } = checkOptions('putFrom', options, PUT_FROM_OPTIONS)
   checkSignal(signal)?.throwIfAborted()
   const iterator = iteratorOf(source)
   let count = 0
@@ -157,7 +162,7 @@ export function checkStream(options: ReadableOptions & WritableOptions): {
     bytes = false,
     highWaterMark = bytes ? BYTES_READY : VALUES_READY,
     close = false,
-  } = checkObject('options', options)
+  } = checkOptions('a stream', options, STREAM_OPTIONS)
   return { bytes, highWaterMark: checkInteger('highWaterMark', highWaterMark, 0, HIGH_WATER_MARK_MAX), close }
 }
 

@@ -1,18 +1,23 @@
 import { hasCode } from '../errors.js'
-import { checkObject } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkOptions } from '../check.js'
 import type { SageDomainOptions } from './namespace.js'
-import { Namespace } from './namespace.js'
+import { Namespace, SAGE_DOMAIN_OPTIONS } from './namespace.js'
 import type { SageQueueOptions } from './open.js'
 import { checkQueueName } from './open.js'
 import { SageQueue } from './queue.js'
 import type { SageQueueEntry } from './stats.js'
 import { entryOf } from './stats.js'
 
+const CLEANUP_OPTIONS: OptionNames<SageDomainOptions & { all?: boolean }> = { ...SAGE_DOMAIN_OPTIONS, all: true }
+
 /** Looks after the queues of a namespace, whoever made them. */
 export const SageQueueManager = {
   /** Every queue of the namespace. */
   list(options: SageDomainOptions = {}): SageQueueEntry[] {
-    return Namespace.within(checkObject('options', options), (namespace) => namespace.queues().map(entryOf))
+    return Namespace.within(checkOptions('list', options, SAGE_DOMAIN_OPTIONS), (namespace) =>
+      namespace.queues().map(entryOf),
+    )
   },
 
   /** Queue `name` if it exists; else undefined, and none is made. */
@@ -28,7 +33,9 @@ export const SageQueueManager = {
   /** Destroys queue `name` for everybody. False: there was none. */
   destroy(name: string, options: SageDomainOptions = {}): boolean {
     checkQueueName(name)
-    return Namespace.within(checkObject('options', options), (namespace) => namespace.destroy(name))
+    return Namespace.within(checkOptions('destroy', options, SAGE_DOMAIN_OPTIONS), (namespace) =>
+      namespace.destroy(name),
+    )
   },
 
   /**
@@ -36,7 +43,7 @@ export const SageQueueManager = {
    * names. What crashed processes have left is such a queue.
    */
   cleanup(options: SageDomainOptions & { all?: boolean } = {}): string[] {
-    const { all = false } = checkObject('options', options)
+    const { all = false } = checkOptions('cleanup', options, CLEANUP_OPTIONS)
     return Namespace.within(options, (namespace) =>
       namespace
         .queues()

@@ -3,6 +3,7 @@ import { ShmManager } from '../domain/manager.js'
 import { invalidArgument } from '../errors.js'
 import type { BindingQueueOptions } from '../native/native.js'
 import type { OpenOptions } from '../domain/options.js'
+import type { OptionNames } from '../check.js'
 import { checkName } from '../check.js'
 import type { Session } from '../session/session.js'
 import type { QueueStats } from '../session/snapshot.js'
@@ -20,6 +21,15 @@ export interface SageDomainOptions {
   maxBytes?: OpenOptions['maxBytes']
   /** Keep the namespace, its queues and their values when the last process leaves, as in {@link OpenOptions}. */
   persist?: boolean
+}
+
+/** @internal */
+export const SAGE_DOMAIN_OPTIONS: OptionNames<SageDomainOptions> = {
+  namespace: true,
+  domain: true,
+  directory: true,
+  maxBytes: true,
+  persist: true,
 }
 
 /** Those of this thread, by domain and directory. */

@@ -3,9 +3,11 @@ import { codecOf, codecRecorded } from '../codec/codec.js'
 import { hasCode, MillraceError, show } from '../errors.js'
 import { MAX_NAME_BYTES, MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
 import type { BindingQueueInfo } from '../native/native.js'
-import { checkInteger, checkName, checkObject, checkWord } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkInteger, checkName, checkOptions, checkWord } from '../check.js'
 import { DELIVERIES } from '../native/words.js'
 import type { Namespace, SageDomainOptions } from './namespace.js'
+import { SAGE_DOMAIN_OPTIONS } from './namespace.js'
 import type { Acknowledge } from './unacknowledged.js'
 import { ACKNOWLEDGE } from './unacknowledged.js'
 
@@ -42,6 +44,14 @@ export interface WorkQueue<T> {
   readonly leases: number
 }
 
+const SAGE_QUEUE_OPTIONS: OptionNames<SageQueueOptions<never>> = {
+  ...SAGE_DOMAIN_OPTIONS,
+  maxsize: true,
+  codec: true,
+  acknowledge: true,
+  maxDeliveries: true,
+}
+
 const MAXSIZE_DEFAULT = 1024
 /** Values in work take places among the leases, of which a ring has as many as slots: so it is larger than maxsize. */
 const LEASES_MIN = 1024
@@ -49,8 +59,9 @@ const AT_LEAST_ONCE = DELIVERIES.indexOf('at-least-once')
 const DEAD = '.dead'
 
 /** @throws {@link MillraceError} unless they are right */
-export function checkSageOptions<T>(options: SageQueueOptions<T>): SageEndOptions<T> {
-  const { maxsize, codec, acknowledge = 'taskDone', maxDeliveries = Infinity } = checkObject('options', options)
+export function checkSageOptions<T>(name: string, options: SageQueueOptions<T>): SageEndOptions<T> {
+  checkOptions(`SageQueue '${name}'`, options, SAGE_QUEUE_OPTIONS)
+  const { maxsize, codec, acknowledge = 'taskDone', maxDeliveries = Infinity } = options
   if (maxsize !== undefined) checkInteger('maxsize', maxsize, 1, MAX_QUEUE_CAPACITY)
   checkWord('acknowledge', acknowledge, ACKNOWLEDGE)
   if (maxDeliveries !== Infinity) checkInteger('maxDeliveries', maxDeliveries, 1, 2 ** 32 - 1)

@@ -52,7 +52,7 @@ export class SageQueue<T = unknown> implements Disposable {
   constructor(name: string, options: SageQueueOptions<T> | undefined, create: boolean)
   constructor(name: string, options: SageQueueOptions<T> = {}, create = true) {
     checkQueueName(name)
-    const checked = checkSageOptions<T>(options)
+    const checked = checkSageOptions<T>(name, options)
     const namespace = Namespace.join(options)
     try {
       const subject = `queue '${name}'`

@@ -1,5 +1,6 @@
 import { invalidArgument, type MillraceError } from '../errors.js'
-import { checkObject, MAX_TIMEOUT_MS } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkOptions, MAX_TIMEOUT_MS } from '../check.js'
 import type { Cancel } from '../session/cancel.js'
 import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
@@ -12,6 +13,7 @@ export interface SageWaitOptions {
   signal?: AbortSignal
 }
 
+const SAGE_WAIT_OPTIONS: OptionNames<SageWaitOptions> = { timeout: true, signal: true }
 const MAX_SECONDS = Math.floor(MAX_TIMEOUT_MS / 1000)
 
 /** The limits that `options` set from now on; a wait whose time is over is rejected with what `expired` returns. */
@@ -21,7 +23,7 @@ export function sageLimits(
   expired: (seconds: number) => MillraceError,
 ): Limits {
   if (options === undefined) return limitsOf(undefined, cancel)
-  const { timeout = Infinity, signal } = checkObject('options', options)
+  const { timeout = Infinity, signal } = checkOptions('a wait', options, SAGE_WAIT_OPTIONS)
   checkSeconds(timeout)
   return { ...limitsOf({ timeout: timeout * 1000, signal }, cancel), expired: () => expired(timeout) }
 }

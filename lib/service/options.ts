@@ -2,10 +2,12 @@ import type { Codec, CodecName, NamedCodec } from '../codec/codec.js'
 import { codecOf } from '../codec/codec.js'
 import { invalidArgument } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import { RUNS_MAX } from '../native/generated/envelope.js'
+import { RUNS_MAX, WINDOW_MAX } from '../native/generated/envelope.js'
 import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
 import type { WaitOptions } from '../session/limits.js'
-import { checkInteger, checkObject } from '../check.js'
+import { WAIT_OPTIONS } from '../session/limits.js'
+import type { OptionNames } from '../check.js'
+import { checkInteger, checkOptions, checkSignal } from '../check.js'
 import type { RequestContext } from './run.js'
 
 /** Options of {@link ShmManager.service}. */
@@ -47,6 +49,17 @@ export interface ServeOptions {
   signal?: AbortSignal
 }
 
+/** @internal */
+export const SERVICE_OPTIONS: OptionNames<ServiceOptions<never, never>> = {
+  codec: true,
+  replyCodec: true,
+  capacity: true,
+  inFlight: true,
+}
+const REQUEST_OPTIONS: OptionNames<RequestOptions> = { ...WAIT_OPTIONS, retry: true }
+const STREAM_OPTIONS: OptionNames<StreamOptions> = { ...REQUEST_OPTIONS, window: true }
+const SERVE_OPTIONS: OptionNames<ServeOptions> = { concurrency: true, signal: true }
+
 /** What can be sent where a `T` is expected: a buffer is sent as it is; without a codec, bytes are copied into one. */
 export type Sendable<T> = T | BufferPtr | (T extends BufferPtr ? Uint8Array : never)
 
@@ -78,6 +91,20 @@ export function codecsOf<Req, Res>(options: ServiceOptions<Req, Res>): Codecs<Re
   throw invalidArgument('codec names', `at most ${MAX_CODEC_BYTES} bytes in '${recorded}'`, recorded)
 }
 
-export function checkRetry(options: RequestOptions): number {
-  return checkInteger('retry', checkObject('options', options).retry ?? 0, 0, RUNS_MAX - 1)
+/** What `options` say of the runs of a request, and of the wait for its reply. */
+export function checkRequest(options: RequestOptions): { retry: number; wait: WaitOptions } {
+  const { retry = 0, ...wait } = checkOptions('request', options, REQUEST_OPTIONS)
+  return { retry: checkInteger('retry', retry, 0, RUNS_MAX - 1), wait }
+}
+
+/** The same of a stream, and of its window. */
+export function checkStream(options: StreamOptions): { retry: number; window: number; wait: WaitOptions } {
+  const { window = 16, ...request } = checkOptions('stream', options, STREAM_OPTIONS)
+  return { window: checkInteger('window', window, 1, WINDOW_MAX), ...checkRequest(request) }
+}
+
+/** What `options` say of serving. */
+export function checkServe(options: ServeOptions): { concurrency: number; signal: AbortSignal | undefined } {
+  const { concurrency = 16, signal } = checkOptions('serve', options, SERVE_OPTIONS)
+  return { concurrency: checkInteger('concurrency', concurrency, 1, 2 ** 16), signal: checkSignal(signal) }
 }

@@ -1,9 +1,8 @@
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
-import { invalidArgument, MillraceError } from '../errors.js'
-import { WINDOW_MAX } from '../native/generated/envelope.js'
-import { checkInteger, checkObject, checkSignal } from '../check.js'
+import { MillraceError } from '../errors.js'
+import { checkFunction, checkInteger } from '../check.js'
 import { bindQueueOptions } from '../queue/options.js'
 import { onAbort } from '../session/cancel.js'
 import { checkWaitOptions, limitsOf } from '../session/limits.js'
@@ -19,7 +18,7 @@ import type {
   ServiceOptions,
   StreamOptions,
 } from './options.js'
-import { checkRetry, codecsOf } from './options.js'
+import { checkRequest, checkServe, checkStream, codecsOf } from './options.js'
 import { Payload } from './payload.js'
 import { Server } from './server.js'
 
@@ -110,7 +109,8 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
   request(value: Sendable<Req>, options: RequestOptions = {}): Promise<Res> {
     try {
       this.#checkOpen()
-      return this.#client.request(value, checkRetry(options), limitsOf(options))
+      const { retry, wait } = checkRequest(options)
+      return this.#client.request(value, retry, limitsOf(wait))
     } catch (error) {
       discard(value)
       return Promise.reject(error)
@@ -127,9 +127,8 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
   stream(value: Sendable<Req>, options: StreamOptions = {}): AsyncIterableIterator<Res, undefined> {
     try {
       this.#checkOpen()
-      const retry = checkRetry(options)
-      const window = checkInteger('window', options.window ?? 16, 1, WINDOW_MAX)
-      return this.#client.stream(value, retry, window, checkWaitOptions(options))
+      const { retry, window, wait } = checkStream(options)
+      return this.#client.stream(value, retry, window, checkWaitOptions(wait))
     } catch (error) {
       discard(value)
       throw error
@@ -144,10 +143,9 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
    */
   async serve(handler: ServiceHandler<Req, Res>, options: ServeOptions = {}): Promise<void> {
     this.#checkOpen()
-    if (typeof handler !== 'function') throw invalidArgument('handler', 'a function', handler)
-    const { concurrency = 16, signal } = checkObject('options', options)
-    checkInteger('concurrency', concurrency, 1, 2 ** 16)
-    if (checkSignal(signal)?.aborted) return
+    checkFunction('handler', handler)
+    const { concurrency, signal } = checkServe(options)
+    if (signal?.aborted) return
     if (this.#serving) {
       throw new MillraceError('ERR_MILLRACE_ROLE', `service '${this.name}' is served by this participant already`)
     }

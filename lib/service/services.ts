@@ -1,8 +1,9 @@
 import { invalidArgument } from '../errors.js'
 import type { SharedBufferAllocator } from '../memory/allocator.js'
-import { checkName, checkObject } from '../check.js'
+import { checkName, checkOptions } from '../check.js'
 import type { Session } from '../session/session.js'
 import type { ServiceOptions } from './options.js'
+import { SERVICE_OPTIONS } from './options.js'
 import { Service } from './service.js'
 
 /** The services of one manager. */
@@ -20,7 +21,7 @@ export class Services {
 
   open<Req, Res>(name: string, options: ServiceOptions<Req, Res>): Service<Req, Res> {
     checkName('service', name)
-    checkObject('options', options)
+    checkOptions(`service '${name}'`, options, SERVICE_OPTIONS)
     if (this.#open.has(name)) {
       throw invalidArgument('service name', 'one that this manager has not open already', name)
     }

@@ -1,4 +1,5 @@
-import { checkObject, checkSignal, checkTimeout } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkOptions, checkSignal, checkTimeout } from '../check.js'
 import { invalidArgument, type MillraceError } from '../errors.js'
 import type { Cancel } from './cancel.js'
 
@@ -19,6 +20,9 @@ export interface WaitOptions {
   spin?: Spin
 }
 
+/** @internal */
+export const WAIT_OPTIONS: OptionNames<WaitOptions> = { timeout: true, signal: true, spin: true }
+
 /** Options of everything that blocks its thread. */
 export interface BlockingOptions {
   /** How long to wait, in ms; then `ERR_MILLRACE_TIMEOUT`. Default: for ever. */
@@ -28,6 +32,9 @@ export interface BlockingOptions {
   /** As {@link WaitOptions.spin}. */
   spin?: Spin
 }
+
+/** @internal */
+export const BLOCKING_OPTIONS: OptionNames<BlockingOptions> = { timeout: true, allowBlocking: true, spin: true }
 
 /** Longer than it takes to wake a sleeper, and short enough for an event loop to bear. */
 const MAX_SPIN_US = 1000
@@ -67,7 +74,7 @@ export const UNLIMITED: Limits = {
  * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` unless they may rule waits
  */
 export function checkWaitOptions(options: WaitOptions): WaitOptions {
-  const { timeout, signal, spin } = checkObject('options', options)
+  const { timeout, signal, spin } = checkOptions('a wait', options, WAIT_OPTIONS)
   checkTimeout('timeout', timeout)
   checkSignal(signal)
   checkSpin(spin)

@@ -4,8 +4,8 @@ import { BATCH_MAX, KIND_POOL, QUEUE_POOL } from '../native/generated/block.js'
 import { STATUS_ARMED, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { BlockingOptions, Limits, Spin } from './limits.js'
-import { checkObject, checkTimeout } from '../check.js'
-import { checkSpin } from './limits.js'
+import { checkOptions, checkTimeout } from '../check.js'
+import { BLOCKING_OPTIONS, checkSpin } from './limits.js'
 import { type Doorbell, openDoorbell } from './doorbell.js'
 import { Spinner } from './spinner.js'
 import type { WaitKey } from './wait-key.js'
@@ -68,7 +68,7 @@ export class Waits {
 
   /** Blocks this thread until `attempt` succeeds. */
   waitSync<T>(key: WaitKey, options: BlockingOptions | undefined, what: string, attempt: Attempt<T>): T {
-    const { timeout, allowBlocking = false, spin } = checkObject('options', options ?? {})
+    const { timeout, allowBlocking = false, spin } = checkOptions('a blocking wait', options ?? {}, BLOCKING_OPTIONS)
     const limit = checkTimeout('timeout', timeout)
     if (spin !== undefined) checkSpin(spin)
     if (isMainThread && !allowBlocking) {

@@ -1,3 +1,4 @@
+import type { OptionNames } from '../check.js'
 import { checkInteger, checkName } from '../check.js'
 import type { CodecOption } from '../codec/codec.js'
 import { MAX_QUEUE_CAPACITY, MAX_SUBSCRIPTION_NAME_BYTES } from '../native/generated/limits.js'
@@ -13,6 +14,9 @@ export interface TopicOptions<T> {
   /** How `put` and `get` turn values into bytes. Default: what the topic has, else `bytes`. */
   codec?: CodecOption<T>
 }
+
+/** @internal */
+export const TOPIC_OPTIONS: OptionNames<TopicOptions<never>> = { history: true, typeId: true, codec: true }
 
 /** Options of {@link Topic.subscribe}. Those left out take what an existing subscription of that name has, or the default. */
 export interface SubscribeOptions {
@@ -36,6 +40,15 @@ export interface SubscribeOptions {
    * queue `<topic>.<name>.dead` as it is. 0 is no limit. Default: 0.
    */
   maxDeliveries?: number
+}
+
+/** @internal */
+export const SUBSCRIBE_OPTIONS: OptionNames<SubscribeOptions> = {
+  name: true,
+  capacity: true,
+  overflow: true,
+  delivery: true,
+  maxDeliveries: true,
 }
 
 /** @internal Options of {@link ShmManager.topic} as the addon takes them; those left out stay out. */

@@ -4,9 +4,9 @@ import type { NamedCodec } from '../codec/codec.js'
 import { codecRecorded } from '../codec/codec.js'
 import type { WaitOptions } from '../session/limits.js'
 import type { SubscribeOptions, TopicOptions } from './options.js'
-import { checkObject } from '../check.js'
+import { checkOptions } from '../check.js'
 import { bindQueueOptions } from '../queue/options.js'
-import { checkSubscriptionName } from './options.js'
+import { checkSubscriptionName, SUBSCRIBE_OPTIONS } from './options.js'
 import type { BlockedSubscriber, Published } from './publisher.js'
 import { Publisher } from './publisher.js'
 import type { Session } from '../session/session.js'
@@ -109,7 +109,8 @@ export class Topic<T = Uint8Array> {
    * `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`, `_LIMIT` as {@link ShmManager.portQueue}
    */
   subscribe(options: SubscribeOptions = {}): Subscription<T> {
-    const name = checkSubscriptionName(checkObject('options', options).name)
+    checkOptions(`a subscription to topic '${this.name}'`, options, SUBSCRIBE_OPTIONS)
+    const name = checkSubscriptionName(options.name)
     const bound = bindQueueOptions(options, undefined)
     const handle = this.#session.call((open) => open.subscribe(this.name, name, bound))
     return new SubscriberQueue(this.#session, this.name, name, handle, this.#codec)
