@@ -217,6 +217,39 @@ const FAULTS: [what: string, changes: (readonly [string, string])[], ...faults: 
     ],
     "7:5: onError of block 'copy' is for map, filter and sink: this one, of class Sum, fails as a whole, so it has to catch errors in its work()",
   ],
+  [
+    'replicas of a source',
+    [['class: VerifySource, settings: { size: 1KiB, count: 10 }', `module: ${BLOCKS}, export: numbers, replicas: 2`]],
+    "6:5: block 'read' has no inputs: its replicas would all send the same",
+  ],
+  [
+    'replicas by key of what comes from a queue',
+    [
+      [
+        'class: Copy, process: far',
+        `module: ${BLOCKS}, export: scale, replicas: 2, partitionBy: lastDigit, inputs: { in: raw }`,
+      ],
+      ['  - { from: read.out, to: copy.in, capacity: 4 }\n', '  - { from: read.out, to: check.in }\n'],
+      ['processes: { far: { restart: always } }', ''],
+    ],
+    "7:117: partitionBy of block 'copy' divides what comes by links, and copy.in is connected to queue 'raw'",
+  ],
+  [
+    'replicas that differ in one process',
+    [
+      ['class: Copy, process: far', `module: ${BLOCKS}, export: scale, replicas: 2, process: far`],
+      [
+        'class: VerifySink, settings: { strict: true }',
+        `module: ${BLOCKS}, export: collect, replicas: 3, process: far`,
+      ],
+    ],
+    "8:5: blocks of one process have as many replicas: 'check' in process 'far' has 3, 'copy' 2",
+  ],
+  [
+    'a link whose options differ from those of the link whose queue it shares',
+    [['processes:', '  - { from: read.out, to: check.in, capacity: 8 }\nprocesses:']],
+    '12:5: capacity of link read.out → check.in is 8, and of copy.out → check.in, whose queue it shares, 1024',
+  ],
   ['a key twice', [['name: sound', 'name: sound\nname: again']], '3:1: the text is no YAML: Map keys must be unique'],
   [
     'no YAML',

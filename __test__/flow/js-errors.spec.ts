@@ -6,6 +6,7 @@ import {
   JsBlock,
   map,
   NullSink,
+  FileSource,
   NullSource,
   sink,
   source,
@@ -132,9 +133,9 @@ test('native blocks end when one of JavaScript fails, and those of JavaScript wh
   f.link(f.add(new NullSource({ size: 8 })).out, f.add(new NullSink()).in)
   await rejectsCode(t, (await f.start()).done, 'ERR_MILLRACE_BLOCK_FAILED', "'broken'")
 
-  const g = flow('large', openDomain(t, { maxBytes: '16MiB' }), { threads: 1 })
-  const large = g.add(new NullSource({ size: '1GiB' }), { name: 'large' })
-  g.link(large.out, g.add(new NullSink()).in)
+  const g = flow('missing', shm, { threads: 1 })
+  const missing = g.add(new FileSource({ path: '/nowhere/at/all', size: 8 }), { name: 'missing' })
+  g.link(missing.out, g.add(new NullSink()).in)
   const endless = g.add(
     source('endless', { out: bytes }, function* () {
       for (;;) yield new Uint8Array(1)
@@ -142,7 +143,7 @@ test('native blocks end when one of JavaScript fails, and those of JavaScript wh
   )
   g.link(endless.out, g.add(new NullSink()).in)
   g.link(endless.out, g.add(sink('end', bytes, () => {})).in)
-  await rejectsCode(t, (await g.start()).done, 'ERR_MILLRACE_TOO_LARGE', 'large')
+  await rejectsCode(t, (await g.start()).done, 'ERR_MILLRACE_IO', '"missing"', '/nowhere/at/all')
   t.is(buffersInUse(shm), 0)
 })
 

@@ -92,7 +92,7 @@ test.serial('a replica that is not restarted: the other one does all, and the ru
   await first.heard('all')
   await kill(shm, 'cpu.1')
   const { sent, worked, error } = await endOf(t, shm, first)
-  t.is(error, "flow 'replicas' has lost process 'cpu.1' (SIGKILL)")
+  t.is(error, "flow 'replicas' has lost process 'cpu.1' with block 'work' (SIGKILL)")
   t.deepEqual(distinct(worked), numbersTo(sent))
   t.true(worked.length - sent <= 1)
 })

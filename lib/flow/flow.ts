@@ -1,15 +1,16 @@
-import { checkFunction, checkInteger, checkName, checkObject, checkSignal } from '../check.js'
+import { checkInteger, checkName, checkObject, checkSignal } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
 import { misuse } from '../errors.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import type { Block, BlockHost } from './block/block.js'
 import { notOurs } from './block/block.js'
-import { checkOnError } from './js/by-reference.js'
+import { checkOnError, checkReplicas } from './js/by-reference.js'
 import type { ChildOptions } from './process/child-options.js'
 import type { Clock } from './block/clock.js'
 import { realClock } from './block/clock.js'
 import { Run } from './flow-run.js'
 import { buildFlow, processOptions } from './graph/build.js'
+import { checkFlow } from './graph/check.js'
 import type { FlowData, ProcessData } from './graph/data.js'
 import { FLOW_VERSION } from './graph/data.js'
 import { describeBlock, describeLink, describeProcess } from './graph/describe.js'
@@ -154,17 +155,17 @@ export class Flow implements BlockHost, GroupHost {
       if (this.#blocks.get(port.owner.name)?.block === port.owner) continue
       throw misuse(`block '${port.owner.name}' of port ${port.label} has not been added to this flow`)
     }
+    checkFlowLink(name, options)
     const fault = linkFault(this.#links, { from, to, options })
     if (fault !== undefined) throw misuse(fault)
-    checkFlowLink(name, options)
     this.#links.push({ from, to, options })
     return this
   }
 
   /**
    * Makes the queues of the links, and starts the blocks. The flow keeps the process alive until its blocks have ended.
-   * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`: a port that is linked to nothing, no blocks, it has been started before, or a
-   * flow of that name runs in the domain; `_OPTIONS_MISMATCH`: a flow of that name that was killed has left messages of another type; and as `ShmManager.portQueue` and {@link Scheduler.run}
+   * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`: with all that is wrong with it, as {@link validateFlow} finds it; no blocks, it has been
+   * started before, or a flow of that name runs in the domain; `_OPTIONS_MISMATCH`: a flow of that name that was killed has left messages of another type; and as `ShmManager.portQueue` and {@link Scheduler.run}
    */
   async start(options: StartOptions = {}): Promise<Run> {
     const { signal, processes = this.#processes, workers = {} } = checkObject('options of start', options)
@@ -173,6 +174,9 @@ export class Flow implements BlockHost, GroupHost {
     if (this.#blocks.size === 0) throw misuse(`flow '${this.name}' has no blocks`)
     const others = this.#othersOf({ process: processes, worker: workers })
     const blocks = [...this.#blocks.values()]
+    const { maxBytes } = this.#shm.registry.snapshot()
+    const placed = blocks.map((added) => ({ ...added, isDivided: !added.native && added.partitionBy !== undefined }))
+    checkFlow({ name: this.name, blocks: placed, links: this.#links, maxBytes })
     const wired = wire(this.name, this.#wiringHost(), blocks, this.#links)
     this.#started = true
     this.#processes = processes
@@ -228,13 +232,7 @@ export class Flow implements BlockHost, GroupHost {
     const { retries, backoffMs, action, deadLetters } = bindBlock(name, options)
     if (retries > 0 || action !== 0) checkOnError(name, block, deadLetters)
     checkInteger(`batch of block '${name}'`, batch, 1, BATCH_MAX)
-    if (partitionBy !== undefined) checkFunction(`partitionBy of block '${name}'`, partitionBy)
-    if (partitionBy !== undefined && replicas === undefined) {
-      throw misuse(`partitionBy of block '${name}' divides messages among its replicas: give it 'replicas', too`)
-    }
-    if (replicas !== undefined && block.inputs.length === 0) {
-      throw misuse(`block '${name}' has no inputs: its replicas would all send the same`)
-    }
+    checkReplicas(name, block, options)
     const places = this.#places.add(name, options)
     block.join(this, name)
     const onError = { retries, backoffMs, skips: action !== 0, deadLetters }
@@ -254,7 +252,8 @@ export class Flow implements BlockHost, GroupHost {
 
   /** What this process is to start, with its options. */
   #othersOf(options: OptionsOfPlaces): Map<string, StartedPlace> {
-    const names = new Set([...this.#blocks.values()].flatMap(namesOf))
+    const all = [...this.#blocks.values()]
+    const names = new Set(all.flatMap(namesOf))
     for (const kind of ['process', 'worker'] as const) {
       const own = [...names].filter((name) => this.#places.kindOf(name) === kind)
       const groups = new Set(own.map((name) => this.#places.groupOf(name)))
@@ -263,9 +262,10 @@ export class Flow implements BlockHost, GroupHost {
     }
     const started = (name: string): StartedPlace => {
       const [kind, group] = [this.#places.kindOf(name), this.#places.groupOf(name)]
+      const blocks = all.filter((added) => namesOf(added).includes(name)).map(({ block }) => block.name)
       return kind === 'process'
-        ? { kind, options: options[kind][group] ?? {} }
-        : { kind, options: options[kind][group] ?? {} }
+        ? { kind, blocks, options: options[kind][group] ?? {} }
+        : { kind, blocks, options: options[kind][group] ?? {} }
     }
     return placeHere() === undefined ? new Map([...names].map((name) => [name, started(name)])) : new Map()
   }

@@ -107,7 +107,7 @@ export interface LinkOptions {
 export type OnPeerLost = (typeof ON_PEER_LOST)[number]
 export const ON_PEER_LOST = ['block', 'detach', 'drop', 'fail'] as const
 
-/** Options of a link of a {@link Flow}. Those of the first link to an input count for all links to it. */
+/** Options of a link of a {@link Flow}. All links to an input are one queue: those that the first says, others may leave out, or say the same. */
 export interface FlowLinkOptions extends LinkOptions {
   /** Name of its queue, unless it lies between native blocks only, or hands over {@link objects}. Default: those of the flow, the block and the input. */
   name?: string
@@ -118,7 +118,7 @@ export interface FlowLinkOptions extends LinkOptions {
    * {@link Run.dropped}. `fail`: the flow fails. Default: `block`.
    */
   onPeerLost?: OnPeerLost
-  /** It leads back to a block before it: drawings show it so, and a flow of data must say which link of a circle does. Default: false. */
+  /** It leads back to a block before it: one link of each circle says so, and drawings show it. Default: false. */
   feedback?: boolean
 }
 

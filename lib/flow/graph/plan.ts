@@ -1,8 +1,11 @@
 import { MillraceError } from '../../errors.js'
 import type { Block } from '../block/block.js'
-import { checkOnError } from '../js/by-reference.js'
+import { checkOnError, checkReplicas } from '../js/by-reference.js'
 import { JsBlock } from '../js/js-block.js'
+import type { PlacedBlock } from '../wiring/flow-rules.js'
+import { dividedFault, flowFaults } from '../wiring/flow-rules.js'
 import { linkFault, unlinkedPorts } from '../wiring/link-rules.js'
+import { Places } from '../wiring/places.js'
 import type { FlowLinkOptions } from '../block/options.js'
 import type { PartitionBy } from '../block/partition.js'
 import type { InputPort, OutputPort } from '../block/port.js'
@@ -52,6 +55,8 @@ export class FlowPlan {
   readonly keys = new Map<number, PartitionBy<never>>()
   readonly #data: WellFormed
   readonly #steps: Step[] = []
+  readonly #places = new Places()
+  readonly #placed: PlacedBlock[] = []
   /** Ports that something is linked or connected to. */
   readonly #used = new Set<Port>()
 
@@ -68,6 +73,7 @@ export class FlowPlan {
     plan.#checkConnections()
     links.forEach((link, at) => link && plan.#link(link, at))
     plan.#checkLinked()
+    plan.#checkTogether()
     plan.faults.push(...circleFaults(plan.#steps), ...processFaults(plan.#data), ...threadFaults(plan.#data))
     plan.faults.push(...sizeFaults(plan.blocks, options.maxBytes ?? domain?.maxBytes))
     return plan
@@ -86,7 +92,10 @@ export class FlowPlan {
       }
       const block = await makeBlock(data, options)
       block.rename(name)
+      const divided = this.keys.get(at)
       checkRecovers(block, data)
+      if (block instanceof JsBlock) checkReplicas(name, block, { ...data, partitionBy: divided })
+      this.#placed.push({ block, places: this.#places.add(name, data), isDivided: divided !== undefined })
       return block
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error
@@ -100,7 +109,12 @@ export class FlowPlan {
   #checkConnections(): void {
     this.#data.blocks.forEach((data, at) => {
       for (const side of ['inputs', 'outputs'] as const) {
-        for (const port of Object.keys(data[side] ?? {})) this.#port(data.name, side, port, ['blocks', at, side, port])
+        for (const [port, queue] of Object.entries(data[side] ?? {})) {
+          const path = ['blocks', at, side, port]
+          const found = this.#port(data.name, side, port, path)
+          if (found === undefined || side === 'outputs' || !this.keys.has(at)) continue
+          this.#found(dividedFault(found, String(queue)), path, data.name, found.label)
+        }
       }
     })
   }
@@ -154,8 +168,15 @@ export class FlowPlan {
   #checkLinked(): void {
     this.blocks.forEach((block, at) => {
       const unlinked = block === undefined ? [] : unlinkedPorts(block, (port) => this.#used.has(port))
-      for (const { port, message } of unlinked) this.#found(message, ['blocks', at], block!.name, port.label)
+      for (const { port, message } of unlinked) this.#found(message, ['blocks', at], block!.name, port?.label)
     })
+  }
+
+  /** What is wrong with blocks and links that could be made. */
+  #checkTogether(): void {
+    for (const { block, port, message } of flowFaults(this.#data.name, this.#placed, this.links)) {
+      this.#found(message, ['blocks', this.blocks.indexOf(block)], block.name, port?.label)
+    }
   }
 
   #dataOf(name: string): BlockData | undefined {

@@ -1,9 +1,9 @@
 // What cannot be done by some blocks, or with values that are handed over by reference.
-import type { MillraceError } from '../../errors.js'
+import { checkFunction } from '../../check.js'
 import { misuse } from '../../errors.js'
 import type { JsBlock } from './js-block.js'
 import { isByReference, WITH_CODEC } from '../block/js-port.js'
-import type { LinkOptions } from '../block/options.js'
+import type { FlowBlockOptions, LinkOptions } from '../block/options.js'
 import type { InputPort, OutputPort } from '../block/port.js'
 
 /** Why values cannot be handed over by reference there; undefined: they can, or are not. */
@@ -22,10 +22,24 @@ export function referenceFault(
   return `link ${from.label} → ${to.label} hands over objects by reference and cannot be at-least-once: give both ports ${WITH_CODEC}`
 }
 
-/** The error of a link whose ends are in two processes or threads. */
-export function betweenProcesses(from: OutputPort, to: InputPort<never>): MillraceError {
-  const message = `${from.label} hands over objects by reference, and ${to.label} is in another process: give both ports ${WITH_CODEC}, or put both blocks into one process`
-  return misuse(message)
+/** What is wrong with a link whose ends are in two processes or threads. */
+export function betweenProcesses(from: OutputPort, to: InputPort<never>): string {
+  return `${from.label} hands over objects by reference, and ${to.label} is in another process: give both ports ${WITH_CODEC}, or put both blocks into one process`
+}
+
+/** @throws unless block `name` can have replicas as the options say. */
+export function checkReplicas(
+  name: string,
+  { inputs }: JsBlock,
+  { replicas, partitionBy }: Pick<FlowBlockOptions, 'replicas' | 'partitionBy'>,
+): void {
+  if (partitionBy !== undefined) checkFunction(`partitionBy of block '${name}'`, partitionBy)
+  if (partitionBy !== undefined && replicas === undefined) {
+    throw misuse(`partitionBy of block '${name}' divides messages among its replicas: give it 'replicas', too`)
+  }
+  if (replicas !== undefined && inputs.length === 0) {
+    throw misuse(`block '${name}' has no inputs: its replicas would all send the same`)
+  }
 }
 
 /** @throws unless block `name` can do with what it fails with what `onError` says. */

@@ -18,7 +18,7 @@ export interface QueuePurpose {
 }
 
 /** Messages that a queue holds, unless its link says. */
-const DEFAULT_CAPACITY = 1024
+export const DEFAULT_CAPACITY = 1024
 
 /** Makes the queues of a flow. */
 export class FlowQueues {

@@ -1,7 +1,6 @@
 import { BufferPtr } from '../../memory/buffer-ptr.js'
 import { BATCH_MAX } from '../../native/generated/block.js'
 import type { ShmManager } from '../../domain/manager.js'
-import { betweenProcesses } from '../js/by-reference.js'
 import { Crossing } from './crossing.js'
 import type { FlowQueues, QueuePurpose } from './flow-queues.js'
 import { Merge } from '../generated/blocks.js'
@@ -134,7 +133,9 @@ export class FlowLinks {
     const { isHere, tellOfQueue } = this.#host
     const all = { senders, receivers: [...new Set(receivers)] }
     const places = [...senders, ...receivers]
-    if (isByReference(purpose.to)) return this.#queueForObjects(purpose, places)
+    // Both ends are on one event loop.
+    if (isByReference(purpose.to))
+      return isHere(places[0]) ? new OwnQueue(this.#queues.makeForObjects(purpose)) : undefined
     const isMaker = isHere(undefined)
     if (!isMaker && !places.some(isHere)) return undefined
     const queue = isMaker ? this.#queues.make(purpose) : this.#queues.attach(purpose)
@@ -149,12 +150,6 @@ export class FlowLinks {
       ...(all.senders.length > 1 && { senders: tell('senders') }),
       ...(all.receivers.length > 1 && { receivers: tell('receivers') }),
     })
-  }
-
-  /** Of values that stay on their event loop. */
-  #queueForObjects(purpose: QueuePurpose, [place, ...others]: readonly Place[]): OwnQueue | undefined {
-    if (others.some((other) => other !== place)) throw betweenProcesses(purpose.from, purpose.to)
-    return this.#host.isHere(place) ? new OwnQueue(this.#queues.makeForObjects(purpose)) : undefined
   }
 
   #receive(to: InputPort<never>, receivers: readonly Place[], queues: readonly (OwnQueue | undefined)[]): void {

@@ -17,9 +17,10 @@ export interface OptionsOfPlaces {
 }
 
 /** A process, or a worker thread, that is to be started. */
-export type StartedPlace =
+export type StartedPlace = { readonly blocks: readonly string[] } & (
   | { readonly kind: 'process'; readonly options: Partial<ChildOptions> }
   | { readonly kind: 'worker'; readonly options: WorkerOptions }
+)
 
 /** What processes of a flow are started with. */
 export interface ProcessesParts extends Pick<Wired, 'crossings' | 'queues' | 'logs'> {
@@ -126,7 +127,9 @@ export class FlowProcesses {
 
   /** What has ended, and how. */
   #show({ name, lastExit }: ChildState): string {
-    const { code, signal, error } = lastExit!
-    return `${this.#parts.places.get(name)!.kind} '${name}' (${error ?? signal ?? `exit code ${code}`})`
+    const { code, signal, error, timeout } = lastExit!
+    const { kind, blocks } = this.#parts.places.get(name)!
+    const how = timeout === null ? (error ?? signal ?? `exit code ${code}`) : `killed by its ${timeout}Timeout`
+    return `${kind} '${name}' with ${blocks.map((block) => `block '${block}'`).join(', ')} (${how})`
   }
 }

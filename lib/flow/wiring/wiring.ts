@@ -1,15 +1,13 @@
-import { MillraceError, misuse } from '../../errors.js'
+import { MillraceError } from '../../errors.js'
 import type { Crossing } from './crossing.js'
 import { FlowQueues } from './flow-queues.js'
 import type { JsInput, JsOutput } from '../block/js-port.js'
 import type { Wiring } from '../js/lane.js'
 import { Lane } from '../js/lane.js'
-import type { LogsBlock } from '../js/logs.js'
-import { unlinkedPorts } from './link-rules.js'
+import { LogsBlock } from '../js/logs.js'
 import type { OwnLink } from '../js/link-stats.js'
 import type { AddedBlock, AddedJsBlock, WiringHost } from './links.js'
 import { FlowLinks } from './links.js'
-import { logsOf } from './logs-of.js'
 import type { FlowLinkOptions } from '../block/options.js'
 import type { QueueEnd, Route } from '../js/own-queue.js'
 import type { InputPort, OuterQueue, OutputPort } from '../block/port.js'
@@ -39,11 +37,10 @@ export interface Wired {
 export function wire(name: string, host: WiringHost, blocks: readonly AddedBlock[], links: readonly FlowLink[]): Wired {
   const queues = new FlowQueues(name, host.shm)
   try {
-    for (const added of blocks) checkLinked(added, links)
-    const logs = logsOf(name, blocks, links)
     const wiring = new FlowWiring(host, new FlowLinks(host, queues, blocks))
     const wired = wiring.wire(blocks, links)
     const hasNative = blocks.some(({ native, places }) => native && host.isHere(places[0]))
+    const logs = blocks.flatMap(({ block }) => (block instanceof LogsBlock ? [block] : []))
     return { ...wired, queues, hasNative, logs }
   } catch (error) {
     queues.abandon()
@@ -103,16 +100,4 @@ class FlowWiring {
     const message = `${port.label} is of type ${describe(port.type)}, id ${id}, queue '${name}' has codec '${info.codec}' and id ${info.typeId}`
     throw new MillraceError('ERR_MILLRACE_OPTIONS_MISMATCH', message)
   }
-}
-
-/** @throws unless every port of the block leads somewhere. */
-function checkLinked(added: AddedBlock, links: readonly FlowLink[]): void {
-  const { block } = added
-  const [unlinked] = unlinkedPorts(block, (port) => links.some(({ from, to }) => from === port || to === port))
-  if (unlinked !== undefined) throw misuse(unlinked.message)
-  if (added.native || added.partitionBy === undefined) return
-  const outer = block.inputs.find(({ queues }) => queues.length > 0)
-  if (outer === undefined) return
-  const message = `partitionBy of block '${block.name}' divides what comes by links, and ${outer.label} is connected to queue '${outer.queues[0]!.name}'`
-  throw misuse(message)
 }
