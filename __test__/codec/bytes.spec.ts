@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
-import { type BufferPtr, type Codec, ShmManager } from '../../index.js'
+import { type BufferPtr, type Codec, type QueueOptions, ShmManager, type WithCodec } from '../../index.js'
 import { buffersInUse, openDomain, openQueue } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
@@ -18,7 +18,7 @@ class Liar extends Uint8Array<ArrayBuffer> {
 /** A queue in a domain with one free buffer of 8 KiB, and the others, full of sevens. */
 function crowded<T = Uint8Array>(t: ExecutionContext, codec?: Codec<T>) {
   const shm = openDomain(t, { maxBytes: '4MiB' })
-  const queue = shm.portQueue<T>('queue', { capacity: 8, ...(codec && { codec }) })
+  const queue = shm.portQueue<T>('queue', { capacity: 8, codec } as WithCodec<QueueOptions<T>, T>)
   const others: BufferPtr[] = []
   for (let buffer = shm.allocator.tryAllocate(8192); buffer !== null; buffer = shm.allocator.tryAllocate(8192)) {
     buffer.bytes.fill(7)

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { type OpenOptions, type QueueOptions, type PortQueue, ShmManager } from '../../index.js'
+import { type OpenOptions, type QueueOptions, type PortQueue, ShmManager, type WithCodec } from '../../index.js'
 
 const SHM = '/dev/shm'
 let domains = 0
@@ -46,7 +46,7 @@ export function openQueue<T = Uint8Array>(
   openOptions?: OpenOptions,
 ): { shm: ShmManager; queue: PortQueue<T> } {
   const shm = openDomain(t, openOptions)
-  return { shm, queue: shm.portQueue('queue', options) }
+  return { shm, queue: shm.portQueue<T>('queue', options as WithCodec<QueueOptions<T>, T>) }
 }
 
 /** Buffers of the domain that carry messages: queued, or held by somebody. */

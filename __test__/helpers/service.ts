@@ -1,5 +1,5 @@
 import type { ExecutionContext } from 'ava'
-import type { Service, ServiceOptions, ShmManager } from '../../index.js'
+import type { Service, ServiceCodecs, ServiceOptions, ShmManager } from '../../index.js'
 import { buffersInUse, type TestDomain, testDomain } from './domain.js'
 
 /** A server and a client of service `work`. */
@@ -15,11 +15,14 @@ export interface Pair<Req, Res> {
 }
 
 /** A server and a client, two participants of a domain of the test's own. */
-export function pair<Req, Res>(t: ExecutionContext, options: ServiceOptions<Req, Res>): Pair<Req, Res> {
+export function pair<Req, Res>(
+  t: ExecutionContext,
+  options: ServiceOptions<Req, Res> & ServiceCodecs<Req, Res>,
+): Pair<Req, Res> {
   const domain = testDomain(t)
   const [watcher, there, here] = [domain.open(), domain.open(), domain.open()]
-  const server = there.service('work', options)
-  const client = here.service('work', options)
+  const server = there.service<Req, Res>('work', options)
+  const client = here.service<Req, Res>('work', options)
   return { domain, watcher, there, here, server, client, end: () => nothingLeft(t, watcher, [there, here]) }
 }
 

@@ -1,7 +1,17 @@
 // What the compiler knows of queues. Nothing here runs: `npm run types` checks it, and so does every build.
 import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { expectTypeOf } from 'expect-type'
-import type { Batch, BufferPtr, Codec, PortQueue, QueueOptions, ShmManager } from '../../index.js'
+import type {
+  Batch,
+  BufferPtr,
+  Codec,
+  JsonOf,
+  PortQueue,
+  QueueOptions,
+  Service,
+  ShmManager,
+  Topic,
+} from '../../index.js'
 
 interface Frame {
   at: Date
@@ -19,7 +29,6 @@ expectTypeOf(shm.portQueue('any', { codec: 'json' })).toEqualTypeOf<PortQueue<un
 expectTypeOf(shm.portQueue('any', { codec: 'v8' })).toEqualTypeOf<PortQueue<unknown>>()
 expectTypeOf(shm.portQueue('any', { codec: 'msgpack' })).toEqualTypeOf<PortQueue<unknown>>()
 expectTypeOf(shm.portQueue('frames', { codec: frameCodec })).toEqualTypeOf<PortQueue<Frame>>()
-expectTypeOf(shm.portQueue('frames', options)).toEqualTypeOf<PortQueue<Frame>>()
 
 // Or it is said.
 expectTypeOf(shm.portQueue<Frame>('frames')).toEqualTypeOf<PortQueue<Frame>>()
@@ -29,8 +38,66 @@ expectTypeOf(shm.portQueue<Frame>('frames', { codec: frameCodec })).toEqualTypeO
 shm.portQueue<string>('frames', { codec: frameCodec })
 // @ts-expect-error bytes are no frames
 shm.portQueue<Frame>('frames', { codec: 'bytes' })
+// @ts-expect-error values that are no bytes need a codec
+shm.portQueue<Frame>('frames', { capacity: 5 })
+// @ts-expect-error there may be none among the options
+shm.portQueue('frames', options)
+expectTypeOf(shm.portQueue('frames', { ...options, codec: frameCodec })).toEqualTypeOf<PortQueue<Frame>>()
+// @ts-expect-error the same of topics
+shm.topic<Frame>('frames', { history: 5 })
+// @ts-expect-error there is no such option
+shm.portQueue('frames', { capasity: 5 })
 // @ts-expect-error there is no such codec
 shm.portQueue('frames', { codec: 'yaml' })
+
+// JSON carries what it brings back as it was.
+interface Tree {
+  name: string
+  size?: number
+  kind: 'leaf' | 'fork' | null
+  children: readonly Tree[]
+}
+class Named {
+  constructor(readonly name: string) {}
+  shout(): string {
+    return this.name.toUpperCase()
+  }
+}
+expectTypeOf(shm.portQueue<Tree>('trees', { codec: 'json' })).toEqualTypeOf<PortQueue<Tree>>()
+expectTypeOf(shm.topic<Record<string, unknown>>('any', { codec: 'json' })).toEqualTypeOf<
+  Topic<Record<string, unknown>>
+>()
+expectTypeOf<JsonOf<Tree>>().toEqualTypeOf<Tree>()
+expectTypeOf<JsonOf<[number, string]>>().toEqualTypeOf<[number, string]>()
+// @ts-expect-error a date comes back as a text
+shm.portQueue<Frame>('frames', { codec: 'json' })
+// @ts-expect-error a map comes back empty
+shm.portQueue<{ of: Map<string, number> }>('maps', { codec: 'json' })
+// @ts-expect-error a bigint is refused
+shm.portQueue<{ n: bigint }>('bigints', { codec: 'json' })
+// @ts-expect-error bytes come back as an object of numbers
+shm.portQueue<{ bytes: Uint8Array }>('bytes', { codec: 'json' })
+// @ts-expect-error an instance comes back without its methods
+shm.topic<Named>('named', { codec: 'json' })
+expectTypeOf(shm.portQueue<{ of: Map<string, number> }>('maps', { codec: 'v8' })).toExtend<PortQueue<{ of: unknown }>>
+
+// Services need a codec for either direction; one alone carries both.
+expectTypeOf(shm.service('frames')).toEqualTypeOf<Service>()
+expectTypeOf(shm.service('frames', { inFlight: 4 })).toEqualTypeOf<Service>()
+expectTypeOf(shm.service('any', { codec: 'json' })).toEqualTypeOf<Service<unknown, unknown>>()
+expectTypeOf(shm.service('frames', { codec: frameCodec })).toEqualTypeOf<Service<Frame, Frame>>()
+expectTypeOf(shm.service<Tree, number>('count', { codec: 'json' })).toEqualTypeOf<Service<Tree, number>>()
+expectTypeOf(shm.service<Frame, number>('count', { codec: frameCodec, replyCodec: 'json' })).toEqualTypeOf<
+  Service<Frame, number>
+>()
+// @ts-expect-error frames are no buffers
+shm.service<Frame, number>('count', {})
+// @ts-expect-error JSON carries no frames
+shm.service<Frame, number>('count', { codec: 'json' })
+// @ts-expect-error nor as replies
+shm.service<number, Frame>('count', { codec: 'json' })
+// @ts-expect-error the codec of requests carries replies, too, if there is no other
+shm.service<Frame, number>('count', { codec: frameCodec })
 
 // Values go in and come out as what they are.
 const frames = shm.portQueue('frames', { codec: frameCodec })

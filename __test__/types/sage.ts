@@ -15,6 +15,8 @@ export function check(): void {
   expectTypeOf(new SageQueue<Job>('jobs', { codec: 'v8' })).toEqualTypeOf<SageQueue<Job>>()
   // @ts-expect-error bytes are no jobs: values of any kind need a codec for them
   void new SageQueue<Job>('jobs', { codec: 'bytes' })
+  // @ts-expect-error JSON makes a text of a date
+  void new SageQueue<Job>('jobs', { codec: 'json' })
   // @ts-expect-error a codec for jobs carries no text
   void new SageQueue<string>('jobs', { codec: jobCodec })
   // @ts-expect-error there is no such mode

@@ -31,8 +31,29 @@ export interface Codec<T> {
   decode(bytes: Uint8Array): T
 }
 
+/**
+ * What JSON makes of a `T`: the same type if JSON brings it back as it was, else another one. Dates come back as texts, maps and sets empty,
+ * bytes as objects, functions not at all; a bigint is refused. What is not known (`unknown`, `any`) is left to the caller.
+ */
+export type JsonOf<T> = unknown extends T
+  ? T
+  : T extends string | number | boolean | null | undefined
+    ? T
+    : T extends bigint | symbol | ((...args: never) => unknown) | JsonLoses
+      ? never
+      : { [Key in keyof T]: JsonOf<T[Key]> }
+
+type JsonLoses =
+  Date | RegExp | Error | ReadonlyMap<never, unknown> | ReadonlySet<never> | ArrayBufferView | ArrayBufferLike
+
+/** The codecs that come with the package and bring a `T` back as it was. */
+export type ValueCodecOf<T> = Exclude<ValueCodecName, 'json'> | ([T] extends [JsonOf<T>] ? 'json' : never)
+
 /** A codec that can carry values of type `T`: the name of one that comes with the package, or one of your own. */
-export type CodecOption<T> = ValueCodecName | Codec<T> | (Uint8Array extends T ? 'bytes' : never)
+export type CodecOption<T> = ValueCodecOf<T> | Codec<T> | (Uint8Array extends T ? 'bytes' : never)
+
+/** Options `O` of what carries values of type `T`: those that are no bytes need a codec; `never`, no values at all, needs none. */
+export type WithCodec<O, T> = Uint8Array extends T ? O : [T] extends [never] ? O : O & { codec: CodecOption<T> }
 
 /** A codec that knows its name. */
 export type NamedCodec<T> = Codec<T> & {

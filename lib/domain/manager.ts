@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { isMainThread, threadId } from 'node:worker_threads'
 import { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
-import type { Codec, ValueCodecName } from '../codec/codec.js'
+import type { Codec, ValueCodecName, WithCodec } from '../codec/codec.js'
 import { codecOf } from '../codec/codec.js'
 import { callNative } from '../errors.js'
 import { MAX_NAME_BYTES } from '../native/generated/limits.js'
@@ -26,7 +26,7 @@ import { ShmObserver } from './observer.js'
 import type { RecoveryReport, StallReport, TrimReport } from './reports.js'
 import { participantLost, participantResumed, participantStalled, Stalls, takeReports } from './reports.js'
 import { GlobalRegistry } from './registry.js'
-import type { ServiceOptions } from '../service/options.js'
+import type { ServiceCodecs, ServiceOptions } from '../service/options.js'
 import type { Service } from '../service/service.js'
 import { Services } from '../service/services.js'
 import type { ParticipantId } from '../session/participant-id.js'
@@ -133,7 +133,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * memory for its ring; `_LIMIT`: no more queues; `_CLOSED`
    */
   portQueue<T = unknown>(name: string, options: QueueOptions<T> & { codec: ValueCodecName }): PortQueue<T>
-  portQueue<T = Uint8Array>(name: string, options?: QueueOptions<T>): PortQueue<T>
+  portQueue<T = Uint8Array>(name: string, options?: WithCodec<QueueOptions<T>, T>): PortQueue<T>
   portQueue<T>(name: string, options?: QueueOptions<T>): PortQueue<T> {
     checkName('queue', name)
     const codec = options && checkOptions(`queue '${name}'`, options, QUEUE_OPTIONS).codec
@@ -153,7 +153,8 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     name: string,
     options?: ServiceOptions<BufferPtr, BufferPtr> & { codec?: 'buffer'; replyCodec?: 'buffer' },
   ): Service
-  service<Req, Res>(name: string, options: ServiceOptions<Req, Res>): Service<Req, Res>
+  service<T>(name: string, options: ServiceOptions<T, T> & { codec: Codec<T>; replyCodec?: undefined }): Service<T, T>
+  service<Req, Res>(name: string, options: ServiceOptions<Req, Res> & ServiceCodecs<Req, Res>): Service<Req, Res>
   service<Req, Res>(name: string, options: ServiceOptions<Req, Res> = {}): Service<Req, Res> {
     return this.#services.open(name, options)
   }
@@ -165,7 +166,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * @throws {@link MillraceError} as {@link ShmManager.portQueue}
    */
   topic<T = unknown>(name: string, options: TopicOptions<T> & { codec: ValueCodecName }): Topic<T>
-  topic<T = Uint8Array>(name: string, options?: TopicOptions<T>): Topic<T>
+  topic<T = Uint8Array>(name: string, options?: WithCodec<TopicOptions<T>, T>): Topic<T>
   topic<T>(name: string, options?: TopicOptions<T>): Topic<T> {
     checkName('topic', name)
     const codec = options && checkOptions(`topic '${name}'`, options, TOPIC_OPTIONS).codec

@@ -1,4 +1,4 @@
-import type { Codec, NamedCodec, ValueCodecName } from '../codec/codec.js'
+import type { Codec, NamedCodec, ValueCodecOf } from '../codec/codec.js'
 import { codecOf, codecRecorded } from '../codec/codec.js'
 import { hasCode, MillraceError, show } from '../errors.js'
 import { MAX_NAME_BYTES, MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
@@ -16,7 +16,7 @@ export interface SageQueueOptions<T> extends SageDomainOptions {
   /** Values the queue holds, 1 … 1 048 576. Default: what the queue has, else 1024. */
   maxsize?: number
   /** How values become bytes. Default: what the queue has, else `v8`, which carries all that structured clone does. */
-  codec?: ValueCodecName | Codec<T>
+  codec?: ValueCodecOf<T> | Codec<T>
   /** When a value that was got counts as finished; see {@link Acknowledge}. A matter of this end alone. Default: `taskDone`. */
   acknowledge?: Acknowledge
   /**

@@ -1,4 +1,4 @@
-import type { Codec, CodecName, NamedCodec } from '../codec/codec.js'
+import type { Codec, CodecOption, NamedCodec } from '../codec/codec.js'
 import { codecOf } from '../codec/codec.js'
 import { invalidArgument } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
@@ -10,12 +10,21 @@ import type { OptionNames } from '../check.js'
 import { checkInteger, checkOptions, checkSignal } from '../check.js'
 import type { RequestContext } from './run.js'
 
+/** A codec that can carry requests or replies of type `T`; `buffer` is none: buffers are handed over as they are. */
+export type ServiceCodec<T> = CodecOption<T> | (BufferPtr extends T ? 'buffer' : never)
+
+/** What a service needs to carry these requests and replies: codecs, unless both are buffers. One that is named alone carries both. */
+export type ServiceCodecs<Req, Res> =
+  | { codec: ServiceCodec<Req>; replyCodec: ServiceCodec<Res> }
+  | { codec: ServiceCodec<Req> & ServiceCodec<Res>; replyCodec?: undefined }
+  | (BufferPtr extends Req & Res ? { codec?: undefined; replyCodec?: undefined } : never)
+
 /** Options of {@link ShmManager.service}. */
 export interface ServiceOptions<Req, Res> {
   /** How requests become bytes, and replies, too, unless `replyCodec` is given. Default: `buffer`, which is no codec. */
-  codec?: 'buffer' | CodecName | Codec<Req>
+  codec?: ServiceCodec<Req>
   /** How replies become bytes. Default: as requests. */
-  replyCodec?: 'buffer' | CodecName | Codec<Res>
+  replyCodec?: ServiceCodec<Res>
   /** Requests that wait for a server at most; clients wait when there are more. Default: 1024, or what the service has. */
   capacity?: number
   /** Requests of this participant that are under way at most; more wait. Default: 256. */
