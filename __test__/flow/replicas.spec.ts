@@ -80,6 +80,7 @@ test.serial('replicas in worker threads: each value once', async (t) => {
 test.serial('replicas are killed again and again: nothing is lost', async (t) => {
   const { shm, first } = await startFlow(t, {})
   for (let kills = 0; kills < 6; kills++) await kill(shm, `cpu.${kills % 2}`)
+  await first.heard('all')
   const { sent, worked, error, processes } = await endOf(t, shm, first)
   t.is(error, null)
   t.deepEqual(distinct(worked), numbersTo(sent))
@@ -116,6 +117,7 @@ test.serial('divided by key: all values of a key are worked on by one replica, i
 test.serial('divided by key: values of a dead replica wait for its restart', async (t) => {
   const { shm, first } = await startFlow(t, { keys: 20 })
   for (let kills = 0; kills < 4; kills++) await kill(shm, 'cpu.0')
+  await first.heard('all')
   const { sent, worked, error, processes } = await endOf(t, shm, first)
   t.is(error, null)
   t.like(processes, { 'cpu.0': { phase: 'ended', restarts: 4 }, 'cpu.1': { phase: 'ended', restarts: 0 } })
