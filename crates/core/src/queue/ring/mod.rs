@@ -17,6 +17,9 @@ use crate::limits::RING_TRIES_MAX;
 use crate::pool::prefetch_for_write;
 use crate::sync::{AtomicU64, Ordering};
 
+/// Looks at a ring in motion before its depth is estimated.
+const DEPTH_TRIES: usize = 4;
+
 /// A ring, wherever it lies.
 #[derive(Clone, Copy)]
 pub(crate) struct Ring<'a> {
@@ -269,11 +272,24 @@ impl<'a> Ring<'a> {
         self.passed(self.tail(), |state| state != SlotState::Free)
     }
 
-    /// Messages in the ring: exact while nobody moves, unless senders have taken some back from between others. Meanwhile it may count
-    /// some that have just been taken.
+    /// Messages in the ring, at one moment of the call, unless senders have taken some back from between others. Where too much moves
+    /// to see a moment whole, no more than there were.
     pub(crate) fn depth(&self) -> u64 {
-        let taken = self.taken();
-        self.published().saturating_sub(taken).min(self.slots.len() as u64)
+        for _ in 0..DEPTH_TRIES {
+            let taken = self.taken();
+            let published = self.published();
+            // What is taken stays taken: the same before and after, it was that number when the published ones were counted.
+            if self.taken() == taken {
+                return self.between(taken, published);
+            }
+        }
+        let published = self.published();
+        self.between(self.taken(), published)
+    }
+
+    /// Hints may be damaged: no more than the ring has room for.
+    fn between(&self, taken: u64, published: u64) -> u64 {
+        published.saturating_sub(taken).min(self.slots.len() as u64)
     }
 
     /// The same with a look at each, for a ring from which messages may have been taken back.

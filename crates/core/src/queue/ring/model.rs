@@ -502,6 +502,36 @@ fn without_a_look_at_the_message_that_is_in_the_way() {
     limited(|ring, tail, id| if ring.depth() < 1 { ring.push(tail, id) } else { None });
 }
 
+/// A limit of one, which one message leaves while the next one comes: who looks on never counts two.
+fn counted(depth: fn(&Ring<'_>) -> u64) {
+    check(move || {
+        let heap = Heap::new(2);
+        heap.put(0, true);
+        let mover = Arc::clone(&heap);
+        let mover = spawn(move || {
+            let taken = mover.ring().pop(&mut mover.ring().head(), 1, |_| true).expect("one was sent");
+            mover.ring().recycle(taken);
+            mover.ring().push_within(&mut mover.ring().tail(), 1, 1, || 0).expect("there is room");
+        });
+        assert!(depth(&heap.ring()) <= 1, "more than there ever were");
+        joined(mover);
+    });
+}
+
+#[test]
+fn the_depth_is_that_of_one_moment() {
+    counted(|ring| ring.depth());
+}
+
+#[test]
+#[should_panic = "more than there ever were"]
+fn without_a_second_look_at_what_is_taken() {
+    counted(|ring| {
+        let taken = ring.taken();
+        ring.published() - taken
+    });
+}
+
 /// A sender that keeps the latest message only, against a receiver: as in `queue/send.rs`.
 fn latest(drop_older: fn(&Heap, u64)) {
     check(move || {
