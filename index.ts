@@ -41,7 +41,7 @@ export type { ExhaustedPolicy } from './lib/session/session.js'
 export type { SubscribeOptions, TopicOptions } from './lib/topic/options.js'
 export { BufferPool } from './lib/memory/buffer-pool.js'
 export { type BatchOptions, PortQueue, type QueueInfo } from './lib/queue/port-queue.js'
-export type { RecoveryReport, StallReport, TrimReport } from './lib/domain/reports.js'
+export type { Discarded, Opened, RecoveryReport, StallReport, TrimReport } from './lib/domain/reports.js'
 export { GlobalRegistry } from './lib/domain/registry.js'
 export type { RequestContext } from './lib/service/run.js'
 export type {

@@ -21,6 +21,8 @@ export declare class BindingManager {
   get handle(): number
   /** Slot number of this participant. */
   get participant(): number
+  /** What opening the domain has found, as JSON. */
+  opened(): string
   /** Directory of the domain. */
   get directory(): string
   /** A handle for queue `name`. With options it is created or attached to, without it may not exist yet. */

@@ -42,6 +42,13 @@ const suites = [
     count: countRust,
   },
   {
+    // The models of what is shared: each order of steps of a few threads.
+    name: 'models',
+    command: 'npm',
+    args: ['run', '--silent', 'loom'],
+    count: countRust,
+  },
+  {
     name: 'node',
     command: process.execPath,
     args: [join(root, 'node_modules', 'ava', 'entrypoints', 'cli.mjs'), '--tap'],

@@ -148,7 +148,7 @@ test('diagnostics channels tell of open and close', (t) => {
   for (const name of ['millrace:open', 'millrace:close']) unsubscribe(name, record)
   const message = { domain: domain.name, participant: shm.participant }
   t.deepEqual(heard, [
-    ['millrace:open', message],
+    ['millrace:open', { ...message, opened: 'created', discarded: null }],
     ['millrace:close', message],
   ])
 })

@@ -1,7 +1,10 @@
 // Nobody has to be there first, or at the same time.
+import { once } from 'node:events'
 import test from 'ava'
+import type { Discarded } from '../../index.js'
 import { ShmManager } from '../../index.js'
 import type { ConsumeArgs, Tally } from '../fixtures/consume.js'
+import type { FillArgs } from '../fixtures/fill.js'
 import type { ProduceArgs } from '../fixtures/produce.js'
 import type { WaitArgs } from '../fixtures/wait.js'
 import { buffersInUse, removeLeftovers, testDomain, traceOf } from '../helpers/domain.js'
@@ -81,4 +84,24 @@ test.serial('the consumer comes when the producer has closed the queue and left'
   const { 5: tally } = await consumer.hear<Record<number, Tally>>()
   await consumer.done()
   t.like(tally, { count, last: count - 1, disordered: 0, damaged: 0 })
+})
+
+test.serial('after Ctrl-C the next run starts afresh, with other options too', async (t) => {
+  const domain = testDomain(t)
+  const run = async (capacity: number, heard: unknown) => {
+    const args: FillArgs = { domain: domain.name, queue: 'frames', capacity }
+    const child = startChild(t, 'fill', args)
+    t.deepEqual(await child.hear(), heard)
+    child.signal('SIGINT')
+    t.is((await child.ended).signal, 'SIGINT')
+  }
+  await run(4, { opened: 'created', discarded: null })
+  await run(8, { opened: 'recreated', discarded: { participants: 1, queues: 1, messages: 4, buffers: 4 } })
+  const shm = domain.open()
+  const [discarded] = (await once(shm, 'recreated')) as [Discarded]
+  t.deepEqual(discarded, { participants: 1, queues: 1, messages: 8, buffers: 8 })
+  t.deepEqual([shm.opened, shm.discarded], ['recreated', discarded])
+  t.is(domain.open().opened, 'attached')
+  t.is(shm.portQueue('frames', { capacity: 16 }).depth, 0)
+  t.is(buffersInUse(shm), 0)
 })

@@ -23,7 +23,7 @@ import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
 import type { EvictOptions } from './observer.js'
 import { ShmObserver } from './observer.js'
-import type { RecoveryReport, StallReport, TrimReport } from './reports.js'
+import type { Discarded, Opened, RecoveryReport, StallReport, TrimReport } from './reports.js'
 import { participantLost, participantResumed, participantStalled, Stalls, takeReports } from './reports.js'
 import { GlobalRegistry } from './registry.js'
 import type { ServiceCodecs, ServiceOptions } from '../service/options.js'
@@ -37,6 +37,8 @@ import { Topic } from '../topic/topic.js'
 
 /** Events of a {@link ShmManager}. */
 export interface ManagerEvents {
+  /** {@link ShmManager.opened} is `recreated`; what was discarded, or null where that could not be read. After the code that opened it. */
+  recreated: [discarded: Discarded | null]
   /** A participant died, and what it held has been put right. */
   'participant-lost': [report: RecoveryReport]
   /** A participant is stalled; see {@link ShmManager.evict} for what can be done about it. Seen within two seconds. */
@@ -63,6 +65,10 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   readonly participant: number
   /** Directory that holds the domain. */
   readonly directory: string
+  /** What opening the domain has found. */
+  readonly opened: Opened
+  /** What was in the domain when {@link ShmManager.opened} is `recreated` and it could be read; else null. */
+  readonly discarded: Discarded | null
   /** The shared directory of the domain. */
   readonly registry: GlobalRegistry
   /** Where buffers come from. */
@@ -76,6 +82,12 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     this.domain = session.domain
     this.participant = participant
     this.directory = directory
+    const { opened: found, discarded = null } = JSON.parse(session.call((native) => native.opened())) as {
+      opened: Opened
+      discarded?: Discarded | null
+    }
+    this.opened = found
+    this.discarded = discarded
     this.#session = session
     this.registry = new GlobalRegistry(session)
     this.allocator = new SharedBufferAllocator(session)
@@ -88,7 +100,8 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   }
 
   /**
-   * Creates the domain, or attaches to it: whoever comes first. Start order does not matter.
+   * Creates the domain, or attaches to it: whoever comes first. Start order does not matter. A domain lives as long as somebody is in it: one
+   * whose participants have all died is made anew, unless it persists or has a `SageQueue`. {@link ShmManager.opened} says which it was.
    * @param domain 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
    * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_NAME`, `_INVALID_ARGUMENT`, `_PERMISSION`, `_VERSION`, `_TRUNCATED`,
    * `_CORRUPT`, `_NO_SPACE`, `_LIMIT`, `_TIMEOUT`, `_IO`
@@ -103,7 +116,8 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     const native = callNative(() => NativeManager.open(domain, bound))
     const session = new Session(native, domain, policy, polling, guard)
     const manager = new ShmManager(session, native.participant, native.directory)
-    opened.publish({ domain, participant: manager.participant })
+    opened.publish({ domain, participant: manager.participant, opened: manager.opened, discarded: manager.discarded })
+    if (manager.opened === 'recreated') process.nextTick(() => manager.#tell('recreated', manager.discarded))
     return manager
   }
 

@@ -47,6 +47,24 @@ export interface StallReport {
   phase: StallPhase
 }
 
+/**
+ * How a participant came into its domain: it made it; others were in it; all who had been in it had died, and it made it anew; nobody was in
+ * it, and what is in it was kept, because it persists or has a `SageQueue`.
+ */
+export type Opened = 'created' | 'attached' | 'recreated' | 'resumed'
+
+/** What was in a domain that was made anew, because all who had been in it had died. */
+export interface Discarded {
+  /** Participants that had died. */
+  participants: number
+  /** Queues and topics. */
+  queues: number
+  /** Messages in queues and subscriptions, those that had been received and not acknowledged included. */
+  messages: number
+  /** Buffers that were in use. */
+  buffers: number
+}
+
 /** Carries every {@link RecoveryReport}. */
 export const participantLost = channel('millrace:participant-lost')
 /** Carries every {@link StallReport}. */

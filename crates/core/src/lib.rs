@@ -53,7 +53,7 @@ pub use buffer::{Buffer, BufferPtr, Message, Settle, SharedBufferAllocator, Trim
 pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use fault::Point as FaultPoint;
-pub use manager::{OpenOptions, ShmManager};
+pub use manager::{Discarded, OpenOptions, Opened, ShmManager};
 pub use observer::Observer;
 pub use os::{LoopAddress, LoopEnd, clock_ms, clock_ns};
 pub use queue::{

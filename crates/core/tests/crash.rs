@@ -3,7 +3,10 @@
 
 mod support;
 
-use millrace::{Interest, Overflow, QueueOptions, ShmManager, TakeOutcome, TrySendError};
+use millrace::{
+    Discarded, Interest, OpenOptions, Opened, Overflow, PortQueue, QueueOptions, ShmManager, TakeOutcome,
+    TrySendError,
+};
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, await_recoveries, role, say, started, used};
 
@@ -149,30 +152,74 @@ fn a_death_is_reported_with_exact_numbers() {
     assert!(shm.reports_since(1).is_empty());
 }
 
-#[test]
-fn a_domain_whose_last_participant_was_killed_is_found_repaired() {
-    const NAME: &str = "a_domain_whose_last_participant_was_killed_is_found_repaired";
-    if let Some((_, isolated)) = role() {
-        let shm = isolated.open();
-        let queue = shm.port_queue("q", &options(8, Overflow::Block)).unwrap();
-        queue.try_send(shm.allocate(100).unwrap()).unwrap();
-        let _held = shm.allocate(100).unwrap();
-        say("ready");
-        std::thread::park();
-        return;
-    }
-    let isolated = Isolated::new("alone");
-    let mut child = started(NAME, "die", &isolated);
+/// Opens a domain in which somebody, as `role` says, has been killed who sent a message and held a buffer.
+fn opened_after_the_death_of_all(test: &str, role: &str, isolated: &Isolated) -> ShmManager {
+    let mut child = started(test, role, isolated);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!isolated.objects().is_empty());
-    let shm = isolated.open();
-    await_recoveries(&shm, 1);
-    let queue = shm.find_queue("q").unwrap().expect("a crash of everybody keeps what was queued");
-    assert_eq!(used(&shm), 1);
-    assert!(queue.try_receive().unwrap().0.is_some());
-    drop((queue, shm));
+    isolated.open()
+}
+
+fn leave_a_message_and_wait_for_death(shm: &ShmManager, queue: &PortQueue) -> ! {
+    queue.try_send(shm.allocate(100).unwrap()).unwrap();
+    let _held = shm.allocate(100).unwrap();
+    say("ready");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_domain_of_the_dead_is_made_anew() {
+    const NAME: &str = "a_domain_of_the_dead_is_made_anew";
+    if let Some((_, isolated)) = role() {
+        let shm = isolated.open();
+        assert_eq!(shm.opened(), Opened::Created);
+        let queue = shm.port_queue("q", &options(8, Overflow::Block)).unwrap();
+        leave_a_message_and_wait_for_death(&shm, &queue);
+    }
+    let isolated = Isolated::new("anew");
+    let shm = opened_after_the_death_of_all(NAME, "die", &isolated);
+    let discarded = Discarded { participants: 1, queues: 1, messages: 1, buffers: 2 };
+    assert_eq!(shm.opened(), Opened::Recreated(Some(discarded)));
+    assert!(shm.find_queue("q").unwrap().is_none());
+    assert_eq!((used(&shm), shm.recoveries()), (0, 0));
+    assert_eq!(isolated.open().opened(), Opened::Attached);
+    drop(shm);
     isolated.assert_gone();
+    assert_eq!(isolated.open().opened(), Opened::Created);
+}
+
+#[test]
+fn a_domain_of_the_dead_that_is_kept_is_found_repaired() {
+    const NAME: &str = "a_domain_of_the_dead_that_is_kept_is_found_repaired";
+    if let Some((role, isolated)) = role() {
+        let persist = (role == "persist").then_some(true);
+        let shm = ShmManager::open(&isolated.name, &OpenOptions { persist, ..isolated.options() }).unwrap();
+        let options = options(8, Overflow::Block);
+        let queue =
+            if role == "persist" { shm.port_queue("q", &options) } else { shm.work_queue("q", &options) };
+        leave_a_message_and_wait_for_death(&shm, &queue.unwrap());
+    }
+    for role in ["persist", "work"] {
+        let isolated = Isolated::new("kept");
+        let shm = opened_after_the_death_of_all(NAME, role, &isolated);
+        assert_eq!(shm.opened(), Opened::Resumed);
+        await_recoveries(&shm, 1);
+        let queue = if role == "persist" { shm.find_queue("q") } else { shm.find_work_queue("q") };
+        let queue = queue.unwrap().expect("what was queued is kept");
+        assert_eq!(used(&shm), 1);
+        assert!(queue.try_receive().unwrap().0.is_some());
+        drop((queue, shm));
+        if role == "persist" {
+            // What it is from now on is said by whoever opens it.
+            let shm =
+                ShmManager::open(&isolated.name, &OpenOptions { persist: Some(false), ..isolated.options() });
+            assert_eq!(shm.unwrap().opened(), Opened::Resumed);
+        }
+        isolated.assert_gone();
+    }
 }
 
 #[test]

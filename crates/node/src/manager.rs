@@ -73,6 +73,12 @@ impl BindingManager {
         self.slot
     }
 
+    /// What opening the domain has found, as JSON.
+    #[napi(catch_unwind)]
+    pub fn opened(&self) -> Result<String> {
+        self.session(|session| Ok(to_json(&session.manager.opened())))
+    }
+
     /// Directory of the domain.
     #[napi(getter)]
     pub fn directory(&self) -> String {

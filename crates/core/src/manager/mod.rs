@@ -6,6 +6,7 @@ mod model;
 mod names;
 mod open;
 mod open_topics;
+mod opened;
 
 use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator, TrimReport};
 use crate::error::{Error, Result};
@@ -21,6 +22,7 @@ use crate::service::{ParticipantId, Runner};
 use crate::stats::Snapshot;
 use crate::sync::Ordering;
 use open_topics::OpenTopics;
+pub use opened::{Discarded, Opened};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +47,7 @@ pub struct OpenOptions {
 #[derive(Debug)]
 pub struct ShmManager {
     participant: Arc<Participant>,
+    opened: Opened,
     base: PathBuf,
     /// Ends of queues, of subscriptions and of mailboxes.
     queues: Arc<QueueCache>,
@@ -53,22 +56,30 @@ pub struct ShmManager {
 }
 
 impl ShmManager {
-    /// Creates domain `name` or attaches to it.
+    /// Creates domain `name` or attaches to it. One that nobody is in any more, because all have died, is made anew, unless it persists
+    /// or has work queues: [`ShmManager::opened`] says which it was.
     ///
     /// # Errors
     /// `InvalidName`, `InvalidArgument`, `OptionsMismatch`, `Permission`, `Version`, `Truncated`, `Corrupt`, `NoSpace`, `Limit` (128
     /// participants), `Timeout` (somebody who opens or closes it does not proceed), `Io`.
     pub fn open(name: &str, options: &OpenOptions) -> Result<Self> {
         let base = base_dir(options.directory.as_deref());
-        let participant = Arc::new(open::join(&base, name, options)?);
+        let (participant, opened) = open::join(&base, name, options)?;
+        let participant = Arc::new(participant);
         let domain = Arc::clone(&participant.domain);
         domain.notify_sentinels();
         let queues = QueueCache::new(Arc::clone(&participant));
-        let mut manager = Self { participant, base, queues, topics: OpenTopics::default(), sentinel: None };
+        let mut manager =
+            Self { participant, opened, base, queues, topics: OpenTopics::default(), sentinel: None };
         // Recover those who died just before we came (our own last life, often). `Later`: the sentinel sees to it.
         let _ = sweep(&domain)?;
         manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.participant))?);
         Ok(manager)
+    }
+
+    /// What opening the domain has found.
+    pub fn opened(&self) -> Opened {
+        self.opened
     }
 
     /// Name of the domain.

@@ -2,21 +2,23 @@
 
 use super::OpenOptions;
 use super::leave::{give_up, remove_if_deserted};
+use super::opened::{Discarded, Opened};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
 use crate::liveness::{is_anybody_alive, living_processes};
 use crate::os;
 use crate::recovery::{Sweep, assist, sweep};
-use crate::registry::{Domain, Participant};
+use crate::registry::{Domain, Kind, Participant};
 use crate::segment::{DomainDir, DomainLock, SegmentName, validate_name};
+use crate::stats::snapshot;
 use crate::sync::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Joins domain `name` below `base`, which is made if need be. On failure nothing is left behind that was not there before.
-pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Participant> {
+pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<(Participant, Opened)> {
     validate_name("domain", name)?;
     if let Some(bytes) = options.max_bytes.filter(|b| !(MIN_MAX_BYTES..=MAX_MAX_BYTES).contains(b)) {
         return Err(Error::invalid_argument(format!(
@@ -28,8 +30,8 @@ pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Par
     fault::hit(Point::OpenLocked);
     // Whatever fails, if only for want of descriptors: there is one to clean up with.
     let opened = lock.spare().and_then(|spare| Ok((open_domain(&lock, name, options)?, spare)));
-    let (domain, spare) = match opened {
-        Ok((domain, spare)) => (Arc::new(domain), spare),
+    let ((domain, opened), spare) = match opened {
+        Ok(((domain, opened), spare)) => ((Arc::new(domain), opened), spare),
         Err(error) => {
             lock.remove_unfinished();
             lock.release();
@@ -47,7 +49,7 @@ pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<Par
         drop(spare);
         give_up(lock, base, &domain);
     }
-    joined
+    Ok((joined?, opened))
 }
 
 /// Whoever was refused has held the lock, and the last participant may have left meanwhile.
@@ -60,25 +62,53 @@ fn look_after_leavers(base: &Path, name: &str) {
 }
 
 /// Attaches to the domain that `lock` is about, or makes it.
-fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<Domain> {
+fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<(Domain, Opened)> {
     let dir = DomainDir::open(lock)?;
     if !dir.has_segment(SegmentName::Registry)? {
         // Left by somebody who died while making or removing a domain.
         dir.clear()?;
-        return create(dir, name, options);
+        return Ok((create(dir, name, options)?, Opened::Created));
     }
     let alive = is_anybody_alive(&dir)?;
     let domain = match Domain::open(name, dir, assist) {
         Err(e) if e.kind() == ErrorKind::Version => {
             refuse_other_version(&DomainDir::open(lock)?, name, options, alive, e)?;
-            return start_afresh(lock, name, options);
+            return start_afresh(lock, name, options, Opened::Recreated(None));
         }
-        Err(e) if !alive && is_unusable(&e) => return start_afresh(lock, name, options),
+        Err(e) if !alive && is_unusable(&e) => {
+            return start_afresh(lock, name, options, Opened::Recreated(None));
+        }
         domain => domain?,
     };
     if alive {
-        return agree(domain, options);
+        return Ok((agree(domain, options)?, Opened::Attached));
     }
+    if !is_kept(&domain) {
+        let opened = what_has_ended(&domain);
+        drop(domain);
+        return start_afresh(lock, name, options, opened);
+    }
+    resume(lock, domain, options)
+}
+
+/// Whether a domain outlives those who were in it: it persists, or it has work queues, whose jobs are to be done.
+fn is_kept(domain: &Domain) -> bool {
+    persists(domain) || domain.entries().any(|(_, entry)| entry.is_kind(Kind::Work))
+}
+
+/// What a domain was that nobody is in, and that is not kept.
+fn what_has_ended(domain: &Domain) -> Opened {
+    match snapshot(domain) {
+        // All had left in order, and the last one did not come to remove it.
+        Ok(ended) if ended.participants.is_empty() => Opened::Created,
+        Ok(ended) => Opened::Recreated(Some(Discarded::of(&ended))),
+        Err(_) => Opened::Recreated(None),
+    }
+}
+
+/// Attaches to a domain that is kept, and that nobody is in.
+fn resume(lock: &DomainLock, domain: Domain, options: &OpenOptions) -> Result<(Domain, Opened)> {
+    let name = domain.name.clone();
     match domain.all_pools().map(drop) {
         Err(e) if is_unusable(&e) && persists(&domain) && options.persist != Some(false) => {
             return Err(e.about(&format!(
@@ -87,7 +117,7 @@ fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<D
         }
         Err(e) if is_unusable(&e) => {
             drop(domain);
-            return start_afresh(lock, name, options);
+            return start_afresh(lock, &name, options, Opened::Recreated(None));
         }
         pools => pools?,
     }
@@ -99,7 +129,7 @@ fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<D
     if let Some(persist) = options.persist {
         registry.header.persist.store(persist.into(), Ordering::Relaxed);
     }
-    Ok(domain)
+    Ok((domain, Opened::Resumed))
 }
 
 fn create(dir: DomainDir, name: &str, options: &OpenOptions) -> Result<Domain> {
@@ -108,9 +138,14 @@ fn create(dir: DomainDir, name: &str, options: &OpenOptions) -> Result<Domain> {
 }
 
 /// Removes a domain that is of no use to anybody, and makes it anew.
-fn start_afresh(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<Domain> {
+fn start_afresh(
+    lock: &DomainLock,
+    name: &str,
+    options: &OpenOptions,
+    opened: Opened,
+) -> Result<(Domain, Opened)> {
     lock.remove_domain(&DomainDir::open(lock)?)?;
-    create(DomainDir::open(lock)?, name, options)
+    Ok((create(DomainDir::open(lock)?, name, options)?, opened))
 }
 
 /// Whether a domain with this error can be used by nobody: another version, damaged, gone, or objects that are somebody else's.
