@@ -139,6 +139,8 @@ export declare class BindingRun {
   report(): string
   /** What each block that has not ended waits for, or that it works. */
   explain(): string
+  /** Blocks whose call of work has taken longer than so many ms so far, as JSON. */
+  stalls(longerThan: number): string
   /** Begins to drain. */
   drain(): void
   /** Begins to stop. */

@@ -24,6 +24,7 @@ const BAD_SCHEDULER_OPTIONS: [keyof SchedulerOptions, unknown[]][] = [
   ['policy', ['', 'fair', 0, null]],
   ['seed', [-1, 0.5, 2 ** 53, '1', null]],
   ['slice', [-1, NaN, Infinity, '1', null]],
+  ['stallTimeout', [-1, 0, 0.5, NaN, 2 ** 31, '1', null]],
 ]
 
 for (const [option, values] of BAD_SCHEDULER_OPTIONS) {

@@ -1,10 +1,12 @@
+import { EventEmitter } from 'node:events'
 import { checkObject, checkTimeout } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
 import { MillraceError } from '../errors.js'
 import { onAbort } from '../session/cancel.js'
 import type { Clock } from './block/clock.js'
 import { linksOf } from './js/link-stats.js'
-import { settlesWithin } from './native/run.js'
+import type { Stall, StallEvents } from './block/stall-watch.js'
+import { endsWithin, stallError, StallWatch } from './block/stall-watch.js'
 import type { EndOptions, Scheduler } from './native/scheduler.js'
 import { STOP_TIMEOUT_MS } from './native/scheduler.js'
 import type { Report } from './block/stats.js'
@@ -15,6 +17,8 @@ import type { Wired } from './wiring/wiring.js'
 /** What a run is of. */
 export interface RunParts extends Wired {
   readonly name: string
+  /** In ms, or Infinity. */
+  readonly stallTimeout: number
   readonly shm: ShmManager
   readonly clock: Clock
   readonly scheduler: Scheduler
@@ -27,12 +31,13 @@ export interface RunParts extends Wired {
 }
 
 /** A flow that has been started. */
-export class Run implements AsyncDisposable {
+export class Run extends EventEmitter<StallEvents> implements AsyncDisposable {
   readonly #parts: RunParts
   readonly #ending = new AbortController()
   readonly #stopping = new AbortController()
   readonly #ended: Promise<Report>
   readonly #forget: () => void
+  readonly #watch: StallWatch
   #failure: { readonly error: unknown } | undefined
   /** Somebody has been told how it ended. */
   #told = false
@@ -40,7 +45,9 @@ export class Run implements AsyncDisposable {
 
   /** @internal */
   constructor(parts: RunParts, signal: AbortSignal | undefined) {
+    super()
     this.#parts = parts
+    this.#watch = new StallWatch(parts.stallTimeout, () => this.#stalls(), this)
     // Blocks that hand over objects wait for nothing that would.
     parts.shm.session.waits.ref()
     const lanes = parts.lanes.map((lane) => lane.run(this.#ending.signal, this.#stopping.signal, parts.clock))
@@ -75,12 +82,18 @@ export class Run implements AsyncDisposable {
    * Sources end, everything that is under way arrives, then the blocks end; queues that inputs are connected to are emptied. Resolves when
    * they have.
    * @throws `MillraceError` `ERR_MILLRACE_TIMEOUT`: then everything ends as by {@link Run.stop}, and the message names the blocks that had
-   * not ended; and as {@link Run.done}
+   * not ended; `_STALLED`: a block has not returned from its work for {@link SchedulerOptions.stallTimeout}, which the message names: the
+   * others end; and as {@link Run.done}
    */
   async drain(options: EndOptions = {}): Promise<Report> {
     const timeout = checkTimeout('timeout', checkObject('options of drain', options).timeout)
     this.#beginDrain()
-    if (await settlesWithin(this.done, timeout)) return this.done
+    const ended = await endsWithin(this.done, timeout, this.#watch)
+    if (ended === true) return this.done
+    if (ended !== false) {
+      this.#beginStop()
+      throw stallError(`flow '${this.#parts.name}' does not end and is stopped`, ended)
+    }
     const waiting = this.#unfinished()
     await this.stop()
     const message = `flow '${this.#parts.name}' did not end within ${timeout} ms and was stopped, ${this.lost} messages were lost: ${waiting} had not ended`
@@ -90,13 +103,16 @@ export class Run implements AsyncDisposable {
   /**
    * Every block ends after the work it is in; resolves when they have. What is under way goes back to the queues of others that deliver
    * again, and is lost otherwise. The default of `timeout` is 10 000.
-   * @throws `MillraceError` `ERR_MILLRACE_TIMEOUT`: a block does not return from its work, which the message names; and as {@link Run.done}
+   * @throws `MillraceError` `ERR_MILLRACE_TIMEOUT`, or `_STALLED` as by {@link Run.drain}: a block does not return from its work, which the
+   * message names; and as {@link Run.done}
    */
   async stop(options: EndOptions = {}): Promise<Report> {
     const { timeout = STOP_TIMEOUT_MS } = checkObject('options of stop', options)
     const time = checkTimeout('timeout', timeout)
     this.#beginStop()
-    if (await settlesWithin(this.done, time)) return this.done
+    const ended = await endsWithin(this.done, time, this.#watch)
+    if (ended === true) return this.done
+    if (ended !== false) throw stallError(`flow '${this.#parts.name}' does not end`, ended)
     const message = `blocks of flow '${this.#parts.name}' did not return from their work within ${time} ms: ${this.#unfinished()}`
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
   }
@@ -138,6 +154,11 @@ export class Run implements AsyncDisposable {
     }
   }
 
+  /** @internal Whether a block here has not returned from its work for too long. */
+  get isStalled(): boolean {
+    return this.#watch.isStalled
+  }
+
   /** @internal It is to end, and has failed with `error` unless it had before. */
   fail(error: unknown): void {
     const { shm } = this.#parts
@@ -170,12 +191,20 @@ export class Run implements AsyncDisposable {
     const report = this.stats()
     this.#report = report
     this.#forget()
+    this.#watch.stop()
     if (!this.#parts.shm.closed) {
       this.#parts.queues.remove()
       this.#parts.shm.session.waits.unref()
     }
     if (this.#failure !== undefined) throw this.#failure.error
     return report
+  }
+
+  #stalls(): Stall[] {
+    const { scheduler, native, lanes, stallTimeout, shm } = this.#parts
+    const ofNative = native === undefined || shm.closed ? [] : scheduler.stalls(stallTimeout)
+    const here = lanes.map((lane) => ({ block: lane.stats.name, working: lane.working }))
+    return [...ofNative, ...here.filter(({ working }) => working > stallTimeout)]
   }
 
   /** Names of the blocks that have not ended. */

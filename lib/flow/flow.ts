@@ -13,7 +13,7 @@ import { buildFlow, processOptions } from './graph/build.js'
 import { checkFlow } from './graph/check.js'
 import type { FlowData, ProcessData } from './graph/data.js'
 import { FLOW_VERSION } from './graph/data.js'
-import { describeBlock, describeLink, describeProcess } from './graph/describe.js'
+import { describeBlock, describeLink, describeProcess, describeScheduler } from './graph/describe.js'
 import type { ModuleOptions } from './graph/import-block.js'
 import { soundFlow } from './graph/validate.js'
 import type { Group, GroupHost, UseOptions } from './group.js'
@@ -23,7 +23,7 @@ import { linkFault } from './wiring/link-rules.js'
 import type { AddedBlock, WiringHost } from './wiring/links.js'
 import { NativeBlock } from './native/native-block.js'
 import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions, Taken } from './block/options.js'
-import { bindBlock, checkFlowLink } from './block/options.js'
+import { bindBlock, checkFlowLink, checkStallTimeout } from './block/options.js'
 import { InputPort, OutputPort } from './block/port.js'
 import { placeHere, serve, tellOfQueue } from './wiring/place.js'
 import type { OptionsOfPlaces, StartedPlace } from './wiring/placement.js'
@@ -61,6 +61,7 @@ export class Flow implements BlockHost, GroupHost {
   readonly #scheduler: Scheduler
   readonly #options: SchedulerOptions
   readonly #clock: Clock
+  readonly #stallTimeout: number
   #processes: NonNullable<StartOptions['processes']> = {}
   readonly #blocks = new Map<string, AddedBlock>()
   readonly #links: FlowLink[] = []
@@ -72,7 +73,12 @@ export class Flow implements BlockHost, GroupHost {
   /** @internal */
   constructor(name: string, shm: ShmManager, options: SchedulerOptions, clock = realClock) {
     this.name = checkName('flow', name)
-    this.#scheduler = new Scheduler(shm, options)
+    // Of what native blocks and others do the run tells.
+    this.#scheduler = new Scheduler(shm, {
+      ...checkObject('options of the scheduler', options),
+      stallTimeout: Infinity,
+    })
+    this.#stallTimeout = checkStallTimeout(options)
     this.#options = options
     this.#shm = shm
     this.#clock = clock
@@ -97,7 +103,7 @@ export class Flow implements BlockHost, GroupHost {
     return {
       millrace: FLOW_VERSION,
       name: this.name,
-      ...(Object.keys(this.#options).length > 0 && { scheduler: { ...this.#options } }),
+      ...(Object.keys(this.#options).length > 0 && { scheduler: describeScheduler(this.#options) }),
       blocks: [...this.#blocks.values()].map(({ block, options }) => describeBlock(block, options)),
       links: this.#links.map(({ from, to, options }) => describeLink(from, to, options)),
       ...(processes.length > 0 && { processes: Object.fromEntries(processes) as Record<string, ProcessData> }),
@@ -191,6 +197,7 @@ export class Flow implements BlockHost, GroupHost {
       const parts = {
         sources,
         name: this.name,
+        stallTimeout: this.#stallTimeout,
         shm: this.#shm,
         clock: this.#clock,
         scheduler: this.#scheduler,

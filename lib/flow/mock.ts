@@ -12,7 +12,7 @@ import { Flow } from './flow.js'
 import { JsInput, JsOutput } from './block/js-port.js'
 import type { FlowBlockOptions } from './block/options.js'
 import type { InputPort, OutputPort } from './block/port.js'
-import { settlesWithin } from './native/run.js'
+import { endsWithin } from './block/stall-watch.js'
 import { sink } from './js/sink.js'
 import { source } from './js/source.js'
 import type { BlockStats } from './block/stats.js'
@@ -80,7 +80,7 @@ export class Mock<B extends Block = Block> {
     const outputs = new Map(this.#block.outputs.map((port) => [port, [] as unknown[]]))
     for (const [port, values] of outputs) f.link(port as OutputPort<never>, collect(f, port, values))
     const run = await f.start()
-    if (!(await settlesWithin(run.done, checkTimeout('timeout', timeout)))) {
+    if ((await endsWithin(run.done, checkTimeout('timeout', timeout))) !== true) {
       await run.stop()
       const message = `block '${this.#block.name}' did not end within ${timeout} ms (seed ${seed}): a source that goes on for ever ends after the option 'time'`
       throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)

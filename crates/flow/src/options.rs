@@ -32,12 +32,19 @@ pub struct SchedulerOptions {
     pub policy: Policy,
     /// How long a block runs before others get their turn. Default 200 µs.
     pub slice: Duration,
+    /// How long a call of [`Block::work`](crate::Block::work) may take while somebody waits for the end of the run, by [`Run::wait`],
+    /// [`Run::drain`] or [`Run::stop`]: then that fails, and names the block. Default: no end.
+    ///
+    /// [`Run::wait`]: crate::Run::wait
+    /// [`Run::drain`]: crate::Run::drain
+    /// [`Run::stop`]: crate::Run::stop
+    pub stall_timeout: Option<Duration>,
 }
 
 impl Default for SchedulerOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        Self { threads, policy: Policy::default(), slice: Duration::from_micros(200) }
+        Self { threads, policy: Policy::default(), slice: Duration::from_micros(200), stall_timeout: None }
     }
 }
 

@@ -229,11 +229,10 @@ impl Scheduler {
             Policy::ThreadPerBlock => self.blocks.len(),
             Policy::Single { .. } => 1,
         };
-        let policy = self.options.policy;
-        let Self { inputs, mut outputs, .. } = self;
+        let Self { inputs, mut outputs, options: how, .. } = self;
         let mut tasks = Vec::new();
         for (id, Added { name, block, ports, options }) in self.blocks.into_iter().enumerate() {
-            let home = match policy {
+            let home = match how.policy {
                 Policy::WorkStealing => None,
                 Policy::Pinned => options.thread.or(Some(id % threads)),
                 Policy::ThreadPerBlock => Some(id),
@@ -252,7 +251,7 @@ impl Scheduler {
             });
             tasks.push(Task::new(cell, home, options.priority as usize));
         }
-        Run::start(self.shm, tasks, threads, self.options.slice, policy)
+        Run::start(self.shm, tasks, threads, &how)
     }
 
     /// Makes the queue of a link.

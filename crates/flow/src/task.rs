@@ -93,7 +93,7 @@ impl Task {
     }
 
     /// How long the call of its block that is under way has taken so far.
-    fn working_for(&self) -> Duration {
+    pub(crate) fn working_for(&self) -> Duration {
         match self.working.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             began => Duration::from_nanos(millrace::clock_ns().saturating_sub(began)),

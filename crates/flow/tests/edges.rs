@@ -4,7 +4,9 @@ mod support;
 
 use millrace::{Delivery, ErrorKind, PortQueue, QueueOptions, ShmManager};
 use millrace_flow::blocks::NullSource;
-use millrace_flow::{BlockOptions, Io, OnError, Ports, Scheduler, SchedulerOptions, Then, Work};
+use millrace_flow::{
+    Block, BlockOptions, Io, OnError, Ports, Report, Run, Scheduler, SchedulerOptions, Then, Work,
+};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use support::blocks::{Made, assert_whole, domain, failure, fill, pair, queue, single, source, take_all};
@@ -13,17 +15,23 @@ use support::steps::{Step, forward, small};
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(50);
 
+/// A source whose work does not return before the sender is dropped; the receiver hears that it works.
+fn held() -> (impl Block, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (release, released) = mpsc::channel::<()>();
+    let (working, works) = mpsc::channel();
+    let block = source(move |_| {
+        working.send(()).expect("the test listens");
+        let _ = released.recv();
+        Ok(Work::Done)
+    });
+    (block, works, release)
+}
+
 #[test]
 fn a_drain_or_a_stop_returns_at_its_timeout_though_a_block_does_not() {
     for drains in [true, false] {
         let shm = domain();
-        let (release, released) = mpsc::channel::<()>();
-        let (working, works) = mpsc::channel();
-        let block = source(move |_| {
-            working.send(()).expect("the test listens");
-            let _ = released.recv();
-            Ok(Work::Done)
-        });
+        let (block, works, release) = held();
         let run = pair(&shm, SchedulerOptions::default(), block, BlockOptions::default()).start().unwrap();
         works.recv_timeout(LONG).expect("it works");
         let began = Instant::now();
@@ -37,6 +45,41 @@ fn a_drain_or_a_stop_returns_at_its_timeout_though_a_block_does_not() {
             support::used(&shm) == 0 && shm.snapshot().unwrap().queues.is_empty()
         });
     }
+}
+
+#[test]
+fn a_call_that_does_not_return_ends_the_wait_for_the_run_and_is_named() {
+    let ways: [fn(Run) -> millrace::Result<Report>; 3] =
+        [Run::wait, |run| run.drain(LONG), |run| run.stop(LONG)];
+    for end in ways {
+        let shm = domain();
+        let (block, works, release) = held();
+        let options = SchedulerOptions { stall_timeout: Some(SHORT), ..SchedulerOptions::default() };
+        let run = pair(&shm, options, block, BlockOptions::default()).start().unwrap();
+        works.recv_timeout(LONG).expect("it works");
+        support::until("it is seen", || !run.stalls(SHORT).is_empty());
+        let [stall] = &run.stalls(SHORT)[..] else { panic!("{:?}", run.stalls(SHORT)) };
+        assert!(stall.block == "source" && stall.working > SHORT, "{stall:?}");
+        let error = end(run).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Stalled);
+        assert!(
+            error.to_string().contains("block \"source\" has not returned from its work for "),
+            "{error}"
+        );
+        drop(release);
+        support::until("it has ended", || {
+            support::used(&shm) == 0 && shm.snapshot().unwrap().queues.is_empty()
+        });
+    }
+}
+
+#[test]
+fn blocks_that_return_in_time_do_not_stall() {
+    let shm = domain();
+    let options = SchedulerOptions { stall_timeout: Some(LONG), ..SchedulerOptions::default() };
+    let run = pair(&shm, options, NullSource::new(8, 10_000), BlockOptions::default()).start().unwrap();
+    assert_eq!(run.stalls(LONG), []);
+    assert_eq!(run.wait().unwrap().block("source").map(|source| source.items_out), Some(10_000));
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_source_of_another_scheduler_is_known_by_its_number() {
     });
     source.wait().unwrap();
     std::thread::sleep(PAUSE);
-    let sink = start("sink", Box::new(NullSink::default()), |scheduler, block| {
+    let sink = start("sink", Box::<NullSink>::default(), |scheduler, block| {
         scheduler.connect_input((block, "in"), "between").unwrap();
     });
     let report = sink.wait().unwrap();

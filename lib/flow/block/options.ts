@@ -36,6 +36,12 @@ export interface SchedulerOptions {
   seed?: number
   /** How long a block runs before others get their turn, in ms. Default: 0.2. */
   slice?: number
+  /**
+   * How long a call of the work of a block may take, in ms, pauses before it is tried again included: then the event `stalled` tells, up to a quarter
+   * later, and a drain or a stop does not wait for it any longer. A source of JavaScript, which may wait for what comes from outside, has that time
+   * when it is to end. Default: Infinity.
+   */
+  stallTimeout?: number
 }
 
 /** What becomes of a message that the work of a block fails with. */
@@ -138,6 +144,13 @@ export function bindScheduler(options: SchedulerOptions): BoundScheduler {
     ...(threads !== undefined && { threads: checkInteger('threads', threads, 1, MAX_THREADS) }),
     ...(slice !== undefined && { sliceMs: checkFinite('slice', slice) }),
   }
+}
+
+/** @internal */
+export function checkStallTimeout({ stallTimeout }: SchedulerOptions): number {
+  const timeout = checkTimeout('stallTimeout', stallTimeout)
+  if (timeout >= 1) return timeout
+  throw invalidArgument('stallTimeout', 'a number of milliseconds from 1, or Infinity', stallTimeout)
 }
 
 /** @internal Options of block `name` as the addon takes them. */

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { Block } from '../block/block.js'
 import type { ChildOptions } from '../process/child-options.js'
 import { NativeBlock } from '../native/native-block.js'
-import type { FlowBlockOptions, FlowLinkOptions } from '../block/options.js'
+import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions } from '../block/options.js'
 import type { InputPort, OutputPort } from '../block/port.js'
 import type { BlockData, LinkData, OnErrorData, ProcessData } from './data.js'
 import { defined } from './defined.js'
@@ -25,6 +25,11 @@ export function describeBlock(block: Block, { onError, partitionBy, ...options }
 /** A link as data. */
 export function describeLink(from: OutputPort, to: InputPort<never>, options: FlowLinkOptions): LinkData {
   return defined({ from: from.label, to: to.label, ...options })
+}
+
+/** Options of a scheduler as data. A timeout that never ends is the default. */
+export function describeScheduler({ stallTimeout, ...options }: SchedulerOptions): SchedulerOptions {
+  return stallTimeout === undefined || stallTimeout === Infinity ? options : { ...options, stallTimeout }
 }
 
 /** Options of a process as data. Timeouts that never end are the defaults. */

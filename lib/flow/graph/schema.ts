@@ -53,6 +53,10 @@ const scheduler: Properties<SchedulerOptions> = {
   policy: about('Which thread runs which block. Default: work-stealing.', { enum: POLICIES }),
   seed: about('With policy single: what the choice among blocks depends on. Default: 0.', COUNT),
   slice: about('How long a block runs before others get their turn. In ms. Default: 0.2.', TIME),
+  stallTimeout: about(
+    'How long a call of the work of a block may take. In ms. Default: without end.',
+    number({ minimum: 1, maximum: MAX_TIMEOUT_MS }),
+  ),
 }
 
 const onError: Properties<OnErrorData> = {

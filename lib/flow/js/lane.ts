@@ -1,4 +1,5 @@
 import { MillraceError } from '../../errors.js'
+import { onAbort } from '../../session/cancel.js'
 import { BlockIo, NOBODY_LISTENS } from './block-io.js'
 import type { Clock } from '../block/clock.js'
 import { JsCounts } from './js-counts.js'
@@ -26,6 +27,8 @@ export class Lane {
   readonly #wiring: Wiring
   readonly #counts: JsCounts
   #ended = false
+  /** Since when it is to end. */
+  #toEnd = Infinity
 
   constructor(block: JsBlock, name: string, wiring: Wiring) {
     this.block = block
@@ -35,6 +38,12 @@ export class Lane {
 
   get ended(): boolean {
     return this.#ended
+  }
+
+  /** How long its work has not returned, in ms. A source may wait for what comes from outside, until it is to end. */
+  get working(): number {
+    const { working } = this.stats
+    return this.#counts.isSource ? Math.min(working, performance.now() - this.#toEnd) : working
   }
 
   get stats(): BlockStats {
@@ -50,6 +59,7 @@ export class Lane {
     const { inputs, onError, batch } = this.#wiring
     const outputs = new Map([...this.#wiring.outputs].map(([port, routes]) => [port, new Outlet(port, routes, counts)]))
     const io = new BlockIo({ inputs, outputs, counts, onError, batch, ending, stopping, clock })
+    const forget = onAbort(ending, () => (this.#toEnd = performance.now()))
     counts.state = 'running'
     counts.switch('busy')
     const failure = await failureOf(() => this.block.work(io))
@@ -58,6 +68,7 @@ export class Lane {
     const left = await failureOf(() => this.#leave(io, failed))
     counts.switch('idle')
     this.#ended = true
+    forget()
     const cause = failed && !stopped ? failure : left
     counts.state = cause === undefined ? 'stopped' : 'failed'
     if (cause === undefined) return

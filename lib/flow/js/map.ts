@@ -102,6 +102,8 @@ export class MapBlock<I, O, IV = I, OV = O> extends JsBlock {
         result = await io.recover(error, () => batch.message(at), make)
       }
       results.list[results.length++] = result
+      // One call of its work after the other.
+      io.counts.switch('busy')
     }
   }
 

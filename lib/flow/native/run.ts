@@ -1,7 +1,10 @@
+import type { EventEmitter } from 'node:events'
 import type { ErrorCode } from '../../errors.js'
 import { callNative, MillraceError } from '../../errors.js'
 import type { BindingFlow, BindingRun } from '../../native/native.js'
 import type { Session } from '../../session/session.js'
+import type { Stall, StallEvents } from '../block/stall-watch.js'
+import { endsWithin, stallError, StallWatch } from '../block/stall-watch.js'
 import type { Counted, Report } from '../block/stats.js'
 import { reportOf } from '../block/stats.js'
 
@@ -18,18 +21,28 @@ export class FlowRun {
   readonly ended: Promise<Report>
   readonly #native: BindingRun
   readonly #sources: readonly boolean[]
+  readonly #watch: StallWatch
   #last: Report | undefined
 
   /** @throws `MillraceError` when they cannot be started. */
-  constructor(session: Session, flow: BindingFlow, sources: readonly boolean[]) {
+  constructor(
+    session: Session,
+    flow: BindingFlow,
+    sources: readonly boolean[],
+    stallTimeout: number,
+    tell: EventEmitter<StallEvents>,
+  ) {
     this.#sources = sources
     this.#native = session.call((open) => open.runFlow(flow))
+    this.#watch = new StallWatch(stallTimeout, () => this.stalls(stallTimeout), tell)
     const forget = session.onClose(() => {
+      this.#watch.stop()
       const counted = callNative(() => this.#native.close())
       if (counted !== null) this.#last = this.#report(JSON.parse(counted) as Counted)
     })
     this.ended = this.#native.ended().then((outcome) => {
       forget()
+      this.#watch.stop()
       return this.#end(JSON.parse(outcome) as Outcome)
     })
   }
@@ -43,6 +56,11 @@ export class FlowRun {
     return this.#last ?? this.#report(JSON.parse(callNative(() => this.#native.report())) as Counted)
   }
 
+  /** Calls of work that have taken longer than so many ms so far. */
+  stalls(longerThan: number): Stall[] {
+    return this.hasEnded ? [] : (JSON.parse(callNative(() => this.#native.stalls(longerThan))) as Stall[])
+  }
+
   pause(): void {
     callNative(() => this.#native.pause())
   }
@@ -54,7 +72,12 @@ export class FlowRun {
   /** Sources end, what is under way arrives. */
   async drain(timeout: number, stopTimeout: number): Promise<Report> {
     if (!this.hasEnded) callNative(() => this.#native.drain())
-    if (await settlesWithin(this.ended, timeout)) return this.ended
+    const ended = await endsWithin(this.ended, timeout, this.#watch)
+    if (ended === true) return this.ended
+    if (ended !== false) {
+      callNative(() => this.#native.stop())
+      throw stallError('the blocks do not end and are stopped', ended)
+    }
     const waiting = callNative(() => this.#native.explain())
     const { blocks } = await this.stop(stopTimeout)
     const lost = blocks.reduce((sum, block) => sum + block.lost, 0)
@@ -65,7 +88,9 @@ export class FlowRun {
   /** Every block ends after the work it is in. */
   async stop(timeout: number): Promise<Report> {
     if (!this.hasEnded) callNative(() => this.#native.stop())
-    if (await settlesWithin(this.ended, timeout)) return this.ended
+    const ended = await endsWithin(this.ended, timeout, this.#watch)
+    if (ended === true) return this.ended
+    if (ended !== false) throw stallError('the blocks do not end', ended)
     const working = callNative(() => this.#native.explain())
     const message = `blocks did not return from their work within ${timeout} ms: ${working}`
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
@@ -80,19 +105,4 @@ export class FlowRun {
     if (code !== null) throw new MillraceError(code, message ?? code)
     return this.#last
   }
-}
-
-/** @internal Whether `promise` is fulfilled within `ms` milliseconds. Rejects as it does. */
-export function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const timer = ms === Infinity ? undefined : setTimeout(resolve, ms, false)
-    const end = (settle: () => void) => {
-      clearTimeout(timer)
-      settle()
-    }
-    promise.then(
-      () => end(() => resolve(true)),
-      (error: unknown) => end(() => reject(error)),
-    )
-  })
 }

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { checkObject, checkTimeout } from '../../check.js'
 import type { ShmManager } from '../../domain/manager.js'
 import { invalidArgument, misuse } from '../../errors.js'
@@ -6,10 +7,11 @@ import type { BlockHost } from '../block/block.js'
 import { notOurs } from '../block/block.js'
 import { NativeBlock } from './native-block.js'
 import type { BlockOptions, LinkOptions, SchedulerOptions } from '../block/options.js'
-import { bindBlock, bindLink, bindScheduler } from '../block/options.js'
+import { bindBlock, bindLink, bindScheduler, checkStallTimeout } from '../block/options.js'
 import type { OuterQueue } from '../block/port.js'
 import { checkQueue, InputPort, OutputPort } from '../block/port.js'
 import { FlowRun } from './run.js'
+import type { Stall, StallEvents } from '../block/stall-watch.js'
 import type { BlockStats, Report } from '../block/stats.js'
 import { notStarted } from '../block/stats.js'
 
@@ -29,21 +31,24 @@ type BoundPort = BindingFlow['links'][number]['from']
  * Runs native blocks by threads of its own, beside the event loop, each when its inputs have messages and its outputs have room. It takes
  * part in the domain as a participant called `scheduler`, from {@link Scheduler.run} until its blocks have ended.
  */
-export class Scheduler implements BlockHost, AsyncDisposable {
+export class Scheduler extends EventEmitter<StallEvents> implements BlockHost, AsyncDisposable {
   readonly #shm: ShmManager
   readonly #options: Pick<BindingFlow, 'threads' | 'policy' | 'seed' | 'sliceMs'>
+  readonly #stallTimeout: number
   readonly #blocks = new Map<NativeBlock, BoundBlock>()
   readonly #links: BindingFlow['links'] = []
   #run: FlowRun | undefined
 
   /** @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT` */
   constructor(shm: ShmManager, options: SchedulerOptions = {}) {
+    super()
     // A manager of another copy of this package is one, too.
     if (typeof (shm as Partial<ShmManager> | undefined)?.portQueue !== 'function') {
       throw invalidArgument('the manager of a scheduler', 'a ShmManager', shm)
     }
     this.#shm = shm
     this.#options = bindScheduler(options)
+    this.#stallTimeout = checkStallTimeout(options)
   }
 
   /** Whether it has been started. */
@@ -99,7 +104,7 @@ export class Scheduler implements BlockHost, AsyncDisposable {
   async run(): Promise<Report> {
     this.#checkNotStarted('it cannot be run again')
     const isSource = [...this.#blocks.keys()].map((block) => block.inputs.length === 0)
-    this.#run = new FlowRun(this.#shm.session, this.#flow(), isSource)
+    this.#run = new FlowRun(this.#shm.session, this.#flow(), isSource, this.#stallTimeout, this)
     return this.#run.ended
   }
 
@@ -107,7 +112,8 @@ export class Scheduler implements BlockHost, AsyncDisposable {
    * Sources end, everything that is under way arrives, then the blocks end; queues that inputs are connected to are emptied. Resolves when
    * they have.
    * @throws `MillraceError` `ERR_MILLRACE_TIMEOUT`: then everything ends as by {@link Scheduler.stop}, and the message says what was
-   * waited for and how much is lost; and as {@link Scheduler.run}
+   * waited for and how much is lost; `_STALLED`: a block has not returned from its work for {@link SchedulerOptions.stallTimeout}, which the
+   * message names: the others end; and as {@link Scheduler.run}
    */
   async drain(options: EndOptions = {}): Promise<Report> {
     const timeout = checkTimeout('timeout', checkObject('options of drain', options).timeout)
@@ -117,8 +123,8 @@ export class Scheduler implements BlockHost, AsyncDisposable {
   /**
    * Every block ends after the work it is in; resolves when they have. What is under way goes back to the queues that deliver again, and is
    * lost otherwise. The default of `timeout` is 10 000.
-   * @throws `MillraceError` `ERR_MILLRACE_TIMEOUT`: a block does not return from its work, which the message names; and as
-   * {@link Scheduler.run}
+   * @throws `MillraceError` `ERR_MILLRACE_TIMEOUT`, or `_STALLED` as by {@link Scheduler.drain}: a block does not return from its work, which
+   * the message names; and as {@link Scheduler.run}
    */
   async stop(options: EndOptions = {}): Promise<Report> {
     const { timeout = STOP_TIMEOUT_MS } = checkObject('options of stop', options)
@@ -138,6 +144,11 @@ export class Scheduler implements BlockHost, AsyncDisposable {
   /** What has been counted so far. Of a block that is in its work for longer than 20 ms: what had been counted when it was last asked. */
   stats(): Report {
     return this.#run?.report() ?? { blocks: this.#names().map(notStarted), links: [] }
+  }
+
+  /** @internal Calls of work that have taken longer than so many ms so far. */
+  stalls(longerThan: number): Stall[] {
+    return this.#run?.stalls(longerThan) ?? []
   }
 
   /** @internal */

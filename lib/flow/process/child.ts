@@ -53,11 +53,11 @@ export class Child {
     this.tell({ millrace: 'progress' })
   }
 
-  /** @internal From now on its event loop tells that it turns, until the returned function is called. */
-  keepTelling(): () => void {
+  /** @internal From now on its event loop tells that it turns, as long as `goesOn` says so, until the returned function is called. */
+  keepTelling(goesOn: () => boolean): () => void {
     const stallTimeout = this.#charge?.stallTimeout ?? null
     if (stallTimeout === null) return () => {}
-    const timer = setInterval(() => this.progress(), stallTimeout * PROGRESS_SHARE).unref()
+    const timer = setInterval(() => goesOn() && this.progress(), stallTimeout * PROGRESS_SHARE).unref()
     return () => clearInterval(timer)
   }
 

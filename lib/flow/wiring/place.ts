@@ -32,10 +32,14 @@ export function tellOfQueue(queue: string, event: ToldOfQueue['event']): void {
 }
 
 /** This process is one that the flow has started: its supervisor says when it is to end. */
-export function serve(run: { drain(): Promise<unknown>; readonly over: Promise<unknown> }): void {
+export function serve(run: {
+  drain(): Promise<unknown>
+  readonly over: Promise<unknown>
+  readonly isStalled: boolean
+}): void {
   const me = child()
   onAbort(me.stopping, () => void run.drain().catch(() => {}))
   me.ready()
-  const fallSilent = me.keepTelling()
+  const fallSilent = me.keepTelling(() => !run.isStalled)
   run.over.then(fallSilent, fallSilent)
 }

@@ -4,11 +4,11 @@ mod shared;
 mod timers;
 mod worker;
 
-use crate::options::Policy;
-use crate::stats::Report;
+use crate::options::SchedulerOptions;
+use crate::stats::{Report, Stall};
 use crate::task::Task;
 use millrace::{Error, ErrorKind, Result, ShmManager};
-use shared::Shared;
+use shared::{Shared, Waited};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,6 +22,7 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Run {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    stall_timeout: Option<Duration>,
 }
 
 impl Run {
@@ -29,11 +30,11 @@ impl Run {
         shm: Arc<ShmManager>,
         tasks: Vec<Task>,
         threads: usize,
-        slice: Duration,
-        policy: Policy,
+        options: &SchedulerOptions,
     ) -> Result<Self> {
-        let (shared, deques) = Shared::new(shm, tasks, threads, slice, policy);
-        let mut run = Self { shared: Arc::new(shared), threads: Vec::new() };
+        let (shared, deques) = Shared::new(shm, tasks, threads, options.slice, options.policy);
+        let stall_timeout = options.stall_timeout;
+        let mut run = Self { shared: Arc::new(shared), threads: Vec::new(), stall_timeout };
         for (me, deque) in deques.into_iter().enumerate() {
             let shared = Arc::clone(&run.shared);
             let thread = std::thread::Builder::new().name(format!("millrace-flow-{me}"));
@@ -52,10 +53,13 @@ impl Run {
     /// Waits until every block has ended.
     ///
     /// # Errors
-    /// The first failure of a block, which it names; `Stalled` when the blocks wait for each other, with what each waits for.
+    /// The first failure of a block, which it names; `Stalled` when the blocks wait for each other, with what each waits for, or when one does
+    /// not return from its work for [`SchedulerOptions::stall_timeout`]: the others end as by [`Run::stop`], and its thread stays.
     pub fn wait(mut self) -> Result<Report> {
-        self.shared.wait_ended(None);
-        self.finish()
+        match self.shared.wait_ended(None, self.stall_timeout) {
+            Waited::Ended | Waited::TimedOut => self.finish(),
+            Waited::Stalled(stall) => Err(self.leave(&stall)),
+        }
     }
 
     /// Calls `done` once every block has ended, from a thread of the scheduler, or at once if they have.
@@ -75,15 +79,13 @@ impl Run {
     /// was lost.
     pub fn drain(mut self, timeout: Duration) -> Result<Report> {
         self.shared.drain();
-        if self.shared.wait_ended(Some(timeout)) {
-            return self.finish();
+        match self.shared.wait_ended(Some(timeout), self.stall_timeout) {
+            Waited::Ended => return self.finish(),
+            Waited::Stalled(stall) => return Err(self.leave(&stall)),
+            Waited::TimedOut => {}
         }
         let waiting = self.shared.explain();
-        self.shared.stop();
-        if !self.shared.wait_ended(Some(timeout)) {
-            return Err(self.abandon(timeout));
-        }
-        let report = self.finish()?;
+        let report = self.stop(timeout)?;
         let lost: u64 = report.blocks.iter().map(|block| block.lost).sum();
         let message = format!(
             "the blocks did not end within {timeout:?} and were stopped, {lost} messages were lost: {waiting}"
@@ -107,18 +109,29 @@ impl Run {
     /// As [`Run::wait`]; `Timeout`, when a block does not return from its work, which it names: its thread stays.
     pub fn stop(mut self, timeout: Duration) -> Result<Report> {
         self.shared.stop();
-        if self.shared.wait_ended(Some(timeout)) {
-            return self.finish();
+        match self.shared.wait_ended(Some(timeout), self.stall_timeout) {
+            Waited::Ended => self.finish(),
+            Waited::Stalled(stall) => Err(self.leave(&stall)),
+            Waited::TimedOut => {
+                self.threads.clear();
+                let running = self.shared.running();
+                let message = format!("blocks did not return from their work within {timeout:?}: {running}");
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
         }
-        Err(self.abandon(timeout))
     }
 
     /// Leaves the threads to themselves: they cannot be ended from outside, and hold on to what they use.
-    fn abandon(&mut self, timeout: Duration) -> Error {
+    fn leave(&mut self, Stall { block, working }: &Stall) -> Error {
+        self.shared.stop();
         self.threads.clear();
-        let running = self.shared.running();
-        let message = format!("blocks did not return from their work within {timeout:?}: {running}");
-        Error::new(ErrorKind::Timeout, message)
+        let message = format!("block {block:?} has not returned from its work for {working:.1?}");
+        Error::new(ErrorKind::Stalled, message)
+    }
+
+    /// Blocks whose call of work has taken longer than that so far.
+    pub fn stalls(&self, longer_than: Duration) -> Vec<Stall> {
+        self.shared.stalls(longer_than).collect()
     }
 
     /// Runs no block any more, until [`Run::resume`], or until it is to drain or stop.
@@ -160,7 +173,7 @@ impl Drop for Run {
             return;
         }
         self.shared.stop();
-        if self.shared.wait_ended(Some(DROP_TIMEOUT)) {
+        if matches!(self.shared.wait_ended(Some(DROP_TIMEOUT), self.stall_timeout), Waited::Ended) {
             self.threads.drain(..).for_each(|thread| drop(thread.join()));
         }
     }

@@ -5,7 +5,7 @@ use crate::idle::Idle;
 use crate::link::TaskId;
 use crate::options::Policy;
 use crate::run_state::heard;
-use crate::stats::Report;
+use crate::stats::{Report, Stall};
 use crate::task::Task;
 use crossbeam::deque::{Injector, Stealer, Worker};
 use millrace::{Error, ErrorKind, SharedBufferAllocator, ShmManager};
@@ -17,6 +17,16 @@ use std::time::{Duration, Instant};
 const PRIORITIES: usize = 3;
 /// Sleep without a timer.
 const FOREVER: Duration = Duration::from_secs(3600);
+
+/// How often it is looked for calls that do not return, at most.
+const STALL_LOOK_MIN: Duration = Duration::from_millis(1);
+
+/// How a wait for the end of a run has ended.
+pub(super) enum Waited {
+    Ended,
+    TimedOut,
+    Stalled(Stall),
+}
 
 /// What the threads of a run share.
 pub(super) struct Shared {
@@ -275,18 +285,31 @@ impl Shared {
         self.left.load(Ordering::Acquire) == 0
     }
 
-    /// Waits until every block has ended; `false`: `timeout` has passed before.
-    pub(super) fn wait_ended(&self, timeout: Option<Duration>) -> bool {
+    /// Waits until every block has ended, `timeout` has passed, or a call of work takes longer than `stall_timeout`.
+    pub(super) fn wait_ended(&self, timeout: Option<Duration>, stall_timeout: Option<Duration>) -> Waited {
         let mut end = lock(&self.end);
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         while !self.has_ended() {
+            if let Some(stall) = stall_timeout.and_then(|longest| self.stalls(longest).next()) {
+                return Waited::Stalled(stall);
+            }
             let left = until.map_or(FOREVER, |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() {
-                return false;
+                return Waited::TimedOut;
             }
-            end = self.ended.wait_timeout(end, left).unwrap_or_else(PoisonError::into_inner).0;
+            // Nobody tells of a call that does not return.
+            let look = stall_timeout.map_or(left, |longest| left.min((longest / 4).max(STALL_LOOK_MIN)));
+            end = self.ended.wait_timeout(end, look).unwrap_or_else(PoisonError::into_inner).0;
         }
-        true
+        Waited::Ended
+    }
+
+    /// Blocks whose call of work has taken longer than that so far.
+    pub(super) fn stalls(&self, longer_than: Duration) -> impl Iterator<Item = Stall> {
+        self.tasks.iter().filter_map(move |task| {
+            let working = task.working_for();
+            (working > longer_than).then(|| Stall { block: task.name.clone(), working })
+        })
     }
 
     pub(super) fn on_end(&self, done: Box<dyn FnOnce() + Send>) {

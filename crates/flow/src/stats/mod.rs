@@ -74,6 +74,15 @@ pub struct BlockReport {
     pub counters: Vec<(&'static str, u64)>,
 }
 
+/// A block that has not returned from its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// Its name.
+    pub block: String,
+    /// How long the call has taken so far.
+    pub working: Duration,
+}
+
 /// How old data was when it came to an input: the time since a source had sent it, or the oldest of what it was made of, until the call of
 /// work that took it began.
 #[derive(Clone, Debug, Default)]

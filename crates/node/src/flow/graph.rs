@@ -158,6 +158,8 @@ impl BindingFlow {
             threads: self.threads.map_or(default.threads, |threads| threads as usize),
             policy,
             slice: self.slice_ms.map_or(default.slice, duration),
+            // JavaScript waits by itself, and asks for stalls.
+            ..default
         })
     }
 }

@@ -9,6 +9,7 @@ mod report;
 use crate::error::{Result, closed, from_core, from_napi, guarded};
 use crate::isolate::Isolate;
 use crate::manager::BindingManager;
+use crate::options::duration;
 use crate::to_json;
 use graph::{BindingFlow, BindingPorts, Settings, build};
 use millrace::{Error, OpenOptions, ShmManager};
@@ -17,7 +18,7 @@ use millrace_flow::ports::PortSpec;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use report::{Counted, Outcome, counted};
+use report::{Counted, Outcome, counted, stalls};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,12 @@ impl BindingRun {
     #[napi(catch_unwind)]
     pub fn explain(&self) -> Result<String> {
         self.with(Run::explain)
+    }
+
+    /// Blocks whose call of work has taken longer than so many ms so far, as JSON.
+    #[napi(catch_unwind)]
+    pub fn stalls(&self, longer_than: f64) -> Result<String> {
+        self.with(|run| to_json(&stalls(&run.stalls(duration(longer_than)))))
     }
 
     /// Begins to drain.

@@ -1,6 +1,6 @@
 //! What has been counted of a flow, as JSON.
 
-use millrace_flow::{BlockReport, BlockState, LatencyReport, LinkReport, Report};
+use millrace_flow::{BlockReport, BlockState, LatencyReport, LinkReport, Report, Stall};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,6 +69,13 @@ pub(super) struct Counted<'a> {
     links: Vec<LinkJson<'a>>,
 }
 
+/// `Stall` of `lib/flow`.
+#[derive(Serialize)]
+pub(super) struct StallJson<'a> {
+    block: &'a str,
+    working: f64,
+}
+
 /// How a run has ended.
 #[derive(Default, Serialize)]
 pub(super) struct Outcome<'a> {
@@ -85,6 +92,10 @@ pub(super) fn counted(report: &Report) -> Counted<'_> {
         blocks: report.blocks.iter().map(block).collect(),
         links: report.links.iter().map(link).collect(),
     }
+}
+
+pub(super) fn stalls(stalls: &[Stall]) -> Vec<StallJson<'_>> {
+    stalls.iter().map(|Stall { block, working }| StallJson { block, working: ms(*working) }).collect()
 }
 
 fn link(report: &LinkReport) -> LinkJson<'_> {
