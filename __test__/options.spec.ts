@@ -90,11 +90,15 @@ for (const [option, values] of BAD_QUEUE_OPTIONS) {
 
 test('options that differ at attach are an error that names both', (t) => {
   const domain = testDomain(t)
-  const [a, b] = [domain.open(), domain.open()]
+  const [a, b] = [domain.open({ name: 'web' }), domain.open()]
+  const code = 'ERR_MILLRACE_OPTIONS_MISMATCH'
   a.portQueue('queue', { capacity: 64, overflow: 'latest', codec: 'json' })
-  throwsCode(t, () => b.portQueue('queue', { capacity: 128 }), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'queue', '64', '128')
-  throwsCode(t, () => b.portQueue('queue', { overflow: 'block' }), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'queue')
-  throwsCode(t, () => b.portQueue('queue', { codec: 'v8' }), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'json', 'v8')
+  const user = `"web" (process ${process.pid}) has it open`
+  throwsCode(t, () => b.portQueue('queue', { capacity: 128 }), code, 'queue', '64', '128', user)
+  throwsCode(t, () => b.portQueue('queue', { overflow: 'block' }), code, 'queue', user)
+  throwsCode(t, () => b.portQueue('queue', { codec: 'v8' }), code, 'json', 'v8')
+  throwsCode(t, () => a.portQueue('queue', { capacity: 128 }), code, 'nobody else has it open: destroy it first')
+  throwsCode(t, () => domain.open({ maxBytes: '3MiB' }), code, 'maxBytes', `used by process ${process.pid}`)
   t.is(b.portQueue('queue', { capacity: 64 }).info?.overflow, 'latest')
 })
 

@@ -4,7 +4,6 @@ use super::SharedBufferAllocator;
 use super::growth::{Next, Shortage};
 use super::size_class::class_of;
 use crate::error::{Error, ErrorKind};
-use crate::layout::ParticipantSlot;
 use crate::limits::SHM_RESERVE_PERCENT;
 use crate::registry::Domain;
 use crate::sync::Ordering;
@@ -56,7 +55,7 @@ fn over_budget(domain: &Domain, bytes: usize) -> Error {
         let held = held(slot);
         in_hands += held;
         if held > 0 {
-            parts.push(holder(participant, held));
+            parts.push(format!("{} holds {held}", participant.described()));
         }
     }
     let queued = used.saturating_sub(in_hands);
@@ -75,9 +74,4 @@ fn over_budget(domain: &Domain, bytes: usize) -> Error {
             parts.join(", "),
         ),
     )
-}
-
-fn holder(participant: &ParticipantSlot, held: u64) -> String {
-    let pid = participant.pid.load(Ordering::Relaxed);
-    format!("{:?} (process {pid}) holds {held}", participant.name.get())
 }

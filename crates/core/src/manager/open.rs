@@ -181,10 +181,9 @@ pub(super) fn persists(domain: &Domain) -> bool {
 /// Refuses options other than those of a domain that others are in.
 fn agree(domain: Domain, options: &OpenOptions) -> Result<Domain> {
     let mismatch = |what: &str, is: String, asked: String| {
-        Err(Error::new(
-            ErrorKind::OptionsMismatch,
-            format!("domain {:?} exists with {what} {is}, {asked} was asked for", domain.name),
-        ))
+        let users = living_processes(&domain.dir)?;
+        let difference = format!("exists with {what} {is}, {asked} was asked for; it is used by {users}");
+        Err(Error::new(ErrorKind::OptionsMismatch, format!("domain {:?} {difference}", domain.name)))
     };
     let (bytes, persist) = (domain.registry().max_bytes.load(Ordering::Relaxed), persists(&domain));
     match (options.max_bytes, options.persist) {

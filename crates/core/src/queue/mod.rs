@@ -19,6 +19,7 @@ mod send;
 mod settle;
 mod take;
 mod try_send;
+mod users;
 mod view;
 mod waiting;
 

@@ -123,6 +123,13 @@ impl Drop for Pin<'_> {
     }
 }
 
+impl ParticipantSlot {
+    /// Who its tenant is, for people.
+    pub(crate) fn described(&self) -> String {
+        format!("{:?} (process {})", self.name.get(), self.pid.load(Ordering::Relaxed))
+    }
+}
+
 impl Participant {
     /// Claims a slot. The caller holds the domain lock.
     pub(crate) fn join(domain: Arc<Domain>, name: &str) -> Result<Self> {

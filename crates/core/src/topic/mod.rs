@@ -60,7 +60,7 @@ pub(crate) fn attach(cache: &Arc<QueueCache>, name: &str) -> Result<Option<Topic
 /// Attaches to topic `name`, or creates it.
 pub(crate) fn attach_or_create(cache: &Arc<QueueCache>, name: &str, options: &TopicOptions) -> Result<Topic> {
     let (ring, history) = options.resolve(name)?;
-    let check = |ring: &PortQueue| options.check(ring);
+    let check = |ring: &PortQueue| options.check(ring).map_err(|error| ring.differs(error));
     let keep = |header: &RingHeader| header.history.store(history, Ordering::Relaxed);
     let ring = queue::attach_or_make(cache, Kind::Topic, name, ring, check, keep)?;
     Ok(Topic::new(cache, ring))
@@ -86,7 +86,7 @@ impl Topic {
 
     /// Checks what was asked for against what the topic is.
     pub(crate) fn check(&self, options: &TopicOptions) -> Result<()> {
-        options.check(&self.ring)
+        options.check(&self.ring).map_err(|error| self.ring.differs(error))
     }
 
     /// Says "no more": publishing fails from now on, subscribers drain what they have and then see the end. Idempotent.
