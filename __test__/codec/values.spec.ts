@@ -209,7 +209,7 @@ test('msgpack: a toJSON that puts something itself', async (t) => {
 const big = (i: number) => new Uint8Array(1_000_000).fill(i)
 
 test('msgpack: an exhausted pool with values larger than expected', async (t) => {
-  const { shm, queue } = openQueue(t, { codec: 'msgpack', capacity: 64 }, { maxBytes: '8MiB', exhausted: 'wait' })
+  const { shm, queue } = openQueue(t, { codec: 'msgpack', capacity: 64 }, { maxBytes: '8MiB' })
   await queue.put(new Uint8Array(5000))
   const put = queue.putMany(Array.from({ length: 20 }, (_, i) => big(i)))
   t.is((await queue.get()).length, 5000)

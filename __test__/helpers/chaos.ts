@@ -64,7 +64,7 @@ class Run {
     this.#stage = stage
     this.#options = { children: 4, ...options }
     this.#random = randomNumbers(options.seed)
-    this.#shm = ShmManager.open(this.#domain, { maxBytes: '8MiB', exhausted: 'wait' })
+    this.#shm = ShmManager.open(this.#domain, { maxBytes: '8MiB' })
     stage.teardown(() => {
       this.#sage?.close()
       this.#shm.close()

@@ -149,7 +149,7 @@ test('pools are the size classes in use', (t) => {
 })
 
 test('what the budget can never hold is refused, and not waited for', async (t) => {
-  const shm = openDomain(t, { maxBytes: MIB, exhausted: 'wait' })
+  const shm = openDomain(t, { maxBytes: MIB })
   throwsCode(t, () => shm.allocate(2 * MIB), 'ERR_MILLRACE_TOO_LARGE', 'maxBytes')
   await rejectsCode(t, shm.allocateAsync(2 * MIB), 'ERR_MILLRACE_TOO_LARGE', 'maxBytes')
   const queue = shm.portQueue('queue', {})

@@ -14,7 +14,7 @@ function isFilled(buffer: BufferPtr, byte: number): boolean {
 }
 
 test('a large buffer can be had after a burst of small ones', async (t) => {
-  const shm = openDomain(t, { maxBytes: 16 * MIB, exhausted: 'wait' })
+  const shm = openDomain(t, { maxBytes: 16 * MIB })
   const queue = shm.portQueue('q', { capacity: 65_536 })
   const small = new Uint8Array(200).fill(1)
   let sent = 0
@@ -27,7 +27,7 @@ test('a large buffer can be had after a burst of small ones', async (t) => {
 })
 
 test('who waits for a large buffer gets it when the small ones come back', async (t) => {
-  const shm = openDomain(t, { maxBytes: 8 * MIB, exhausted: 'wait' })
+  const shm = openDomain(t, { maxBytes: 8 * MIB })
   const queue = shm.portQueue('q', { capacity: 32_768 })
   let sent = 0
   while (queue.tryPut(new Uint8Array(2000))) sent++

@@ -94,8 +94,8 @@ test('values of the wrong kind are refused', async (t) => {
   t.is(buffersInUse(shm), 0)
 })
 
-test('an exhausted pool fails a put by default', async (t) => {
-  const { shm, queue } = openQueue(t, { capacity: 64 }, { maxBytes: '8MiB' })
+test("with exhausted: 'reject' an exhausted pool fails a put", async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 64 }, { maxBytes: '8MiB', exhausted: 'reject' })
   const big = new Uint8Array(2 ** 20)
   await rejectsCode(t, queue.putMany(Array.from({ length: 20 }, () => big)), 'ERR_MILLRACE_EXHAUSTED', String(2 ** 20))
   const { depth } = queue
@@ -106,9 +106,9 @@ test('an exhausted pool fails a put by default', async (t) => {
   t.is(shm.stats().pools.find(({ bufferBytes }) => bufferBytes === 2 ** 20)?.used, depth)
 })
 
-test("with exhausted: 'wait' puts wait for buffers", async (t) => {
+test('puts wait for buffers while the pool is exhausted', async (t) => {
   const domain = testDomain(t)
-  const a = domain.open({ maxBytes: '8MiB', exhausted: 'wait' })
+  const a = domain.open({ maxBytes: '8MiB' })
   const b = domain.open()
   const queue = a.portQueue('queue', { capacity: 64 })
   const values = Array.from({ length: 20 }, (_, i) => new Uint8Array(2 ** 20).fill(i))
@@ -120,8 +120,8 @@ test("with exhausted: 'wait' puts wait for buffers", async (t) => {
   t.deepEqual(got, [...values.keys(), 99])
 })
 
-test("with exhausted: 'wait' a put times out and tryPut refuses", async (t) => {
-  const { shm, queue } = openQueue(t, { capacity: 64 }, { maxBytes: '8MiB', exhausted: 'wait' })
+test('while the pool is exhausted a put times out and tryPut refuses', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 64 }, { maxBytes: '8MiB' })
   const big = new Uint8Array(2 ** 20)
   while (queue.tryPut(big));
   const used = buffersInUse(shm)
@@ -150,7 +150,7 @@ const job = (state: string) => ({ state, pad: 'x'.repeat(5000) })
 
 test('what put was given is what arrives, whatever is changed while it waits', async (t) => {
   const domain = testDomain(t)
-  const shm = domain.open({ maxBytes: '8MiB', exhausted: 'wait' })
+  const shm = domain.open({ maxBytes: '8MiB' })
   const full = shm.portQueue('full', { capacity: 1, codec: 'json' })
   const bytes = shm.portQueue('bytes', { capacity: 64 })
   const topic = shm.topic('topic', { codec: 'json' })

@@ -20,8 +20,8 @@ export interface OpenOptions {
   /** How long to wait for the domain to become ready, in ms. Default: 10 000. */
   openTimeout?: number
   /**
-   * What `put` does when the pool is exhausted, which it is when it has grown to `maxBytes` and no buffer is free: `reject`
-   * (default) fails with `ERR_MILLRACE_EXHAUSTED`, `wait` waits for a buffer to come back.
+   * What `put` does when the pool is exhausted, which it is when it has grown to `maxBytes` and no buffer is free: `wait` (default) waits
+   * for a buffer to come back, as it does for room in the queue; `reject` fails with `ERR_MILLRACE_EXHAUSTED`.
    */
   exhausted?: ExhaustedPolicy
   /** How long a wait polls before it sleeps, unless it says itself: see {@link WaitOptions.spin}. Default: 0. */
@@ -61,7 +61,7 @@ export function bindOpenOptions(options: OpenOptions, defaultName: string): Bind
 
 /** @throws unless `value` is one of the policies. */
 export function checkExhausted(value: ExhaustedPolicy | undefined): ExhaustedPolicy {
-  return value === undefined ? 'reject' : EXHAUSTED[checkWord('exhausted', value, EXHAUSTED)]!
+  return value === undefined ? 'wait' : EXHAUSTED[checkWord('exhausted', value, EXHAUSTED)]!
 }
 
 function checkParticipantName(name: unknown): string {

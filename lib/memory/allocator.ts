@@ -29,7 +29,9 @@ export class SharedBufferAllocator {
    * domain could hold it.
    */
   allocate(bytes: number): BufferPtr {
-    return this.tryAllocate(bytes) ?? this.#exhausted(bytes)
+    const buffer = this.tryAllocate(bytes)
+    if (buffer === null) throw this.#session.allocationFailure(STATUS_EXHAUSTED, bytes)
+    return buffer
   }
 
   /**
@@ -41,7 +43,7 @@ export class SharedBufferAllocator {
   }
 
   /**
-   * `count` buffers of `bytes`, with few crossings into native code: all of them, or an error and none.
+   * `count` buffers of `bytes`, with few crossings into native code: all of them, or an error, which says how many there were, and none.
    * @throws {@link MillraceError} as {@link SharedBufferAllocator.allocate}
    */
   allocateMany(bytes: number, count: number): BufferPtr[] {
@@ -51,7 +53,8 @@ export class SharedBufferAllocator {
     const got = allocateIds(this.#session, bytes, ids, count)
     if (got === count) return Array.from(ids, (id) => new BufferPtr(this.#session, id))
     releaseIds(this.#session, ids.subarray(0, got))
-    return this.#exhausted(bytes)
+    const { code, message } = this.#session.allocationFailure(STATUS_EXHAUSTED, bytes)
+    throw new MillraceError(code, `${message}; ${count} were asked for, of which there were ${got}`)
   }
 
   /**
@@ -76,10 +79,6 @@ export class SharedBufferAllocator {
   /** The size classes that exist now, smallest first. */
   pools(): BufferPool[] {
     return snapshotOf(this.#session).pools.map(({ bufferBytes }) => new BufferPool(this.#session, this, bufferBytes))
-  }
-
-  #exhausted(bytes: number): never {
-    throw this.#session.allocationFailure(STATUS_EXHAUSTED, bytes)
   }
 }
 

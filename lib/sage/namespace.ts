@@ -75,7 +75,6 @@ export class Namespace {
     }
     const domain = namespace === '' ? base : `${base}.${namespace}`
     const wanted: OpenOptions = {
-      exhausted: 'wait',
       ...(directory !== undefined && { directory }),
       ...(maxBytes !== undefined && { maxBytes }),
       ...(persist !== undefined && { persist }),
