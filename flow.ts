@@ -23,7 +23,7 @@ export { JsBlock } from './lib/flow/js/js-block.js'
 export { JsInput, JsOutput } from './lib/flow/block/js-port.js'
 export { filter, map, MapBlock, type MapContext, type MapOptions } from './lib/flow/js/map.js'
 export { type LogLine, logLines, logs, LogsBlock } from './lib/flow/js/logs.js'
-export { Mock, mock, type MockOptions, MockResult, type MockRunOptions } from './lib/flow/mock.js'
+export { Mock, mock, type MockOptions, MockResult, type MockRun, type MockRunOptions } from './lib/flow/mock.js'
 export { NativeBlock } from './lib/flow/native/native-block.js'
 export type {
   BlockOptions,

@@ -29,7 +29,7 @@ const hourly = () => timer('hourly', { interval: 3_600_000 })
 test('what is pushed is worked on, and what comes out is expected', async (t) => {
   const shm = openDomain(t)
   const block = double()
-  const { stats } = (await mock(block, shm).push(block.in, 1, 2).push('in', 3).run()).expect(block.out, 2, 4, 6)
+  const { stats } = await mock(block, shm).push(block.in, 1, 2).push('in', 3).run().expect(block.out, 2, 4, 6)
   t.like(stats, { name: 'double', state: 'stopped', itemsIn: 3, itemsOut: 3 })
   const item = objects<{ id: number }>()
   const odd = filter('odd', item, ({ id }) => id % 2 === 1)
@@ -38,8 +38,7 @@ test('what is pushed is worked on, and what comes out is expected', async (t) =>
     .push('in', ...some)
     .run()
   t.true(result.output('out').every((value, at) => value === some[2 * at + 1]))
-  const nothing = await mock(double(), shm).run()
-  nothing.expect('out')
+  await mock(double(), shm).run().expect('out')
   nothingLeft(t, shm)
 })
 
@@ -78,6 +77,9 @@ test('a failed expectation names port, place, both values and the seed', async (
     'double.out, value 1: wanted nothing, got 4 (seed 5)',
     'double.out, value 2: wanted 6, got nothing (seed 5)',
   ])
+  const chain = mock(double(), openDomain(t), { seed: 5 }).push('in', 1).run().expect('out', 2).expect('out', 3)
+  const error = await t.throwsAsync(async () => await chain, { any: true })
+  t.true(error instanceof AssertionError && error.message === 'double.out, value 0: wanted 3, got 2 (seed 5)')
 })
 
 test('failures, and what is not there', async (t) => {
@@ -102,8 +104,12 @@ test('failures, and what is not there', async (t) => {
 
 test('a timer: ticks at multiples of its interval, in a time of its own', async (t) => {
   const shm = openDomain(t)
-  ;(await mock(hourly(), shm).run({ time: 3 * 3_600_000 })).expect('out', tick(0), tick(1), tick(2))
-  ;(await mock(timer('twice', { interval: 3_600_000, count: 2 }), shm).run()).expect('out', tick(0), tick(1))
+  await mock(hourly(), shm)
+    .run({ time: 3 * 3_600_000 })
+    .expect('out', tick(0), tick(1), tick(2))
+  await mock(timer('twice', { interval: 3_600_000, count: 2 }), shm)
+    .run()
+    .expect('out', tick(0), tick(1))
   for (const [interval, amount] of [
     [0, 1],
     [Number.NaN, 1],

@@ -81,9 +81,20 @@ for (const overflow of ['drop-oldest', 'drop-newest', 'latest'] as const) {
     )
     f.link(from.out, end.in, { capacity: 8, overflow })
     await using run = await f.start()
-    await run.done
+    const { links } = await run.done
     const { gaps } = end.stats()
     t.is(got.length + gaps, 5000)
+    const [link] = links
+    t.like(link, {
+      from: ['from.out'],
+      to: 'end.in',
+      queue: 'link from.out → end.in',
+      sent: 5000,
+      dropped: gaps,
+      depth: 0,
+    })
+    t.is(link!.capacity, overflow === 'latest' ? 1 : 8)
+    t.is(link!.highWater, link!.capacity)
     t.true(gaps > 0)
     t.deepEqual(
       got,

@@ -62,9 +62,13 @@ export class Mock<B extends Block = Block> {
 
   /**
    * Runs the block, once, until it has ended.
-   * @throws what {@link Run.done} does
+   * @throws what {@link Run.done} does, when it is awaited
    */
-  async run(options: MockRunOptions = {}): Promise<MockResult> {
+  run(options: MockRunOptions = {}): MockRun {
+    return expectable(this.#run(options))
+  }
+
+  async #run(options: MockRunOptions): Promise<MockResult> {
     const { time = Infinity, timeout = TIMEOUT_MS } = checkObject('options of run', options)
     const { seed = randomInt(2 ** 32), ...rest } = this.#options
     const drain = () => void run.drain().catch(() => {})
@@ -102,6 +106,12 @@ export class Mock<B extends Block = Block> {
     buffer.bytes.set(content)
     return buffer
   }
+}
+
+/** A run of a block: when it has ended, its result. */
+export interface MockRun extends Promise<MockResult> {
+  /** As {@link MockResult.expect}, when it has ended. */
+  expect<T>(output: OutputPort<T> | string, ...values: T[]): MockRun
 }
 
 /** What a block has done. */
@@ -149,14 +159,19 @@ export class MockResult {
  * Runs a block alone, to test it: the real block, at real queues, which is given what is pushed, and whose outputs are collected. A native block runs
  * on a scheduler of the policy `single`; blocks of JavaScript that go by {@link BlockIo.clock} have a time of their own.
  * ```ts
- * const result = await mock(map('double', number, number, (value) => value * 2), shm).push('in', 1, 2).run()
- * result.expect('out', 2, 4)
+ * await mock(map('double', number, number, (value) => value * 2), shm).push('in', 1, 2).run().expect('out', 2, 4)
  * ```
  * @param block one that is in no flow; it can be run once
  * @param shm of a domain of the test's own
  */
 export function mock<B extends Block>(block: B, shm: ShmManager, options: MockOptions = {}): Mock<B> {
   return new Mock(block, shm, options)
+}
+
+function expectable(result: Promise<MockResult>): MockRun {
+  const expect: MockRun['expect'] = (output, ...values) =>
+    expectable(result.then((ended) => ended.expect(output, ...values)))
+  return Object.assign(result, { expect })
 }
 
 function portOf<P extends InputPort<never> | OutputPort>(

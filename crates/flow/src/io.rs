@@ -17,6 +17,8 @@ pub struct Io<'a> {
     /// What new messages get of those that are taken.
     pub(crate) carried: &'a mut Carried,
     pub(crate) now: Duration,
+    /// How often the block has failed with the messages that are next.
+    pub(crate) tries: u32,
     /// Messages of each input that may still be taken in this call.
     pub(crate) budget: usize,
 }
@@ -39,7 +41,7 @@ impl<'a> Deref for InputMessage<'a> {
 }
 
 impl InputMessage<'_> {
-    /// Which delivery of the message it is, from 1.
+    /// The how many-th time it is presented, from 1: deliveries by its queue, and retries of the block.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -113,9 +115,11 @@ impl<'a> Io<'a> {
         }
         let source = &mut self.inputs[input];
         let Some(Received { buffer, attempt, .. }) = source.get(0).copied() else { return Ok(None) };
+        let tries = if source.taken() == 0 { self.tries } else { 0 };
         let message = self.allocator.message(buffer)?;
         let stamp = message.origin();
         self.carried.take(stamp);
+        let attempt = attempt.saturating_add(tries);
         Ok(source.take(stamp).map(|at| InputMessage { message, input, at, attempt }))
     }
 

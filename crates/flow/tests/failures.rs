@@ -91,6 +91,30 @@ fn what_work_fails_with_is_tried_again_skipped_or_moved_and_nothing_else_is() {
 }
 
 #[test]
+fn a_message_that_is_tried_again_says_the_how_many_th_time_it_is() {
+    for (then, attempts) in [(Then::Skip, [1, 2, 3, 1, 2, 3]), (Then::Fail, [1, 2, 3, 0, 0, 0])] {
+        let domain = Domain::new();
+        let mut scheduler = Scheduler::new(domain.open(), SchedulerOptions::default()).unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        let fails = Step(move |io: &mut Io<'_>| {
+            let Some(message) = io.next(0)? else { return Ok(Work::Ok) };
+            noted.lock().unwrap().push(message.attempt());
+            Err(Error::new(ErrorKind::BlockFailed, "no"))
+        });
+        let source = scheduler.add("source", NullSource::new(8, 2)).unwrap();
+        let options = BlockOptions { on_error: on_error(2, then), ..BlockOptions::default() };
+        let fails = scheduler.add_with("fails", Box::new(fails), options).unwrap();
+        let sink = scheduler.add("sink", Numbers(Arc::default())).unwrap();
+        scheduler.link((source, "out"), (fails, "in"), &LinkOptions::default()).unwrap();
+        scheduler.link((fails, "out"), (sink, "in"), &LinkOptions::default()).unwrap();
+        assert_eq!(scheduler.run().is_ok(), then == Then::Skip);
+        let expected = attempts.into_iter().filter(|attempt| *attempt > 0);
+        assert!(seen.lock().unwrap().iter().copied().eq(expected), "{seen:?}");
+    }
+}
+
+#[test]
 fn a_block_that_fails_ends_the_run_with_its_name_and_leaves_nothing() {
     let domain = Domain::new();
     let shm = domain.open();

@@ -81,7 +81,7 @@ export interface LinkStats {
   from: string[]
   /** The input that takes from it; null: others do. */
   to: string | null
-  /** Name of the queue. */
+  /** Name of the queue; of values by reference, which have none, that of the link. */
   queue: string
   /** Messages it can hold; 0: nobody has made it yet. */
   capacity: number
@@ -105,7 +105,7 @@ export interface LinkStats {
 export interface Report {
   /** In the order in which they were added. */
   blocks: BlockStats[]
-  /** By their inputs in that order; of values by reference there are none. */
+  /** By their inputs in that order. */
   links: LinkStats[]
 }
 

@@ -6,6 +6,7 @@ import { limitsOf } from '../../session/limits.js'
 import type { Taken } from '../../session/pull-iterator.js'
 import type { Session } from '../../session/session.js'
 import { WaitList } from '../../session/wait-list.js'
+import type { LinkStats } from '../block/stats.js'
 
 /** Options of an {@link ObjectQueue}. */
 export interface ObjectQueueOptions {
@@ -37,6 +38,7 @@ export class ObjectQueue {
   #depth = 0
   /** Values dropped since the last that was taken. */
   #gap = 0
+  readonly #counts = { highWater: 0, sent: 0, dropped: 0, sendWaits: 0, receiveWaits: 0 }
   #end: 'CLOSED' | 'DESTROYED' | undefined
   readonly #senders = new WaitList(() => this.#senders.pump())
   readonly #takers = new WaitList(() => this.#takers.pump())
@@ -46,6 +48,12 @@ export class ObjectQueue {
     this.name = name
     this.capacity = overflow === 'latest' ? 1 : 2 ** Math.ceil(Math.log2(capacity))
     this.#overflow = overflow
+  }
+
+  /** What has been counted of it. */
+  get stats(): Omit<LinkStats, 'from' | 'to'> {
+    const { name, capacity } = this
+    return { queue: name, capacity, depth: this.#depth, ...this.#counts, oldest: null }
   }
 
   /** What has been put and not taken. */
@@ -69,6 +77,7 @@ export class ObjectQueue {
     if (this.#senders.size === 0 && this.#put(values, progress)) return
     // What becomes of the list of the caller meanwhile is its own affair.
     const own = values.slice()
+    this.#counts.sendWaits++
     const attempt = () => (this.#put(own, progress) ? true : undefined)
     await this.#senders.add(attempt, limitsOf({ signal }), `no space came free on ${this.name}`)
   }
@@ -89,6 +98,7 @@ export class ObjectQueue {
   async wait(max: number, limits: Limits): Promise<Objects | null> {
     const taken = this.#takers.size === 0 ? this.take(max) : undefined
     if (taken !== undefined) return taken
+    this.#counts.receiveWaits++
     return await this.#takers.add<Objects | null>(() => this.take(max), limits, `no value arrived on ${this.name}`)
   }
 
@@ -122,14 +132,14 @@ export class ObjectQueue {
     if (drops && excess > 0) this.#dropOldest(Math.min(excess, this.#depth))
     // Of those that have no room even in an empty queue, the oldest are dropped, too.
     const from = Math.max(progress.done, drops ? values.length - this.capacity : 0)
-    this.#gap += from - progress.done
+    this.#dropNew(from - progress.done)
     const end = Math.min(values.length, from + this.capacity - this.#depth)
     this.#append(values.slice(from, end))
     progress.done = end
     if (end === values.length) return true
     if (this.#overflow === 'block') return false
     if (this.#overflow === 'reject') throw new MillraceError('ERR_MILLRACE_FULL', `${this.name} is full`)
-    this.#gap += values.length - end
+    this.#dropNew(values.length - end)
     progress.done = values.length
     return true
   }
@@ -138,11 +148,24 @@ export class ObjectQueue {
     if (list.length === 0) return
     this.#lists.push(list)
     this.#depth += list.length
+    this.#counts.sent += list.length
+    this.#counts.highWater = Math.max(this.#counts.highWater, this.#depth)
     this.#takers.pump()
   }
 
-  #dropOldest(count: number): void {
+  #drop(count: number): void {
     this.#gap += count
+    this.#counts.dropped += count
+  }
+
+  /** So many that are put have no room. */
+  #dropNew(count: number): void {
+    this.#counts.sent += count
+    this.#drop(count)
+  }
+
+  #dropOldest(count: number): void {
+    this.#drop(count)
     for (let left = count; left > 0;) left -= this.#shift(left).length
   }
 

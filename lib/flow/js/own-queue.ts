@@ -49,10 +49,10 @@ export class OwnQueue<Q extends LinkQueue = LinkQueue> implements QueueEnd {
     return this
   }
 
-  /** What has been counted of it; undefined: nothing is, of values by reference, or it was removed by others. */
+  /** What has been counted of it; undefined: it was removed by others. */
   get stats(): Omit<LinkStats, 'from' | 'to'> | undefined {
     const queue: LinkQueue = this.queue
-    if (queue instanceof ObjectQueue) return undefined
+    if (queue instanceof ObjectQueue) return queue.stats
     const stats = this.#last ?? (queue.session.closed ? null : queue.stats())
     if (stats === null) return undefined
     const { name, capacity, limit, depth, highWater, sent, dropped, sendWaits, receiveWaits } = stats

@@ -311,10 +311,11 @@ impl Cell {
         budget: usize,
     ) -> Called<T> {
         self.carried[1] = self.carried[0];
-        let Self { block, inputs, outputs, carried: [carried, _], .. } = self;
+        let Self { block, inputs, outputs, tries, carried: [carried, _], .. } = self;
         outputs.iter().for_each(|output| output.was_full.set(false));
         let (shm, allocator, began) = (env.shm, env.allocator, env.clock.last());
-        let mut io = Io { inputs, outputs, shm, allocator, carried, now: env.clock.time(began), budget };
+        let (now, tries) = (env.clock.time(began), *tries);
+        let mut io = Io { inputs, outputs, shm, allocator, carried, now, tries, budget };
         // Relaxed: whoever reports it is content with what it was a moment ago.
         env.working.store(began, Ordering::Relaxed);
         // What a panic leaves of the block is never used again: it has failed.
