@@ -8,6 +8,7 @@ import type { FillArgs } from '../fixtures/fill.js'
 import type { ProduceArgs } from '../fixtures/produce.js'
 import type { WaitArgs } from '../fixtures/wait.js'
 import { buffersInUse, removeLeftovers, testDomain, traceOf } from '../helpers/domain.js'
+import { rejectsCode } from '../helpers/errors.js'
 import { startChild } from './children.js'
 
 const count = 500
@@ -84,6 +85,29 @@ test.serial('the consumer comes when the producer has closed the queue and left'
   const { 5: tally } = await consumer.hear<Record<number, Tally>>()
   await consumer.done()
   t.like(tally, { count, last: count - 1, disordered: 0, damaged: 0 })
+})
+
+test.serial('a queue that nobody creates: who waits for long is told, and so is who gives up', async (t) => {
+  const shm = testDomain(t).open()
+  const queue = shm.portQueue('late')
+  const ending = new AbortController()
+  const wait = queue.receive({ signal: ending.signal })
+  const [warning] = (await once(process, 'warning')) as [NodeJS.ErrnoException]
+  t.like(warning, { name: 'MillraceWarning', code: 'MILLRACE_NO_QUEUE' })
+  t.regex(warning.message, /^no message arrived on queue 'late' .*for 2 s, because nobody has created it/)
+  ending.abort()
+  await t.throwsAsync(wait, { any: true })
+  await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', "'late'", 'nobody has created it')
+  await rejectsCode(
+    t,
+    queue.put(new Uint8Array(1), { timeout: 1 }),
+    'ERR_MILLRACE_TIMEOUT',
+    "'late'",
+    'nobody has created it',
+  )
+  shm.portQueue('late', { capacity: 1 })
+  const error = await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', "'late'")
+  t.notRegex(error.message, /nobody/)
 })
 
 test.serial('after Ctrl-C the next run starts afresh, with other options too', async (t) => {

@@ -19,11 +19,16 @@ export class WaitList {
   readonly #waiters: Waiter[] = []
   readonly #holds: HoldCount
   readonly #onLeave: () => void
+  readonly #reason: () => string
 
-  /** @param onLeave called after a waiter has left by its limits: the next one may be able to go on */
-  constructor(onLeave: () => void, holds = new HoldCount()) {
+  /**
+   * @param onLeave called after a waiter has left by its limits: the next one may be able to go on
+   * @param reason why it does not happen, as far as is known, for a timeout
+   */
+  constructor(onLeave: () => void, holds = new HoldCount(), reason = () => '') {
     this.#onLeave = onLeave
     this.#holds = holds
+    this.#reason = reason
   }
 
   get size(): number {
@@ -67,7 +72,9 @@ export class WaitList {
         const settled = this.#waiters[0] === waiter && waiter.settle()
         this.#leave(
           waiter,
-          settled ? undefined : () => (expired === undefined ? timeoutError(what, timeout) : caught(expired)),
+          settled
+            ? undefined
+            : () => (expired === undefined ? timeoutError(what, timeout, this.#reason()) : caught(expired)),
         )
       }
       waiter.timer = setTimeout(expire, Math.max(0, deadline - performance.now()))
@@ -145,6 +152,6 @@ function caught(expired: () => unknown): unknown {
 }
 
 /** The error of a wait whose time is over. */
-export function timeoutError(what: string, timeout: number): MillraceError {
-  return new MillraceError('ERR_MILLRACE_TIMEOUT', `${what} within ${Math.ceil(timeout)} ms`)
+export function timeoutError(what: string, timeout: number, reason = ''): MillraceError {
+  return new MillraceError('ERR_MILLRACE_TIMEOUT', `${what} within ${Math.ceil(timeout)} ms${reason}`)
 }

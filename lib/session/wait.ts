@@ -7,6 +7,7 @@ import type { BlockingOptions, Limits, Spin } from './limits.js'
 import { checkOptions, checkTimeout } from '../check.js'
 import { BLOCKING_OPTIONS, checkSpin } from './limits.js'
 import { type Doorbell, openDoorbell } from './doorbell.js'
+import { MissingQueues } from './missing-queues.js'
 import { Spinner } from './spinner.js'
 import type { WaitKey } from './wait-key.js'
 import { waitId } from './wait-key.js'
@@ -40,6 +41,7 @@ export class Waits {
   readonly #places = new Map<number, Place>()
   readonly #spinner = new Spinner()
   readonly #holds = new HoldCount()
+  readonly #missing = new MissingQueues((queue) => this.#isMissing(queue))
   #doorbell: Doorbell | undefined
   #onReports: (() => void) | undefined
   #onDepartures: (() => void) | undefined
@@ -86,7 +88,7 @@ export class Waits {
         if (status === STATUS_OK) continue
         if (status !== STATUS_ARMED) throw this.#session.failure(status, 'the wait')
         const left = deadline - performance.now()
-        if (left <= 0) throw timeoutError(what, limit)
+        if (left <= 0) throw timeoutError(what, limit, this.#reason(key))
         if (this.#session.call((open) => open.waitSync(Math.ceil(Math.min(left, BLOCK_SLICE_MS))))) this.dispatch()
       }
     } finally {
@@ -144,6 +146,7 @@ export class Waits {
   /** Ends every wait with `ERR_MILLRACE_CLOSED`. */
   close(): void {
     this.#failAll(this.#session.closedFailure())
+    this.#missing.close()
     this.#doorbell?.close()
   }
 
@@ -155,7 +158,7 @@ export class Waits {
 
   #park<T>(key: WaitKey, limits: Limits, what: string, attempt: Attempt<T>): Promise<T> {
     this.#doorbell ??= this.#openDoorbell()
-    const place = this.#placeOf(key)
+    const place = this.#placeOf(key, what)
     const promise = place.list.add(attempt, limits, what)
     // The first one has just tried in vain.
     if (place.list.size === 1 && this.#arm(place) !== STATUS_ARMED) this.#pump(place)
@@ -184,7 +187,7 @@ export class Waits {
     this.#hold()
   }
 
-  #placeOf(key: WaitKey): Place {
+  #placeOf(key: WaitKey, what: string): Place {
     const known = this.#places.get(key.id)
     if (known !== undefined) return known
     const onLeave = () => {
@@ -192,9 +195,25 @@ export class Waits {
       else this.#pump(place)
       this.#hold()
     }
-    const place: Place = { key, list: new WaitList(onLeave, this.#holds), armed: false }
+    const list = new WaitList(onLeave, this.#holds, () => this.#reason(key))
+    const place: Place = { key, list, armed: false }
     this.#places.set(key.id, place)
+    if (key.kind !== KIND_POOL) this.#missing.add(key, what)
     return place
+  }
+
+  /** Why what is waited for does not come, if it is that. */
+  #reason({ kind, queue }: WaitKey): string {
+    return kind !== KIND_POOL && this.#isMissing(queue) ? ': nobody has created it' : ''
+  }
+
+  #isMissing(queue: number): boolean {
+    try {
+      return this.#session.call((open) => open.depth(queue)) === null
+    } catch {
+      // Closed, or damaged, of which the wait itself tells.
+      return false
+    }
   }
 
   /** Appends to `places` those a ready pair means: one notification stands for all sizes of the pool. */
@@ -223,6 +242,7 @@ export class Waits {
   /** Forgets a place that nobody is at any more. Left armed, it would take the notification for somebody else. */
   #drop({ key, armed }: Place): void {
     this.#places.delete(key.id)
+    this.#missing.delete(key)
     if (armed && !this.#session.closed) this.#disarm(key)
   }
 
