@@ -35,6 +35,8 @@ impl Cell {
             return Err(error);
         }
         self.tries = 0;
+        // The pause before the last retry is over: the next call is about other messages.
+        self.want = Want::Ports;
         self.careful = self.careful.saturating_sub(taken);
         self.outputs.iter_mut().for_each(|output| output.rollback(env.allocator));
         let moved = if then == Then::DeadLetter { self.dead_letter(env)? } else { 0 };
