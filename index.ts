@@ -5,17 +5,8 @@
 export { SharedBufferAllocator } from './lib/memory/allocator.js'
 export { Batch } from './lib/queue/batch.js'
 export { BufferPtr, type TimestampKind, type TypedArrayConstructor } from './lib/memory/buffer-ptr.js'
-export type {
-  Codec,
-  CodecName,
-  CodecOption,
-  Encoded,
-  EncodedWriter,
-  JsonOf,
-  ValueCodecName,
-  ValueCodecOf,
-  WithCodec,
-} from './lib/codec/codec.js'
+export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, ValueCodecName } from './lib/codec/codec.js'
+export type { JsonLoses, JsonOf, NeedsCodec, ValueCodecOf, WithCodec } from './lib/codec/types.js'
 export type { ConsumeOptions, Handler } from './lib/queue/consume.js'
 export { type ErrorCode, MillraceError } from './lib/errors.js'
 export type { Finding, FindingKind, FsckOptions } from './lib/domain/fsck.js'
@@ -49,6 +40,7 @@ export type {
   Sendable,
   ServeOptions,
   ServiceHandler,
+  OneCodec,
   ServiceCodec,
   ServiceCodecs,
   ServiceOptions,

@@ -7,18 +7,7 @@ import type { Codec, CodecName, NamedCodec, Encoded } from './types.js'
 import { deserialize, serialize } from './structured.js'
 import { isBytes } from './views.js'
 
-export type {
-  Codec,
-  CodecName,
-  CodecOption,
-  Encoded,
-  EncodedWriter,
-  JsonOf,
-  NamedCodec,
-  ValueCodecName,
-  ValueCodecOf,
-  WithCodec,
-} from './types.js'
+export type { Codec, CodecName, CodecOption, Encoded, EncodedWriter, NamedCodec, ValueCodecName } from './types.js'
 
 /** Values are bytes already. */
 export const bytesCodec: NamedCodec<Uint8Array> = {

@@ -43,7 +43,8 @@ export type JsonOf<T> = unknown extends T
       ? never
       : { [Key in keyof T]: JsonOf<T[Key]> }
 
-type JsonLoses =
+/** What JSON brings back as something else, or as nothing. */
+export type JsonLoses =
   Date | RegExp | Error | ReadonlyMap<never, unknown> | ReadonlySet<never> | ArrayBufferView | ArrayBufferLike
 
 /** The codecs that come with the package and bring a `T` back as it was. */
@@ -52,8 +53,14 @@ export type ValueCodecOf<T> = Exclude<ValueCodecName, 'json'> | ([T] extends [Js
 /** A codec that can carry values of type `T`: the name of one that comes with the package, or one of your own. */
 export type CodecOption<T> = ValueCodecOf<T> | Codec<T> | (Uint8Array extends T ? 'bytes' : never)
 
+/** Options that name a codec. */
+export interface NeedsCodec<T> {
+  /** How values turn into bytes, and bytes into values. */
+  codec: CodecOption<T>
+}
+
 /** Options `O` of what carries values of type `T`: those that are no bytes need a codec; `never`, no values at all, needs none. */
-export type WithCodec<O, T> = Uint8Array extends T ? O : [T] extends [never] ? O : O & { codec: CodecOption<T> }
+export type WithCodec<O, T> = Uint8Array extends T ? O : [T] extends [never] ? O : O & NeedsCodec<T>
 
 /** A codec that knows its name. */
 export type NamedCodec<T> = Codec<T> & {

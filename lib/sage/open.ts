@@ -1,4 +1,5 @@
-import type { Codec, NamedCodec, ValueCodecOf } from '../codec/codec.js'
+import type { Codec, NamedCodec } from '../codec/codec.js'
+import type { ValueCodecOf } from '../codec/types.js'
 import { codecOf, codecRecorded } from '../codec/codec.js'
 import { hasCode, MillraceError, show } from '../errors.js'
 import { MAX_NAME_BYTES, MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'

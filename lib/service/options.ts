@@ -15,9 +15,17 @@ export type ServiceCodec<T> = CodecOption<T> | (BufferPtr extends T ? 'buffer' :
 
 /** What a service needs to carry these requests and replies: codecs, unless both are buffers. One that is named alone carries both. */
 export type ServiceCodecs<Req, Res> =
-  | { codec: ServiceCodec<Req>; replyCodec: ServiceCodec<Res> }
-  | { codec: ServiceCodec<Req> & ServiceCodec<Res>; replyCodec?: undefined }
-  | (BufferPtr extends Req & Res ? { codec?: undefined; replyCodec?: undefined } : never)
+  | Required<Pick<ServiceOptions<Req, Res>, 'codec' | 'replyCodec'>>
+  | OneCodec<ServiceCodec<Req> & ServiceCodec<Res>>
+  | (BufferPtr extends Req & Res ? Partial<OneCodec<undefined>> : never)
+
+/** Codec `C` for requests and replies alike. */
+export interface OneCodec<C> {
+  /** How requests and replies become bytes. */
+  codec: C
+  /** None: replies become bytes as requests do. */
+  replyCodec?: undefined
+}
 
 /** Options of {@link ShmManager.service}. */
 export interface ServiceOptions<Req, Res> {
