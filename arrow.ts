@@ -14,7 +14,7 @@ import {
 } from 'apache-arrow'
 import type { BufferPtr } from './lib/memory/buffer-ptr.js'
 import type { Codec, EncodedWriter } from './lib/codec/codec.js'
-import { invalidArgument } from './lib/errors.js'
+import { invalidArgument, MillraceError } from './lib/errors.js'
 
 /** What {@link writeTable} needs of a `ShmManager`, or of its allocator. */
 export interface BufferSource {
@@ -44,7 +44,7 @@ export function writeTable<T extends TypeMap>(source: BufferSource, table: Table
  * may be used after the message was released.
  */
 export function tableOf<T extends TypeMap>(message: BufferPtr): Table<T> {
-  return tableFromIPC<T>(message.bytes)
+  return decode<T>(message.bytes)
 }
 
 /**
@@ -54,7 +54,27 @@ export function tableOf<T extends TypeMap>(message: BufferPtr): Table<T> {
 export const arrowCodec: Codec<Table> = {
   name: 'arrow',
   encode,
-  decode: (bytes) => tableFromIPC(bytes.slice()),
+  decode: (bytes) => decode(bytes.slice()),
+}
+
+/** How Arrow's streaming format begins. */
+const MARK = [0xff, 0xff, 0xff, 0xff]
+
+/** @throws {@link MillraceError} `ERR_MILLRACE_DECODE` unless `bytes` are a table in Arrow's streaming format */
+function decode<T extends TypeMap>(bytes: Uint8Array): Table<T> {
+  try {
+    const table = tableFromIPC<T>(bytes)
+    // What is no stream at all is read as a table of nothing.
+    if (table.schema.fields.length > 0 || MARK.every((byte, i) => bytes[i] === byte)) return table
+  } catch (cause) {
+    throw noTable(bytes, cause)
+  }
+  throw noTable(bytes)
+}
+
+function noTable(bytes: Uint8Array, cause?: unknown): MillraceError {
+  const message = `a message of ${bytes.length} bytes is no Arrow table: write it by writeTable(), or put() with arrowCodec`
+  return new MillraceError('ERR_MILLRACE_DECODE', message, { cause })
 }
 
 /** Takes what a writer writes as it is: columns by reference. */
@@ -87,7 +107,10 @@ function isOurData({ type, children = [], dictionary }: Partial<Data>): boolean 
 
 function encode<T extends TypeMap>(value: Table<T> | RecordBatch<T>): EncodedWriter {
   const table = value instanceof RecordBatch ? new Table([value]) : value
-  if (!(table instanceof Table && isOurs(table))) throw invalidArgument('what is written by Arrow', RULE, value)
+  if (!(table instanceof Table)) {
+    throw invalidArgument('what is written by Arrow', 'a Table or RecordBatch, such as tableFromArrays() makes', value)
+  }
+  if (!isOurs(table)) throw invalidArgument('what is written by Arrow', RULE, value)
   const parts = new Parts()
   new RecordBatchStreamWriter<T>().reset(parts).writeAll(table)
   return {

@@ -81,9 +81,13 @@ test('what another copy of apache-arrow made is refused, and so is what is no ta
   const other = createRequire(import.meta.url)('apache-arrow') as { tableFromArrays: typeof tableFromArrays }
   const { shm, queue } = openQueue(t, { codec: arrowCodec })
   const foreign = other.tableFromArrays({ i: Int32Array.of(1, 2, 3) })
-  for (const value of [foreign, foreign.batches[0], {}, null, 'text', new Uint8Array(8)]) {
-    await rejectsCode(t, queue.put(value as Table), 'ERR_MILLRACE_INVALID_ARGUMENT', 'apache-arrow')
-    throwsCode(t, () => writeTable(shm, value as Table), 'ERR_MILLRACE_INVALID_ARGUMENT', 'apache-arrow')
+  for (const [value, rule] of [
+    [foreign, 'apache-arrow'],
+    [foreign.batches[0], 'apache-arrow'],
+    ...[{}, null, 'text', new Uint8Array(8)].map((none) => [none, 'tableFromArrays()'] as const),
+  ] as const) {
+    await rejectsCode(t, queue.put(value as Table), 'ERR_MILLRACE_INVALID_ARGUMENT', rule)
+    throwsCode(t, () => writeTable(shm, value as Table), 'ERR_MILLRACE_INVALID_ARGUMENT', rule)
   }
   t.is(buffersInUse(shm), 0)
   const mixed = new Table([ticks(1).batches[0]!])

@@ -1,20 +1,21 @@
 import { invalidArgument, MillraceError, misuse, show } from './errors.js'
 import { MAX_NAME_BYTES } from './native/generated/limits.js'
 
-/** A number of bytes, or text such as `'512MiB'` (`B`, `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`, `TiB`). */
+/** A number of bytes, or text such as `'512MiB'` (`B`, `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`, `TiB`, in capitals or not). */
 export type Size = number | string
 
 export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
-export const SIZE = /^(\d+(?:\.\d+)?) ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)$/
+/** Without a flag for case: JSON Schema has none. */
+export const SIZE = /^(\d+(?:\.\d+)?) ?([Bb]|[KkMmGg][Bb]|[KkMmGgTt][Ii][Bb])$/
 const UNITS: Record<string, number> = {
   B: 1,
   KB: 1e3,
   MB: 1e6,
   GB: 1e9,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
 }
 
 /** setTimeout's limit. */
@@ -40,9 +41,10 @@ export function checkInteger(what: string, value: unknown, min: number, max: num
 /** A {@link Size} in bytes, within bounds. */
 export function checkSize(what: string, value: unknown, min: number, max: number): number {
   const match = typeof value === 'string' ? SIZE.exec(value) : null
-  const bytes = match === null ? value : Math.round(Number(match[1]) * UNITS[match[2]!]!)
+  const bytes = match === null ? value : Math.round(Number(match[1]) * UNITS[match[2]!.toUpperCase()]!)
   if (typeof bytes === 'number' && Number.isInteger(bytes) && bytes >= min && bytes <= max) return bytes
-  throw invalidArgument(what, `a number of bytes from ${min} to ${max}, or text such as '512MiB'`, value)
+  const units = 'B, KB, MB, GB, KiB, MiB, GiB or TiB'
+  throw invalidArgument(what, `a number of bytes from ${min} to ${max}, or text such as '512MiB' (${units})`, value)
 }
 
 /** @throws unless `signal` is an AbortSignal or left out. */

@@ -195,7 +195,6 @@ test('codecs refuse what can only be sent wherever it is in a value, and say whe
     const like = { gap: 0, attempt: 1, empty: {}, text: '"\x07attempt' }
     queue.tryPut(like)
     t.deepEqual(await queue.get(), like)
-    t.is(JSON.stringify({ buffer }), '{"buffer":{"gap":0,"attempt":0}}')
   }
 })
 

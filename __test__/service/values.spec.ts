@@ -164,7 +164,7 @@ test('a rejection, and a value that cannot be encoded, arrive as errors', async 
   void server.serve(async (reject) => {
     await setImmediate()
     if (reject) throw new SyntaxError('later')
-    return undefined
+    return () => 'a function'
   })
   await t.throwsAsync(client.request(true), { instanceOf: SyntaxError, message: 'later' })
   await rejectsCode(t, client.request(false), 'ERR_MILLRACE_INVALID_ARGUMENT', "codec 'json'")

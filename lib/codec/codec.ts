@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { msgpackCodec } from './msgpack.js'
 import { invalidArgument, MillraceError, show } from '../errors.js'
 import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
-import { checkWritten, encodeAsking } from './no-value.js'
+import { encodeAsking, encodeCloning } from './no-value.js'
 import type { Codec, CodecName, NamedCodec, Encoded } from './types.js'
 import { deserialize, serialize } from './structured.js'
 import { isBytes } from './views.js'
@@ -33,11 +33,7 @@ const jsonCodec: NamedCodec<unknown> = {
 
 const v8Codec: NamedCodec<unknown> = {
   name: 'v8',
-  encode(value) {
-    const bytes = serialize(value)
-    checkWritten(value, bytes)
-    return bytes
-  },
+  encode: (value) => encodeCloning(value, serialize),
   // Deserialized typed arrays are views of their input, so the input must not be shared memory.
   decode: (bytes) => deserialize(bytes.slice()),
 }

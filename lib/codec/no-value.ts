@@ -13,43 +13,62 @@ const COUNT = Symbol.for('millrace.not-a-value.count')
 /** How many of them JSON.stringify and msgpackr have met, in this realm. */
 const met = ((globalThis as Record<symbol, unknown>)[COUNT] ??= { count: 0 }) as { count: number }
 
-/** What V8 writes of them: of a BufferPtr a key, of others that an object has no properties. */
-const KEY = Buffer.from('\x07attempt')
+/** What V8 writes of those that it does not refuse: an object without properties. */
 const NO_PROPERTIES = Buffer.from('{\0')
 /** To look through so many bytes is cheaper than to call native code for it. */
 const FEW = 64
 
-function toJSON(this: object): object {
-  met.count++
-  return this
+/**
+ * Says of a class that its objects cannot be copied as values. All its enumerable properties must be on the prototype, unless V8 refuses
+ * one of them. `refuse` throws when JSON is made of one outside of a codec.
+ */
+export function isNoValue(type: { readonly prototype: object }, refuse?: (object: object) => never): void {
+  const asked = function toJSON(this: object): object {
+    met.count++
+    return refuse === undefined ? this : refuse(this)
+  }
+  Object.defineProperty(type.prototype, NOT_A_VALUE, { value: true })
+  Object.defineProperty(type.prototype, 'toJSON', { value: asked, configurable: true, writable: true })
 }
 
-/** Says of a class that its objects cannot be copied as values. All its enumerable properties must be on the prototype, or `attempt`. */
-export function isNoValue(type: { readonly prototype: object }): void {
-  Object.defineProperty(type.prototype, NOT_A_VALUE, { value: true })
-  Object.defineProperty(type.prototype, 'toJSON', { value: toJSON, configurable: true, writable: true })
+/** Whether `value` is an object of such a class, of whatever copy of this package. */
+export function isMarkedNoValue(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && NOT_A_VALUE in value
 }
 
 /** What `encode` makes of `value`, by a library that asks every object for its `toJSON`. @throws if there was one that is no value. */
 export function encodeAsking<T>(codec: ValueCodecName, value: unknown, encode: (value: unknown) => T): T {
   const before = met.count
-  const encoded = encode(value)
+  let encoded: T | undefined
+  try {
+    encoded = encode(value)
+  } catch (error) {
+    if (met.count === before) throw error
+  }
   if (met.count !== before) throw refusal(codec, findIn(value))
-  return encoded
+  return encoded as T
 }
 
-/** @throws if `value`, of which V8 wrote `bytes`, has an object in it that is no value. */
-export function checkWritten(value: unknown, bytes: Buffer): void {
-  if (typeof value !== 'object' || !maySayNoValue(bytes)) return
+/** What `serialize`, which is V8's, makes of `value`. @throws if there was an object in it that is no value. */
+export function encodeCloning(value: unknown, serialize: (value: unknown) => Buffer): Buffer {
+  let bytes: Buffer | undefined
+  let failure: unknown
+  try {
+    bytes = serialize(value)
+    if (typeof value !== 'object' || !maySayNoValue(bytes)) return bytes
+  } catch (error) {
+    failure = error
+  }
   const found = findIn(value)
   if (found !== undefined) throw refusal('v8', found)
+  if (bytes === undefined) throw failure
+  return bytes
 }
 
 function maySayNoValue(bytes: Buffer): boolean {
-  if (bytes.length > FEW) return bytes.includes(KEY) || bytes.includes(NO_PROPERTIES)
+  if (bytes.length > FEW) return bytes.includes(NO_PROPERTIES)
   for (let i = 1; i < bytes.length; i++) {
     if (bytes[i] === NO_PROPERTIES[1] && bytes[i - 1] === NO_PROPERTIES[0]) return true
-    if (bytes[i] === KEY[1] && bytes[i - 1] === KEY[0]) return true
   }
   return false
 }

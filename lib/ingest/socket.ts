@@ -4,6 +4,7 @@ import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
 import { checkOptions } from '../check.js'
+import { invalidArgument } from '../errors.js'
 import { limitsOf } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
 import { detach, isSocket } from './adopt.js'
@@ -36,6 +37,13 @@ export function fromSocket(
 ): SocketSource {
   const settings = checkIngest(checkOptions('fromSocket', options, INGEST_OPTIONS))
   return new SocketIterator(new SocketReads(allocatorOf(shm), source, settings))
+}
+
+/** @throws unless `source` says where to connect to */
+function checkTarget(source: NetConnectOpts): NetConnectOpts {
+  const { port, path } = (source ?? {}) as { port?: unknown; path?: unknown }
+  if (port !== undefined || path !== undefined) return source
+  throw invalidArgument('the source of fromSocket', 'a socket, or where to connect to: { port } or { path }', source)
 }
 
 class SocketIterator extends PullIterator<BufferPtr> implements SocketSource {
@@ -76,7 +84,7 @@ class SocketReads extends Arrivals {
       callback: (count, bytes) => this.#arrived(count, bytes),
     }
     try {
-      this.socket = isSocket(source) ? this.#takeOver(source, onread) : connect({ ...source, onread })
+      this.socket = isSocket(source) ? this.#takeOver(source, onread) : connect({ ...checkTarget(source), onread })
     } catch (error) {
       this.#releaseTarget()
       throw error

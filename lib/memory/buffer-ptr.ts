@@ -1,6 +1,6 @@
 import { textOf } from '../codec/codec.js'
-import { isNoValue } from '../codec/no-value.js'
-import { invalidArgument, MillraceError } from '../errors.js'
+import { isMarkedNoValue, isNoValue } from '../codec/no-value.js'
+import { invalidArgument, MillraceError, misuse } from '../errors.js'
 import { BATCH_MAX, RECEIVED } from '../native/generated/block.js'
 import { STATUS_OK } from '../native/generated/codes.js'
 import {
@@ -67,6 +67,9 @@ const RELEASED = 2
 const RETURNED = 3
 const FATES = ['held', 'sent', 'released', 'given back']
 
+/** Structured clone, as of `postMessage()`, refuses symbols, and says which. */
+const UNCLONEABLE = Symbol('a BufferPtr: send it through a queue, or post its copy()')
+
 /** Number of the last list of references that was checked. */
 let lists = 0
 
@@ -83,6 +86,8 @@ export class BufferPtr implements Disposable {
   readonly gap: number
   /** Which delivery of the message this is: 1 is the first; 0 for a buffer that was allocated here. */
   readonly attempt: number
+  /** @internal */
+  readonly uncloneable = UNCLONEABLE
   readonly #session: Session
   readonly #id: number
   readonly #lease: number
@@ -283,9 +288,7 @@ export class BufferPtr implements Disposable {
 
   static {
     const check = (reference: BufferPtr, session: Session): void => {
-      if (typeof reference !== 'object' || reference === null || !(#session in reference)) {
-        throw invalidArgument('a buffer to send', 'a BufferPtr', reference)
-      }
+      if (typeof reference !== 'object' || reference === null || !(#session in reference)) throw noReference(reference)
       if (reference.#session !== session) {
         throw new MillraceError(
           'ERR_MILLRACE_FOREIGN_BUFFER',
@@ -342,7 +345,27 @@ export class BufferPtr implements Disposable {
   }
 }
 
-isNoValue(BufferPtr)
+isNoValue(BufferPtr, () => {
+  throw misuse('a BufferPtr cannot be written as JSON: use its text(), json() or copy(), or send it through a queue')
+})
+
+/** Why `value` cannot be sent. */
+function noReference(value: unknown): MillraceError {
+  if (value instanceof Uint8Array) {
+    const rule = 'a BufferPtr: use put() to copy bytes in, or allocate(n) and its bytes.set() to send them'
+    return invalidArgument('a buffer to send', rule, value)
+  }
+  if (!isOfAnotherCopy(value)) return invalidArgument('a buffer to send', 'a BufferPtr', value)
+  const message =
+    'a buffer to send is a BufferPtr of another copy of millrace in this process: load the package once (all by import, or all by ' +
+    'require), or send it by a queue of the manager that it came from'
+  return new MillraceError('ERR_MILLRACE_FOREIGN_BUFFER', message)
+}
+
+/** Objects of all copies that are no values are marked. */
+function isOfAnotherCopy(value: unknown): boolean {
+  return isMarkedNoValue(value) && 'uncloneable' in value
+}
 
 /** @internal The message that result `index` of the last native operation describes. */
 export function messageAt(session: Session, index: number): BufferPtr {

@@ -1,4 +1,4 @@
-import { MillraceError } from '../errors.js'
+import { MillraceError, show } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 
 /**
@@ -57,11 +57,7 @@ export class Unacknowledged {
   take(value: readonly unknown[], call: string): BufferPtr {
     const task = value.length === 0 ? this.#oldest() : this.#byValue.get(value[0])?.[0]
     if (task === undefined) {
-      const what =
-        value.length === 0 || this.size === 0
-          ? `no value of ${this.#subject} is in work at this end`
-          : `this value is not among the ${this.size} of ${this.#subject} that are in work at this end`
-      throw new MillraceError('ERR_MILLRACE_NOT_HELD', `${call}(): ${what}`)
+      throw new MillraceError('ERR_MILLRACE_NOT_HELD', `${call}(): ${this.#unknown(value)}`)
     }
     this.#tasks.delete(task)
     const same = this.#byValue.get(task.value)!
@@ -76,6 +72,13 @@ export class Unacknowledged {
     for (const message of this.#unreadable.splice(0)) message.nack()
     this.#tasks.clear()
     this.#byValue.clear()
+  }
+
+  /** Why there is no task for `value`. */
+  #unknown(value: readonly unknown[]): string {
+    if (this.size === 0) return `no value of ${this.#subject} is in work at this end`
+    const rule = typeof value[0] === 'object' ? ': pass the very object that get() returned, no copy of it' : ''
+    return `${show(value[0])} was not got from ${this.#subject} at this end, or is finished already${rule} (${this.size} in work)`
   }
 
   #oldest(): Task | undefined {

@@ -1,7 +1,7 @@
 import { MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
-import { ERROR, LOST, VALUE } from '../native/generated/envelope.js'
+import { END, ERROR, LOST, VALUE } from '../native/generated/envelope.js'
 import { Cancel } from '../session/cancel.js'
 import { serverLost } from './endpoint.js'
 import type { Envelope } from './envelope.js'
@@ -100,10 +100,11 @@ export class Single<Res> extends Call<Res> {
   }
 
   override accept(envelope: Envelope, message: BufferPtr): void {
-    if (envelope.kind !== VALUE) return this.fail(this.failure(envelope, message))
+    const { kind } = envelope
+    if (kind !== VALUE && kind !== END) return this.fail(this.failure(envelope, message))
     let value: Res
     try {
-      value = this.replies.unpack(message)
+      value = kind === VALUE ? this.replies.unpack(message) : this.#nothing(message)
     } catch (error) {
       return this.fail(error)
     }
@@ -114,5 +115,11 @@ export class Single<Res> extends Call<Res> {
 
   protected override reject(error: unknown): void {
     this.#reject(error)
+  }
+
+  /** A reply that ends without a value. */
+  #nothing(message: BufferPtr): Res {
+    message.release()
+    return undefined as Res
   }
 }

@@ -5,6 +5,7 @@ import { discard } from '../memory/discard.js'
 import { ERROR, HAS_DEADLINE, LOST, REQUEST, STREAM, VALUE } from '../native/generated/envelope.js'
 import type { Limits, WaitOptions } from '../session/limits.js'
 import { Sender } from '../queue/sender.js'
+import { fromCaller } from '../session/callers.js'
 import { onAbort } from '../session/cancel.js'
 import { limitsOf, UNLIMITED } from '../session/limits.js'
 import { PullIterator } from '../session/pull-iterator.js'
@@ -55,7 +56,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
   request(value: unknown, retries: number, limits: Limits): Promise<Res> {
     const call = new Single(this.#endpoint.name, this.#endpoint.replies, retries)
     this.#begin(call, value, limits)
-    return call.promise
+    return limits.timeout === Infinity ? call.promise : fromCaller(call.promise)
   }
 
   /** A stream, whose request is sent when somebody first looks. Takes `value` over, however that ends. */

@@ -26,6 +26,7 @@ export function closedHere(service: string): MillraceError {
 export function serverLost(service: string): MillraceError {
   return new MillraceError(
     'ERR_MILLRACE_SERVER_LOST',
-    `the server of service '${service}' that was running the request is gone: the request may or may not have had its effect`,
+    `the server of service '${service}' that was running the request is gone: the request may or may not have had its effect; ` +
+      'if it may be run again, say so by request(value, { retry: 1 })',
   )
 }

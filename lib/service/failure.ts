@@ -12,6 +12,8 @@ interface Sent {
   stack?: string
   /** Its own enumerable properties that can be cloned, such as `code` or `status`. */
   own?: Record<string, unknown>
+  /** Of an AggregateError: what it is made of. */
+  errors?: Sent[]
   /** The cause, itself an error. */
   because?: Sent
   /** The cause, or what was thrown, if it is not an error. */
@@ -28,7 +30,7 @@ const APART = new Set(['name', 'message', 'stack', 'cause', 'remote'])
 
 /** What a handler threw, as bytes. Never throws: what cannot be read or cloned is described instead. */
 export function encodeFailure(thrown: unknown): Uint8Array {
-  return serialize(isError(thrown) ? recordOf(thrown, 0) : { name: '', message: '', value: cloneable(thrown) })
+  return serialize(sentOf(thrown, 0))
 }
 
 /**
@@ -53,6 +55,10 @@ function isError(value: unknown): value is Error {
   }
 }
 
+function sentOf(thrown: unknown, depth: number): Sent {
+  return isError(thrown) ? recordOf(thrown, depth) : { name: '', message: '', value: cloneable(thrown) }
+}
+
 function recordOf(error: Error, depth: number): Sent {
   const record: Sent = { name: textOf(error, 'name') ?? 'Error', message: textOf(error, 'message') ?? '' }
   const stack = textOf(error, 'stack')
@@ -60,6 +66,8 @@ function recordOf(error: Error, depth: number): Sent {
   const cause = read(error, 'cause')
   if (isError(cause) && depth < CAUSES_MAX) record.because = recordOf(cause, depth + 1)
   else if (cause !== undefined) record.value = cloneable(cause)
+  const errors = error instanceof AggregateError ? read(error, 'errors') : undefined
+  if (Array.isArray(errors) && depth < CAUSES_MAX) record.errors = errors.map((one) => sentOf(one, depth + 1))
   const own = ownOf(error)
   if (own !== undefined) record.own = own
   return record
@@ -114,13 +122,19 @@ function copyOf(value: unknown): { value: unknown } | undefined {
   }
 }
 
-function errorOf({ name, message, own = {}, stack, because, value }: Sent, origin: string): Error {
+function errorOf({ name, message, own = {}, stack, errors, because, value }: Sent, origin: string): Error {
   const cause = because === undefined ? value : errorOf(because, origin)
   let error: Error
   if (name === '') {
     error = new MillraceError('ERR_MILLRACE_REMOTE', `${origin} threw ${show(value)}, which is not an error`)
   } else if (name === 'MillraceError' && knownCode(own['code']) !== undefined) {
     error = new MillraceError(own['code'] as ErrorCode, message)
+  } else if (errors !== undefined) {
+    error = new AggregateError(
+      errors.map((one) => (one.name === '' ? one.value : errorOf(one, origin))),
+      message,
+    )
+    define(error, 'name', name)
   } else {
     error = new (CLASSES.get(name) ?? Error)(message)
     define(error, 'name', name)

@@ -59,6 +59,8 @@ export class Handling<Req, Res> {
   }
 
   #replyWith(run: Run, value: unknown): Sending {
+    // Not every codec can express it.
+    if (value === undefined) return this.#replies.end(run, 0)
     if (!isStream(value)) return this.#replies.value(run, value)
     run.rest = abandon(value)
     const { name } = this.#endpoint

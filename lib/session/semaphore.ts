@@ -1,17 +1,21 @@
 import type { Limits } from './limits.js'
-import { WaitList } from './wait-list.js'
+import { type HoldCount, WaitList } from './wait-list.js'
 
 /** Lets a bounded number in, first come first served. */
 export class Semaphore {
   readonly limit: number
   readonly #what: string
-  readonly #waiting = new WaitList(() => this.#waiting.pump())
+  readonly #waiting: WaitList
   #inside = 0
 
-  /** @param what says in the message of a timeout what did not happen */
-  constructor(limit: number, what: string) {
+  /**
+   * @param what says in the message of a timeout what did not happen
+   * @param holds counts those who wait, if whom they wait for does
+   */
+  constructor(limit: number, what: string, holds?: HoldCount) {
     this.limit = limit
     this.#what = what
+    this.#waiting = new WaitList(() => this.#waiting.pump(), holds)
   }
 
   /** Whether somebody is inside. */

@@ -37,6 +37,8 @@ export class Session {
   readonly #end = new Cancel()
   #handle: number
   #closed = false
+  /** Calls that waited when it was closed. */
+  #cutShort = 0
 
   constructor(native: BindingManager, domain: string, exhausted: ExhaustedPolicy, spin: Spin, guard: boolean) {
     this.domain = domain
@@ -81,7 +83,8 @@ export class Session {
   }
 
   closedFailure(): MillraceError {
-    return new MillraceError('ERR_MILLRACE_CLOSED', `the ShmManager of domain ${show(this.domain)} is closed`)
+    const waited = this.#cutShort === 0 ? '' : `; ${this.#cutShort} calls waited when it was closed: await them first`
+    return new MillraceError('ERR_MILLRACE_CLOSED', `the ShmManager of domain ${show(this.domain)} is closed${waited}`)
   }
 
   /** Calls `callback` with {@link Session.closedFailure} when the session closes, or at once. Returns how to end that. */
@@ -114,6 +117,7 @@ export class Session {
 
   #leave(): void {
     this.#closed = true
+    this.#cutShort = this.waits.holds.count
     openSessions.delete(this)
     if (openSessions.size === 0) process.off('exit', closeAll)
     this.waits.close()

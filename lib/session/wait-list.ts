@@ -1,4 +1,5 @@
 import { MillraceError } from '../errors.js'
+import { fromCaller } from './callers.js'
 import { onAbort } from './cancel.js'
 import type { Limits } from './limits.js'
 import { hasEnded } from './limits.js'
@@ -37,12 +38,13 @@ export class WaitList {
 
   /** Joins the end of the list. `what` says in the message of a timeout what did not happen. */
   add<T>(attempt: Attempt<T>, limits: Limits, what: string): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
+    const wait = new Promise<T>((resolve, reject) => {
       const waiter = new Waiter(attempt, resolve as (value: unknown) => void, reject)
       this.#waiters.push(waiter)
       if (limits.hold) waiter.hold(this.#holds)
       this.#limit(waiter, limits, what)
     })
+    return limits.timeout === Infinity ? wait : fromCaller(wait)
   }
 
   /** Lets waiters try in their order until one must go on waiting. */

@@ -40,7 +40,8 @@ export class Waits {
   readonly #session: WaitSession
   readonly #places = new Map<number, Place>()
   readonly #spinner = new Spinner()
-  readonly #holds = new HoldCount()
+  /** How many wait here, and keep the process alive. */
+  readonly holds = new HoldCount()
   readonly #missing = new MissingQueues((queue) => this.#isMissing(queue))
   #doorbell: Doorbell | undefined
   #onReports: (() => void) | undefined
@@ -110,13 +111,13 @@ export class Waits {
 
   /** Keeps the process alive until {@link Waits.unref}, as a wait does. */
   ref(): void {
-    this.#holds.count++
+    this.holds.count++
     this.#doorbell ??= this.#openDoorbell()
     this.#hold()
   }
 
   unref(): void {
-    this.#holds.count--
+    this.holds.count--
     this.#hold()
   }
 
@@ -195,7 +196,7 @@ export class Waits {
       else this.#pump(place)
       this.#hold()
     }
-    const list = new WaitList(onLeave, this.#holds, () => this.#reason(key))
+    const list = new WaitList(onLeave, this.holds, () => this.#reason(key))
     const place: Place = { key, list, armed: false }
     this.#places.set(key.id, place)
     if (key.kind !== KIND_POOL) this.#missing.add(key, what)
@@ -263,6 +264,6 @@ export class Waits {
 
   /** The process stays alive exactly as long as somebody waits. */
   #hold(): void {
-    this.#doorbell?.hold(this.#holds.count > 0)
+    this.#doorbell?.hold(this.holds.count > 0)
   }
 }

@@ -28,8 +28,9 @@ pub(crate) fn attach_or_create(
     name: &str,
     options: &QueueOptions,
 ) -> Result<Arc<PortQueue>> {
-    let check =
-        |queue: &PortQueue| options.check(name, queue.options()).map_err(|error| queue.differs(error));
+    let check = |queue: &PortQueue| {
+        options.check(kind.noun(), name, queue.options()).map_err(|error| queue.differs(error))
+    };
     attach_or_make(cache, kind, name, options.resolve(name)?, check, |_| {})
 }
 

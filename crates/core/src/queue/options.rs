@@ -162,12 +162,12 @@ impl QueueOptions {
     }
 
     /// Compares what was asked for with what `is`; an error names the first difference.
-    pub(crate) fn check(&self, name: &str, is: &ResolvedOptions) -> Result<()> {
+    pub(crate) fn check(&self, noun: &str, name: &str, is: &ResolvedOptions) -> Result<()> {
         let asked = self.resolve(name)?;
         let differs = |what: &str, asked: &dyn std::fmt::Debug, is: &dyn std::fmt::Debug| {
             Err(Error::new(
                 ErrorKind::OptionsMismatch,
-                format!("queue {name:?} exists with {what} {is:?}, {asked:?} was asked for"),
+                format!("{noun} {name:?} exists with {what} {is:?}, {asked:?} was asked for"),
             ))
         };
         if self.capacity.is_some() && asked.capacity != is.capacity {
@@ -268,9 +268,9 @@ mod tests {
         let asked = |capacity| QueueOptions { capacity: Some(capacity), ..QueueOptions::default() };
         let is = asked(100).resolve("q").unwrap();
         assert_eq!(is.capacity, 128);
-        assert!(asked(128).check("q", &is).is_ok());
-        assert_eq!(asked(129).check("q", &is).unwrap_err().kind(), ErrorKind::OptionsMismatch);
-        assert!(QueueOptions::default().check("q", &is).is_ok(), "no wish, no difference");
+        assert!(asked(128).check("queue", "q", &is).is_ok());
+        assert_eq!(asked(129).check("queue", "q", &is).unwrap_err().kind(), ErrorKind::OptionsMismatch);
+        assert!(QueueOptions::default().check("queue", "q", &is).is_ok(), "no wish, no difference");
         for capacity in [0, (1 << 20) + 1, u32::MAX] {
             assert_eq!(asked(capacity).resolve("q").unwrap_err().kind(), ErrorKind::InvalidArgument);
         }

@@ -14,6 +14,7 @@ use crate::registry::now_ms;
 use crate::segment::{DoorbellKind, View};
 use crate::sync::{AtomicU64, Ordering};
 use crate::wait::Waits;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -185,13 +186,18 @@ impl Participant {
                 return Ok((slot, life));
             }
         }
-        let pids: Vec<_> = domain.active().map(|(_, p)| p.pid.load(Ordering::Relaxed).to_string()).collect();
+        let mut counts = BTreeMap::new();
+        for (_, p) in domain.active() {
+            *counts.entry(p.pid.load(Ordering::Relaxed)).or_insert(0) += 1;
+        }
+        let processes: Vec<_> = counts.iter().map(|(pid, count)| format!("{pid} × {count}")).collect();
         Err(Error::new(
             ErrorKind::Limit,
             format!(
-                "domain {:?} has its {MAX_PARTICIPANTS} participants already (processes {})",
+                "domain {:?} has its {MAX_PARTICIPANTS} participants already (managers by process: {}): \
+                 a process needs one manager, which it closes when it is done",
                 domain.name,
-                pids.join(", ")
+                processes.join(", ")
             ),
         ))
     }

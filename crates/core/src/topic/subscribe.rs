@@ -24,7 +24,9 @@ pub(crate) fn subscribe(
     // Before anything is made.
     asked.resolve(&called)?;
     let known = |queue: Arc<PortQueue>| {
-        asked.check(&called, queue.options()).map_err(|error| queue.differs(error))?;
+        asked
+            .check(Kind::Subscription.noun(), &called, queue.options())
+            .map_err(|error| queue.differs(error))?;
         // Its maker may not have come to tell publishers of it, and may never.
         if let Some(topic) = cache.find(Kind::Topic, name)? {
             announce(&topic);
