@@ -5,10 +5,10 @@ import { json, pair } from '../helpers/service.js'
 
 test('codecs that differ are named beside the service', (t) => {
   const domain = testDomain(t)
-  domain.open().service('s3', { codec: 'json' })
+  domain.open({ name: 'maker' }).service('s3', { codec: 'json' })
   t.throws(() => domain.open().service('s3', { codec: 'msgpack' }), {
     code: 'ERR_MILLRACE_OPTIONS_MISMATCH',
-    message: 'service "s3" exists with codec "json", "msgpack" was asked for',
+    message: `service "s3" exists with codec "json", "msgpack" was asked for: "maker" (process ${process.pid}) has it open`,
   })
 })
 
