@@ -21,4 +21,5 @@ while [ "$1" != --end ]; do
   esac
 done
 shift
-exec "$LD64" -platform_version macos "$minimum" 15.0 -syslibroot "$SDKROOT" "$@"
+# -x: without local symbols, of which nothing is looked up.
+exec "$LD64" -x -platform_version macos "$minimum" 15.0 -syslibroot "$SDKROOT" "$@"

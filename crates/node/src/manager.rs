@@ -38,11 +38,15 @@ impl BindingManager {
     }
 
     pub(crate) fn session<T>(&self, f: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
-        if self.closed {
-            return Err(closed());
-        }
-        let run = |isolate: &mut Isolate| isolate.session(self.handle).ok_or_else(closed).and_then(f);
-        guarded(|| Isolate::with(run)).map_err(from_core)?
+        let (mut f, mut outcome) = (Some(f), None);
+        self.guarded_session(&mut |session| outcome = f.take().map(|f| f(session)))?;
+        outcome.unwrap_or_else(|| Err(closed()))
+    }
+
+    /// Runs `f` unless the manager has been closed. What is the same for every method is compiled once.
+    fn guarded_session(&self, f: &mut dyn FnMut(&mut Session)) -> Result<()> {
+        let run = |isolate: &mut Isolate| isolate.session(self.handle).filter(|_| !self.closed).map(f);
+        guarded(|| Isolate::with(run)).map(drop).map_err(from_core)
     }
 
     pub(crate) fn with_queue<T>(&self, queue: u32, f: impl FnOnce(&PortQueue) -> T) -> Result<Option<T>> {
