@@ -31,7 +31,7 @@ use crate::error::{Result, from_napi};
 use crate::isolate;
 use millrace::SegmentView;
 use napi::{check_status, sys};
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::rc::Rc;
 
@@ -41,13 +41,15 @@ struct Holder {
     _range: SegmentView,
     /// Whether `ArrayBuffer.prototype.transfer` exists: then the memory may outlive the environment.
     movable: bool,
+    /// Whether finalizers of memory run in a handle scope, and so may ask the runtime for something.
+    scoped: bool,
 }
 
 /// The memory of an ArrayBuffer has been let go: nobody can reach the range through it.
 unsafe extern "C" fn memory_freed(env: sys::napi_env, _: *mut c_void, holder: *mut c_void) {
     // SAFETY: the share that `cover` gave to this callback, which runs once, on the thread of the environment.
     let holder = unsafe { Rc::from_raw(holder.cast::<Holder>().cast_const()) };
-    if holder.movable && is_ending(env) {
+    if holder.movable && (isolate::has_ended() || holder.scoped && is_ending(env)) {
         std::mem::forget(holder);
     }
 }
@@ -58,12 +60,8 @@ unsafe extern "C" fn object_collected(_: sys::napi_env, holder: *mut c_void, _: 
     drop(unsafe { Rc::from_raw(holder.cast::<Holder>().cast_const()) });
 }
 
-/// Whether the environment runs no JavaScript any more. Node.js calls finalizers of the memory before our hook, so the runtime is asked;
-/// after our hook it may not be asked: Deno has disposed of the isolate by then, and ends the process.
+/// Whether the environment runs no JavaScript any more. Node.js calls finalizers of the memory before our hook, so the runtime is asked.
 fn is_ending(env: sys::napi_env) -> bool {
-    if isolate::has_ended() {
-        return true;
-    }
     let (mut global, mut found) = (ptr::null_mut(), false);
     // SAFETY: a finalizer runs in a handle scope; out-parameters of the right types.
     let known = unsafe { sys::napi_get_global(env, &raw mut global) } == sys::Status::napi_ok;
@@ -71,6 +69,18 @@ fn is_ending(env: sys::napi_env) -> bool {
     !known
         || unsafe { sys::napi_has_named_property(env, global, c"Object".as_ptr(), &raw mut found) }
             != sys::Status::napi_ok
+}
+
+/// Whether this is Deno, which ends the process where a finalizer of memory makes a handle: the collector calls it outside of any scope. It
+/// calls those that are left at the end of the environment after our hook.
+fn is_deno(env: sys::napi_env) -> napi::Result<bool> {
+    let mut version = ptr::null();
+    // SAFETY: env is that of the current call, an out-parameter of the right type.
+    check_status!(unsafe { sys::napi_get_node_version(env, &raw mut version) })?;
+    // SAFETY: the runtime wrote the address of a constant of its own.
+    let release = unsafe { (*version).release };
+    // SAFETY: it ends with a zero.
+    Ok(unsafe { CStr::from_ptr(release) } == c"Deno")
 }
 
 /// An ArrayBuffer over `bytes` bytes at `start`, which lie in the segment of `view`.
@@ -86,7 +96,7 @@ fn cover(
     check_status!(unsafe { sys::napi_create_arraybuffer(env, 0, &raw mut data, &raw mut any) })?;
     // SAFETY: as above, and a terminated name.
     check_status!(unsafe { sys::napi_has_named_property(env, any, c"transfer".as_ptr(), &raw mut movable) })?;
-    let holder = Rc::new(Holder { _range: view.clone(), movable });
+    let holder = Rc::new(Holder { _range: view.clone(), movable, scoped: !is_deno(env)? });
     let share = || Rc::into_raw(Rc::clone(&holder)).cast_mut().cast::<c_void>();
     // SAFETY: takes a share back that no callback will ever get.
     let take_back = |share: *mut c_void| drop(unsafe { Rc::from_raw(share.cast::<Holder>().cast_const()) });
