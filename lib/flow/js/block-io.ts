@@ -105,7 +105,7 @@ export class BlockIo {
     this.#parts.outputs.get(output)!.lose(values)
   }
 
-  /** @internal The same at once, if that can be done. False: nothing has been sent. */
+  /** @internal The same at once, if that can be done; the list is not the caller's any more then. False: nothing has been sent. */
   trySend(output: JsOutput<unknown>, values: readonly unknown[]): boolean {
     return this.#parts.outputs.get(output)!.trySend(values, this.#parts.stopping)
   }

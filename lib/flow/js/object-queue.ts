@@ -61,7 +61,7 @@ export class ObjectQueue {
     return { lost: this.#depth, gaps: this.#gap }
   }
 
-  /** Puts all of `values` if that can be done now, or does nothing. */
+  /** Puts all of `values` if that can be done now, or does nothing. The list is the queue's then. */
   tryPut(values: readonly unknown[]): boolean {
     const waits = this.#overflow === 'block' || this.#overflow === 'reject'
     if (this.#end !== undefined || this.#senders.size > 0) return false
@@ -74,9 +74,9 @@ export class ObjectQueue {
    */
   async put(values: readonly unknown[], signal: AbortSignal, progress: Progress): Promise<void> {
     signal.throwIfAborted()
-    if (this.#senders.size === 0 && this.#put(values, progress)) return
-    // What becomes of the list of the caller meanwhile is its own affair.
+    // What becomes of the list of the caller is its own affair.
     const own = values.slice()
+    if (this.#senders.size === 0 && this.#put(own, progress)) return
     this.#counts.sendWaits++
     const attempt = () => (this.#put(own, progress) ? true : undefined)
     await this.#senders.add(attempt, limitsOf({ signal }), `no space came free on ${this.name}`)
@@ -134,7 +134,7 @@ export class ObjectQueue {
     const from = Math.max(progress.done, drops ? values.length - this.capacity : 0)
     this.#dropNew(from - progress.done)
     const end = Math.min(values.length, from + this.capacity - this.#depth)
-    this.#append(values.slice(from, end))
+    this.#append(end - from === values.length ? values : values.slice(from, end))
     progress.done = end
     if (end === values.length) return true
     if (this.#overflow === 'block') return false

@@ -44,7 +44,7 @@ export class Outlet {
     return this.#destinations.every(({ targets }) => targets.every((target) => target.closed))
   }
 
-  /** Sends all of `values` at once, if that can be done, or does nothing. */
+  /** Sends all of `values` at once, if that can be done, or does nothing. The list is not the caller's any more then. */
   trySend(values: readonly unknown[], signal: AbortSignal): boolean {
     if (this.#only === undefined || signal.aborted || !this.#only.tryPut(values)) return false
     this.#counts.add('itemsOut', values.length)
