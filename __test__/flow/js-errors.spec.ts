@@ -5,6 +5,7 @@ import {
   flow,
   JsBlock,
   map,
+  mock,
   NullSink,
   FileSource,
   NullSource,
@@ -12,7 +13,6 @@ import {
   source,
   type,
   type BlockIo,
-  type BlockOptions,
   type StandardSchema,
 } from '../../flow.js'
 import type { ShmManager } from '../../index.js'
@@ -21,11 +21,11 @@ import { count, number } from '../helpers/flow.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 
 /** A flow of 100 numbers, whose stage `fn` fails with some of them. */
-function failing(shm: ShmManager, fn: (value: number) => number | Promise<number>, options: BlockOptions) {
+function failing(shm: ShmManager, fn: (value: number) => number | Promise<number>) {
   const f = flow('failing', shm)
   const got: number[] = []
   const from = f.add(source('from', { out: number }, () => count(100)))
-  const stage = f.add(map('stage', number, number, fn), options)
+  const stage = f.add(map('stage', number, number, fn))
   const end = f.add(sink('end', number, (batch) => void got.push(...batch)))
   f.link(from.out, stage.in, { delivery: 'at-least-once' }).link(stage.out, end.in)
   return { f, stage, got }
@@ -43,7 +43,7 @@ async function unluckyLater(value: number): Promise<number> {
 test('a throw fails the run, with the name of the block; what came before it arrives', async (t) => {
   const shm = openDomain(t)
   for (const fn of [unlucky, unluckyLater]) {
-    const { f, stage, got } = failing(shm, fn, {})
+    const { f, stage, got } = failing(shm, fn)
     const run = await f.start()
     const error = await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', "block 'stage'", 'unlucky')
     t.is((error.cause as Error).message, 'unlucky')
@@ -57,55 +57,46 @@ test('a throw fails the run, with the name of the block; what came before it arr
 
 test('skipped: the rest goes on', async (t) => {
   const shm = openDomain(t)
-  const { f, stage, got } = failing(shm, unlucky, { onError: 'skip' })
-  await using run = await f.start()
-  await run.done
-  t.deepEqual(
-    got,
-    [...count(100)].filter((value) => value !== 13),
-  )
-  t.like(stage.stats(), { skipped: 1, itemsIn: 100, itemsOut: 99 })
+  const { stats } = await mock(map('stage', number, number, unlucky), shm, { onError: 'skip' })
+    .push('in', ...count(100))
+    .run()
+    .expect('out', ...[...count(100)].filter((value) => value !== 13))
+  t.like(stats, { skipped: 1, itemsIn: 100, itemsOut: 99 })
   t.is(buffersInUse(shm), 0)
 })
 
 test('tried again, in its place', async (t) => {
-  const shm = openDomain(t)
   let left = 3
   const fn = (value: number) => (value === 13 && left-- > 0 ? unlucky(value) : value)
-  const { f, stage, got } = failing(shm, fn, { onError: { retries: 3, backoff: 1 } })
-  await using run = await f.start()
-  await run.done
-  t.deepEqual(got, [...count(100)])
-  t.like(stage.stats(), { retried: 3, skipped: 0 })
+  const options = { onError: { retries: 3, backoff: 60_000 } }
+  const { stats } = await mock(map('stage', number, number, fn), openDomain(t), options)
+    .push('in', ...count(100))
+    .run()
+    .expect('out', ...count(100))
+  t.like(stats, { retried: 3, skipped: 0 })
 })
 
 test('dead letters: the message itself', async (t) => {
   const shm = openDomain(t)
   const dead = shm.portQueue<number>('dead', { codec: 'json' })
-  const { f, stage, got } = failing(shm, unlucky, { onError: { retries: 1, deadLetters: dead } })
-  await using run = await f.start()
-  await run.done
-  t.is(got.length, 99)
-  t.like(stage.stats(), { retried: 1, deadLettered: 1 })
+  const options = { onError: { retries: 1, deadLetters: dead } }
+  const { stats } = await mock(map('stage', number, number, unlucky), shm, options)
+    .push('in', ...count(100))
+    .run()
+    .expect('out', ...[...count(100)].filter((value) => value !== 13))
+  t.like(stats, { retried: 1, deadLettered: 1 })
   t.deepEqual(dead.getMany(10), [13])
   t.is(buffersInUse(shm), 0)
 })
 
 test('a sink that fails with one of a batch', async (t) => {
-  const shm = openDomain(t)
-  const f = flow('sink', shm)
   const got: number[] = []
-  const from = f.add(source('from', { out: number }, () => count(100)))
-  const use = (batch: number[]) => got.push(...batch.map(unlucky))
-  const end = f.add(
-    sink('end', number, (batch) => void use(batch)),
-    { onError: 'skip' },
-  )
-  f.link(from.out, end.in)
-  await using run = await f.start()
-  await run.done
+  const use = (batch: number[]) => void got.push(...batch.map(unlucky))
+  const { stats } = await mock(sink('end', number, use), openDomain(t), { onError: 'skip' })
+    .push('in', ...count(100))
+    .run()
   t.is(got.length, 99)
-  t.like(end.stats(), { skipped: 1, itemsIn: 100 })
+  t.like(stats, { skipped: 1, itemsIn: 100 })
 })
 
 test('what a queue of others delivers again: what the block had not done with when it failed', async (t) => {
