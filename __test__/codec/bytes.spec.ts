@@ -17,7 +17,7 @@ class Liar extends Uint8Array<ArrayBuffer> {
 
 /** A queue in a domain with one free buffer of 8 KiB, and the others, full of sevens. */
 function crowded<T = Uint8Array>(t: ExecutionContext, codec?: Codec<T>) {
-  const shm = openDomain(t, { maxBytes: '4MiB' })
+  const shm = openDomain(t, { maxBytes: '4MiB', exhausted: 'reject' })
   const queue = shm.portQueue<T>('queue', { capacity: 8, codec } as WithCodec<QueueOptions<T>, T>)
   const others: BufferPtr[] = []
   for (let buffer = shm.allocator.tryAllocate(8192); buffer !== null; buffer = shm.allocator.tryAllocate(8192)) {

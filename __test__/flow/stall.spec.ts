@@ -43,10 +43,10 @@ test('a block of JavaScript: told once, and neither drain nor stop waits for it'
 
 test('values that each take their time are no stall, and a source may wait until it is to end', async (t) => {
   const shm = openDomain(t)
-  const f = flow('slow', shm, { stallTimeout: 200 })
+  const f = flow('slow', shm, { stallTimeout: 1000 })
   const from = f.add(
     source('from', { out: number }, async function* () {
-      yield* count(20)
+      yield* count(60)
       await new Promise(() => {})
     }),
   )
@@ -58,7 +58,7 @@ test('values that each take their time are no stall, and a source may wait until
   const run = await f.start()
   const stalls: Stall[] = []
   run.on('stalled', (stall) => stalls.push(stall))
-  await until(() => end.stats().items === 20)
+  await until(() => end.stats().items === 60)
   t.deepEqual(stalls, [])
   await rejectsCode(t, run.drain(), STALLED, "block 'from'")
   await run.done
