@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import test from 'ava'
 import { type BufferPtr, MillraceError, type Overflow, type ShmManager, type Subscription } from '../../index.js'
 import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
@@ -375,4 +376,45 @@ testMapped('guard mode: every subscriber has a view of its own', async (t) => {
   t.is(view.length, 0)
   t.is(second.as(Float64Array)[0], 5)
   second.release()
+})
+
+test('a publisher that waits for a second for a subscriber says for whom: an event each time, a warning once', async (t) => {
+  const domain = testDomain(t)
+  const [shm, slow] = [domain.open(), domain.open({ name: 'slow one' })]
+  const topic = shm.topic<never>('topic', {})
+  using blocking = slow.topic<never>('topic').subscribe({ capacity: 1, name: 'log' })
+  const warnings: string[] = []
+  const warned = (warning: Error & { code?: string }) => {
+    if (warning.code === 'MILLRACE_BLOCKED') warnings.push(warning.message)
+  }
+  process.on('warning', warned)
+  t.teardown(() => process.off('warning', warned))
+  await topic.publish(numbered(shm, 0))
+  for (let i = 1; i < 3; i++) {
+    const told = once(shm, 'publisher-blocked')
+    const publishing = topic.publish(numbered(shm, i))
+    t.deepEqual(await told, [
+      { topic: 'topic', name: 'log', participant: slow.participant, pid: process.pid, process: 'slow one' },
+    ])
+    blocking.tryReceive()!.release()
+    await publishing
+  }
+  t.deepEqual(warnings, [
+    `a publisher of topic 'topic' of domain '${shm.domain}' has waited for a second: full is subscription 'log' of participant ` +
+      `${slow.participant} ('slow one', process ${process.pid}); let it receive, or subscribe with another overflow policy, such as ` +
+      "'latest' or 'drop-oldest'",
+  ])
+})
+
+test('a subscription has values and a web stream', async (t) => {
+  const shm = openDomain(t)
+  const topic = shm.topic<number>('numbers', { codec: 'json' })
+  using values = topic.subscribe()
+  using streamed: Subscription<number> = topic.subscribe()
+  await topic.putMany([1, 2, 3])
+  topic.close()
+  const seen: number[] = []
+  for await (const value of values.values()) seen.push(value)
+  for await (const value of streamed.toWeb().readable) seen.push(value)
+  t.deepEqual(seen, [1, 2, 3, 1, 2, 3])
 })

@@ -34,6 +34,7 @@ import type { ParticipantId } from '../session/participant-id.js'
 import { Session } from '../session/session.js'
 import type { Stats } from '../session/snapshot.js'
 import { statsOf } from '../session/snapshot.js'
+import { type BlockedReport, publishBlocked } from '../topic/blocked.js'
 import { Topic } from '../topic/topic.js'
 
 /** Events of a {@link ShmManager}. */
@@ -46,6 +47,8 @@ export interface ManagerEvents {
   'participant-stalled': [report: StallReport]
   /** A participant that stood still goes on. */
   'participant-resumed': [report: StallReport]
+  /** A call of this manager that publishes has waited for a subscriber for a second, and waits on. */
+  'publisher-blocked': [report: BlockedReport]
 }
 
 const NEWS = new Set<unknown>(['participant-lost', 'participant-stalled', 'participant-resumed'])
@@ -188,7 +191,10 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
     const bound = options && bindTopicOptions(options, named?.name)
     const handle = this.#session.call((native) => native.topic(name, bound))
-    return new Topic(this.#session, name, handle, named)
+    return new Topic(this.#session, name, handle, named, (report) => {
+      publishBlocked(this.domain, report)
+      this.#tell('publisher-blocked', report)
+    })
   }
 
   /** The same as {@link SharedBufferAllocator.allocate}. */

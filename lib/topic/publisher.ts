@@ -12,18 +12,8 @@ import { limitsOf } from '../session/limits.js'
 import type { Session } from '../session/session.js'
 import type { WaitKey } from '../session/wait-key.js'
 import { spaceIn } from '../session/wait-key.js'
-
-/** A subscriber that lets publishers wait and has no room. */
-export interface BlockedSubscriber {
-  /** Name of its subscription, empty if it has none. */
-  name: string
-  /** Slot of the participant that made it; null: that has gone, and the subscription has a name. */
-  participant: number | null
-  /** Process id of that participant. */
-  pid: number | null
-  /** Name of that participant. */
-  process: string | null
-}
+import type { BlockedSubscriber } from './blocked.js'
+import { describe, tellIfBlocked } from './blocked.js'
 
 /** Who got what was published. */
 export interface Published {
@@ -47,12 +37,14 @@ const NOTHING: Published = Object.freeze({ delivered: 0, dropped: 0, blocked: NO
 export class Publisher {
   readonly #session: Session
   readonly #topic: number
+  readonly #onBlocked: (subscriber: BlockedSubscriber) => void
   readonly #subject: string
   readonly #creation: WaitKey
 
-  constructor(session: Session, topic: number, name: string) {
+  constructor(session: Session, topic: number, name: string, onBlocked: (subscriber: BlockedSubscriber) => void) {
     this.#session = session
     this.#topic = topic
+    this.#onBlocked = onBlocked
     this.#subject = `topic '${name}'`
     this.#creation = spaceIn(topic)
   }
@@ -168,7 +160,8 @@ export class Publisher {
       blocked.map(async (subscriber) => {
         try {
           const sender = new Sender(this.#session, subscriber.queue, this.#subject)
-          await sender.sendLater(buffer.share(), limits, true)
+          const sending = sender.sendLater(buffer.share(), limits, true)
+          await tellIfBlocked(sending, () => this.#onBlocked(withoutHandle(subscriber)))
         } catch (error) {
           if (hasCode(error, 'ERR_MILLRACE_DESTROYED', 'ERR_MILLRACE_CLOSED') && !this.#session.closed) return
           failure = error
@@ -207,10 +200,4 @@ function sum(a: Published, b: Published): Published {
 
 function withoutHandle({ name, participant, pid, process }: Blocked): BlockedSubscriber {
   return { name, participant, pid, process }
-}
-
-function describe({ name, participant, pid, process }: BlockedSubscriber): string {
-  const who =
-    participant === null ? 'whose participant has gone' : `of participant ${participant} ('${process}', process ${pid})`
-  return name === '' ? `the subscriber ${who}` : `subscription '${name}' ${who}`
 }

@@ -1,4 +1,5 @@
 import type { NamedCodec } from '../codec/codec.js'
+import type { ReadableOptions, WebStreams } from '../queue/streams.js'
 import { PortQueue } from '../queue/port-queue.js'
 import type { Session } from '../session/session.js'
 
@@ -18,6 +19,7 @@ type Receiving =
   | 'consume'
   | 'batches'
   | 'readable'
+  | 'values'
   | typeof Symbol.asyncIterator
 
 /**
@@ -27,6 +29,8 @@ type Receiving =
 export interface Subscription<T = Uint8Array> extends Pick<PortQueue<T>, Receiving>, Disposable {
   /** The topic's name. */
   readonly topic: string
+  /** What comes, as a web stream; see {@link PortQueue.readable}. */
+  toWeb(options?: ReadableOptions): Pick<WebStreams<T>, 'readable'>
   /** Its own name; undefined: it ends with this participant. */
   readonly subscription: string | undefined
   /**

@@ -7,13 +7,14 @@ import type { SubscribeOptions, TopicOptions } from './options.js'
 import { checkOptions } from '../check.js'
 import { bindQueueOptions } from '../queue/options.js'
 import { checkSubscriptionName, SUBSCRIBE_OPTIONS } from './options.js'
-import type { BlockedSubscriber, Published } from './publisher.js'
+import type { BlockedReport, BlockedSubscriber } from './blocked.js'
+import type { Published } from './publisher.js'
 import { Publisher } from './publisher.js'
 import type { Session } from '../session/session.js'
 import { SubscriberQueue, type Subscription } from './subscription.js'
 import { limitsOf } from '../session/limits.js'
 
-export type { BlockedSubscriber, Published }
+export type { BlockedReport, BlockedSubscriber, Published }
 
 /** What a topic is now. */
 export interface TopicInfo extends Required<Omit<TopicOptions<never>, 'codec'>> {
@@ -41,12 +42,18 @@ export class Topic<T = Uint8Array> {
   readonly #publisher: Publisher
   #codec: NamedCodec<T> | undefined
 
-  /** @internal */
-  constructor(session: Session, name: string, handle: number, codec: NamedCodec<T> | undefined) {
+  /** @internal `onBlocked` is told of subscribers that block for long. */
+  constructor(
+    session: Session,
+    name: string,
+    handle: number,
+    codec: NamedCodec<T> | undefined,
+    onBlocked: (report: BlockedReport) => void,
+  ) {
     this.name = name
     this.#session = session
     this.#handle = handle
-    this.#publisher = new Publisher(session, handle, name)
+    this.#publisher = new Publisher(session, handle, name, (subscriber) => onBlocked({ topic: name, ...subscriber }))
     this.#codec = codec
   }
 
