@@ -33,6 +33,19 @@ export type { SubscribeOptions, TopicOptions } from './lib/topic/options.js'
 export { BufferPool } from './lib/memory/buffer-pool.js'
 export { type BatchOptions, PortQueue, type QueueInfo } from './lib/queue/port-queue.js'
 export type { Discarded, Opened, RecoveryReport, StallReport, TrimReport } from './lib/domain/reports.js'
+export {
+  type Definition,
+  defineQueue,
+  defineService,
+  defineTopic,
+  type Named,
+  type QueueDefinition,
+  type ServiceDefinition,
+  type ServiceSchemas,
+  type TopicDefinition,
+  type WithSchema,
+} from './lib/domain/define.js'
+export type { SchemaIssue, SchemaResult, SchemaStep, StandardSchema } from './lib/codec/standard-schema.js'
 export { GlobalRegistry } from './lib/domain/registry.js'
 export type { RequestContext } from './lib/service/run.js'
 export type {

@@ -10,6 +10,8 @@ import { codecOf } from '../codec/codec.js'
 import { callNative } from '../errors.js'
 import { MAX_NAME_BYTES } from '../native/generated/limits.js'
 import { COPIES, NativeManager } from '../native/native.js'
+import type { QueueDefinition, ServiceDefinition, TopicDefinition } from './define.js'
+import { definedAs } from './define.js'
 import type { OpenOptions } from './options.js'
 import type { QueueOptions } from '../queue/options.js'
 import type { WaitOptions } from '../session/limits.js'
@@ -150,9 +152,11 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`, `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`: no
    * memory for its ring; `_LIMIT`: no more queues; `_CLOSED`
    */
+  portQueue<T>(definition: QueueDefinition<T>): PortQueue<T>
   portQueue<T = unknown>(name: string, options: QueueOptions<T> & { codec: ValueCodecName }): PortQueue<T>
   portQueue<T = Uint8Array>(name: string, options?: WithCodec<QueueOptions<T>, T>): PortQueue<T>
-  portQueue<T>(name: string, options?: QueueOptions<T>): PortQueue<T> {
+  portQueue<T>(queue: string | QueueDefinition<T>, given?: QueueOptions<T>): PortQueue<T> {
+    const [name, options] = definedAs('queue', queue, given)
     checkName('queue', name)
     const codec = options && checkOptions(`queue '${name}'`, options, QUEUE_OPTIONS).codec
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
@@ -167,13 +171,18 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`: others use other codecs, or another capacity; `_INVALID_ARGUMENT`, also
    * when this manager has it open already; and as {@link ShmManager.portQueue}
    */
+  service<Req, Res>(definition: ServiceDefinition<Req, Res>): Service<Req, Res>
   service(
     name: string,
     options?: ServiceOptions<BufferPtr, BufferPtr> & { codec?: 'buffer'; replyCodec?: 'buffer' },
   ): Service
   service<T>(name: string, options: ServiceOptions<T, T> & { codec: Codec<T>; replyCodec?: undefined }): Service<T, T>
   service<Req, Res>(name: string, options: ServiceOptions<Req, Res> & ServiceCodecs<Req, Res>): Service<Req, Res>
-  service<Req, Res>(name: string, options: ServiceOptions<Req, Res> = {}): Service<Req, Res> {
+  service<Req, Res>(
+    service: string | ServiceDefinition<Req, Res>,
+    given?: ServiceOptions<Req, Res>,
+  ): Service<Req, Res> {
+    const [name, options = {}] = definedAs('service', service, given)
     return this.#services.open(name, options)
   }
 
@@ -183,9 +192,11 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
    * @throws {@link MillraceError} as {@link ShmManager.portQueue}
    */
+  topic<T>(definition: TopicDefinition<T>): Topic<T>
   topic<T = unknown>(name: string, options: TopicOptions<T> & { codec: ValueCodecName }): Topic<T>
   topic<T = Uint8Array>(name: string, options?: WithCodec<TopicOptions<T>, T>): Topic<T>
-  topic<T>(name: string, options?: TopicOptions<T>): Topic<T> {
+  topic<T>(topic: string | TopicDefinition<T>, given?: TopicOptions<T>): Topic<T> {
+    const [name, options] = definedAs('topic', topic, given)
     checkName('topic', name)
     const codec = options && checkOptions(`topic '${name}'`, options, TOPIC_OPTIONS).codec
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)

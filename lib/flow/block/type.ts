@@ -4,7 +4,7 @@ import { bytesCodec, codecOf } from '../../codec/codec.js'
 import { invalidArgument } from '../../errors.js'
 import type { BufferPtr } from '../../memory/buffer-ptr.js'
 import type { Batch } from '../../queue/batch.js'
-import type { StandardSchema } from './standard-schema.js'
+import type { StandardSchema } from '../../codec/standard-schema.js'
 
 declare const MESSAGE: unique symbol
 

@@ -8,7 +8,7 @@ import { ObjectQueue } from './object-queue.js'
 import type { QueueEnd, Route } from './own-queue.js'
 import type { Destination, Part } from './parts.js'
 import { doneUpTo, partsOf, targetOf } from './parts.js'
-import { describeIssues } from '../block/standard-schema.js'
+import { describeIssues } from '../../codec/standard-schema.js'
 import { buffers } from '../block/type.js'
 
 /** What a block of JavaScript sends at one of its outputs: every value to every input, to each queue in order. */
