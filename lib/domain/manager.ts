@@ -145,6 +145,8 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return this.#session.closed
   }
 
+  /** The queue that `definition` says. */
+  portQueue<T>(definition: QueueDefinition<T>): PortQueue<T>
   /**
    * The queue of that name. With options it is created or attached to; options that differ from what exists throw
    * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that queue whoever creates it, now or later.
@@ -152,7 +154,6 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`, `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`: no
    * memory for its ring; `_LIMIT`: no more queues; `_CLOSED`
    */
-  portQueue<T>(definition: QueueDefinition<T>): PortQueue<T>
   portQueue<T = unknown>(name: string, options: QueueOptions<T> & { codec: ValueCodecName }): PortQueue<T>
   portQueue<T = Uint8Array>(name: string, options?: WithCodec<QueueOptions<T>, T>): PortQueue<T>
   portQueue<T>(queue: string | QueueDefinition<T>, given?: QueueOptions<T>): PortQueue<T> {
@@ -165,13 +166,14 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return new PortQueue(this.#session, name, handle, named)
   }
 
+  /** The service that `definition` says. */
+  service<Req, Res>(definition: ServiceDefinition<Req, Res>): Service<Req, Res>
   /**
    * Requests and replies under that name. All participants must name the same codecs. A manager has a service open once.
    * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit; other queues have names of their own
    * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`: others use other codecs, or another capacity; `_INVALID_ARGUMENT`, also
    * when this manager has it open already; and as {@link ShmManager.portQueue}
    */
-  service<Req, Res>(definition: ServiceDefinition<Req, Res>): Service<Req, Res>
   service(
     name: string,
     options?: ServiceOptions<BufferPtr, BufferPtr> & { codec?: 'buffer'; replyCodec?: 'buffer' },
@@ -186,13 +188,14 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return this.#services.open(name, options)
   }
 
+  /** The topic that `definition` says. */
+  topic<T>(definition: TopicDefinition<T>): Topic<T>
   /**
    * The topic of that name. With options it is created or attached to; options that differ from what exists throw
    * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that topic whoever creates it, now or later.
    * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
    * @throws {@link MillraceError} as {@link ShmManager.portQueue}
    */
-  topic<T>(definition: TopicDefinition<T>): Topic<T>
   topic<T = unknown>(name: string, options: TopicOptions<T> & { codec: ValueCodecName }): Topic<T>
   topic<T = Uint8Array>(name: string, options?: WithCodec<TopicOptions<T>, T>): Topic<T>
   topic<T>(topic: string | TopicDefinition<T>, given?: TopicOptions<T>): Topic<T> {
