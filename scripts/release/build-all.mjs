@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { faultOf } from './inspect.mjs'
-import { COMPILER, mingwEnvironment } from './mingw.mjs'
+import { COMPILER, mingwEnvironment, strip } from './mingw.mjs'
 import { outputOf } from './output.mjs'
 import { BUILD_DIR, builtAddon, GLIBC, MACOS, ROOT, targetsNamed } from './targets.mjs'
 
@@ -73,6 +73,7 @@ function build(target) {
   const library = LIBRARIES[target.os]
   const addon = builtAddon(target)
   copyFileSync(join(BUILD_DIR, target.triple, 'release', library), addon)
+  if (target.os === 'win32') strip(addon)
   const fault = faultOf(target, addon)
   return {
     platform: target.platform,

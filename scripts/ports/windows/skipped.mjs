@@ -13,6 +13,9 @@ export const SUITES = {
   'millrace/trust': 'is about owners and modes of Unix; os/windows/tests.rs looks at lists of rights',
 }
 
+/** Tests of Rust, by name. */
+export const RUST_TESTS = {}
+
 /** Specs of Node.js, by file without its ending. */
 export const SPECS = {
   docs: 'compiles the documents with a native esbuild for the system that installed it',

