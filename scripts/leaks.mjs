@@ -5,9 +5,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { memoryUsage } from 'node:process'
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { leftovers, traceOf } from '../dist/__test__/helpers/domain.js'
+import { collectGarbage } from '../dist/__test__/helpers/gc.js'
 import { cases, leakingCases } from '../dist/__test__/helpers/leak-cases.js'
 
 const { values } = parseArgs({
@@ -17,8 +16,6 @@ const { values } = parseArgs({
     prove: { type: 'boolean' },
   },
 })
-setFlagsFromString('--expose-gc')
-const gc = runInNewContext('gc')
 
 const WINDOWS = 4
 /** Rounds until every cache that has a bound has reached it. */
@@ -33,7 +30,7 @@ const RSS_NOISE = 8 * 1024 * 1024
 async function settle() {
   // What comes to its end after the last round, such as sockets, has its turn first.
   await new Promise((resolve) => setTimeout(resolve, 2))
-  gc()
+  collectGarbage()
 }
 
 function measure(shm) {

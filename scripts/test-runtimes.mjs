@@ -1,31 +1,49 @@
-// Tests what differs between runtimes, on those that are named: `npm run test:runtimes -- path/to/node path/to/bun`. Build before.
+// Tests other runtimes on Linux x64: `npm run test:runtimes [-- [--write] [--only WORD] NAME…]`, all of runtimes/list.mjs or those named, each with all specs but
+// those that are left out there. Ends with the table of docs/install.md, and writes it there with `--write`. Build before; what is for musl
+// needs `npm run build:all -- linux-x64-musl`, and musl itself.
 import { spawnSync } from 'node:child_process'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { copyFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { countTap, runCounted } from './counted.mjs'
+import { builtAddon, fileOf, ROOT, targetsNamed } from './release/targets.mjs'
+import { install } from './runtimes/install.mjs'
+import { runtimesNamed } from './runtimes/list.mjs'
+import { sectionOf, write } from './runtimes/table.mjs'
+import { avaWithout } from './specs.mjs'
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const ava = join(root, 'node_modules', 'ava', 'entrypoints', 'cli.mjs')
-const specs = (...names) => names.map((name) => join(root, 'dist', '__test__', `${name}.spec.js`))
-const version = (runtime) => spawnSync(runtime, ['--version'], { encoding: 'utf8' }).stdout ?? ''
-const isNode = (runtime) => /^v\d/.test(version(runtime))
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { write: { type: 'boolean' }, only: { type: 'string' } },
+})
+if (values.write && values.only !== undefined) throw new Error('the table is of all specs: --write goes without --only')
 
-const runtimes = process.argv.slice(2).map((path) => resolve(path))
-if (runtimes.length === 0) {
-  console.error('usage: npm run test:runtimes -- <path of a runtime>…')
-  process.exit(1)
+/** The number in what a runtime says of its version. */
+function versionOf(path) {
+  const { status, stdout, error } = spawnSync(path, ['--version'], { encoding: 'utf8' })
+  const version = /\d+\.\d+\.\d+/.exec(stdout ?? '')?.[0]
+  if (status === 0 && version !== undefined) return version
+  throw new Error(`${path} does not start: ${error?.message ?? `status ${status}`}`)
 }
-const nodes = runtimes.filter(isNode)
-const env = {
-  ...process.env,
-  MILLRACE_TEST_NODES: nodes.join(':'),
-  MILLRACE_TEST_RUNTIMES: runtimes.filter((runtime) => !isNode(runtime)).join(':'),
+
+const runtimes = runtimesNamed(positionals)
+if (runtimes.some(({ libc }) => libc === 'musl')) {
+  const [target] = targetsNamed(['linux-x64-musl'])
+  copyFileSync(builtAddon(target), join(ROOT, 'native', fileOf(target)))
 }
-const run = (node, tests, environment) =>
-  spawnSync(node, [ava, ...tests], { cwd: root, env: environment, stdio: 'inherit' }).status === 0
-let passed = run(process.execPath, specs('process/runtimes', 'codec/structured'), env)
-for (const node of nodes) {
-  console.log(`${node}: ${version(node).trim()}`)
-  const tests = specs('process/runtimes', 'memory/web', 'session/lifetime', 'session/segments', 'session/guard')
-  passed = run(node, tests, { ...env, MILLRACE_TEST_RUNTIMES: '' }) && passed
+const paths = new Map(runtimes.map((runtime) => [runtime, install(runtime)]))
+const nodes = runtimes.filter(({ title }) => title === 'Node.js').map((runtime) => paths.get(runtime))
+const env = { ...process.env, MILLRACE_TEST_NODES: nodes.join(':') }
+const results = []
+for (const [runtime, path] of paths) {
+  const { name, title, libc, flags, skipped } = runtime
+  const version = versionOf(path)
+  console.log(`\n${name}: ${path}, ${version}`)
+  const args = [...flags, ...avaWithout(skipped, values.only)]
+  const counted = await runCounted(name, { command: path, args, count: countTap, cwd: ROOT, env })
+  results.push({ title, version, libc, skipped, counted })
 }
-process.exit(passed ? 0 : 1)
+const section = sectionOf(results)
+console.log(`\n${results.map(({ counted }) => counted.text).join('\n')}\n\n${section}`)
+if (values.write) write(section)
+process.exitCode = results.every(({ counted }) => counted.failed === 0) ? 0 : 1

@@ -5,59 +5,52 @@ import test, { type ExecutionContext } from 'ava'
 import { leftovers, testDomain, type Trace } from '../helpers/domain.js'
 
 const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/${name}.js`, import.meta.url))
-// Other runtimes, as paths separated by colons; see `npm run test:runtimes`.
-const others = (process.env['MILLRACE_TEST_RUNTIMES'] ?? '').split(':').filter((path) => path !== '')
-
-/** Two may have the same file name. */
-const labelOf = (runtime: string) => (runtime === process.execPath ? basename(runtime) : runtime)
+/** `npm run test:runtimes` runs this on each. */
+const runtime = basename(process.execPath)
 
 /** Deno asks for leave to load an addon, and starts others with what it was given itself. */
-const flagsOf = (runtime: string) => (basename(runtime).startsWith('deno') ? ['run', '--allow-all'] : [])
+const flags = runtime.startsWith('deno') ? ['run', '--allow-all'] : []
 
-for (const runtime of [process.execPath, ...others]) {
-  test(`processes that wait for each other: ${labelOf(runtime)}`, (t) => {
-    const { name } = testDomain(t)
-    const { status, signal, stderr } = spawnSync(runtime, [...flagsOf(runtime), fixture('runtime'), name], {
-      encoding: 'utf8',
-      timeout: 20_000,
-    })
-    t.deepEqual({ status, signal, stderr }, { status: 0, signal: null, stderr: '' })
+test('processes that wait for each other', (t) => {
+  const { name } = testDomain(t)
+  const { status, signal, stderr } = spawnSync(process.execPath, [...flags, fixture('runtime'), name], {
+    encoding: 'utf8',
+    timeout: 20_000,
   })
+  t.deepEqual({ status, signal, stderr }, { status: 0, signal: null, stderr: '' })
+})
 
-  for (const [ending, code] of Object.entries({ close: 0, itself: 0, exit: 0, throw: 1, reject: 1 })) {
-    test(`a process that ends by ${ending} leaves nothing behind: ${labelOf(runtime)}`, (t) => {
-      t.deepEqual(leftBy(t, runtime, 'come-and-go', ending), { code, left: [] })
-    })
-  }
+for (const [ending, code] of Object.entries({ close: 0, itself: 0, exit: 0, throw: 1, reject: 1 })) {
+  test(`a process that ends by ${ending} leaves nothing behind`, (t) => {
+    t.deepEqual(leftBy(t, 'come-and-go', ending), { code, left: [] })
+  })
+}
 
-  for (const [ending, code] of Object.entries({ close: 0, itself: 0, exit: 0, throw: 1, reject: 1, SIGINT: 0 })) {
-    test(`a process with a flow that ends by ${ending} leaves nothing behind: ${labelOf(runtime)}`, (t) => {
-      t.deepEqual(leftBy(t, runtime, 'flow-end', ending), { code, left: [] })
-    })
-  }
+for (const [ending, code] of Object.entries({ close: 0, itself: 0, exit: 0, throw: 1, reject: 1, SIGINT: 0 })) {
+  test(`a process with a flow that ends by ${ending} leaves nothing behind`, (t) => {
+    t.deepEqual(leftBy(t, 'flow-end', ending), { code, left: [] })
+  })
+}
 
-  // Where nothing of a worker runs when others end it, it is as if it was killed.
-  const by = basename(runtime)
-  const byOthers = by.startsWith('deno') ? [] : by.startsWith('bun') ? ['terminate'] : ['terminate', 'process-exit']
-  for (const ending of ['close', 'itself', 'exit', 'throw', ...byOthers]) {
-    test(`a worker that ends by ${ending} leaves nothing behind: ${labelOf(runtime)}`, (t) => {
-      t.deepEqual(leftBy(t, runtime, 'come-and-go-worker', ending), { code: 0, left: [] })
-    })
-  }
+// Where nothing of a worker runs when others end it, it is as if it was killed.
+const byOthers = runtime.startsWith('deno')
+  ? []
+  : runtime.startsWith('bun')
+    ? ['terminate']
+    : ['terminate', 'process-exit']
+for (const ending of ['close', 'itself', 'exit', 'throw', ...byOthers]) {
+  test(`a worker that ends by ${ending} leaves nothing behind`, (t) => {
+    t.deepEqual(leftBy(t, 'come-and-go-worker', ending), { code: 0, left: [] })
+  })
 }
 
 /** What a program that prints where its domain was has left of it, and how it ended. */
-function leftBy(
-  t: ExecutionContext,
-  runtime: string,
-  program: string,
-  ending: string,
-): { code: unknown; left: string[] } {
+function leftBy(t: ExecutionContext, program: string, ending: string): { code: unknown; left: string[] } {
   const { name } = testDomain(t)
   const options = { encoding: 'utf8', timeout: 20_000 } as const
   const { status, signal, stdout, stderr } = spawnSync(
-    runtime,
-    [...flagsOf(runtime), fixture(program), name, ending],
+    process.execPath,
+    [...flags, fixture(program), name, ending],
     options,
   )
   t.log(stderr)

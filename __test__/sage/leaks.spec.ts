@@ -1,13 +1,9 @@
 // Nothing outlives a wait: the heap is flat over calls of every kind.
 import { setTimeout } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { type SageQueue, type SageWaitOptions } from '../../index.js'
+import { collectGarbage } from '../helpers/gc.js'
 import { openSage } from '../helpers/sage.js'
-
-setFlagsFromString('--expose-gc')
-const gc = runInNewContext('gc') as () => void
 
 const CALLS = 2000
 const WARM_UP = 10
@@ -19,7 +15,7 @@ const BYTES_A_CALL = 8
 async function heapUsed(): Promise<number> {
   for (let i = 0; i < 4; i++) {
     await setTimeout(5)
-    gc()
+    collectGarbage()
   }
   return process.memoryUsage().heapUsed
 }

@@ -1,8 +1,7 @@
 import { once } from 'node:events'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { buffersInUse, openDomain, openQueue, testDomain } from '../helpers/domain.js'
+import { collectGarbage } from '../helpers/gc.js'
 import { testMapped } from '../helpers/mapped.js'
 import { throwsCode } from '../helpers/errors.js'
 
@@ -67,8 +66,6 @@ test('put and get work as without', async (t) => {
 })
 
 test('a reference that nobody released is reported with the stack that took it', async (t) => {
-  setFlagsFromString('--expose-gc')
-  const collectGarbage = runInNewContext('gc') as () => void
   const shm = openDomain(t, { guard })
   const takeAndForget = () => void shm.allocate(10).bytes
   takeAndForget()

@@ -8,18 +8,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { gunzip, gzip } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
 import { openDomain, testDomain } from '../helpers/domain.js'
+import { collectGarbage } from '../helpers/gc.js'
 import { testMapped } from '../helpers/mapped.js'
 
 const MIB = 2 ** 20
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
 
 /** Both ends of a new FIFO, without a name. */
 async function pipe(t: ExecutionContext) {

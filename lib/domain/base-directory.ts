@@ -5,10 +5,11 @@ import { isMainThread } from 'node:worker_threads'
 
 /**
  * The directory of all domains that the environment of this thread names; undefined: the addon finds it. A worker may have an
- * environment of its own, which native code cannot see, so here the core's rule stands once more for it.
+ * environment of its own, and on Bun changes stay in JavaScript: native code cannot see that, so here the core's rule stands once more
+ * for it.
  */
 export function baseDirectory(): string | undefined {
-  return isMainThread ? undefined : directoryIn(process.env)
+  return isMainThread && process.versions['bun'] === undefined ? undefined : directoryIn(process.env)
 }
 
 /**

