@@ -178,7 +178,7 @@ class Run {
   /** What is put keeps the limit; what the dead had in work comes back whatever is in the queue. */
   async #watchSize(): Promise<void> {
     while (!this.#calm) {
-      const [{ depth, pending }] = this.#shm.registry.snapshot().queues as [QueueStats]
+      const [{ depth, pending }] = this.#shm.registry.snapshot().workQueues as [QueueStats]
       this.#expect(depth - pending <= MAXSIZE, `a SageQueue of ${MAXSIZE} holds ${depth}, ${pending} of them again`)
       await setTimeout(5)
     }
