@@ -61,7 +61,10 @@ test('nor does a room of lib/flow', (t) => {
     return floor
   })
   t.deepEqual(wrong, [])
-  t.deepEqual([...found].toSorted(), [...rooms.keys(), rooms.length])
+  t.deepEqual(
+    [...found].toSorted((one, other) => one - other),
+    [...rooms.keys(), rooms.length],
+  )
 })
 
 /** Imports that lead from a floor to one above it. */

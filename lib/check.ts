@@ -112,7 +112,7 @@ function nearest(name: string, names: readonly string[]): string | undefined {
 /** Letters to change, add or take away until `a` is `b` (Levenshtein), row by row. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column)
-  for (const [above, letter] of [...a].entries()) {
+  for (const [above, letter] of Array.from(a).entries()) {
     const next = [above + 1]
     for (let i = 0; i < b.length; i++) {
       next.push(Math.min(next[i]! + 1, row[i + 1]! + 1, row[i]! + Number(letter !== b[i])))

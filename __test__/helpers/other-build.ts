@@ -30,7 +30,7 @@ export function otherBuild(t: ExecutionContext): string {
 
 /** The layout's number is a constant of 64 bits in the code. */
 function withOtherLayout(addon: Buffer): Buffer {
-  const number = Buffer.from(binding.runtimeInfo().layoutHash, 'hex').reverse()
+  const number = Buffer.from(Buffer.from(binding.runtimeInfo().layoutHash, 'hex').toReversed())
   const other = Buffer.from(number)
   other[0] = other[0]! ^ 0xfe
   const changed = Buffer.from(addon)

@@ -79,7 +79,7 @@ shm.portQueue<{ n: bigint }>('bigints', { codec: 'json' })
 shm.portQueue<{ bytes: Uint8Array }>('bytes', { codec: 'json' })
 // @ts-expect-error an instance comes back without its methods
 shm.topic<Named>('named', { codec: 'json' })
-expectTypeOf(shm.portQueue<{ of: Map<string, number> }>('maps', { codec: 'v8' })).toExtend<PortQueue<{ of: unknown }>>
+expectTypeOf(shm.portQueue<{ of: Map<string, number> }>('maps', { codec: 'v8' })).toExtend<PortQueue<{ of: unknown }>>()
 
 // Services need a codec for either direction; one alone carries both.
 expectTypeOf(shm.service('frames')).toEqualTypeOf<Service>()

@@ -9,8 +9,12 @@ export function validated<T>(what: string, codec: CodecName | Codec<T>, schema: 
   if (typeof schema?.['~standard']?.validate !== 'function') {
     throw invalidArgument(`the schema of ${what}`, 'a validator by the Standard Schema', schema)
   }
-  const { name, encode, decode } = codecOf<T>(codec)
-  return { name, encode: (value) => encode(validate(what, schema, value)), decode }
+  const inner = codecOf<T>(codec)
+  return {
+    name: inner.name,
+    encode: (value) => inner.encode(validate(what, schema, value)),
+    decode: (bytes) => inner.decode(bytes),
+  }
 }
 
 function validate<T>(what: string, schema: StandardSchema<T>, value: unknown): T {
