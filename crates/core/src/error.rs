@@ -109,9 +109,12 @@ impl ErrorKind {
     }
 }
 
-/// An error of this crate.
+/// An error of this crate. One word, so that results are handed on in registers.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
     kind: ErrorKind,
     message: String,
     source: Option<io::Error>,
@@ -121,9 +124,13 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    fn with_source(kind: ErrorKind, message: String, source: Option<io::Error>) -> Self {
+        Self(Box::new(Details { kind, message, source }))
+    }
+
     /// An error of `kind` with a complete message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self::with_source(kind, message.into(), None)
     }
 
     /// An error of kind [`ErrorKind::InvalidArgument`].
@@ -147,45 +154,48 @@ impl Error {
             (None, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => (ErrorKind::NoSpace, ""),
             (None, _) => (ErrorKind::Io, ""),
         };
-        Self { kind, message: format!("{message}: {source}{advice}"), source: Some(source) }
+        Self::with_source(kind, format!("{message}: {source}{advice}"), Some(source))
     }
 
     /// The same error, with what it is about in front.
     #[must_use]
-    pub fn about(self, what: &str) -> Self {
-        Self { message: format!("{what}: {}", self.message), ..self }
+    pub fn about(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
     }
 
     /// The same error, with what to do at the end.
-    pub(crate) fn advising(self, advice: &str) -> Self {
-        Self { message: format!("{}: {advice}", self.message), ..self }
+    pub(crate) fn advising(mut self, advice: &str) -> Self {
+        self.0.message = format!("{}: {advice}", self.0.message);
+        self
     }
 
     /// Whether it is for want of shared memory, and not of memory (or address space) of this process.
     pub(crate) fn is_out_of_shared_memory(&self) -> bool {
-        self.kind == ErrorKind::NoSpace && self.source.as_ref().and_then(shortage) != Some(Shortage::Memory)
+        self.0.kind == ErrorKind::NoSpace
+            && self.0.source.as_ref().and_then(shortage) != Some(Shortage::Memory)
     }
 
     /// Whether a file was missing.
     pub(crate) fn is_not_found(&self) -> bool {
-        self.source.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)
+        self.0.source.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)
     }
 
     /// What went wrong, as a closed enum.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|e| e as _)
+        self.0.source.as_ref().map(|e| e as _)
     }
 }
 
