@@ -67,9 +67,9 @@ export class Child {
     return this
   }
 
-  /** Tells it something. */
+  /** Tells it something. Of one that has ended meanwhile, whoever hears it next is told why. */
   say(message: string): void {
-    this.#process.send(message)
+    this.#process.send(message, () => {})
   }
 
   /** Sends it a signal. */
