@@ -1,6 +1,6 @@
 // A flow whose blocks are in several processes, which it starts, supervises and ends.
 import { setTimeout } from 'node:timers/promises'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import type { ChildState } from '../../flow.js'
 import { bytes, flow, map, NullSink, NullSource, source as sourceOf } from '../../flow.js'
 import type { FlowFanInArgs } from '../fixtures/flow-fan-in.js'
@@ -17,10 +17,11 @@ interface Ending {
 
 const expected = (count: number) => Array.from({ length: count }, (_, i) => i * 2 + 1)
 
-test.serial('blocks in three processes: everything arrives in order, and nothing is left', async (t) => {
+/** Runs the flow: everything arrives once and in order, and nothing is left. What became of its places. */
+async function runToEnd(t: ExecutionContext, place: Partial<FlowProcessesArgs> = {}): Promise<Ending['processes']> {
   const domain = testDomain(t)
   const shm = domain.open()
-  const args: FlowProcessesArgs = { domain: domain.name, count: 5000 }
+  const args: FlowProcessesArgs = { domain: domain.name, count: 5000, ...place }
   const first = startChild(t, 'flow-processes', args)
   t.deepEqual(Object.keys(await first.hear<object>()), ['double', 'plus'])
   const { values, processes } = await first.hear<Ending>()
@@ -29,10 +30,15 @@ test.serial('blocks in three processes: everything arrives in order, and nothing
     values,
     expected(5000).map((value) => [value, 1]),
   )
-  t.like(processes, { double: { phase: 'ended', restarts: 0 }, plus: { phase: 'ended', lastExit: { code: 0 } } })
   t.deepEqual(Object.keys(shm.stats().queues), [])
   t.is(buffersInUse(shm), 0)
   t.deepEqual(await shm.fsck(), [])
+  return processes
+}
+
+test.serial('blocks in three processes: everything arrives in order, and nothing is left', async (t) => {
+  const processes = await runToEnd(t)
+  t.like(processes, { double: { phase: 'ended', restarts: 0 }, plus: { phase: 'ended', lastExit: { code: 0 } } })
 })
 
 test.serial('a process of a flow is killed again and again: it is restarted, and nothing is lost', async (t) => {
@@ -106,21 +112,8 @@ test.serial('a worker thread that does not end is terminated, and nothing is lef
 })
 
 test.serial('a block in a worker thread: everything arrives in order, and nothing is left', async (t) => {
-  const domain = testDomain(t)
-  const shm = domain.open()
-  const args: FlowProcessesArgs = { domain: domain.name, count: 5000, worker: true }
-  const first = startChild(t, 'flow-processes', args)
-  t.deepEqual(Object.keys(await first.hear<object>()), ['double', 'plus'])
-  const { values, processes } = await first.hear<Ending>()
-  await first.done()
-  t.deepEqual(
-    values,
-    expected(5000).map((value) => [value, 1]),
-  )
+  const processes = await runToEnd(t, { worker: true })
   t.like(processes, { double: { phase: 'ended', lastExit: { code: 0 } }, plus: { phase: 'ended' } })
-  t.deepEqual(Object.keys(shm.stats().queues), [])
-  t.is(buffersInUse(shm), 0)
-  t.deepEqual(await shm.fsck(), [])
 })
 
 test.serial('a process of a flow whose event loop hangs is killed, and one that waits is not', async (t) => {
