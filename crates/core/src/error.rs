@@ -185,6 +185,12 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
+
+    /// Whether what cannot be read for this reason cannot be read another time either: another version, damaged, gone, or somebody else's.
+    pub(crate) fn is_unusable(&self) -> bool {
+        use ErrorKind::{Corrupt, Permission, Truncated, Version};
+        matches!(self.kind(), Version | Corrupt | Truncated | Permission)
+    }
 }
 
 impl fmt::Display for Error {

@@ -5,7 +5,7 @@
 
 mod support;
 
-use millrace::{ErrorKind, OpenOptions, QueueOptions, ShmManager};
+use millrace::{ErrorKind, FindingKind, OpenOptions, QueueOptions, ShmManager};
 use rustix::fs::Mode;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -256,6 +256,41 @@ fn a_domain_of_the_dead_opens_although_all_its_memory_is_gone() {
 }
 
 #[test]
+fn the_dead_are_recovered_although_a_pool_is_gone() {
+    if let Some((_, isolated)) = role() {
+        let shm = isolated.open();
+        let queue = shm.find_queue("q").unwrap().unwrap();
+        queue.try_send(shm.allocate(100).unwrap()).unwrap();
+        let _held = [shm.allocate(100), shm.allocate(1 << 20)];
+        say("ready");
+        std::thread::park();
+        return;
+    }
+    let isolated = Isolated::new("gone");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
+    let rings = support::used(&shm);
+    let mut child = support::started("the_dead_are_recovered_although_a_pool_is_gone", "victim", &isolated);
+    // The last one that was made is that of the large buffer.
+    let pools = isolated.objects().into_iter().filter(|name| name.contains(".pool."));
+    let number = |name: &String| name.split(".pool.").nth(1).unwrap().split('.').next().unwrap().to_owned();
+    let last = pools.max_by_key(|name| number(name).parse::<u32>().unwrap()).unwrap();
+    fs::remove_file(format!("/dev/shm/{last}")).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    support::await_recoveries(&shm, 1);
+    let snapshot = shm.snapshot().unwrap();
+    assert_eq!(snapshot.participants.len(), 1, "{snapshot:#?}");
+    let findings = shm.fsck().unwrap();
+    assert!(!findings.is_empty() && findings.iter().all(|f| f.kind == FindingKind::Segment), "{findings:?}");
+    assert_eq!(support::used(&shm), rings + 1, "what it held of the other pool is free");
+    assert!(queue.try_receive().unwrap().0.is_some());
+    assert_eq!(support::used(&shm), rings);
+    drop((queue, shm));
+    isolated.assert_gone();
+}
+
+#[test]
 fn a_persistent_domain_that_is_damaged_says_how_to_start_afresh() {
     let isolated = persisted("persistent");
     fs::File::options().write(true).open(object(&isolated, ".pool.0.")).unwrap().set_len(4096).unwrap();
@@ -275,7 +310,9 @@ fn closing_after_the_directory_was_removed_spares_the_domain_that_took_its_place
     drop(old.allocate(100).unwrap());
     let old_objects = isolated.objects();
     assert_eq!(old_objects.len(), 2);
-    fs::remove_dir_all(isolated.base.join(&isolated.name)).unwrap();
+    // Again, if a sentinel makes a lock file in there at this moment.
+    let directory = isolated.base.join(&isolated.name);
+    support::await_until("it is removed", || fs::remove_dir_all(&directory).is_ok());
     let new = isolated.open();
     let queue = new.port_queue("q", &QueueOptions::default()).unwrap();
     let error = old.separate_observer().unwrap_err();

@@ -5,9 +5,9 @@ use super::size_class::class_of;
 use super::{BufferPtr, not_held, too_many_references};
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{BufferHeader, cell_of, split_id, whole_id};
+use crate::layout::{cell_of, split_id, whole_id};
 use crate::limits::BATCH_MAX;
-use crate::pool::{Freed, Pool};
+use crate::pool::Freed;
 use crate::registry::{Participant, Pin};
 use std::sync::Arc;
 
@@ -176,17 +176,6 @@ impl SharedBufferAllocator {
             self.participant.wake_pool();
         }
         (done, result)
-    }
-
-    /// The header of a message in a buffer we hold.
-    pub(crate) fn held_header(&self, buffer: Buffer) -> Result<&BufferHeader> {
-        let (segment, index) = split_id(buffer.id);
-        let slot = self.participant.slot;
-        let is_held = |pool: &&Pool| pool.is_data(index) && pool.holds(slot, index, buffer.received);
-        let pool = self.participant.pool(segment)?.filter(is_held);
-        pool.and_then(|pool| pool.content(buffer.id))
-            .map(|content| content.header)
-            .ok_or_else(|| not_held(buffer))
     }
 
     /// Adds a reference of our own to a buffer we hold.

@@ -39,7 +39,7 @@ impl BufferPtr {
 
     /// Takes over a reference that the participant's ledger lists.
     pub(crate) fn adopt(participant: Arc<Participant>, buffer: Buffer) -> Result<Self> {
-        let pool = participant.pool(split_id(buffer.id).0)?.ok_or_else(|| not_held(buffer))?;
+        let pool = participant.held_pool(split_id(buffer.id).0).ok_or_else(|| not_held(buffer))?;
         pool.content(buffer.id).ok_or_else(|| not_held(buffer))?;
         Ok(Self { participant, buffer, lease: None })
     }

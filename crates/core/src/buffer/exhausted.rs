@@ -44,7 +44,7 @@ fn no_space(domain: &Domain, bytes: usize, shortage: Option<Shortage>) -> Error 
 }
 
 fn over_budget(domain: &Domain, bytes: usize) -> Error {
-    let mut pools = domain.all_pools().unwrap_or_default();
+    let (mut pools, _) = domain.readable_pools().unwrap_or_default();
     pools.retain(|pool| pool.geometry.buffer_bytes >= bytes);
     let used: u64 = pools.iter().map(|pool| u64::from(pool.used())).sum();
     let buffers: usize = pools.iter().map(|pool| pool.geometry.count).sum();

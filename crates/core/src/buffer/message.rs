@@ -9,7 +9,7 @@ use crate::sync::Ordering;
 /// A look at a message. It owns nothing: the reference it was made of has to be held as long as it is used.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
-    content: Content<'a>,
+    pub(crate) content: Content<'a>,
 }
 
 impl std::fmt::Debug for Message<'_> {

@@ -75,7 +75,7 @@ fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<(
             refuse_other_version(&DomainDir::open(lock)?, name, options, alive, e)?;
             return start_afresh(lock, name, options, Opened::Recreated(None));
         }
-        Err(e) if !alive && is_unusable(&e) => {
+        Err(e) if !alive && e.is_unusable() => {
             return start_afresh(lock, name, options, Opened::Recreated(None));
         }
         domain => domain?,
@@ -110,12 +110,12 @@ fn what_has_ended(domain: &Domain) -> Opened {
 fn resume(lock: &DomainLock, domain: Domain, options: &OpenOptions) -> Result<(Domain, Opened)> {
     let name = domain.name.clone();
     match domain.all_pools().map(drop) {
-        Err(e) if is_unusable(&e) && persists(&domain) && options.persist != Some(false) => {
+        Err(e) if e.is_unusable() && persists(&domain) && options.persist != Some(false) => {
             return Err(e.about(&format!(
                 "domain {name:?} persists, nobody is in it, and it is damaged (open it once with `persist: false` to start afresh)"
             )));
         }
-        Err(e) if is_unusable(&e) => {
+        Err(e) if e.is_unusable() => {
             drop(domain);
             return start_afresh(lock, &name, options, Opened::Recreated(None));
         }
@@ -146,12 +146,6 @@ fn start_afresh(
 ) -> Result<(Domain, Opened)> {
     lock.remove_domain(&DomainDir::open(lock)?)?;
     Ok((create(DomainDir::open(lock)?, name, options)?, opened))
-}
-
-/// Whether a domain with this error can be used by nobody: another version, damaged, gone, or objects that are somebody else's.
-fn is_unusable(error: &Error) -> bool {
-    use ErrorKind::{Corrupt, Permission, Truncated, Version};
-    matches!(error.kind(), Version | Corrupt | Truncated | Permission)
 }
 
 /// Fails with `error`, which opening a domain of another layout has failed with, unless nobody wants what is in it.

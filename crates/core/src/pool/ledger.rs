@@ -88,7 +88,9 @@ impl Pool {
     /// Adds a reference of participant `slot`, whose row is reserved and whose entry has room.
     #[inline]
     pub(crate) fn ledger_add(&self, slot: usize, index: usize, received: bool) {
-        self.own_row(slot)[index].fetch_add(LedgerEntry::one(received), Ordering::Relaxed);
+        if let Some(entry) = self.own_row(slot).get(index) {
+            entry.fetch_add(LedgerEntry::one(received), Ordering::Relaxed);
+        }
     }
 
     /// Removes a reference of participant `slot`, which it has.
@@ -100,7 +102,9 @@ impl Pool {
     /// Removes `references` of participant `slot`, which it has.
     #[inline]
     pub(crate) fn ledger_remove_many(&self, slot: usize, index: usize, received: bool, references: u32) {
-        self.own_row(slot)[index].fetch_sub(LedgerEntry::one(received) * references, Ordering::Relaxed);
+        if let Some(entry) = self.own_row(slot).get(index) {
+            entry.fetch_sub(LedgerEntry::one(received) * references, Ordering::Relaxed);
+        }
     }
 
     /// References participant `slot` holds in this segment.

@@ -120,7 +120,8 @@ impl Pool {
     }
 
     pub(crate) fn is_allocated(&self, index: usize) -> bool {
-        self.bitmap[index / 64].load(Ordering::Acquire) & 1 << (index % 64) != 0
+        let word = self.bitmap.get(index / 64).map_or(0, |word| word.load(Ordering::Acquire));
+        word & 1 << (index % 64) != 0
     }
 
     /// Buffers in use now.
@@ -191,20 +192,23 @@ impl Pool {
 
     /// Gives back the buffers `bits` of word `word`. Only whoever brought `refs` to 0 may call this.
     pub(crate) fn free(&self, word: usize, bits: u64) {
-        // SYNC FREE (release), pairs with `claim` (acquire).
-        self.bitmap[word].fetch_and(!bits, Ordering::Release);
+        if let Some(word) = self.bitmap.get(word) {
+            // SYNC FREE (release), pairs with `claim` (acquire).
+            word.fetch_and(!bits, Ordering::Release);
+        }
     }
 
     /// Drops `references` from the count; `true`: they were the last, so the caller frees the buffer.
     #[inline]
     pub(crate) fn unref(&self, index: usize, references: u32) -> bool {
         // SYNC REFS (acq-rel): our accesses come before the free, and the freer sees everybody else's.
-        self.headers[index].refs.fetch_sub(references, Ordering::AcqRel) == references
+        let before = |header: &BufferHeader| header.refs.fetch_sub(references, Ordering::AcqRel);
+        self.headers.get(index).is_some_and(|header| before(header) == references)
     }
 
     /// Adds a reference unless the buffer is being freed.
     pub(crate) fn try_ref(&self, index: usize) -> bool {
-        let refs = &self.headers[index].refs;
+        let Some(BufferHeader { refs, .. }) = self.headers.get(index) else { return false };
         let mut seen = refs.load(Ordering::Relaxed);
         while seen != 0 {
             // Acquire: what the present holders wrote into the buffer is visible to us.

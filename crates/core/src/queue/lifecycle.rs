@@ -144,7 +144,9 @@ pub(crate) fn create(
     let buffer = Buffer { id: ids[0], received: false };
     let (segment, index) = split_id(buffer.id);
     let made = (|| {
-        let pool = participant.pool(segment)?.ok_or_else(|| not_held(buffer))?;
+        // Checked, though it is ours: if the table of segments is damaged, another segment is there now.
+        let is_there = |pool: &&Pool| index < pool.geometry.count && bytes <= pool.geometry.buffer_bytes;
+        let pool = participant.held_pool(segment).filter(is_there).ok_or_else(|| not_held(buffer))?;
         let start = pool.payload(index);
         // SAFETY: the buffer has `bytes` bytes at least and is ours alone; zeros are an empty ring.
         unsafe { start.write_bytes(0, bytes) };
@@ -225,8 +227,8 @@ impl PortQueue {
         self.header().state.swap(RING_DESTROYED, Ordering::SeqCst);
         fault::hit(Point::DestroyMarked);
         let (segment, index) = split_id(self.listed.ring);
-        if let Ok(Some(pool)) = self.participant.pool(segment)
-            && let Ok(_pin) = self.participant.pin()
+        if let Ok(_pin) = self.participant.pin()
+            && let Some(pool) = self.participant.held_pool(segment)
         {
             unlist(&self.participant, pool, index, self.listed);
         }

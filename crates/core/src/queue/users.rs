@@ -19,7 +19,7 @@ impl PortQueue {
     /// Participants but this one that have a reference to the ring.
     fn others(&self) -> Vec<String> {
         let (segment, index) = split_id(self.listed.ring);
-        let Ok(Some(pool)) = self.participant.pool(segment) else { return Vec::new() };
+        let Some(pool) = self.participant.held_pool(segment) else { return Vec::new() };
         let has_it = |slot: usize| {
             slot != self.participant.slot
                 && pool.row(slot).get(index).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)

@@ -31,6 +31,8 @@ pub(super) struct Counts {
 struct Recount<'a> {
     domain: &'a Domain,
     pools: Vec<&'a Pool>,
+    /// Segments that cannot be read: what they hold stays as it is, and keeps nobody from being recovered.
+    unreadable: u64,
     dead: &'a [Dead],
     counts: Vec<Counts>,
     /// Slots of at-most-once queues that the dead had taken and not added to a ledger.
@@ -45,7 +47,7 @@ struct Recount<'a> {
 /// Recomputes `refs` of every buffer from the queues and from the ledgers of everybody who is not in `dead`, frees what nobody holds,
 /// and removes every other trace of the dead. Returns what each of them left.
 pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
-    let pools = domain.all_pools()?;
+    let (pools, unreadable) = domain.readable_pools()?;
     let pools: Vec<_> = pools.iter().map(AsRef::as_ref).collect();
     let mut holders = vec![Vec::new(); MAX_SEGMENTS];
     for pool in &pools {
@@ -54,6 +56,7 @@ pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
     let mut recount = Recount {
         domain,
         pools,
+        unreadable,
         dead,
         counts: vec![Counts::default(); dead.len()],
         taken: vec![0; dead.len()],
@@ -107,6 +110,9 @@ impl Recount<'_> {
         }
         for (listed, entry) in self.domain.entries() {
             let (segment, at) = split_id(listed.ring);
+            if self.unreadable & 1 << segment != 0 {
+                continue;
+            }
             let pool = self.pools.iter().find(|p| p.index == segment);
             let ring = pool.and_then(|pool| RingView::new(pool, at).ok().flatten());
             if let Some((ring, _)) = &ring

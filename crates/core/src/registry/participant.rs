@@ -290,7 +290,7 @@ impl Participant {
         }
     }
 
-    /// Pool segment `index`, with a ledger row of ours. The caller has pinned, or holds a buffer of it.
+    /// Pool segment `index`, with a ledger row of ours. The caller has pinned.
     #[inline]
     pub(crate) fn pool(&self, index: usize) -> Result<Option<&Pool>> {
         if self.has_attached(index)
@@ -318,7 +318,7 @@ impl Participant {
     }
 
     /// Pool segment `index`, for a use that must not fail for want of memory: without a ledger row of ours, if there is none yet. The
-    /// caller has pinned, or holds a buffer of it.
+    /// caller has pinned.
     pub(crate) fn pool_without_row(&self, index: usize) -> Result<Option<&Pool>> {
         if !self.has_attached(index) {
             let Some(pool) = self.domain.pool(index)? else { return Ok(None) };
@@ -327,7 +327,8 @@ impl Participant {
         Ok(self.domain.attached_pool(index))
     }
 
-    /// Pool segment `index`, of which the caller holds a buffer, or held one when this participant left.
+    /// Pool segment `index`, of which the caller holds a buffer, or held one when this participant left. Of a number that nobody gave out,
+    /// what was attached last, if anything: mappings that are let go are kept for a while.
     pub(crate) fn held_pool(&self, index: usize) -> Option<&Pool> {
         self.domain.attached_pool(index)
     }
@@ -337,7 +338,7 @@ impl Participant {
         #[cfg(all(debug_assertions, not(loom)))]
         {
             let lane = &raw const self.shared().lanes[lane_of_thread()] as usize;
-            let stays = PINNED.get() == lane || pool.references_of(self.slot) > 0 || self.has_left();
+            let stays = PINNED.get() == lane || self.has_left();
             assert!(stays, "segment {} is looked at without a pin", pool.index);
         }
         #[cfg(not(all(debug_assertions, not(loom))))]

@@ -130,6 +130,21 @@ impl Domain {
         (0..high.min(MAX_SEGMENTS)).filter_map(|index| self.pool(index).transpose()).collect()
     }
 
+    /// Every pool segment that can be read, and which cannot (damaged, or removed by somebody: a bit each), now or ever.
+    ///
+    /// # Errors
+    /// When one could be read another time: no file descriptors, no address space.
+    pub(crate) fn readable_pools(&self) -> Result<(Vec<Arc<Pool>>, u64)> {
+        let (mut pools, mut unreadable) = (Vec::new(), 0);
+        for index in 0..MAX_SEGMENTS {
+            match self.pool(index) {
+                Err(e) if e.is_unusable() => unreadable |= 1 << index,
+                pool => pools.extend(pool?),
+            }
+        }
+        Ok((pools, unreadable))
+    }
+
     /// Lets go of mappings of segments that are not there any more; whether there were any.
     pub(crate) fn drop_stale_pools(&self) -> bool {
         let mut table = self.pools.lock();

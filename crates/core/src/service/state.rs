@@ -155,7 +155,7 @@ impl SharedBufferAllocator {
     /// # Errors
     /// `NotHeld` when this participant has no reference to the buffer.
     pub fn request(&self, buffer: Buffer) -> Result<Request<'_>> {
-        self.held_header(buffer).map(|header| Request(&header.tag))
+        self.message(buffer).map(|message| Request(&message.content.header.tag))
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Snapshot {
     pub recoveries: u64,
     /// Everybody who takes part.
     pub participants: Vec<ParticipantSnapshot>,
-    /// Buffers, by size.
+    /// Buffers, by size; without segments that cannot be read, which `fsck` names.
     pub pools: Vec<PoolSnapshot>,
     /// Sums over all recoveries so far, exact however many reports were missed.
     pub recovered: RecoveredTotals,
@@ -101,7 +101,7 @@ pub struct PoolSnapshot {
 /// Reads everything.
 pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
     let registry = domain.registry();
-    let pools = domain.all_pools()?;
+    let (pools, _) = domain.readable_pools()?;
     let is_ready = |i: &usize| registry.segments[*i].state.load(Ordering::Acquire) == SEGMENT_READY;
     let used_bytes =
         sum((0..MAX_SEGMENTS).filter(is_ready).map(|i| registry.segments[i].bytes.load(Ordering::Relaxed)));
