@@ -31,7 +31,7 @@ export class Sender {
     this.#subject = subject
     this.#space = spaceIn(queue)
     this.#noSpace = `no space came free on ${subject}`
-    this.#turn = new Semaphore(1, this.#noSpace, session.waits.holds)
+    this.#turn = new Semaphore(1, this.#noSpace, session.waits.turns)
   }
 
   trySend(buffer: BufferPtr): boolean {

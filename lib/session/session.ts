@@ -10,6 +10,7 @@ import type { Spin } from './limits.js'
 import { CopiedMessages } from './copied-messages.js'
 import type { AllMessages } from './messages.js'
 import { Segments } from './segments.js'
+import { isAlone, snapshotOf } from './snapshot.js'
 import { Waits } from './wait.js'
 
 /** What waiting for pool space means once the pool has grown to its limit; see {@link OpenOptions.exhausted}. */
@@ -97,9 +98,24 @@ export class Session {
     return this.#closing.onCancel(callback)
   }
 
+  /** Whether nobody but this participant can give memory back: it is alone, and no message waits for anybody. */
+  isOwnMemory(): boolean {
+    try {
+      return isAlone(snapshotOf(this))
+    } catch {
+      // Damaged, of which whoever waits is told by what is next.
+      return false
+    }
+  }
+
   /** The error of an allocation that failed. */
   allocationFailure(status: Status, bytes: number): MillraceError {
     if (status !== codes.STATUS_EXHAUSTED) return this.failure(status, `a buffer of ${bytes} bytes`)
+    return this.exhaustedFailure(bytes)
+  }
+
+  /** The error of an allocation for which there is no memory: it says who has it. */
+  exhaustedFailure(bytes: number): MillraceError {
     const { code, message } = this.call((native) => native.explainExhausted(bytes))
     return new MillraceError(code as ErrorCode, message)
   }
@@ -117,7 +133,7 @@ export class Session {
 
   #leave(): void {
     this.#closed = true
-    this.#cutShort = this.waits.holds.count
+    this.#cutShort = this.waits.calls
     openSessions.delete(this)
     if (openSessions.size === 0) process.off('exit', closeAll)
     this.waits.close()

@@ -1,6 +1,6 @@
+import type { BindingManager } from '../native/native.js'
 import type { Delivery, Overflow } from '../native/words.js'
 import { DELIVERIES, OVERFLOWS } from '../native/words.js'
-import type { Session } from './session.js'
 
 /**
  * What a stalled participant was at: `outside` every operation, so that nobody waits for it; `inside` one, so that no death is
@@ -225,8 +225,13 @@ type NativeSnapshot = Omit<Snapshot, 'queues' | 'workQueues' | 'services' | 'top
   topics: NativeTopic[]
 }
 
+/** What makes native calls: a session. */
+interface Native {
+  call<T>(operation: (open: BindingManager) => T): T
+}
+
 /** @internal The domain of `session` now. */
-export function snapshotOf(session: Session): Snapshot {
+export function snapshotOf(session: Native): Snapshot {
   return snapshotFrom(session.call((open) => open.snapshot()))
 }
 
@@ -243,14 +248,28 @@ export function snapshotFrom(json: string): Snapshot {
   return { ...native, queues, workQueues: native.workQueues.map(withWords), services, topics }
 }
 
+/** @internal Whether there is one participant, and no message for anybody. */
+export function isAlone({ participants, queues, workQueues, topics, services }: Snapshot): boolean {
+  return (
+    participants.length === 1 &&
+    [queues, workQueues].every((all) => all.every(isEmpty)) &&
+    topics.every(({ subscriptions }) => subscriptions.every(isEmpty)) &&
+    services.every(({ requests, mailboxes }) => (requests === null || isEmpty(requests)) && mailboxes.every(isEmpty))
+  )
+}
+
+function isEmpty({ depth }: QueueStats): boolean {
+  return depth === 0
+}
+
 /** @internal The counters of the queue that `handle` names; null while it does not exist, or when it has been destroyed. */
-export function queueStatsOf(session: Session, handle: number): QueueStats | null {
+export function queueStatsOf(session: Native, handle: number): QueueStats | null {
   const json = session.call((open) => open.queueStats(handle))
   return json === null ? null : withWords(JSON.parse(json) as InNumbers<QueueStats>)
 }
 
 /** @internal Queues and pools of the domain of `session` now. */
-export function statsOf(session: Session): Stats {
+export function statsOf(session: Native): Stats {
   const { queues, topics, pools } = snapshotOf(session)
   return { queues: byName(queues), topics: byName(topics), pools }
 }

@@ -7,7 +7,8 @@ import type { BlockingOptions, Limits, Spin } from './limits.js'
 import { checkOptions, checkTimeout } from '../check.js'
 import { BLOCKING_OPTIONS, checkSpin } from './limits.js'
 import { type Doorbell, openDoorbell } from './doorbell.js'
-import { MissingQueues } from './missing-queues.js'
+import { OverdueWaits, warnOfWait } from './overdue.js'
+import { OwnMemory } from './own-memory.js'
 import { Spinner } from './spinner.js'
 import type { WaitKey } from './wait-key.js'
 import { waitId } from './wait-key.js'
@@ -25,6 +26,10 @@ export interface WaitSession {
   call<T>(operation: (open: native.BindingManager) => T): T
   failure(status: native.Status, subject: string): MillraceError
   closedFailure(): MillraceError
+  /** The error of an allocation for which there is no memory. */
+  exhaustedFailure(bytes: number): MillraceError
+  /** Whether nobody but this participant can give memory back. */
+  isOwnMemory(): boolean
 }
 
 /** Everybody here who waits for one thing. */
@@ -40,15 +45,30 @@ export class Waits {
   readonly #session: WaitSession
   readonly #places = new Map<number, Place>()
   readonly #spinner = new Spinner()
-  /** How many wait here, and keep the process alive. */
-  readonly holds = new HoldCount()
-  readonly #missing = new MissingQueues((queue) => this.#isMissing(queue))
+  /** How many wait here for something but memory, and keep the process alive. */
+  readonly #holds = new HoldCount()
+  /** How many wait for their turn to wait: those whose turn it is keep the process alive. */
+  readonly turns = new HoldCount()
+  readonly #memory: OwnMemory
+  readonly #overdue = new OverdueWaits((key, what) => this.#isOverdue(key, what))
+  /** Queues, and memory, that a warning has told of. */
+  readonly #told = new Set<number>()
   #doorbell: Doorbell | undefined
   #onReports: (() => void) | undefined
   #onDepartures: (() => void) | undefined
 
   constructor(session: WaitSession) {
     this.#session = session
+    this.#memory = new OwnMemory(
+      () => session.isOwnMemory(),
+      () => this.#hold(),
+      () => this.#failOwnMemory(),
+    )
+  }
+
+  /** How many calls wait here. */
+  get calls(): number {
+    return this.#holds.count + this.turns.count + this.#memory.holds.count
   }
 
   /** Whether somebody waits for `key`: then newcomers queue up behind, so that order is kept. */
@@ -111,13 +131,13 @@ export class Waits {
 
   /** Keeps the process alive until {@link Waits.unref}, as a wait does. */
   ref(): void {
-    this.holds.count++
+    this.#holds.count++
     this.#doorbell ??= this.#openDoorbell()
     this.#hold()
   }
 
   unref(): void {
-    this.holds.count--
+    this.#holds.count--
     this.#hold()
   }
 
@@ -147,7 +167,8 @@ export class Waits {
   /** Ends every wait with `ERR_MILLRACE_CLOSED`. */
   close(): void {
     this.#failAll(this.#session.closedFailure())
-    this.#missing.close()
+    this.#overdue.close()
+    this.#memory.close()
     this.#doorbell?.close()
   }
 
@@ -180,6 +201,21 @@ export class Waits {
     )
   }
 
+  /** Ends all waits for memory: this participant holds it all, and nothing else here goes on that could release any. */
+  #failOwnMemory(): void {
+    for (const place of this.#places.values()) {
+      if (place.key.kind !== KIND_POOL) continue
+      // Something may have been released by what was done last.
+      this.#pump(place)
+      if (place.list.size === 0) continue
+      const { code, message } = this.#session.exhaustedFailure(place.key.bytes)
+      const why = 'this very process holds it all, and has nothing else to do that could release any'
+      place.list.failAll(new MillraceError(code, `${message}; waited for in vain: ${why}`))
+      this.#drop(place)
+    }
+    this.#hold()
+  }
+
   #failAll(error: MillraceError): void {
     for (const place of this.#places.values()) {
       place.list.failAll(error)
@@ -196,11 +232,27 @@ export class Waits {
       else this.#pump(place)
       this.#hold()
     }
-    const list = new WaitList(onLeave, this.holds, () => this.#reason(key))
+    const holds = key.kind === KIND_POOL ? this.#memory.holds : this.#holds
+    const list = new WaitList(onLeave, holds, () => this.#reason(key))
     const place: Place = { key, list, armed: false }
     this.#places.set(key.id, place)
-    if (key.kind !== KIND_POOL) this.#missing.add(key, what)
+    this.#overdue.add(key, what)
     return place
+  }
+
+  /** Looks at a wait that goes on for long; whether to look again. */
+  #isOverdue({ kind, queue, bytes }: WaitKey, what: string): boolean {
+    const isFirst = !this.#told.has(queue)
+    if (kind === KIND_POOL) {
+      this.#memory.look()
+      if (isFirst) warnOfWait('MILLRACE_NO_MEMORY', what, `: ${this.#session.exhaustedFailure(bytes).message}`)
+    } else if (isFirst && this.#isMissing(queue)) {
+      warnOfWait('MILLRACE_NO_QUEUE', what, ', because nobody has created it: somebody has to name its options')
+    } else {
+      return false
+    }
+    this.#told.add(queue)
+    return kind === KIND_POOL
   }
 
   /** Why what is waited for does not come, if it is that. */
@@ -243,7 +295,7 @@ export class Waits {
   /** Forgets a place that nobody is at any more. Left armed, it would take the notification for somebody else. */
   #drop({ key, armed }: Place): void {
     this.#places.delete(key.id)
-    this.#missing.delete(key)
+    this.#overdue.delete(key)
     if (armed && !this.#session.closed) this.#disarm(key)
   }
 
@@ -264,6 +316,6 @@ export class Waits {
 
   /** The process stays alive exactly as long as somebody waits. */
   #hold(): void {
-    this.#doorbell?.hold(this.holds.count > 0)
+    this.#doorbell?.hold(this.#holds.count > 0 || this.#memory.keepsAlive)
   }
 }
