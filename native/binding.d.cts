@@ -48,6 +48,8 @@ export declare class BindingManager {
   detachView(view: ArrayBuffer): void
   /** Gives the memory of segments that nobody uses back to the system. */
   trim(): BindingTrim
+  /** Ids of `count` new buffers of `bytes` bytes; null: there are not so many, and the pool has been armed for them. */
+  allocateAll(bytes: number, count: number): Array<number> | null
   /** Why there is no buffer of `bytes` bytes: who holds them all, or that the machine has no memory left. */
   explainExhausted(bytes: number): { code: string; message: string }
   /** What the last hot operation with status Error died of. */

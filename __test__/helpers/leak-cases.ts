@@ -104,6 +104,8 @@ function buffers(shm: ShmManager): Set {
   const rounds: Rounds = {
     'allocate, release': () => shm.allocate(100).release(),
     'allocateMany, release': () => shm.allocateMany(100, 10).forEach((buffer) => buffer.release()),
+    'allocateManyAsync, release': async () =>
+      (await shm.allocateManyAsync(100, 10)).forEach((buffer) => buffer.release()),
     'share, copy, text, json, as'() {
       using buffer = shm.allocate(8)
       buffer.bytes.fill(0x20).set([0x31])

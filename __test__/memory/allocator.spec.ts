@@ -2,6 +2,7 @@ import test from 'ava'
 import { type BufferPtr, MillraceError } from '../../index.js'
 import { buffersInUse, openDomain, testDomain } from '../helpers/domain.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
+import { takeAll } from '../helpers/pool.js'
 
 const MIB = 2 ** 20
 
@@ -127,6 +128,75 @@ test('allocateAsync times out and can be aborted', async (t) => {
   const wait = shm.allocateAsync(MIB, { signal: abort.signal })
   abort.abort(new RangeError('enough'))
   await t.throwsAsync(wait, { instanceOf: RangeError, message: 'enough' })
+})
+
+test('allocateManyAsync waits until there are so many, and keeps none meanwhile', async (t) => {
+  const domain = testDomain(t)
+  const [a, b] = [domain.open({ maxBytes: '8MiB' }), domain.open()]
+  const all = takeAll(a, MIB)
+  const order: string[] = []
+  const took = async (name: string, buffers: Promise<BufferPtr[]>) => {
+    const got = await buffers
+    order.push(name)
+    return got
+  }
+  const many = took('many', b.allocateManyAsync(MIB, 3))
+  // Of the same size, so it comes after those who were first.
+  const one = took('one', b.allocateManyAsync(MIB, 1))
+  const next = took(
+    'next',
+    b.allocateAsync(MIB).then((buffer) => [buffer]),
+  )
+  for (let i = 0; i < 2; i++) {
+    all.pop()!.release()
+    await new Promise((resolve) => setImmediate(resolve))
+    t.is(buffersInUse(a), all.length)
+  }
+  all.pop()!.release()
+  t.is((await many).length, 3)
+  t.deepEqual(order, ['many'])
+  t.is(buffersInUse(a), all.length + 3)
+  for (const buffer of await many) buffer.release()
+  t.is((await one).length + (await next).length, 2)
+  t.deepEqual(order, ['many', 'one', 'next'])
+  t.deepEqual(await b.allocateManyAsync(MIB, 0), [])
+})
+
+test('allocateManyAsync grows the pool, and takes the memory of other sizes', async (t) => {
+  const shm = openDomain(t, { maxBytes: '16MiB' })
+  const large = takeAll(shm, MIB)
+  const wait = shm.allocateManyAsync(MIB / 4, large.length)
+  for (const buffer of large) buffer.release()
+  const small = await wait
+  for (const [i, buffer] of small.entries()) buffer.as(Uint32Array)[0] = i
+  for (const [i, buffer] of small.entries()) t.is(buffer.as(Uint32Array)[0], i)
+  t.is(buffersInUse(shm), large.length)
+  for (const buffer of small) buffer.release()
+  const many = await shm.allocateManyAsync(300, 1000)
+  t.is(buffersInUse(shm), 1000)
+  for (const buffer of many) buffer.release()
+})
+
+test('a wait for many ends by time, signal and close, and nothing is left of it', async (t) => {
+  const domain = testDomain(t)
+  const [a, b] = [domain.open({ maxBytes: '8MiB' }), domain.open()]
+  const all = takeAll(a, MIB)
+  all.pop()!.release()
+  await rejectsCode(t, b.allocateManyAsync(MIB, 2, { timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', '2 buffers', String(MIB))
+  const abort = new AbortController()
+  const aborted = b.allocateManyAsync(MIB, 2, { signal: abort.signal })
+  const behind = b.allocateManyAsync(MIB, 1)
+  abort.abort(new RangeError('enough'))
+  await t.throwsAsync(aborted, { instanceOf: RangeError, message: 'enough' })
+  t.is((await behind).length, 1, 'who came later goes on')
+  const waiting = b.allocateManyAsync(MIB, 2)
+  b.close()
+  await rejectsCode(t, waiting, 'ERR_MILLRACE_CLOSED')
+  t.is(buffersInUse(a), all.length)
+  await rejectsCode(t, a.allocateManyAsync(MIB, 9), 'ERR_MILLRACE_TOO_LARGE', 'maxBytes 8388608', '9 buffers')
+  for (const count of [NaN, -1, 1.5, 2 ** 21, '10', null]) {
+    await rejectsCode(t, a.allocateManyAsync(10, count as never), 'ERR_MILLRACE_INVALID_ARGUMENT', 'count')
+  }
 })
 
 test('pools are the size classes in use', (t) => {

@@ -231,6 +231,11 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     return this.allocator.allocateAsync(bytes, options)
   }
 
+  /** The same as {@link SharedBufferAllocator.allocateManyAsync}. */
+  allocateManyAsync(bytes: number, count: number, options?: WaitOptions): Promise<BufferPtr[]> {
+    return this.allocator.allocateManyAsync(bytes, count, options)
+  }
+
   /** Counters of every queue, topic and pool of the domain, of all participants together. */
   stats(): Stats {
     return statsOf(this.#session)

@@ -13,6 +13,9 @@ import { BufferPool } from './buffer-pool.js'
 import { BufferPtr, NO_ID } from './buffer-ptr.js'
 import { releaseIds } from './release.js'
 
+/** As many as a domain can have. */
+const MAX_BUFFERS = 2 ** 20
+
 /** Picks the pool for a size and takes buffers from it. New buffers are not zeroed; their metadata is. */
 export class SharedBufferAllocator {
   readonly #session: Session
@@ -48,7 +51,7 @@ export class SharedBufferAllocator {
    */
   allocateMany(bytes: number, count: number): BufferPtr[] {
     checkBytes(bytes)
-    checkInteger('count', count, 0, 2 ** 20)
+    checkCount(count)
     const ids = new Uint32Array(count)
     const got = allocateIds(this.#session, bytes, ids, count)
     if (got === count) return Array.from(ids, (id) => new BufferPtr(this.#session, id))
@@ -64,6 +67,23 @@ export class SharedBufferAllocator {
   async allocateAsync(bytes: number, options?: WaitOptions): Promise<BufferPtr> {
     checkBytes(bytes)
     return await this.allocateWithin(bytes, limitsOf(options))
+  }
+
+  /**
+   * `count` buffers of `bytes`, all of them or an error; waits until there are that many. Meanwhile it keeps none: two that each had a part
+   * would wait for each other. Calls of one manager that wait for buffers of the same size are served in their order; between participants
+   * there is no order, so those who want many may wait long where others take one by one.
+   * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`; `ERR_MILLRACE_TOO_LARGE`, also when `maxBytes` never allows so many
+   */
+  async allocateManyAsync(bytes: number, count: number, options?: WaitOptions): Promise<BufferPtr[]> {
+    checkBytes(bytes)
+    checkCount(count)
+    const session = this.#session
+    const what = `there were no ${count} buffers of ${bytes} bytes at once`
+    return await session.waits.wait(spaceInPool(bytes), limitsOf(options), what, () => {
+      const ids = session.call((open) => open.allocateAll(bytes, count))
+      return ids?.map((id) => new BufferPtr(session, id))
+    })
   }
 
   /** @internal As {@link SharedBufferAllocator.allocateAsync}. */
@@ -130,4 +150,8 @@ export function checkBytes(bytes: unknown): void {
     throw new MillraceError('ERR_MILLRACE_TOO_LARGE', message)
   }
   checkInteger('bytes', bytes, 0, MAX_BUFFER_BYTES)
+}
+
+function checkCount(count: unknown): void {
+  checkInteger('count', count, 0, MAX_BUFFERS)
 }

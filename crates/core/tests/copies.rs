@@ -160,7 +160,7 @@ fn who_waits_for_a_buffer_is_told_of_those_a_full_queue_refused() {
         // The bytes are asked for while the buffer they go to is claimed: just then somebody else finds nothing and waits.
         let armed = std::cell::Cell::new(false);
         let message = || {
-            armed.set(armed.get() || (waiter.allocate(100).is_err() && waiter.arm_pool(100)));
+            armed.set(armed.get() || (waiter.allocate(100).is_err() && waiter.arm_pool(100, 1)));
             &[2_u8; 100][..]
         };
         let sequence = waiter.wake_sequence();

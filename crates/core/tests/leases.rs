@@ -353,7 +353,7 @@ fn a_thread_that_gives_up_does_not_end_the_wait_of_another() {
     let hoard: Vec<_> = std::iter::from_fn(|| other.allocate(100_000).ok()).collect();
     let sequence = shm.wake_sequence();
     assert!(shm.allocate(100_000).is_err());
-    assert!(shm.arm_pool(100_000) && shm.arm_pool(100_000));
+    assert!(shm.arm_pool(100_000, 1) && shm.arm_pool(100_000, 1));
     shm.disarm_pool();
     drop(hoard);
     assert!(shm.park(sequence, PATIENCE), "the other is told");

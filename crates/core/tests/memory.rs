@@ -3,9 +3,9 @@
 
 mod support;
 
-use millrace::{BufferPtr, ErrorKind, OpenOptions, Overflow, QueueOptions, ShmManager};
+use millrace::{Buffer, BufferPtr, ErrorKind, OpenOptions, Overflow, QueueOptions, ShmManager};
 use std::process::Child;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, await_until, role, say};
 
@@ -134,7 +134,7 @@ fn who_waits_for_a_buffer_wakes_when_another_size_comes_back() {
                 if let Some(buffer) = other.allocator().try_allocate(1 << 20).unwrap() {
                     return (buffer.capacity(), looks);
                 }
-                if other.arm_pool(1 << 20) {
+                if other.arm_pool(1 << 20, 1) {
                     sleeps.fetch_add(1, Ordering::Relaxed);
                     assert!(other.park(sequence, PATIENCE), "nobody has woken it");
                 }
@@ -152,6 +152,45 @@ fn who_waits_for_a_buffer_wakes_when_another_size_comes_back() {
     });
     drop(shm);
     isolated.assert_gone();
+}
+
+/// Two that each want more than half of all there is: both get it, again and again, never at the same time.
+#[test]
+fn many_at_once_are_all_or_none() {
+    let isolated = Isolated::new("many");
+    let shm = open(&isolated, 16 << 20);
+    let count = take_all(&shm, 1 << 20).len() * 3 / 4;
+    let taken = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let taker = open(&isolated, 16 << 20);
+                let allocator = taker.allocator();
+                let mut ids = vec![0; count];
+                for _ in 0..500 {
+                    loop {
+                        let sequence = taker.wake_sequence();
+                        if allocator.allocate_all(1 << 20, &mut ids).unwrap() {
+                            break;
+                        }
+                        if taker.arm_pool(1 << 20, count) {
+                            assert!(taker.park(sequence, PATIENCE), "nobody has woken it");
+                            taker.disarm_pool();
+                        }
+                    }
+                    assert_eq!(taken.fetch_add(count, Ordering::SeqCst), 0, "the other has most of them");
+                    std::thread::yield_now();
+                    taken.fetch_sub(count, Ordering::SeqCst);
+                    let buffers = ids.iter().map(|id| Buffer { id: *id, received: false });
+                    assert!(matches!(allocator.release_all(buffers), (done, Ok(())) if done == count));
+                }
+            });
+        }
+    });
+    let error = shm.allocator().allocate_all(1 << 20, &mut [0; 17]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.to_string().contains("17 buffers need 1048576 bytes each"), "{error}");
+    assert!(shm.snapshot().unwrap().pools.iter().all(|pool| pool.used == 0));
 }
 
 #[test]

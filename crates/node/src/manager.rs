@@ -205,6 +205,15 @@ impl BindingManager {
         Ok(BindingTrim { segments: report.segments as u32, bytes: report.bytes as f64 })
     }
 
+    /// Ids of `count` new buffers of `bytes` bytes; null: there are not so many, and the pool has been armed for them.
+    #[napi(catch_unwind)]
+    pub fn allocate_all(&self, bytes: u32, count: u32) -> Result<Option<Vec<u32>>> {
+        self.session(|session| {
+            let Session { manager, allocator, waits, .. } = session;
+            waits.allocate_all(manager, allocator, (bytes as usize, count as usize)).map_err(from_core)
+        })
+    }
+
     /// Why there is no buffer of `bytes` bytes: who holds them all, or that the machine has no memory left.
     #[napi(catch_unwind, ts_return_type = "{ code: string; message: string }")]
     pub fn explain_exhausted<'env>(&self, env: &'env Env, bytes: u32) -> Result<Object<'env>> {

@@ -1,9 +1,9 @@
 //! What somebody in this isolate waits for in one domain.
 
-use crate::block::{Block, KIND_DATA, KIND_IDLE, KIND_POOL, KIND_SPACE, Status};
+use crate::block::{Block, KIND_DATA, KIND_IDLE, KIND_POOL, KIND_SPACE, QUEUE_POOL, Status};
 use crate::error::Failure;
 use crate::handles::HandleTable;
-use millrace::{Interest, PortQueue, ShmManager};
+use millrace::{Interest, PortQueue, SharedBufferAllocator, ShmManager};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,45 @@ impl Waits {
         }
     }
 
+    /// `count` buffers of `bytes` bytes, or none: then the pool is armed for them. A look comes first, for to take some and to give them back
+    /// wakes all who wait for a buffer.
+    pub(crate) fn allocate_all(
+        &mut self,
+        manager: &ShmManager,
+        allocator: &SharedBufferAllocator,
+        (bytes, count): (usize, usize),
+    ) -> millrace::Result<Option<Vec<u32>>> {
+        loop {
+            if allocator.may_allocate(bytes, count) {
+                let mut ids = vec![0; count];
+                if allocator.allocate_all(bytes, &mut ids)? {
+                    return Ok(Some(ids));
+                }
+            }
+            if self.arm_pool(manager, bytes, count) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Starts to wait for `count` buffers of `bytes` bytes; `false`: no need to.
+    fn arm_pool(&mut self, manager: &ShmManager, bytes: usize, count: usize) -> bool {
+        if self.is_armed(QUEUE_POOL, KIND_POOL) {
+            return true;
+        }
+        self.sequence = manager.wake_sequence();
+        manager.arm_doorbell();
+        let sleeps = manager.arm_pool(bytes, count);
+        if sleeps {
+            self.armed.push(Armed { handle: QUEUE_POOL, kind: KIND_POOL, at_queue: false });
+        }
+        sleeps
+    }
+
+    fn is_armed(&self, handle: u32, kind: u32) -> bool {
+        self.armed.iter().any(|armed| (armed.handle, armed.kind) == (handle, kind))
+    }
+
     /// Starts to wait (for a buffer of `bytes` bytes, if `kind` is the pool's); `false`: no need to.
     pub(crate) fn arm(
         &mut self,
@@ -54,27 +93,22 @@ impl Waits {
         handles: &mut HandleTable,
         (handle, kind, bytes): (u32, u32, usize),
     ) -> millrace::Result<bool> {
-        if self.armed.iter().any(|armed| (armed.handle, armed.kind) == (handle, kind)) {
+        if kind == KIND_POOL {
+            return Ok(self.arm_pool(manager, bytes, 1));
+        }
+        if self.is_armed(handle, kind) {
             return Ok(true);
         }
         self.sequence = manager.wake_sequence();
         manager.arm_doorbell();
-        let mut at_queue = false;
-        let sleeps = if kind == KIND_POOL {
-            manager.arm_pool(bytes)
-        } else {
-            if !matches!(look(manager, handles, handle)?, Found::Queue(_)) {
-                manager.arm_names();
-            }
-            // It may have appeared between the look and the bit.
-            match look(manager, handles, handle)? {
-                Found::Queue(queue) => {
-                    at_queue = true;
-                    queue.arm(interest(kind))
-                }
-                Found::Nothing => true,
-                Found::Over => false,
-            }
+        if !matches!(look(manager, handles, handle)?, Found::Queue(_)) {
+            manager.arm_names();
+        }
+        // It may have appeared between the look and the bit.
+        let (sleeps, at_queue) = match look(manager, handles, handle)? {
+            Found::Queue(queue) => (queue.arm(interest(kind)), true),
+            Found::Nothing => (true, false),
+            Found::Over => (false, false),
         };
         if sleeps {
             self.armed.push(Armed { handle, kind, at_queue });

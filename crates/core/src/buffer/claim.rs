@@ -96,10 +96,13 @@ impl SharedBufferAllocator {
         Ok(taken)
     }
 
-    /// Whether an allocation of `bytes` bytes, which has found nothing just now, may find something: a buffer is free, or the domain has
-    /// something else to give than it had then.
-    pub(crate) fn may_allocate(&self, bytes: usize) -> bool {
+    /// Whether an allocation of `count` buffers of `bytes` bytes, which has found too few just now, may succeed: so many are free, or the
+    /// domain has something else to give than it had then.
+    pub fn may_allocate(&self, bytes: usize, count: usize) -> bool {
         let Ok(class) = class_of(bytes) else { return true };
+        if count != 1 {
+            return self.may_allocate_all(class, count);
+        }
         if self.offer(class) != self.participant.hints.refused(class) {
             return true;
         }

@@ -2,7 +2,7 @@
 
 use super::SharedBufferAllocator;
 use super::trim::{TrimReport, remove_unlisted};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{PoolGeometry, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry};
 use crate::limits::{
@@ -76,22 +76,10 @@ impl GrowLock {
 }
 
 impl SharedBufferAllocator {
-    /// Whether the budget has room for a buffer of `class` at all: if not, to wait for one would be for ever.
-    fn check_budget(&self, class: usize) -> Result<()> {
-        let domain = &self.participant.domain;
-        let max_bytes = domain.registry().max_bytes.load(Ordering::Relaxed);
-        if class as u64 <= max_bytes {
-            return Ok(());
-        }
-        let message =
-            format!("domain {:?} has maxBytes {max_bytes}, a buffer needs {class} bytes", domain.name);
-        Err(Error::new(ErrorKind::TooLarge, message))
-    }
-
     /// Makes another segment of `class`, if budget and memory allow it; where they do not, empty segments of other sizes make room.
     #[cold]
     pub(super) fn grow(&self, class: usize, wanted: usize) -> Result<Growth> {
-        self.check_budget(class)?;
+        self.check_budget(class, 1)?;
         // Before we look: what changes meanwhile is news to whoever waits then.
         let offer = self.offer(class);
         let refused = |from_outside| {
@@ -156,13 +144,15 @@ impl SharedBufferAllocator {
     }
 
     /// What the domain has to give to whom nothing of `class` is free, as a digest: it changes when segments come or go, become empty or
-    /// are used again, and when the memory of the machine allows another one or does so no more.
+    /// are used again, and when the memory of the machine allows another one or does so no more. Segments of `class` itself are no more
+    /// to be had for being empty.
     pub(super) fn offer(&self, class: usize) -> u64 {
         let domain = &self.participant.domain;
         let is_empty = |index| domain.pool(index).is_ok_and(|pool| pool.is_some_and(|pool| pool.used() == 0));
         let mut hasher = DefaultHasher::new();
         for (index, entry) in self.entries() {
-            (index, entry.generation.load(Ordering::Relaxed), is_empty(index)).hash(&mut hasher);
+            let is_other = entry.buffer_bytes.load(Ordering::Relaxed) != class as u64;
+            (index, entry.generation.load(Ordering::Relaxed), is_other && is_empty(index)).hash(&mut hasher);
         }
         matches!(self.next_segment(class, 1), Next::Segment(..)).hash(&mut hasher);
         hasher.finish()

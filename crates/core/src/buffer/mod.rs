@@ -1,5 +1,6 @@
 //! Buffers as a participant uses them: allocate, share, release.
 
+mod all_or_none;
 mod allocator;
 mod buffer_ptr;
 mod claim;

@@ -143,12 +143,12 @@ impl ShmManager {
         self.participant.domain.registry().name_waiters.set(self.participant.slot);
     }
 
-    /// Announces that a thread of this participant sleeps until a buffer of `bytes` bytes may be free; `false`: one is, do not sleep.
-    /// Each call that returns `true` wants one [`ShmManager::disarm_pool`].
-    pub fn arm_pool(&self, bytes: usize) -> bool {
+    /// Announces that a thread of this participant sleeps until `count` buffers of `bytes` bytes may be free, of which an allocation has just
+    /// found too few; `false`: they are, do not sleep. Each call that returns `true` wants one [`ShmManager::disarm_pool`].
+    pub fn arm_pool(&self, bytes: usize, count: usize) -> bool {
         let waiters = &self.participant.domain.registry().pool_waiters;
         self.participant.pool_waits.begin(waiters, self.participant.slot);
-        if self.allocator().may_allocate(bytes) {
+        if self.allocator().may_allocate(bytes, count) {
             self.disarm_pool();
             return false;
         }

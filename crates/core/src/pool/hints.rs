@@ -17,7 +17,9 @@ pub(crate) struct AllocationHints {
     segments: [AtomicU32; usize::BITS as usize],
     /// Per size class: what the domain had to give when the last allocation found nothing, as a digest.
     refused: [AtomicU64; usize::BITS as usize],
-    /// Whether that was for a reason which ends without a word from the domain.
+    /// Per size class: what it had to give when the last allocation of several at once found too few.
+    refused_all: [AtomicU64; usize::BITS as usize],
+    /// Whether an allocation found nothing for a reason which ends without a word from the domain.
     from_outside: AtomicBool,
 }
 
@@ -28,6 +30,7 @@ impl AllocationHints {
             words: core::array::from_fn(|_| AtomicU32::new(slot as u32 * WORDS_APART)),
             segments: core::array::from_fn(|_| AtomicU32::new(0)),
             refused: core::array::from_fn(|_| AtomicU64::new(0)),
+            refused_all: core::array::from_fn(|_| AtomicU64::new(0)),
             from_outside: AtomicBool::new(false),
         }
     }
@@ -51,6 +54,16 @@ impl AllocationHints {
     /// What the domain had to give when an allocation of `class` bytes found nothing.
     pub(crate) fn refused(&self, class: usize) -> u64 {
         self.refused[class.ilog2() as usize].load(Ordering::Relaxed)
+    }
+
+    /// Remembers that an allocation of several of `class` bytes found too few when the domain had `offer` to give besides.
+    pub(crate) fn refuse_all(&self, class: usize, offer: u64) {
+        self.refused_all[class.ilog2() as usize].store(offer, Ordering::Relaxed);
+    }
+
+    /// What the domain had to give when an allocation of several of `class` bytes found too few.
+    pub(crate) fn refused_all(&self, class: usize) -> u64 {
+        self.refused_all[class.ilog2() as usize].load(Ordering::Relaxed)
     }
 
     pub(crate) fn was_refused_from_outside(&self) -> bool {

@@ -65,7 +65,7 @@ fn allocate(shm: &ShmManager, random: &mut Random) {
         let buffers = ids[..count].iter().map(|id| Buffer { id: *id, received: false });
         let _ = allocator.release_all(buffers);
     }
-    if shm.arm_pool(bytes_of(random)) {
+    if shm.arm_pool(bytes_of(random), 1) {
         shm.park(shm.wake_sequence(), MOMENT);
         shm.disarm_pool();
     }

@@ -61,7 +61,7 @@ impl Cell {
             }
         }
         if let Reason::Memory(bytes) = reason {
-            self.waits_for_memory = env.shm.arm_pool(bytes);
+            self.waits_for_memory = env.shm.arm_pool(bytes, 1);
             if !self.waits_for_memory {
                 self.want = Want::Ports;
                 return false;
