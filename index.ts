@@ -14,7 +14,17 @@ export { type FileOptions, fromFile, readInto, type ReadOptions } from './lib/in
 export type { BufferOwner, IngestOptions } from './lib/ingest/options.js'
 export { fromSocket, type SocketSource } from './lib/ingest/socket.js'
 export { type ManagerEvents, ShmManager } from './lib/domain/manager.js'
-export { type EvictOptions, type ObserveOptions, ShmObserver } from './lib/domain/observer.js'
+export {
+  type DomainEntry,
+  type EvictOptions,
+  type ListedDomain,
+  type ObserveOptions,
+  type ReadableDomain,
+  type Removal,
+  type RemoveOptions,
+  ShmObserver,
+  type UnreadableDomain,
+} from './lib/domain/observer.js'
 export type { ParticipantId } from './lib/session/participant-id.js'
 export type { Size } from './lib/check.js'
 export type { OpenOptions } from './lib/domain/options.js'

@@ -118,10 +118,16 @@ export declare class BindingManager {
 export declare class BindingObserver {
   /** Opens a domain that exists. */
   static open(domain: string, directory?: string | undefined | null): BindingObserver
+  /** Every domain, as JSON. */
+  static list(directory?: string | undefined | null): string
+  /** Removes a domain that nobody is in; how that ended, as the JSON of an outcome. */
+  static remove(domain: string, directory: string | undefined | null, kept: boolean, timeoutMs: number): Promise<string>
   /** Lets go of the domain. What runs goes on. Idempotent. */
   close(): void
   /** The domain as JSON. */
   snapshot(): string
+  /** Who has died and is not recovered yet, as JSON. */
+  dead(): string
   /** Who is stalled, as JSON. */
   stalled(): string
   /** What is off, as the JSON of an outcome. */

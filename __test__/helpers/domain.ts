@@ -61,9 +61,9 @@ export interface Trace {
   objects: string
 }
 
-export function traceOf(shm: ShmManager): Trace {
-  const { uid, dev, ino } = lstatSync(shm.directory)
-  return { directory: shm.directory, objects: `millrace.${uid}.${dev.toString(16)}.${ino.toString(16)}.` }
+export function traceOf({ directory }: Pick<ShmManager, 'directory'>): Trace {
+  const { uid, dev, ino } = lstatSync(directory)
+  return { directory, objects: `millrace.${uid}.${dev.toString(16)}.${ino.toString(16)}.` }
 }
 
 /** Path of the shared memory object that is `segment` of a domain: its link in the domain's directory names it. Linux only. */

@@ -5,7 +5,7 @@ import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
 import { type BindingObserver, NativeObserver } from '../native/native.js'
 import type { OptionNames } from '../check.js'
-import { checkInteger, checkName, checkObject, checkOptions, checkText, checkTimeout } from '../check.js'
+import { checkBoolean, checkInteger, checkName, checkObject, checkOptions, checkText, checkTimeout } from '../check.js'
 import type { RecoveryReport, StallReport } from './reports.js'
 import type { Snapshot } from '../session/snapshot.js'
 import { snapshotFrom } from '../session/snapshot.js'
@@ -22,7 +22,72 @@ export interface EvictOptions {
   timeout?: number
 }
 
+/** Options of {@link ShmObserver.remove}. */
+export interface RemoveOptions extends ObserveOptions {
+  /** Remove it although it persists, has work queues, or cannot be read so that nobody knows. Default: false. */
+  kept?: boolean
+  /** How long to wait for somebody who is opening or closing it, in ms. Default: 10 000. */
+  timeout?: number
+}
+
+/** What {@link ShmObserver.list} tells of every domain. */
+export interface ListedDomain {
+  /** Name of the domain. */
+  domain: string
+  /** Directory that holds the domain. */
+  directory: string
+  /** Participants that are alive. */
+  alive: number
+  /** Bytes of memory that it takes; null where the system does not say. */
+  memoryBytes: number | null
+}
+
+/** A domain whose registry can be read. */
+export interface ReadableDomain extends ListedDomain {
+  /** Nothing is wrong with it. */
+  error: null
+  /** Participants that have died and are not recovered yet: somebody alive does it within two seconds, or whoever opens it next. */
+  dead: number
+  /** Bytes of all segments together. */
+  usedBytes: number
+  /** Pool budget in bytes. */
+  maxBytes: number
+  /** Whether it outlives its last participant. */
+  persist: boolean
+  /** Its work queues: a domain that has some is kept when all its participants have died. */
+  workQueues: number
+  /** When it was created, in ms since the Unix epoch. */
+  createdAtMs: number
+  /** Version of the package that created it. */
+  version: string
+}
+
+/** A domain whose registry cannot be read: it is damaged, of another layout version, somebody else's, or half made. */
+export interface UnreadableDomain extends ListedDomain {
+  /** Why not. */
+  error: {
+    /** Code of the error. */
+    code: ErrorCode
+    /** The error in words. */
+    message: string
+  }
+}
+
+/** A domain in the list of all. */
+export type DomainEntry = ReadableDomain | UnreadableDomain
+
+/** How {@link ShmObserver.remove} ended. */
+export interface Removal {
+  /** It is gone; somebody alive is in it; or it is kept, see {@link RemoveOptions.kept}. */
+  outcome: 'removed' | 'in-use' | 'kept'
+  /** Bytes of memory that it took, if it is gone; null where the system does not say. */
+  memoryBytes?: number | null
+  /** Who is in it, in words. */
+  by?: string
+}
+
 const OBSERVE_OPTIONS: OptionNames<ObserveOptions> = { directory: true }
+const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { directory: true, kept: true, timeout: true }
 const TIMEOUT_OPTIONS: OptionNames<FsckOptions & EvictOptions> = { timeout: true }
 
 const PATIENCE_MS = 10_000
@@ -48,9 +113,33 @@ export class ShmObserver {
    */
   static open(domain: string, options: ObserveOptions = {}): ShmObserver {
     checkName('domain', domain)
-    const { directory = baseDirectory() } = checkOptions('ShmObserver.open', options, OBSERVE_OPTIONS)
-    if (directory !== undefined) checkText('directory', directory)
+    const directory = directoryOf(checkOptions('ShmObserver.open', options, OBSERVE_OPTIONS))
     return new ShmObserver(callNative(() => NativeObserver.open(domain, directory)))
+  }
+
+  /**
+   * Every domain of the directory by name, also those that nobody is in or that cannot be read. Takes part in none, makes and changes
+   * none.
+   * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`, `_PERMISSION`, `_IO`: the directory itself cannot be read
+   */
+  static list(options: ObserveOptions = {}): DomainEntry[] {
+    const directory = directoryOf(checkOptions('ShmObserver.list', options, OBSERVE_OPTIONS))
+    return JSON.parse(callNative(() => NativeObserver.list(directory))) as DomainEntry[]
+  }
+
+  /**
+   * Removes a domain with all that is in it, unless somebody alive takes part in it; one that persists, has work queues or cannot be read
+   * only with {@link RemoveOptions.kept}.
+   * @throws {@link MillraceError} `ERR_MILLRACE_NOT_FOUND`, `_INVALID_NAME`, `_INVALID_ARGUMENT`, `_PERMISSION`, `_IO`; `_TIMEOUT` when
+   * somebody who is opening or closing it does not proceed
+   */
+  static async remove(domain: string, options: RemoveOptions = {}): Promise<Removal> {
+    checkName('domain', domain)
+    const { kept = false, timeout = PATIENCE_MS } = checkOptions('ShmObserver.remove', options, REMOVE_OPTIONS)
+    const directory = directoryOf(options)
+    checkBoolean('kept', kept)
+    checkTimeout('timeout', timeout)
+    return outcome(await callNative(() => NativeObserver.remove(domain, directory, kept, timeout)))
   }
 
   /**
@@ -69,6 +158,12 @@ export class ShmObserver {
   /** Everything in the domain now: plain data, safe for JSON. */
   snapshot(): Snapshot {
     return snapshotFrom(callNative(() => this.#native.snapshot()))
+  }
+
+  /** Participants that have died and are not recovered yet. */
+  dead(): ParticipantId[] {
+    const dead = JSON.parse(callNative(() => this.#native.dead())) as [slot: number, epoch: number][]
+    return dead.map(([slot, epoch]) => ({ slot, epoch }))
   }
 
   /** Participants that are stalled now: stopped by a signal, a debugger, a paused container. They are alive. */
@@ -102,6 +197,10 @@ export class ShmObserver {
     const timeout = timeoutOf('evict', options)
     return outcome(await callNative(() => this.#native.evict(slot, epoch, timeout)))
   }
+}
+
+function directoryOf({ directory = baseDirectory() }: ObserveOptions): string | undefined {
+  return directory === undefined ? undefined : checkText('directory', directory)
 }
 
 function timeoutOf(what: string, options: FsckOptions | EvictOptions): number {

@@ -53,8 +53,8 @@ pub use buffer::{Buffer, BufferPtr, Message, Settle, SharedBufferAllocator, Trim
 pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use fault::Point as FaultPoint;
-pub use manager::{Discarded, OpenOptions, Opened, ShmManager};
-pub use observer::Observer;
+pub use manager::{Discarded, OpenOptions, Opened, Removal, ShmManager, remove_domain};
+pub use observer::{DomainEntry, DomainSummary, Observer};
 pub use os::{LoopAddress, LoopEnd, clock_ms, clock_ns};
 pub use queue::{
     Delivery, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received, ResolvedOptions,

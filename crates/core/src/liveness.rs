@@ -32,14 +32,28 @@ impl LifeLock {
     }
 }
 
+/// Whether the tenant of `slot` lives. A file that is not there proves nothing: it does.
+///
+/// Asked of a dead one, a recoverer that looks at the same moment takes it for alive, until its next look: seldom and harmless. An opener
+/// asks in the same way, so who only looks never makes it attach to the dead.
+pub(crate) fn is_alive(dir: &DomainDir, slot: usize) -> Result<bool> {
+    match dir.is_locked(&life_file(slot)) {
+        Err(e) if e.is_not_found() => Ok(true),
+        locked => locked,
+    }
+}
+
+/// Slots whose life lock somebody holds, whatever the registry says.
+pub(crate) fn living_slots(dir: &DomainDir) -> impl Iterator<Item = Result<usize>> {
+    (0..MAX_PARTICIPANTS).filter_map(|slot| {
+        let lives = dir.id_of(&life_file(slot)).and_then(|id| Ok(id.is_some() && is_alive(dir, slot)?));
+        lives.map(|lives| lives.then_some(slot)).transpose()
+    })
+}
+
 /// Whether anybody holds a life lock in a domain's directory, whatever its registry says.
 pub(crate) fn is_anybody_alive(dir: &DomainDir) -> Result<bool> {
-    for slot in 0..MAX_PARTICIPANTS {
-        if dir.id_of(&life_file(slot))?.is_some() && LifeLock::take_if_dead(dir, slot)?.is_none() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    living_slots(dir).next().transpose().map(|slot| slot.is_some())
 }
 
 /// Who is in a domain, whatever its registry says, in words: process ids, as far as the system tells.

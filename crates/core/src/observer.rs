@@ -1,11 +1,15 @@
 //! Observer: looks at a domain without taking part in it. For tools, and for whoever wants to look from another thread.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::liveness::{is_alive, living_slots};
 use crate::recovery::{Finding, RecoveryReport, StallReport, assist, evict, fsck, stalled};
-use crate::registry::Domain;
-use crate::segment::{DomainDir, SegmentName, base_dir, validate_name};
-use crate::stats::{Snapshot, snapshot};
-use std::path::Path;
+use crate::registry::{Domain, Kind};
+use crate::segment::{DomainDir, SegmentName, base_dir, domain_names, validate_name};
+use crate::service::ParticipantId;
+use crate::stats::{Snapshot, snapshot, used_bytes};
+use crate::sync::Ordering;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +48,17 @@ impl Observer {
         }
     }
 
+    /// Every domain below `directory` (as in [`Observer::open`]), by name, also those that nobody is in or that cannot be read. Takes part
+    /// in none, and changes none.
+    ///
+    /// # Errors
+    /// `Permission`, `Io`, `Limit` when the directory itself cannot be read. One that does not exist has no domains.
+    pub fn list(directory: Option<&Path>) -> Result<Vec<DomainEntry>> {
+        let base = base_dir(directory);
+        let names = domain_names(&base)?;
+        Ok(names.into_iter().filter_map(|name| DomainEntry::of(&base, name)).collect())
+    }
+
     /// Another one of the same domain, with mappings of its own.
     pub(crate) fn separate(&self) -> Result<Self> {
         let dir = self.domain.dir.try_clone()?;
@@ -72,6 +87,14 @@ impl Observer {
         fsck(&self.domain, timeout)
     }
 
+    /// Slots and epochs of the participants that have died and are not recovered yet.
+    ///
+    /// # Errors
+    /// `Permission`, `Io`, `Limit` when a life lock cannot be looked at.
+    pub fn dead(&self) -> Result<Vec<ParticipantId>> {
+        dead(&self.domain)
+    }
+
     /// The participants that are stalled: stopped by a signal, a debugger, a container that is paused. They live, and go on one day.
     pub fn stalled(&self) -> Vec<StallReport> {
         stalled(&self.domain)
@@ -87,6 +110,92 @@ impl Observer {
     pub fn evict(&self, slot: usize, epoch: u32, timeout: Duration) -> Result<RecoveryReport> {
         evict(&self.domain, slot, epoch, timeout)
     }
+}
+
+/// A domain as a list of all shows it.
+#[derive(Debug)]
+pub struct DomainEntry {
+    /// Its name.
+    pub domain: String,
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Participants that live.
+    pub alive: usize,
+    /// Bytes of memory that it takes; `None` where the system does not say.
+    pub memory_bytes: Option<u64>,
+    /// What its registry says, or why that cannot be read.
+    pub summary: Result<DomainSummary>,
+}
+
+/// What the registry of a domain says, in short.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DomainSummary {
+    /// Participants that have died and are not recovered yet.
+    pub dead: usize,
+    /// Payload bytes of all segments.
+    pub used_bytes: u64,
+    /// Pool budget in bytes.
+    pub max_bytes: u64,
+    /// Whether it outlives its last participant.
+    pub persist: bool,
+    /// Its work queues. A domain that has some is kept when all its participants have died.
+    pub work_queues: usize,
+    /// Wall clock of its creation, in ms since 1970.
+    pub created_at_ms: u64,
+    /// Version of the package that created it.
+    pub version: String,
+}
+
+impl DomainEntry {
+    /// `None`: it has been removed meanwhile.
+    fn of(base: &Path, domain: String) -> Option<Self> {
+        let observed = Observer::open(&domain, Some(base));
+        let dir = match DomainDir::existing(base, &domain) {
+            Err(e) if e.is_not_found() => return None,
+            dir => dir,
+        };
+        let living = |dir: &DomainDir| living_slots(dir).filter(Result::is_ok).count();
+        let alive = dir.as_ref().map_or(0, living);
+        let summary = match observed {
+            Err(e) if e.kind() == ErrorKind::NotFound => Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "domain {domain:?} has no registry: somebody makes or removes it, or has died at that"
+                ),
+            )),
+            observed => observed.and_then(|observer| DomainSummary::of(&observer.domain)),
+        };
+        let memory_bytes = dir.as_ref().ok().and_then(DomainDir::memory_bytes);
+        Some(Self { directory: base.join(&domain), domain, alive, memory_bytes, summary })
+    }
+}
+
+impl DomainSummary {
+    fn of(domain: &Domain) -> Result<Self> {
+        let registry = domain.registry();
+        Ok(Self {
+            dead: dead(domain)?.len(),
+            used_bytes: used_bytes(domain),
+            max_bytes: registry.max_bytes.load(Ordering::Relaxed),
+            persist: registry.header.persist.load(Ordering::Relaxed) != 0,
+            work_queues: domain.entries().filter(|(_, entry)| entry.is_kind(Kind::Work)).count(),
+            created_at_ms: registry.created_ms.load(Ordering::Relaxed),
+            version: registry.header.version.get(),
+        })
+    }
+}
+
+fn dead(domain: &Domain) -> Result<Vec<ParticipantId>> {
+    let mut dead = Vec::new();
+    for (slot, participant) in domain.active() {
+        let epoch = participant.epoch.load(Ordering::Relaxed);
+        // It may have left, and another may have come, between the looks at its slot and at its lock.
+        if !is_alive(&domain.dir, slot)? && domain.is_tenant(slot, epoch) {
+            dead.push(ParticipantId { slot, epoch });
+        }
+    }
+    Ok(dead)
 }
 
 fn is_there(base: &Path, name: &str) -> bool {

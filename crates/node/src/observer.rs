@@ -2,7 +2,7 @@
 
 use crate::error::{Result, from_core, guarded};
 use crate::options::duration;
-use millrace::{Error, ErrorKind, Observer};
+use millrace::{DomainEntry, DomainSummary, Error, ErrorKind, Observer, remove_domain};
 use napi::Task;
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
@@ -36,7 +36,7 @@ impl BindingObserver {
     ) -> Result<AsyncTask<Later>> {
         // Its own, so closing meanwhile takes nothing away from it. Dropped where the work ends.
         let observer = self.observer()?;
-        Ok(AsyncTask::new(Later(Some(Box::new(move || outcome(work(&observer)))))))
+        Ok(Later::task(move || work(&observer)))
     }
 }
 
@@ -46,6 +46,27 @@ impl BindingObserver {
     #[napi(factory, catch_unwind)]
     pub fn open(domain: String, directory: Option<String>) -> Result<Self> {
         Self::new(|| Observer::open(&domain, directory.as_deref().map(Path::new)))
+    }
+
+    /// Every domain, as JSON.
+    #[napi(catch_unwind)]
+    pub fn list(directory: Option<String>) -> Result<String> {
+        let entries =
+            guarded(|| Observer::list(directory.as_deref().map(Path::new))).flatten().map_err(from_core)?;
+        Ok(crate::to_json(&entries.into_iter().map(Listed::of).collect::<Vec<_>>()))
+    }
+
+    /// Removes a domain that nobody is in; how that ended, as the JSON of an outcome.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn remove(
+        domain: String,
+        directory: Option<String>,
+        kept: bool,
+        timeout_ms: f64,
+    ) -> AsyncTask<Later> {
+        Later::task(move || {
+            remove_domain(&domain, directory.as_deref().map(Path::new), kept, duration(timeout_ms))
+        })
     }
 
     /// Lets go of the domain. What runs goes on. Idempotent.
@@ -60,6 +81,14 @@ impl BindingObserver {
         let observer = self.observer()?;
         let snapshot = guarded(|| observer.snapshot()).flatten().map_err(from_core)?;
         Ok(crate::to_json(&snapshot))
+    }
+
+    /// Who has died and is not recovered yet, as JSON.
+    #[napi(catch_unwind)]
+    pub fn dead(&self) -> Result<String> {
+        let observer = self.observer()?;
+        let dead = guarded(|| observer.dead()).flatten().map_err(from_core)?;
+        Ok(crate::to_json(&dead.iter().map(|one| (one.slot, one.epoch)).collect::<Vec<_>>()))
     }
 
     /// Who is stalled, as JSON.
@@ -86,6 +115,12 @@ impl BindingObserver {
 /// a code.
 pub struct Later(Option<Box<dyn FnOnce() -> String + Send>>);
 
+impl Later {
+    fn task<T: Serialize>(work: impl FnOnce() -> millrace::Result<T> + Send + 'static) -> AsyncTask<Self> {
+        AsyncTask::new(Self(Some(Box::new(move || outcome(work())))))
+    }
+}
+
 impl std::fmt::Debug for Later {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Later")
@@ -106,17 +141,54 @@ impl Task for Later {
     }
 }
 
+/// A domain in a list, with what its registry says or `error`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    domain: String,
+    directory: String,
+    alive: usize,
+    memory_bytes: Option<u64>,
+    error: Option<Failure>,
+    #[serde(flatten)]
+    summary: Option<DomainSummary>,
+}
+
+impl Listed {
+    fn of(entry: DomainEntry) -> Self {
+        let DomainEntry { domain, directory, alive, memory_bytes, summary } = entry;
+        let directory = directory.display().to_string();
+        let (summary, error) = match summary {
+            Ok(summary) => (Some(summary), None),
+            Err(e) => (None, Some(Failure::of(&e))),
+        };
+        Self { domain, directory, alive, memory_bytes, error, summary }
+    }
+}
+
+#[derive(Serialize)]
+struct Failure {
+    code: &'static str,
+    message: String,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        Self { code: error.kind().code(), message: error.to_string() }
+    }
+}
+
 /// `{ value }` or `{ code, message }`.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Outcome<T> {
     Done { value: T },
-    Failed { code: &'static str, message: String },
+    Failed(Failure),
 }
 
 fn outcome<T: Serialize>(result: millrace::Result<T>) -> String {
     crate::to_json(&match result {
         Ok(value) => Outcome::Done { value },
-        Err(e) => Outcome::Failed { code: e.kind().code(), message: e.to_string() },
+        Err(e) => Outcome::Failed(Failure::of(&e)),
     })
 }

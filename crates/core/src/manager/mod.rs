@@ -7,6 +7,7 @@ mod names;
 mod open;
 mod open_topics;
 mod opened;
+mod remove;
 
 use crate::buffer::{Buffer, BufferPtr, SharedBufferAllocator, TrimReport};
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ use crate::stats::Snapshot;
 use crate::sync::Ordering;
 use open_topics::OpenTopics;
 pub use opened::{Discarded, Opened};
+pub use remove::{Removal, remove_domain};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

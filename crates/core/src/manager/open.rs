@@ -53,7 +53,7 @@ pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<(Pa
 }
 
 /// Whoever was refused has held the lock, and the last participant may have left meanwhile.
-fn look_after_leavers(base: &Path, name: &str) {
+pub(super) fn look_after_leavers(base: &Path, name: &str) {
     let domain = DomainDir::existing(base, name).and_then(|dir| Domain::open(name, dir, assist));
     // One that cannot be opened is made afresh by the next who opens it.
     if let Ok(domain) = domain {
@@ -92,7 +92,7 @@ fn open_domain(lock: &DomainLock, name: &str, options: &OpenOptions) -> Result<(
 }
 
 /// Whether a domain outlives those who were in it: it persists, or it has work queues, whose jobs are to be done.
-fn is_kept(domain: &Domain) -> bool {
+pub(super) fn is_kept(domain: &Domain) -> bool {
     persists(domain) || domain.entries().any(|(_, entry)| entry.is_kind(Kind::Work))
 }
 

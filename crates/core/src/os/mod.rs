@@ -4,8 +4,8 @@
 //! | what                           | interface                                                                                    |
 //! | ------------------------------ | -------------------------------------------------------------------------------------------- |
 //! | private directories, files     | [`Dir`]: by descriptor, never by path; [`FileId`]; [`Access`]                                 |
-//! | shared memory objects          | [`create_object`], [`Mapping`], [`remove_object`], [`object_name`], [`objects`], [`free_bytes`], [`page_bytes`] |
-//! | locks that end with a process  | [`try_lock`], [`unlock`], [`record_holder`], [`lock_holders`]: of files                       |
+//! | shared memory objects          | [`create_object`], [`Mapping`], [`remove_object`], [`object_name`], [`objects`], [`memory_bytes`], [`free_bytes`], [`page_bytes`] |
+//! | locks that end with a process  | [`try_lock`], [`is_locked`], [`unlock`], [`record_holder`], [`lock_holders`]: of files                       |
 //! | doorbells of event loops       | [`Doorbell`]; [`LoopEnd`], what an event loop takes                                           |
 //! | sleeping threads               | [`wait_on`], [`wake_all`]: on a word of shared memory                                         |
 //! | processes                      | [`DeathWatch`], [`Process`]                                                                   |
@@ -39,10 +39,12 @@ pub use shared::LoopEnd;
 #[cfg(feature = "fault-points")]
 pub(crate) use shared::apply_fault;
 pub(crate) use shared::{
-    Dir, Doorbell, Mapping, create_object, page_bytes, record_holder, remove_object, shortage, try_lock,
-    unlock,
+    Dir, Doorbell, Mapping, create_object, is_locked, page_bytes, record_holder, remove_object, shortage,
+    try_lock, unlock,
 };
-pub(crate) use system::{DeathWatch, Process, free_bytes, lock_holders, object_name, object_prefix, objects};
+pub(crate) use system::{
+    DeathWatch, Process, free_bytes, lock_holders, memory_bytes, object_name, object_prefix, objects,
+};
 #[cfg(not(loom))]
 pub(crate) use system::{wait_on, wake_all};
 

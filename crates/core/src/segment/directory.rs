@@ -102,6 +102,12 @@ impl DomainDir {
         Ok(FileLock::try_take(self.dir.open_file(name, false)?, &path)?.ok())
     }
 
+    /// Whether somebody has lock file `name`, which exists.
+    pub(crate) fn is_locked(&self, name: &str) -> Result<bool> {
+        let failed = |e| Error::io(format!("cannot look at {}", self.path().join(name).display()), e);
+        os::is_locked(&self.dir.open_file(name, false)?).map_err(failed)
+    }
+
     /// Whether `process` holds lock file `name`.
     pub(crate) fn is_lock_of(&self, process: &Process, name: &str) -> Result<bool> {
         process.holds_lock(&self.dir, name)
@@ -160,6 +166,11 @@ impl DomainDir {
                 "{NAME_TRIES} names for shared memory objects were all taken: somebody makes every name there is"
             ),
         ))
+    }
+
+    /// Bytes of memory that its segments take, published or not; `None`: the system does not say.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        os::memory_bytes(&os::object_prefix(self.id()))
     }
 
     /// Marks the segment ready and links it under its name.

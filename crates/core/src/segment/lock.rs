@@ -1,7 +1,7 @@
 //! File locks, which the kernel drops when their holder dies; and the domain lock, which serialises creating, joining and removing one
 //! domain: a file beside its directory, in the directory of all domains.
 
-use super::{DomainDir, SegmentName};
+use super::{DomainDir, SegmentName, validate_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::os::{self, Access, Dir};
@@ -134,6 +134,22 @@ impl DomainLock {
             }
         }
     }
+}
+
+/// Names of the domains below `base`, sorted: of what has a lock, finished or not. Takes none of the locks.
+pub(crate) fn domain_names(base: &Path) -> Result<Vec<String>> {
+    let base = match Dir::open(base, Access::ReadOnly) {
+        Err(e) if e.is_not_found() => return Ok(Vec::new()),
+        base => base?,
+    };
+    let mut names = Vec::new();
+    for name in base.entries()? {
+        if validate_name("domain", &name).is_ok() && base.id_of(&lock_name(&name))?.is_some() {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn lock_name(domain: &str) -> String {

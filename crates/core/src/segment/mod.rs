@@ -7,7 +7,7 @@ mod view;
 
 pub(crate) use directory::{DomainDir, DoorbellKind, SegmentName};
 pub(crate) use doorbells::Doorbells;
-pub(crate) use lock::{DomainLock, FileLock, base_dir};
+pub(crate) use lock::{DomainLock, FileLock, base_dir, domain_names};
 pub(crate) use view::{Segment, View};
 
 use crate::error::{Error, ErrorKind, Result};

@@ -102,16 +102,13 @@ pub struct PoolSnapshot {
 pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
     let registry = domain.registry();
     let (pools, _) = domain.readable_pools()?;
-    let is_ready = |i: &usize| registry.segments[*i].state.load(Ordering::Acquire) == SEGMENT_READY;
-    let used_bytes =
-        sum((0..MAX_SEGMENTS).filter(is_ready).map(|i| registry.segments[i].bytes.load(Ordering::Relaxed)));
     Ok(Snapshot {
         domain: domain.name.clone(),
         directory: domain.dir.path().display().to_string(),
         created_at_ms: registry.created_ms.load(Ordering::Relaxed),
         version: registry.header.version.get(),
         max_bytes: registry.max_bytes.load(Ordering::Relaxed),
-        used_bytes,
+        used_bytes: used_bytes(domain),
         persist: registry.header.persist.load(Ordering::Relaxed) != 0,
         recoveries: registry.recoveries.load(Ordering::Acquire),
         participants: participants(domain, &pools),
@@ -122,6 +119,13 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
         topics: topics::topics(domain),
         pools: size_classes(domain, &pools),
     })
+}
+
+/// Payload bytes of all segments.
+pub(crate) fn used_bytes(domain: &Domain) -> u64 {
+    let segments = &domain.registry().segments;
+    let is_ready = |i: &usize| segments[*i].state.load(Ordering::Acquire) == SEGMENT_READY;
+    sum((0..MAX_SEGMENTS).filter(is_ready).map(|i| segments[i].bytes.load(Ordering::Relaxed)))
 }
 
 /// The sum of counts that may be damaged.

@@ -51,6 +51,17 @@ pub(crate) fn objects(prefix: &str) -> Vec<String> {
     names.filter(|name| name.starts_with(prefix)).map(|name| format!("/{name}")).collect()
 }
 
+/// Bytes of memory that the objects take whose names start with `prefix`.
+pub(crate) fn memory_bytes(prefix: &str) -> Option<u64> {
+    // What the field of `stat` counts in, whatever the file system does.
+    const BLOCK: u64 = 512;
+    let blocks = |object: &String| {
+        let stat = rustix::fs::statat(CWD, format!("{SHM}{object}"), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        u64::try_from(stat.st_blocks).ok()
+    };
+    Some(objects(prefix).iter().filter_map(blocks).sum::<u64>() * BLOCK)
+}
+
 /// Whom the object `name` belongs to, if it can be told.
 pub(super) fn object_owner(name: &str) -> Option<u32> {
     let stat = rustix::fs::statat(CWD, format!("{SHM}{name}"), AtFlags::SYMLINK_NOFOLLOW);

@@ -10,7 +10,7 @@ pub(crate) use death::DeathWatch;
 pub(crate) use dir::Dir;
 pub(crate) use doorbell::Doorbell;
 pub use doorbell::LoopEnd;
-pub(crate) use lock::{record_holder, try_lock, unlock};
+pub(crate) use lock::{is_locked, record_holder, try_lock, unlock};
 pub(crate) use object::{Mapping, create_object, remove_object};
 
 use rustix::io::Errno;

@@ -8,7 +8,7 @@ use std::os::windows::fs::FileExt;
 use std::os::windows::io::AsRawHandle;
 use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION};
 use windows_sys::Win32::Storage::FileSystem::{
-    LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx, UnlockFileEx,
+    LOCK_FILE_FLAGS, LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx, UnlockFileEx,
 };
 use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0, OVERLAPPED_0_0};
 
@@ -22,7 +22,7 @@ fn place() -> OVERLAPPED {
 
 /// Locks `file`, and writes into it who we are; `false`: somebody has it. The system drops the lock when the process ends.
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
-    if !lock(file)? {
+    if !lock(file, LOCKFILE_EXCLUSIVE_LOCK)? {
         return Ok(false);
     }
     let identity = identity();
@@ -34,8 +34,9 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-fn lock(file: &File) -> io::Result<bool> {
-    let flags = LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY;
+/// Locks `file`, `exclusive`ly or, with 0, shared.
+fn lock(file: &File, exclusive: LOCK_FILE_FLAGS) -> io::Result<bool> {
+    let flags = exclusive | LOCKFILE_FAIL_IMMEDIATELY;
     let mut place = place();
     // SAFETY: an open handle that waits for its calls, so the structure need not outlive this one.
     match done(unsafe { LockFileEx(file.as_raw_handle(), flags, 0, 1, 0, &raw mut place) }) {
@@ -56,9 +57,9 @@ pub(crate) fn unlock(file: &File) -> io::Result<()> {
     done(unsafe { UnlockFileEx(file.as_raw_handle(), 0, 1, 0, &raw mut place) })
 }
 
-/// Whether somebody holds the lock on `file`. For a moment, we do.
-pub(super) fn is_locked(file: &File) -> io::Result<bool> {
-    if !lock(file)? {
+/// Whether somebody has the lock on `file`. Who asks at the same time does not count.
+pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
+    if !lock(file, 0)? {
         return Ok(true);
     }
     unlock(file)?;

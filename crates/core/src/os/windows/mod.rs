@@ -19,7 +19,7 @@ mod tests;
 pub(crate) use dir::Dir;
 pub(crate) use event::Doorbell;
 pub use event::LoopEnd;
-pub(crate) use lock::{record_holder, try_lock, unlock};
+pub(crate) use lock::{is_locked, record_holder, try_lock, unlock};
 pub(crate) use object::{
     Mapping, create_object, free_bytes, object_name, object_prefix, objects, remove_object,
 };

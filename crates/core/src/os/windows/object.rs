@@ -52,6 +52,11 @@ pub(crate) fn objects(prefix: &str) -> Vec<String> {
     names.into_iter().filter(|name| name.starts_with(prefix)).collect()
 }
 
+/// Objects are files, which the system keeps in memory or not as it likes.
+pub(crate) fn memory_bytes(_prefix: &str) -> Option<u64> {
+    None
+}
+
 /// Objects are files of a file system that holds everything else, too: how much of that is used says nothing.
 pub(crate) fn free_bytes() -> Option<(u64, u64)> {
     None
