@@ -42,7 +42,16 @@ export type { ExhaustedPolicy } from './lib/session/session.js'
 export type { SubscribeOptions, TopicOptions } from './lib/topic/options.js'
 export { BufferPool } from './lib/memory/buffer-pool.js'
 export { type BatchOptions, PortQueue, type QueueInfo } from './lib/queue/port-queue.js'
-export type { Discarded, Opened, RecoveryReport, StallReport, TrimReport } from './lib/domain/reports.js'
+export type {
+  Discarded,
+  LeaveReason,
+  Opened,
+  ParticipantLeft,
+  ParticipantReport,
+  RecoveryReport,
+  StallReport,
+  TrimReport,
+} from './lib/domain/reports.js'
 export {
   type Definition,
   defineQueue,

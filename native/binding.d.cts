@@ -56,8 +56,8 @@ export declare class BindingManager {
   takeError(): { code: string; message: string }
   /** The domain as JSON. */
   snapshot(): string
-  /** Recovery reports not taken yet, as JSON. */
-  takeReports(): string
+  /** Who has joined and left and has not been told of yet, as JSON. */
+  takeEvents(): string
   /** Who is stalled now, as JSON. Those who did before and do not any more are not in it. */
   takeStalled(): string
   /**
@@ -67,6 +67,8 @@ export declare class BindingManager {
   observer(): BindingObserver
   /** Leaves the domain; from now on every view reads zeros. Idempotent. */
   close(): void
+  /** The same because the process or worker thread ends with `code`. */
+  exit(code: number): void
   /** Which tenant of its slot this participant is. */
   get epoch(): number
   /** Whether tenant `epoch` of `slot` takes part. */

@@ -1,4 +1,4 @@
-import { channel } from 'node:diagnostics_channel'
+import { type Channel, channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import { basename } from 'node:path'
 import { isMainThread, threadId } from 'node:worker_threads'
@@ -26,8 +26,24 @@ import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
 import type { EvictOptions } from './observer.js'
 import { ShmObserver } from './observer.js'
-import type { Discarded, Opened, RecoveryReport, StallReport, TrimReport } from './reports.js'
-import { participantLost, participantResumed, participantStalled, Stalls, takeReports } from './reports.js'
+import type {
+  Discarded,
+  Opened,
+  ParticipantLeft,
+  ParticipantReport,
+  RecoveryReport,
+  StallReport,
+  TrimReport,
+} from './reports.js'
+import {
+  participantJoined,
+  participantLeft,
+  participantLost,
+  participantResumed,
+  participantStalled,
+  Stalls,
+  takeEvents,
+} from './reports.js'
 import { GlobalRegistry } from './registry.js'
 import type { ServiceCodecs, ServiceOptions } from '../service/options.js'
 import type { Service } from '../service/service.js'
@@ -43,7 +59,14 @@ import { Topic } from '../topic/topic.js'
 export interface ManagerEvents {
   /** {@link ShmManager.opened} is `recreated`; what was discarded, or null where that could not be read. After the code that opened it. */
   recreated: [discarded: Discarded | null]
-  /** A participant died, and what it held has been put right. */
+  /**
+   * Somebody else has joined the domain. Everybody who listens is told of every joining and every leaving after its own joining once, all in the
+   * same order.
+   */
+  'participant-joined': [report: ParticipantReport]
+  /** Somebody else has left it, in order or not. */
+  'participant-left': [report: ParticipantLeft]
+  /** What it came to that somebody died: what it held has been put right. Follows its `participant-left`. */
   'participant-lost': [report: RecoveryReport]
   /** A participant is stalled; see {@link ShmManager.evict} for what can be done about it. Seen within two seconds. */
   'participant-stalled': [report: StallReport]
@@ -53,7 +76,13 @@ export interface ManagerEvents {
   'publisher-blocked': [report: BlockedReport]
 }
 
-const NEWS = new Set<unknown>(['participant-lost', 'participant-stalled', 'participant-resumed'])
+const NEWS = new Map<unknown, Channel>([
+  ['participant-joined', participantJoined],
+  ['participant-left', participantLeft],
+  ['participant-lost', participantLost],
+  ['participant-stalled', participantStalled],
+  ['participant-resumed', participantResumed],
+])
 
 const opened = channel('millrace:open')
 const closed = channel('millrace:close')
@@ -99,7 +128,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     this.allocator = new SharedBufferAllocator(session)
     this.#services = new Services(session, this.allocator, participant)
     this.#stalls = new Stalls(session)
-    if ([participantLost, participantStalled, participantResumed].some((heard) => heard.hasSubscribers)) this.#listen()
+    if ([...NEWS.values()].some((heard) => heard.hasSubscribers)) this.#listen()
     EventEmitter.prototype.on.call(this, 'newListener', (event) => {
       if (NEWS.has(event)) this.#listen()
     })
@@ -299,19 +328,19 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   tellNews(): void {
     if (this.closed) return
     try {
-      const lost = takeReports(this.#session)
+      const news = takeEvents(this.#session)
       const { stalled, resumed } = this.#stalls.take()
-      for (const report of lost) this.#tell('participant-lost', report)
+      for (const { event, report } of news) this.#tell(event, report)
       for (const report of stalled) this.#tell('participant-stalled', report)
       for (const report of resumed) this.#tell('participant-resumed', report)
     } catch (error) {
-      const message = `domain '${this.domain}' does not say who died or stalled: ${(error as Error).message}`
+      const message = `domain '${this.domain}' does not say who comes, goes or stalls: ${(error as Error).message}`
       process.emitWarning(message, { type: 'MillraceWarning', code: 'MILLRACE_NEWS' })
     }
   }
 
   /** Calls every listener on its own: one that throws keeps the report from no other, and no other report from anybody. */
-  #tell<E extends keyof ManagerEvents>(event: E, ...report: ManagerEvents[E]): void {
+  #tell(event: keyof ManagerEvents, ...report: ManagerEvents[keyof ManagerEvents]): void {
     for (const listener of this.rawListeners(event)) queueMicrotask(() => void Reflect.apply(listener, this, report))
   }
 }

@@ -33,6 +33,38 @@ export interface RecoveryReport {
   missed: number
 }
 
+/** Somebody has joined a domain, or has left it. */
+export interface ParticipantReport {
+  /** Number of the event in the domain, in the same order for everybody. */
+  sequence: number
+  /** Slot of the participant. */
+  slot: number
+  /** Which tenant of the slot it is: slot and epoch are of one participant for ever. */
+  epoch: number
+  /** Its process id. */
+  pid: number
+  /** Its name, see {@link OpenOptions.name}. */
+  name: string
+  /** When it was told, in ms since the Unix epoch. */
+  atMs: number
+  /**
+   * Events right before this one that this participant has missed, because it did not look while the domain remembered them: a domain
+   * remembers the last 256.
+   */
+  missed: number
+}
+
+/** How a participant has left: it was closed; its process or worker thread ended without that; it died, and has been recovered. */
+export type LeaveReason = 'closed' | 'exited' | 'died'
+
+/** Somebody has left a domain. */
+export interface ParticipantLeft extends ParticipantReport {
+  /** How. */
+  reason: LeaveReason
+  /** Exit code of its process or worker thread, if it has `exited` and that is known: it is not of a worker that was terminated. */
+  code?: number
+}
+
 /** A participant that is stalled: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */
 export interface StallReport {
   /** Slot of the participant. */
@@ -65,6 +97,10 @@ export interface Discarded {
   buffers: number
 }
 
+/** Carries every {@link ParticipantReport} of somebody who has joined. */
+export const participantJoined = channel('millrace:participant-joined')
+/** Carries every {@link ParticipantLeft}. */
+export const participantLeft = channel('millrace:participant-left')
 /** Carries every {@link RecoveryReport}. */
 export const participantLost = channel('millrace:participant-lost')
 /** Carries every {@link StallReport}. */
@@ -72,11 +108,43 @@ export const participantStalled = channel('millrace:participant-stalled')
 /** Carries who goes on after a {@link StallReport}. */
 export const participantResumed = channel('millrace:participant-resumed')
 
-/** @internal Takes the reports this participant has not seen, and publishes them. */
-export function takeReports(session: Session): RecoveryReport[] {
-  const reports = JSON.parse(session.call((open) => open.takeReports())) as RecoveryReport[]
-  for (const report of reports) participantLost.publish({ domain: session.domain, report })
-  return reports
+/** @internal One event of the domain, as one of a manager. */
+export type News =
+  | { event: 'participant-joined'; report: ParticipantReport }
+  | { event: 'participant-left'; report: ParticipantLeft }
+  | { event: 'participant-lost'; report: RecoveryReport }
+
+type Taken = ParticipantReport &
+  ({ change: 'joined' } | { change: 'closed' | 'exited'; code?: number } | { change: 'died'; recovery: RecoveryReport })
+
+/** @internal Takes the events this participant has not seen, and publishes them. */
+export function takeEvents(session: Session): News[] {
+  const taken = JSON.parse(session.call((open) => open.takeEvents())) as Taken[]
+  const { domain } = session
+  const news = taken.flatMap(newsOf)
+  for (const { event, report } of news) CHANNELS[event].publish({ domain, report })
+  return news
+}
+
+const CHANNELS = {
+  'participant-joined': participantJoined,
+  'participant-left': participantLeft,
+  'participant-lost': participantLost,
+}
+
+/** A death is two: that somebody has left, and what it came to. */
+function newsOf(taken: Taken): News[] {
+  if (taken.change === 'died') {
+    const { change, recovery, ...report } = taken
+    return [
+      { event: 'participant-left', report: { ...report, reason: change } },
+      { event: 'participant-lost', report: recovery },
+    ]
+  }
+  const { change, ...report } = taken
+  return change === 'joined'
+    ? [{ event: 'participant-joined', report }]
+    : [{ event: 'participant-left', report: { ...report, reason: change } }]
 }
 
 /** @internal Tells who has come to a standstill and who goes on, from one look to the next. */

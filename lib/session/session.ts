@@ -18,9 +18,9 @@ export type ExhaustedPolicy = 'reject' | 'wait'
 
 const openSessions = new Set<Session>()
 
-/** A process that ends without closing its managers still leaves in order: not every runtime runs native clean-up hooks. */
-function closeAll(): void {
-  for (const session of openSessions) session.close()
+/** A process or worker thread that ends without closing its managers still leaves in order, and says that it has ended, and how. */
+function leaveAll(exitCode: number): void {
+  for (const session of openSessions) session.close(exitCode)
 }
 
 /** What the objects of one ShmManager share. */
@@ -53,7 +53,7 @@ export class Session {
     if (guard) this.ownViews = new Guard(native, domain)
     else if (COPIES) this.ownViews = new OwnViews(native)
     this.waits = new Waits(this)
-    if (openSessions.size === 0) process.on('exit', closeAll)
+    if (openSessions.size === 0) process.on('exit', leaveAll)
     openSessions.add(this)
   }
 
@@ -120,27 +120,30 @@ export class Session {
     return new MillraceError(code as ErrorCode, message)
   }
 
-  /** Ends every wait, then gives back whatever is held and leaves the domain. Idempotent. */
-  close(): void {
+  /**
+   * Ends every wait, then gives back whatever is held and leaves the domain. Idempotent.
+   * @param exitCode of the process or worker thread, if it ends and nobody has closed this
+   */
+  close(exitCode?: number): void {
     if (this.#closed) return
     try {
       this.#closing.cancel()
     } finally {
       // Whatever a damaged queue says to its removal: the participant leaves.
-      this.#leave()
+      this.#leave(exitCode)
     }
   }
 
-  #leave(): void {
+  #leave(exitCode?: number): void {
     this.#closed = true
     this.#cutShort = this.waits.calls
     openSessions.delete(this)
-    if (openSessions.size === 0) process.off('exit', closeAll)
+    if (openSessions.size === 0) process.off('exit', leaveAll)
     this.waits.close()
     this.#end.cancel()
     // Native code gives the handle to the next manager that is opened.
     this.#handle = NO_MANAGER
-    callNative(() => this.#native.close())
+    callNative(() => (exitCode === undefined ? this.#native.close() : this.#native.exit(exitCode)))
     this.segments.close()
   }
 }

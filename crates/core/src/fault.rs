@@ -144,6 +144,8 @@ points! {
     LeaveReleased,
     /// The slot says that its tenant leaves; nobody knows of it.
     LeaveBegun,
+    /// An event is in the log; its participant's slot does not say so.
+    EventLogged,
     /// The count of departures is raised; nobody is notified.
     DepartureRaised,
     /// The slot is free.

@@ -60,7 +60,10 @@ pub use queue::{
     Delivery, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received, ResolvedOptions,
     SendOutcome, TakeOutcome, TrySendError,
 };
-pub use recovery::{Finding, FindingKind, RecoveredTotals, RecoveryReport, StallPhase, StallReport};
+pub use recovery::{
+    Change, Event, EventCursor, Finding, FindingKind, RecoveredTotals, RecoveryReport, StallPhase,
+    StallReport,
+};
 pub use segment_view::{SegmentView, header_field, layout_facts};
 pub use stats::{
     MailboxSnapshot, ParticipantSnapshot, PoolSnapshot, QueueSnapshot, ServiceSnapshot, Snapshot,

@@ -91,8 +91,11 @@ pub const OWN_LANES: usize = 4;
 /// Messages moved under one pin at most: bounds how long a recovery can be held up (about 20 us).
 pub const BATCH_MAX: usize = 256;
 
-/// Recovery reports a domain remembers for participants that have not looked yet: all others may die at once.
-pub const MAX_REPORTS: usize = MAX_PARTICIPANTS;
+/// Events a domain remembers for participants that have not looked yet: all others may join and die at once.
+pub const MAX_EVENTS: usize = 2 * MAX_PARTICIPANTS;
+
+/// Time that a participant that leaves tries to tell so itself while somebody else recovers, in ns.
+pub const DEPART_NS: u64 = 100_000_000;
 
 /// Tries of one ring operation before it returns full or empty instead: bounds every loop against a
 /// corrupt ring, and is far beyond what contention produces.

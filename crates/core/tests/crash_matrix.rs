@@ -9,9 +9,10 @@ mod support;
 
 use millrace::service::{Claim, Envelope, MessageKind, Role};
 use millrace::{
-    BufferPtr, Delivery, FaultPoint, Interest, OpenOptions, Overflow, PortQueue, QueueOptions, ShmManager,
-    SubscribeOptions, TakeOutcome, Topic, TopicOptions, TrySendError,
+    BufferPtr, Change, Delivery, EventCursor, FaultPoint, Interest, OpenOptions, Overflow, PortQueue,
+    QueueOptions, ShmManager, SubscribeOptions, TakeOutcome, Topic, TopicOptions, TrySendError,
 };
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -339,15 +340,16 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     // A recoverer is alone with its prey: we come afterwards, and find the rest repaired.
     // Who stops with the world stopped keeps everybody waiting.
     let alone = role == "recoverer" || role == "trimmer" && signal == Signal::Stop;
-    let keeper = (!alone).then(|| Keeper::new(&isolated));
+    let mut keeper = (!alone).then(|| Keeper::new(&isolated));
     let what = if signal == Signal::Kill { "kill" } else { "stop" };
     let mut victim = spawn(role, &isolated, Some(format!("{point:?}:{nth}:{what}")));
     let (mut reached, mut resumed) = (false, false);
     let deadline = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < deadline, "{point:?} {role} {what}: no end");
-        if let Some(keeper) = &keeper {
+        if let Some(keeper) = &mut keeper {
             keeper.work();
+            keeper.listen();
         }
         match wait_any(&mut victim) {
             Some(Event::Stopped) => {
@@ -370,11 +372,12 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     }
     assert!(reached || status.success(), "{point:?} {role} {what}: the victim ended with {status}");
     assert!(!resumed || status.success(), "{point:?} {role} {what}: resumed, it ended with {status}");
-    let (shm, survivor) =
-        keeper.map_or_else(|| (open(&isolated), None), |keeper| (keeper.shm, keeper.survivor));
+    let survivor = keeper.as_mut().and_then(|keeper| keeper.survivor.take());
+    let late = alone.then(|| open(&isolated));
+    let shm = keeper.as_ref().map_or_else(|| late.as_ref().unwrap(), |keeper| &keeper.shm);
     if alone {
         // A recoverer may have started its next prey, which dies with it, but a moment later, or finds it dead as it begins.
-        await_alone(&shm);
+        await_alone(shm);
     }
     let clean = |when: &str| {
         let findings = shm.fsck().unwrap();
@@ -385,6 +388,7 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
         survivor.kill().unwrap();
         survivor.wait().unwrap();
         clean("after the survivor's death");
+        await_alone(shm);
     }
     // Whatever is left is in queues: without them, the pool is empty.
     for queue in shm.snapshot().unwrap().queues {
@@ -405,7 +409,10 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     let snapshot = shm.snapshot().unwrap();
     let used: u64 = snapshot.pools.iter().map(|p| p.used - p.rings).sum();
     assert_eq!(used, 0, "{point:?} {role} {what}, {nth}: {snapshot:#?}");
-    drop(shm);
+    if let Some(keeper) = &mut keeper {
+        keeper.assert_told_once(&format!("{point:?} {role} {what}, {nth}"));
+    }
+    drop((keeper, late));
     // The opener's other domain: a kill leaves it to whoever opens it next.
     drop(ShmManager::open(&format!("{}-own", isolated.name), &options(&isolated)).unwrap());
     isolated.assert_gone();
@@ -416,6 +423,8 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
 struct Keeper {
     shm: ShmManager,
     survivor: Option<Child>,
+    cursor: EventCursor,
+    told: Vec<millrace::Event>,
 }
 
 impl Keeper {
@@ -423,9 +432,37 @@ impl Keeper {
         let shm = open(isolated);
         let _ = (shm.port_queue("fast", &amo()).unwrap(), shm.port_queue("sure", &alo()).unwrap());
         let _ = topic(&shm);
+        let cursor = shm.event_cursor();
         let mut survivor = spawn("survivor", isolated, None);
         hear_ready(&mut survivor);
-        Self { shm, survivor: Some(survivor) }
+        Self { shm, survivor: Some(survivor), cursor, told: Vec::new() }
+    }
+
+    /// Who came and who went, until now.
+    fn listen(&mut self) {
+        self.told.extend(self.shm.take_events(&mut self.cursor));
+    }
+
+    /// Once all the others have gone: each of them has come once and gone once, in that order.
+    fn assert_told_once(&mut self, cell: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let sequence = self.shm.wake_sequence();
+            self.listen();
+            let mut there = BTreeSet::new();
+            for event in &self.told {
+                let who = (event.slot, event.epoch);
+                let is_new =
+                    if event.change == Change::Joined { there.insert(who) } else { there.remove(&who) };
+                assert!(is_new && event.missed == 0, "{cell}: {event:?} of {:#?}", self.told);
+            }
+            if there.is_empty() {
+                return;
+            }
+            // Of one that was killed when it had begun to leave, the next sweep tells.
+            assert!(Instant::now() < deadline, "{cell}: {there:?} have not left: {:#?}", self.told);
+            self.shm.park(sequence, Duration::from_millis(100));
+        }
     }
 
     /// Each operation returns, whatever state the victim is in.

@@ -24,7 +24,7 @@ pub const RUNNER: usize = 13;
 pub const RUNNER_EPOCH: usize = 14;
 pub const REMAPS: usize = 15;
 
-/// Bit of NEWS: `takeReports` or `takeStalled` has something new. Stays up until it is taken.
+/// Bit of NEWS: `takeEvents` or `takeStalled` has something new. Stays up until it is taken.
 pub const NEWS_REPORTS: u32 = 1;
 /// Bit of NEWS: participants have left or died since the last `ready`.
 pub const NEWS_DEPARTURES: u32 = 2;

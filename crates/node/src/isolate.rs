@@ -110,7 +110,7 @@ impl Isolate {
         ENDED.set(true);
         self.runs.end();
         for session in self.sessions.drain(..).flatten() {
-            session.leave();
+            session.exit(None);
         }
         self.block = None;
     }
@@ -129,7 +129,7 @@ impl Drop for Isolate {
         }
         self.runs.end();
         for session in self.sessions.drain(..).flatten() {
-            std::mem::forget(session.leave());
+            std::mem::forget(session.exit(None));
         }
     }
 }

@@ -236,15 +236,10 @@ impl BindingManager {
         })
     }
 
-    /// Recovery reports not taken yet, as JSON.
+    /// Who has joined and left and has not been told of yet, as JSON.
     #[napi(catch_unwind)]
-    pub fn take_reports(&self) -> Result<String> {
-        self.session(|session| {
-            let reports = session.manager.reports_since(session.reports_seen);
-            session.reports_seen =
-                reports.last().map_or_else(|| session.manager.recoveries(), |last| last.sequence);
-            Ok(to_json(&reports))
-        })
+    pub fn take_events(&self) -> Result<String> {
+        self.session(|session| Ok(to_json(&session.manager.take_events(&mut session.events))))
     }
 
     /// Who is stalled now, as JSON. Those who did before and do not any more are not in it.
@@ -267,12 +262,22 @@ impl BindingManager {
     /// Leaves the domain; from now on every view reads zeros. Idempotent.
     #[napi(catch_unwind)]
     pub fn close(&mut self) -> Result<()> {
+        self.end(Session::leave)
+    }
+
+    /// The same because the process or worker thread ends with `code`.
+    #[napi(catch_unwind)]
+    pub fn exit(&mut self, code: i32) -> Result<()> {
+        self.end(|session| session.exit(Some(code)))
+    }
+
+    fn end<T>(&mut self, end: impl FnOnce(Session) -> T) -> Result<()> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
         let session =
             Isolate::with(|isolate| isolate.sessions.get_mut(self.handle as usize).and_then(Option::take));
-        guarded(|| session.map(Session::leave)).map(drop).map_err(from_core)
+        guarded(|| session.map(end)).map(drop).map_err(from_core)
     }
 }
 

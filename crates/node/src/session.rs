@@ -5,7 +5,7 @@ use crate::block::{NEWS_DEPARTURES, NEWS_REPORTS};
 use crate::handles::HandleTable;
 use crate::leases::LeaseTable;
 use crate::waits::Waits;
-use millrace::{PortQueue, SegmentView, SharedBufferAllocator, ShmManager};
+use millrace::{EventCursor, PortQueue, SegmentView, SharedBufferAllocator, ShmManager};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) struct Session {
     pub(crate) waits: Waits,
     /// Who had no room for the last message that was published.
     pub(crate) blocked: Vec<Arc<PortQueue>>,
-    pub(crate) reports_seen: u64,
+    pub(crate) events: EventCursor,
     pub(crate) stalls_seen: u32,
     departures_seen: u32,
     remaps_seen: u32,
@@ -31,7 +31,7 @@ impl Session {
     pub(crate) fn new(manager: ShmManager) -> Self {
         Self {
             waits: Waits::new(&manager),
-            reports_seen: manager.recoveries(),
+            events: manager.event_cursor(),
             // Report those that are stalled already.
             stalls_seen: manager.stalls().wrapping_sub(1),
             departures_seen: manager.departures(),
@@ -43,6 +43,12 @@ impl Session {
             blocked: Vec::new(),
             segments: HashMap::new(),
         }
+    }
+
+    /// As `leave`, because the process or worker thread ends, with this exit code, if it is known.
+    pub(crate) fn exit(mut self, code: Option<i32>) -> HashMap<usize, SegmentView> {
+        self.manager.exits(code);
+        self.leave()
     }
 
     /// Leaves the domain, then ends what JavaScript sees of it. Returns what has views.
@@ -64,7 +70,7 @@ impl Session {
     /// What is new, as the bits of NEWS. Departures are told once.
     pub(crate) fn news(&mut self) -> u32 {
         let (manager, mut news) = (&self.manager, 0);
-        if manager.recoveries() != self.reports_seen || manager.stalls() != self.stalls_seen {
+        if manager.events() != self.events.seen() || manager.stalls() != self.stalls_seen {
             news |= NEWS_REPORTS;
         }
         let departures = manager.departures();

@@ -5,7 +5,7 @@
 //! indices, never pointers, `usize`, `bool` or Rust enums.
 //!
 //! ```text
-//! registry   | header 4 KiB | segment table | reports | participants 128 x 1280 B | names 4096 x 128 B |
+//! registry   | header 4 KiB | segment table | log | participants 128 x 1280 B | names 4096 x 128 B |
 //! pool n     | header 4 KiB | bitmap | buffer headers 64 B each | ledger rows 128 x count | payloads |
 //! ring       | RingHeader 1152 B | slots 8 B each |      (the payload of one buffer whose kind is RING)
 //! ```
@@ -25,9 +25,11 @@ pub(crate) use queue::{
     leases_offset, ring_bytes,
 };
 pub(crate) use registry::{
-    Lane, NAME_CLAIMED, NAME_FREE, NAME_LIVE, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
-    PARTICIPANT_LEAVING, ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry,
-    ReportRecord, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry, TakeIntent, WaiterMask,
+    EVENT_CLOSED, EVENT_DIED, EVENT_EXITED, EVENT_EXITED_SOMEHOW, EVENT_JOINED, EventRecord, Lane,
+    NAME_CLAIMED, NAME_FREE, NAME_LIVE, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING,
+    ParticipantSlot, RECOVERER_UNKNOWN, RECOVERING_FOR_GOOD, REGISTRY_BYTES, Registry, SEGMENT_EMPTY,
+    SEGMENT_READY, SEGMENT_UNLISTED, SegmentEntry, TOLD_EPOCH_SHIFT, TOLD_JOINED, TOLD_LEFT, TakeIntent,
+    WaiterMask,
 };
 pub(crate) use shared::{Shared, shared};
 pub(crate) use text::Text;
@@ -74,11 +76,13 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("Registry.name_waiters", offset_of!(Registry, name_waiters)),
     ("Registry.pool_waiters", offset_of!(Registry, pool_waiters)),
     ("Registry.segments", offset_of!(Registry, segments)),
-    ("Registry.reports", offset_of!(Registry, reports)),
+    ("Registry.events", offset_of!(Registry, events)),
+    ("Registry.log", offset_of!(Registry, log)),
     ("Registry.participants", offset_of!(Registry, participants)),
     ("Registry.names", offset_of!(Registry, names)),
     ("ParticipantSlot", size_of::<ParticipantSlot>()),
     ("ParticipantSlot.attached", offset_of!(ParticipantSlot, attached)),
+    ("ParticipantSlot.told", offset_of!(ParticipantSlot, told)),
     ("ParticipantSlot.lanes", offset_of!(ParticipantSlot, lanes)),
     ("Lane.taking", offset_of!(Lane, taking)),
     ("ParticipantSlot.wake", offset_of!(ParticipantSlot, wake)),
@@ -89,7 +93,8 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("NameEntry.label", offset_of!(NameEntry, label)),
     ("SegmentEntry", size_of::<SegmentEntry>()),
     ("SegmentEntry.generation", offset_of!(SegmentEntry, generation)),
-    ("ReportRecord", size_of::<ReportRecord>()),
+    ("EventRecord", size_of::<EventRecord>()),
+    ("EventRecord.name", offset_of!(EventRecord, name)),
     ("PoolHeader", size_of::<PoolHeader>()),
     ("PoolHeader.rows_ready", offset_of!(PoolHeader, rows_ready)),
     ("BufferHeader", size_of::<BufferHeader>()),

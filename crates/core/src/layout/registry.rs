@@ -1,7 +1,7 @@
 //! The registry segment: who takes part, which segments and queues exist, who waits, who recovers.
 
 use super::{SegmentHeader, Text, shared};
-use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_QUEUES, MAX_REPORTS, MAX_SEGMENTS};
+use crate::limits::{LANES, MAX_EVENTS, MAX_PARTICIPANTS, MAX_QUEUES, MAX_SEGMENTS};
 use crate::sync::{AtomicU32, AtomicU64};
 use core::mem::size_of;
 use crossbeam::utils::CachePadded;
@@ -10,7 +10,7 @@ use crossbeam::utils::CachePadded;
 pub(crate) const PARTICIPANT_FREE: u32 = 0;
 /// A participant whose lock file tells whether it lives. Stored (Release) after everything else in the slot.
 pub(crate) const PARTICIPANT_ACTIVE: u32 = 1;
-/// Takes part no more, holds nothing, and is telling the others so. If it dies at that a sweep tells them.
+/// Takes part no more and holds nothing. Whoever has the recovery lock, as a rule itself, tells the others and frees the slot.
 pub(crate) const PARTICIPANT_LEAVING: u32 = 2;
 
 /// No segment here, and no object of one.
@@ -62,26 +62,35 @@ pub(crate) struct SegmentEntry {
 }
 shared!(SegmentEntry { state, count, buffer_bytes, bytes, generation, _reserved });
 
-/// One recovery, as data. Written by the recoverer under the recovery lock, `sequence` last (Release).
+/// That somebody has joined, has left, or has been recovered. Written under the recovery lock, `sequence` last (Release).
 #[repr(C)]
-pub(crate) struct ReportRecord {
+pub(crate) struct EventRecord {
+    /// Number of the event in its domain, from 1; 0 while it is written.
     pub(crate) sequence: AtomicU64,
+    /// One of EVENT_*.
+    pub(crate) kind: AtomicU32,
+    /// Of EVENT_EXITED: how its process or worker thread ended.
+    pub(crate) exit_code: AtomicU32,
     pub(crate) slot: AtomicU32,
     pub(crate) epoch: AtomicU32,
     pub(crate) pid: AtomicU32,
+    /// Of EVENT_DIED, as the next three: what the recovery came to.
     pub(crate) freed: AtomicU32,
     pub(crate) lost: AtomicU32,
     pub(crate) redelivered: AtomicU32,
     pub(crate) duration_ns: AtomicU64,
     pub(crate) at_ms: AtomicU64,
     pub(crate) name: Text<8>,
-    /// Sums over all reports so far, this one included.
+    /// Recoveries so far, this one included, and the sums over what they came to.
+    pub(crate) recoveries: AtomicU64,
     pub(crate) freed_total: AtomicU64,
     pub(crate) lost_total: AtomicU64,
     pub(crate) redelivered_total: AtomicU64,
 }
-shared!(ReportRecord {
+shared!(EventRecord {
     sequence,
+    kind,
+    exit_code,
     slot,
     epoch,
     pid,
@@ -91,15 +100,34 @@ shared!(ReportRecord {
     duration_ns,
     at_ms,
     name,
+    recoveries,
     freed_total,
     lost_total,
     redelivered_total
 });
 
+/// A participant is there.
+pub(crate) const EVENT_JOINED: u32 = 1;
+/// It has left in order: it was closed.
+pub(crate) const EVENT_CLOSED: u32 = 2;
+/// It has left in order because its process or worker thread ended, with `exit_code`.
+pub(crate) const EVENT_EXITED: u32 = 3;
+/// The same; nobody said with which code.
+pub(crate) const EVENT_EXITED_SOMEHOW: u32 = 4;
+/// It was found dead, and has been recovered.
+pub(crate) const EVENT_DIED: u32 = 5;
+
+/// Bit of `told`: the event of its joining is in the log.
+pub(crate) const TOLD_JOINED: u64 = 1;
+/// Bit of `told`: the event of its end is.
+pub(crate) const TOLD_LEFT: u64 = 2;
+/// Where the tenant's epoch is in `told`.
+pub(crate) const TOLD_EPOCH_SHIFT: u32 = 8;
+
 /// One participant: a process, or one worker thread of a process.
 #[repr(C, align(128))]
 pub(crate) struct ParticipantSlot {
-    /// FREE or ACTIVE. Written by the joiner and the leaver under the domain lock, by recovery under the recovery lock.
+    /// FREE, ACTIVE or LEAVING. Set ACTIVE by the joiner under the domain lock, LEAVING by the leaver, FREE by whoever has the recovery lock.
     pub(crate) state: AtomicU32,
     /// Raised by each joiner: tells one tenant of a slot from the next.
     pub(crate) epoch: AtomicU32,
@@ -113,12 +141,32 @@ pub(crate) struct ParticipantSlot {
     /// Bit n: it has mapped the segment that is at place n now, and has a row in its ledger. Set by itself within a pin; cleared by
     /// whoever takes the segment out, and as a whole by joiners. A bit that a crash leaves cleared is set again at the next use.
     pub(crate) attached: AtomicU64,
+    /// Which events of its tenant are in the log: TOLD_* below, its epoch above. Set by joiners, then by whoever has the recovery lock; of
+    /// one that is killed between the two the next one reads in the newest event that it has to be set.
+    pub(crate) told: AtomicU64,
+    /// Of one that is LEAVING: EVENT_CLOSED, EVENT_EXITED or EVENT_EXITED_SOMEHOW. Written by itself before `state`.
+    pub(crate) ending: AtomicU32,
+    /// Of one that ends with EVENT_EXITED.
+    pub(crate) exit_code: AtomicU32,
 
     pub(crate) lanes: [CachePadded<Lane>; LANES],
 
     pub(crate) wake: CachePadded<Wake>,
 }
-shared!(ParticipantSlot { state, epoch, pid, stalled, started_ms, name, attached, lanes, wake });
+shared!(ParticipantSlot {
+    state,
+    epoch,
+    pid,
+    stalled,
+    started_ms,
+    name,
+    attached,
+    told,
+    ending,
+    exit_code,
+    lanes,
+    wake
+});
 
 /// Where threads of a participant say that they are inside an operation. Written by them only; recovery reads what a crash leaves, and
 /// the next tenant zeroes it.
@@ -234,8 +282,10 @@ pub(crate) struct Registry {
     /// seen outside. Everybody stays outside meanwhile. Futex word. Written by the recoverer under the recovery lock; set to 0 by
     /// whoever calls off one that is not FOR_GOOD; a crash leaves it raised, the next one to sweep lowers it.
     pub(crate) recovering: CachePadded<AtomicU32>,
-    /// Recoveries so far = sequence of the newest report.
+    /// Recoveries so far.
     pub(crate) recoveries: CachePadded<AtomicU64>,
+    /// Number of the newest event in the log.
+    pub(crate) events: AtomicU64,
 
     /// Who waits for a queue to appear.
     pub(crate) name_waiters: CachePadded<WaiterMask>,
@@ -243,7 +293,7 @@ pub(crate) struct Registry {
     pub(crate) pool_waiters: CachePadded<WaiterMask>,
 
     pub(crate) segments: [SegmentEntry; MAX_SEGMENTS],
-    pub(crate) reports: [ReportRecord; MAX_REPORTS],
+    pub(crate) log: [EventRecord; MAX_EVENTS],
     pub(crate) participants: [ParticipantSlot; MAX_PARTICIPANTS],
     pub(crate) names: [NameEntry; MAX_QUEUES],
 }
@@ -259,10 +309,11 @@ shared!(Registry {
     remaps,
     recovering,
     recoveries,
+    events,
     name_waiters,
     pool_waiters,
     segments,
-    reports,
+    log,
     participants,
     names
 });
@@ -275,7 +326,7 @@ const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<WaiterMask>() == 24);
     assert!(size_of::<SegmentEntry>() == 32);
-    assert!(size_of::<ReportRecord>() == 136);
+    assert!(size_of::<EventRecord>() == 152);
     assert!(size_of::<NameEntry>() == 128);
     assert!(size_of::<ParticipantSlot>() == 1280);
     assert!(offset_of!(ParticipantSlot, lanes) == 128);

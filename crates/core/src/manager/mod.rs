@@ -16,8 +16,11 @@ use crate::limits::PATIENCE_NS;
 use crate::observer::Observer;
 use crate::os::LoopEnd;
 use crate::queue::QueueCache;
-use crate::recovery::{Finding, RecoveryReport, Sentinel, StallReport, end_owned, reports_since, sweep};
-use crate::registry::Participant;
+use crate::recovery::{
+    Event, EventCursor, Finding, RecoveryReport, Sentinel, StallReport, depart, end_owned, reports_since,
+    sweep,
+};
+use crate::registry::{Ending, Participant};
 use crate::segment::base_dir;
 use crate::service::{ParticipantId, Runner};
 use crate::stats::Snapshot;
@@ -50,6 +53,7 @@ pub struct OpenOptions {
 pub struct ShmManager {
     participant: Arc<Participant>,
     opened: Opened,
+    ending: Ending,
     base: PathBuf,
     /// Ends of queues, of subscriptions and of mailboxes.
     queues: Arc<QueueCache>,
@@ -71,9 +75,17 @@ impl ShmManager {
         let domain = Arc::clone(&participant.domain);
         domain.notify_sentinels();
         let queues = QueueCache::new(Arc::clone(&participant));
-        let mut manager =
-            Self { participant, opened, base, queues, topics: OpenTopics::default(), sentinel: None };
-        // Recover those who died just before we came (our own last life, often). `Later`: the sentinel sees to it.
+        let mut manager = Self {
+            participant,
+            opened,
+            ending: Ending::Closed,
+            base,
+            queues,
+            topics: OpenTopics::default(),
+            sentinel: None,
+        };
+        // Says that we are there, and recovers those who died just before we came (our own last life, often). `Later`: the sentinel sees
+        // to it.
         let _ = sweep(&domain)?;
         manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.participant))?);
         Ok(manager)
@@ -278,6 +290,26 @@ impl ShmManager {
         reports_since(&self.participant.domain, seen)
     }
 
+    /// From now on to drop this means that its process or worker thread ends by itself, with this exit code, if it is known.
+    pub fn exits(&mut self, code: Option<i32>) {
+        self.ending = Ending::Exited(code);
+    }
+
+    /// Number of the newest event of this domain: this participant is notified when it changes.
+    pub fn events(&self) -> u64 {
+        self.participant.domain.registry().events.load(Ordering::Acquire)
+    }
+
+    /// Where [`ShmManager::take_events`] begins that is to tell what happens from now on.
+    pub fn event_cursor(&self) -> EventCursor {
+        EventCursor::now(&self.participant.domain)
+    }
+
+    /// Who else has joined and who has left since `cursor`, which goes on, in an order that is the same for everybody.
+    pub fn take_events(&self, cursor: &mut EventCursor) -> Vec<Event> {
+        cursor.take(&self.participant.domain, (self.slot(), self.epoch()))
+    }
+
     /// Releases everything that is still held.
     fn release_all(&self) {
         let mut freed = 0;
@@ -307,7 +339,8 @@ impl Drop for ShmManager {
         self.queues.retire();
         self.release_all();
         fault::hit(Point::LeaveReleased);
-        self.participant.leave();
+        self.participant.leave(self.ending);
+        depart(&self.participant);
         leave::remove_if_deserted(&self.base, &self.participant.domain);
         self.participant.domain.notify_sentinels();
     }

@@ -9,8 +9,10 @@
 //! dead and still counts as a holder until a recovery of its own.
 
 mod assist;
+mod event;
 mod evict;
 mod fsck;
+mod log;
 mod ownership;
 mod recount;
 mod report;
@@ -18,9 +20,11 @@ mod sentinel;
 mod stalled;
 
 pub(crate) use assist::assist;
+pub use event::{Change, Event, EventCursor};
 pub(crate) use evict::evict;
 pub(crate) use fsck::fsck;
 pub use fsck::{Finding, FindingKind};
+pub(crate) use log::depart;
 pub(crate) use ownership::end_owned;
 pub use report::{RecoveredTotals, RecoveryReport};
 pub(crate) use report::{reports_since, totals};
@@ -30,8 +34,7 @@ pub(crate) use stalled::{stalled, stalled_at};
 
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{PARTICIPANT_FREE, PARTICIPANT_LEAVING};
-use crate::liveness::LifeLock;
+use crate::layout::PARTICIPANT_FREE;
 use crate::registry::{
     Dead, Domain, Hindrance, World, find_dead, finish_abandoned, lock_recovery, with_world_stopped,
 };
@@ -77,7 +80,7 @@ fn describe(hindrance: Hindrance, domain: &Domain) -> String {
 pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
     let Some(_lock) = lock_recovery(domain)? else { return Ok(Sweep::Later(Hindrance::Recovery)) };
     fault::hit(Point::RecoverLocked);
-    finish_leaves(domain)?;
+    log::tell(domain);
     let mut dead = Vec::new();
     for (slot, _) in domain.active() {
         dead.extend(find_dead(domain, slot)?);
@@ -100,7 +103,7 @@ fn recover(domain: &Domain, dead: &[Dead], started: Instant) -> Result<()> {
     let counts = recount::recount(domain, dead)?;
     fault::hit(Point::RecoverForgotten);
     for (dead, counts) in dead.iter().zip(&counts) {
-        report::publish(domain, dead, counts, started.elapsed());
+        log::append_death(domain, dead, counts, started.elapsed());
         fault::hit(Point::RecoverReported);
         let participant = &domain.registry().participants[dead.slot];
         for lane in &participant.lanes {
@@ -116,20 +119,5 @@ fn recover(domain: &Domain, dead: &[Dead], started: Instant) -> Result<()> {
     // While `recovering` is raised: if we die before the end of this, the next to sweep finds it raised, and announces again.
     // A notification may have died with the notifier, too: whoever waits looks again.
     domain.announce_departures();
-    Ok(())
-}
-
-/// Finishes what participants began that died while they left: they held nothing any more, but the others may not know.
-fn finish_leaves(domain: &Domain) -> Result<()> {
-    for (slot, participant) in domain.participants().iter().enumerate() {
-        let is_leaving = || participant.state.load(Ordering::Acquire) == PARTICIPANT_LEAVING;
-        if is_leaving()
-            && let Some(_life) = LifeLock::take_if_dead(&domain.dir, slot)?
-            && is_leaving()
-        {
-            domain.announce_departures();
-            participant.state.store(PARTICIPANT_FREE, Ordering::Release);
-        }
-    }
     Ok(())
 }

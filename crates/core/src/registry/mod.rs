@@ -12,7 +12,7 @@ mod trim_model;
 
 pub(crate) use domain::{Domain, now_ms};
 pub(crate) use names::{EntryKey, EntryRef, Kind};
-pub(crate) use participant::{Participant, Pin};
+pub(crate) use participant::{Ending, Participant, Pin};
 pub(crate) use stop::{
     Dead, Hindrance, World, call_off, find_dead, finish_abandoned, lock_recovery, with_world_at_rest,
     with_world_stopped,

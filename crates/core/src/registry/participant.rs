@@ -4,7 +4,8 @@ use super::Domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING, ParticipantSlot, TakeIntent, buffer_id,
+    EVENT_CLOSED, EVENT_EXITED, EVENT_EXITED_SOMEHOW, Lane, PARTICIPANT_ACTIVE, PARTICIPANT_FREE,
+    PARTICIPANT_LEAVING, ParticipantSlot, TOLD_EPOCH_SHIFT, TakeIntent, buffer_id,
 };
 use crate::limits::{LANES, MAX_PARTICIPANTS, MAX_SEGMENTS, OWN_LANES, RECOVERY_PATIENCE_NS};
 use crate::liveness::LifeLock;
@@ -40,6 +41,15 @@ pub(crate) struct Participant {
     pub(crate) sentinel: Doorbell,
     /// Held as long as we live; dropped last.
     _life: LifeLock,
+}
+
+/// Why a participant leaves in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It is closed.
+    Closed,
+    /// Its process or worker thread ends, with this code, if that is known.
+    Exited(Option<i32>),
 }
 
 /// Proof that this thread is inside a shared memory operation: while one exists no recovery looks at anything.
@@ -148,6 +158,7 @@ impl Participant {
         shared.name.set(name);
         shared.stalled.store(0, Ordering::Relaxed);
         shared.attached.store(0, Ordering::Relaxed);
+        shared.told.store(u64::from(epoch) << TOLD_EPOCH_SHIFT, Ordering::Relaxed);
         for lane in &shared.lanes {
             lane.inside.store(0, Ordering::Relaxed);
             for word in [&lane.taking, &lane.sent, &lane.received] {
@@ -215,15 +226,18 @@ impl Participant {
         }
     }
 
-    /// Gives up the slot: everything held must have been released before. Needs no lock.
-    pub(crate) fn leave(&self) {
-        // SYNC JOIN (release). Before the life lock goes: a slot that is active with a free lock would count as dead.
+    /// Takes part no more: everything held must have been released before. Needs no lock. The slot is freed by whoever tells the others.
+    pub(crate) fn leave(&self, ending: Ending) {
+        let (kind, code) = match ending {
+            Ending::Closed => (EVENT_CLOSED, 0),
+            Ending::Exited(Some(code)) => (EVENT_EXITED, code),
+            Ending::Exited(None) => (EVENT_EXITED_SOMEHOW, 0),
+        };
+        self.shared().ending.store(kind, Ordering::Relaxed);
+        self.shared().exit_code.store(code.cast_unsigned(), Ordering::Relaxed);
+        // SYNC JOIN (release): who sees it sees how. Before the life lock goes: a slot that is active with a free lock would count as dead.
         self.shared().state.store(PARTICIPANT_LEAVING, Ordering::Release);
         fault::hit(Point::LeaveBegun);
-        // If we die at this, the next to sweep does it.
-        self.domain.announce_departures();
-        self.shared().state.store(PARTICIPANT_FREE, Ordering::Release);
-        fault::hit(Point::LeaveFreed);
     }
 
     /// Our slot in shared memory.

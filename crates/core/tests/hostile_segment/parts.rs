@@ -15,7 +15,7 @@ pub(crate) enum Part {
     /// `remaps`, `recovering`, `departures`, the masks.
     SharedWords,
     SegmentTable,
-    Reports,
+    Log,
     Participants,
     Names,
     PoolHeaders,
@@ -39,7 +39,7 @@ impl Part {
         Self::RegistryHeader,
         Self::SharedWords,
         Self::SegmentTable,
-        Self::Reports,
+        Self::Log,
         Self::Participants,
         Self::Names,
         Self::PoolHeaders,
@@ -117,7 +117,7 @@ impl Object {
                 .map(|name| table(name, 16))
                 .to_vec(),
             Part::SegmentTable => vec![table("segments", 8 * fact("SegmentEntry"))],
-            Part::Reports => vec![fact("Registry.reports")..fact("Registry.participants")],
+            Part::Log => vec![fact("Registry.log")..fact("Registry.participants")],
             Part::Participants => vec![table("participants", SOME * fact("ParticipantSlot"))],
             Part::Names => vec![table("names", 2 * SOME * fact("NameEntry"))],
             _ => Vec::new(),

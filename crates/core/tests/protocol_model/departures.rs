@@ -65,19 +65,13 @@ impl Cpu {
         }
     }
 
-    /// Finishes the leaves of those that died at it.
-    pub(crate) async fn finish_leaves(&self) {
+    /// Tells of those that leave, and frees their slots. We have the recovery lock.
+    pub(crate) async fn tell(&self) {
         for slot in 0..SLOTS {
-            if !self.step(|w| w.participants[slot].leaving).await
-                || !self.try_lock(|k| &mut k.life[slot]).await
-            {
-                continue;
-            }
             if self.step(|w| w.participants[slot].leaving).await {
                 self.announce_departures().await;
                 self.step(|w| w.participants[slot].leaving = false).await;
             }
-            self.unlock(|k| &mut k.life[slot]).await;
         }
     }
 

@@ -38,8 +38,13 @@ impl Cpu {
         let me = self.me();
         let in_two_steps = self.rules().has(Rule::LeaveInTwoSteps);
         self.step(|w| (w.participants[me].active, w.participants[me].leaving) = (false, in_two_steps)).await;
-        self.announce_departures().await;
-        self.step(|w| w.participants[me].leaving = false).await;
+        if in_two_steps && self.try_lock(|k| &mut k.recovery).await {
+            self.tell().await;
+            self.unlock(|k| &mut k.recovery).await;
+        } else {
+            // Whoever has the lock, or the next, frees the slot.
+            self.announce_departures().await;
+        }
     }
 
     /// Tries to take a file lock.

@@ -11,7 +11,7 @@ pub(crate) async fn sweep(cpu: &Cpu) {
     if locks && !cpu.try_lock(|k| &mut k.recovery).await {
         return;
     }
-    cpu.finish_leaves().await;
+    cpu.tell().await;
     let mut dead = Vec::new();
     for slot in 0..SLOTS {
         if cpu.step(|w| w.participants[slot].active).await && find_dead(cpu, slot).await {

@@ -16,6 +16,8 @@ const MOMENT: Duration = Duration::from_micros(10);
 pub(crate) fn everything(shm: &ShmManager, random: &mut Random) {
     let _ =
         (shm.reports_since(0), shm.stalled(), shm.stalls(), shm.recoveries(), shm.departures(), shm.remaps());
+    let mut cursor = shm.event_cursor();
+    drop(shm.take_events(&mut cursor));
     allocate(shm, random);
     for (name, options) in scene::all_queues() {
         let queue = match random.below(3) {
