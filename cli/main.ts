@@ -1,51 +1,33 @@
 #!/usr/bin/env node
 // `millrace <command> …`: finds the command, runs it, turns what it returns into an exit code.
 import { MillraceError } from '../index.js'
-import { type Command, UsageError } from './command.js'
-import { flowGraph } from './commands/flow-graph.js'
-import { flowRun } from './commands/flow-run.js'
-import { flowValidate } from './commands/flow-validate.js'
-import { fsck } from './commands/fsck.js'
-
-/** Every command; one file each. */
-const COMMANDS: readonly Command[] = [flowRun, flowValidate, flowGraph, fsck]
+import { type Command, take, UsageError, usageOf } from './command.js'
+import { COMMANDS } from './commands.js'
+import { find, help, helpOf } from './help.js'
 
 /** Wrong usage, a file that is no flow, or the domain cannot be opened. */
 const EXIT_TROUBLE = 2
 
-function usage(): string {
-  const lines = COMMANDS.map(({ usage: text, summary }) => `  millrace ${text}\n      ${summary}`)
-  return [
-    'Usage:',
-    ...lines,
-    '',
-    'Options of commands:',
-    '  --directory <path>  directory that holds domains, instead of MILLRACE_DIR or the system’s',
-    '  --json              the result as JSON',
-    '',
-    'Exit codes: 0 all is well, 1 something is off, 2 wrong usage, a file that is no flow, or the domain cannot be',
-    'opened, 3 messages have been lost.',
-  ].join('\n')
-}
-
 async function main(words: string[]): Promise<number> {
   const [name] = words
-  if (name === '--help' || name === '-h' || name === 'help') {
-    console.log(usage())
-    return 0
-  }
-  const command = COMMANDS.find((each) => each.name.split(' ').every((word, at) => word === words[at]))
+  if (name === '--help' || name === '-h' || (name === 'help' && words.length === 1)) return say(help(COMMANDS))
+  const asked = name === 'help' ? words.slice(1) : words
+  const command = find(COMMANDS, asked)
   if (command === undefined) {
-    console.error(
-      `${name === undefined ? 'a command is missing' : `unknown command ${JSON.stringify(unknown(words))}`}\n\n${usage()}`,
-    )
+    const what = name === undefined ? 'a command is missing' : `unknown command ${JSON.stringify(unknown(asked))}`
+    console.error(`${what}\n\n${help(COMMANDS)}`)
     return EXIT_TROUBLE
   }
+  const args = asked.slice(command.name.split(' ').length)
+  return name === 'help' || args.includes('--help') ? say(helpOf(command)) : run(command, args)
+}
+
+async function run(command: Command, args: string[]): Promise<number> {
   try {
-    return await command.run(words.slice(command.name.split(' ').length))
+    return await command.run(take(command, args), COMMANDS)
   } catch (error) {
     if (error instanceof UsageError) {
-      console.error(`${error.message}\n\nUsage: millrace ${command.usage}`)
+      console.error(`${error.message}\n\nUsage: millrace ${usageOf(command)}`)
       return EXIT_TROUBLE
     }
     if (error instanceof MillraceError) {
@@ -56,9 +38,16 @@ async function main(words: string[]): Promise<number> {
   }
 }
 
+function say(text: string): number {
+  console.log(text)
+  return 0
+}
+
 /** The words that name no command: two, if the first begins the names of some. */
 function unknown([name, next]: string[]): string {
   return next !== undefined && COMMANDS.some((each) => each.name.startsWith(`${name} `)) ? `${name} ${next}` : `${name}`
 }
 
+// A reader that has read enough (`| head`) is no failure.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : EXIT_TROUBLE))
 process.exitCode = await main(process.argv.slice(2))

@@ -1,15 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { drawFlow, type DrawingFormat, type Report, parseFlow } from '../../flow.js'
-import { type Command, take, UsageError } from '../command.js'
+import { type Command, UsageError } from '../command.js'
 import { readFlowFile } from '../flow-file.js'
+
+const FORMATS = ['mermaid', 'dot', 'svg'] as const satisfies readonly DrawingFormat[]
 
 /** Draws a flow. */
 export const flowGraph: Command = {
   name: 'flow graph',
-  usage: 'flow graph <file> [--format mermaid|dot|svg] [--report <file>]',
+  parameters: ['<file>'],
+  options: {
+    format: { value: FORMATS.join('|'), values: FORMATS, summary: 'what to draw it as; default: mermaid' },
+    report: { value: '<file>', summary: 'what `flow run --json` has printed, for its counts' },
+  },
   summary: 'draw a flow, with the counts of a report of `flow run --json` if there is one',
-  run(args) {
-    const { positionals, values } = take(args, 1, ['format', 'report'])
+  run({ positionals, values }) {
     const { format, report } = values
     const data = parseFlow(readFlowFile(positionals[0]!).text)
     const stats = report === undefined ? {} : readReport(report)

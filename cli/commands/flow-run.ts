@@ -1,6 +1,6 @@
 import { child, Flow, type FlowData, parseFlow, type Run, validateFlow } from '../../flow.js'
 import { MillraceError, ShmManager } from '../../index.js'
-import { type Command, milliseconds, take } from '../command.js'
+import { type Command, milliseconds } from '../command.js'
 import { type FlowFile, readFlowFile, toldFaults } from '../flow-file.js'
 import { told } from '../flow-report.js'
 
@@ -14,10 +14,14 @@ const EXIT_LOST = 3
 /** Runs a flow until it ends, or is interrupted; in the processes that it starts the same command runs their parts. */
 export const flowRun: Command = {
   name: 'flow run',
-  usage: 'flow run <file> [--json] [--domain <name>] [--max-bytes <size>] [--timeout <ms>] [--directory <path>]',
+  parameters: ['<file>'],
+  options: {
+    domain: { value: '<name>', summary: 'domain to run in, instead of the one that the file names' },
+    'max-bytes': { value: '<size>', summary: 'pool budget of the domain, as 512MiB' },
+    timeout: { value: '<ms>', summary: 'how long a drain may take' },
+  },
   summary: 'run a flow; the first SIGINT drains it, for --timeout at most, the second ends it at once',
-  async run(args) {
-    const { positionals, directory, json, values } = take(args, 1, ['domain', 'max-bytes', 'timeout'])
+  async run({ positionals, where, json, values }) {
     const timeout = milliseconds('timeout', values['timeout'])
     const file = readFlowFile(positionals[0]!)
     const { text, base } = file
@@ -27,7 +31,7 @@ export const flowRun: Command = {
     const open = (): ShmManager =>
       ShmManager.open(values['domain'] ?? domain?.name ?? name!, {
         name: me.name ?? 'flow',
-        ...(directory !== undefined && { directory }),
+        ...where,
         ...(maxBytes !== undefined && { maxBytes }),
       })
     using shm = await openFor(file, open)

@@ -1,14 +1,15 @@
 import { parseFlow, validateFlow } from '../../flow.js'
-import { type Command, plural, take } from '../command.js'
+import type { Command } from '../command.js'
 import { readFlowFile, toldFaults } from '../flow-file.js'
+import { plural } from '../units.js'
 
 /** Tells all that is wrong with a flow, without running it. */
 export const flowValidate: Command = {
   name: 'flow validate',
-  usage: 'flow validate <file> [--json]',
+  parameters: ['<file>'],
+  options: {},
   summary: 'say all that is wrong with a flow written as YAML or JSON; imports its modules',
-  async run(args) {
-    const { positionals, json } = take(args, 1)
+  async run({ positionals, json }) {
     const { path, text, base } = readFlowFile(positionals[0]!)
     const faults = await validateFlow(text, { base })
     if (json) console.log(JSON.stringify({ file: path, faults }, undefined, 2))

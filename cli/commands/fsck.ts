@@ -1,15 +1,16 @@
 import { type Finding, ShmObserver, type Snapshot } from '../../index.js'
-import { type Command, milliseconds, plural, take } from '../command.js'
+import { type Command, milliseconds } from '../command.js'
+import { plural } from '../units.js'
 
 /** Compares all records of a live domain with each other. */
 export const fsck: Command = {
   name: 'fsck',
-  usage: 'fsck <domain> [--json] [--timeout <ms>] [--directory <path>]',
+  parameters: ['<domain>'],
+  options: { timeout: { value: '<ms>', summary: 'how long to try to bring the domain to rest; default: 10 000' } },
   summary: 'check that every buffer is free, held or queued exactly as recorded',
-  async run(args) {
-    const { positionals, directory, json, values } = take(args, 1, ['timeout'])
+  async run({ positionals, where, json, values }) {
     const timeout = milliseconds('timeout', values['timeout'])
-    using observer = ShmObserver.open(positionals[0]!, directory === undefined ? {} : { directory })
+    using observer = ShmObserver.open(positionals[0]!, where)
     const findings = await observer.fsck(timeout === undefined ? {} : { timeout })
     // What cannot be read is a finding already.
     const snapshot = findings.some(({ kind }) => kind === 'segment') ? undefined : observer.snapshot()

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import type { Finding } from '../index.js'
-import { millrace } from './helpers/cli.js'
-import { flipAllocated } from './helpers/damage.js'
-import { objectOf, testDomain } from './helpers/domain.js'
+import type { Finding } from '../../index.js'
+import { millrace } from '../helpers/cli.js'
+import { flipAllocated } from '../helpers/damage.js'
+import { objectOf, testDomain } from '../helpers/domain.js'
 
 const onLinux = process.platform === 'linux' ? test : test.skip
 

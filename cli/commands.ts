@@ -1,0 +1,12 @@
+// Every command: help and completion are made from this list.
+import type { Command } from './command.js'
+import { completion } from './commands/completion.js'
+import { flowGraph } from './commands/flow-graph.js'
+import { flowRun } from './commands/flow-run.js'
+import { flowValidate } from './commands/flow-validate.js'
+import { fsck } from './commands/fsck.js'
+import { inspect } from './commands/inspect.js'
+import { ls } from './commands/ls.js'
+
+/** In the order of the help; one file each. */
+export const COMMANDS: readonly Command[] = [ls, inspect, fsck, flowRun, flowValidate, flowGraph, completion]

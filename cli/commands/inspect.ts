@@ -1,0 +1,148 @@
+import {
+  type ParticipantStats,
+  type PoolStats,
+  type QueueStats,
+  ShmObserver,
+  type Snapshot,
+  type SubscriptionStats,
+} from '../../index.js'
+import type { Command } from '../command.js'
+import { missing, placeOf } from '../place.js'
+import { type Column, table, titled } from '../table.js'
+import { age, bytes } from '../units.js'
+
+/** A participant, and whether it lives. */
+type Seen = ParticipantStats & { dead: boolean }
+
+/** Everything in a domain. */
+type Inspected = Omit<Snapshot, 'participants'> & { participants: Seen[] }
+
+/** Tells all about a domain, or one thing in it. */
+export const inspect: Command = {
+  name: 'inspect',
+  parameters: ['<domain>[/name]'],
+  options: {},
+  summary: 'show who takes part and holds what, queues, topics, services, pools; or one of them with all its numbers',
+  run({ positionals, where, json }) {
+    const { domain, name } = placeOf(positionals[0]!)
+    using observer = ShmObserver.open(domain, where)
+    const dead = new Set(observer.dead().map(({ slot, epoch }) => `${slot}.${epoch}`))
+    const snapshot = observer.snapshot()
+    const participants = snapshot.participants.map((one) => ({ ...one, dead: dead.has(`${one.slot}.${one.epoch}`) }))
+    const inspected = { ...snapshot, participants }
+    if (name === undefined) console.log(json ? JSON.stringify(inspected, undefined, 2) : told(inspected))
+    else {
+      const found = thingsNamed(snapshot, name)
+      console.log(json ? JSON.stringify(found, undefined, 2) : table(leaves(found), LEAVES).join('\n'))
+    }
+    return 0
+  },
+}
+
+const PARTICIPANTS: readonly Column<Seen>[] = [
+  ['slot', ({ slot, epoch }) => `${slot}.${epoch}`],
+  ['pid', ({ pid }) => pid],
+  ['name', ({ name }) => name],
+  ['state', ({ dead, stalled }) => (dead ? 'dead' : stalled === null ? 'alive' : `stalled ${stalled}`)],
+  ['holds', ({ held }) => held],
+  ['sent', ({ sent }) => sent],
+  ['received', ({ received }) => received],
+  ['joined', ({ startedAtMs }) => age(startedAtMs)],
+]
+
+const QUEUES: readonly Column<QueueStats>[] = [
+  ['name', ({ name }) => name],
+  ['depth', ({ depth }) => depth],
+  ['limit', ({ limit, capacity }) => limit || capacity],
+  ['leased', ({ leased }) => leased],
+  ['sent', ({ sent }) => sent],
+  ['received', ({ received }) => received],
+  ['dropped', ({ dropped }) => dropped],
+  ['open', ({ attached }) => attached],
+  ['delivery', ({ delivery }) => delivery],
+  ['overflow', ({ overflow }) => overflow],
+  ['codec', ({ codec }) => codec],
+  ['state', ({ closed }) => (closed ? 'closed' : 'open')],
+]
+
+const POOLS: readonly Column<PoolStats>[] = [
+  ['buffer', ({ bufferBytes }) => bytes(bufferBytes)],
+  ['buffers', ({ buffers }) => buffers],
+  ['used', ({ used }) => used],
+  ['rings', ({ rings }) => rings],
+  ['most used', ({ highWater }) => highWater],
+  ['segments', ({ segments }) => segments],
+]
+
+function told(inspected: Inspected): string {
+  const { domain, directory, usedBytes, maxBytes, persist, version, createdAtMs, recoveries, recovered } = inspected
+  const { participants, queues, workQueues, topics, services, pools } = inspected
+  const kept = persist ? ', persists' : ''
+  const { freed, lost, redelivered } = recovered
+  const mailboxes = services.flatMap(({ name, mailboxes: boxes }) => boxes.map((box) => ({ ...box, service: name })))
+  return [
+    `${domain}: ${bytes(usedBytes)} of ${bytes(maxBytes)} used${kept}, made ${age(createdAtMs)} ago by millrace ${version}`,
+    directory,
+    `${recoveries} deaths recovered: ${freed} buffers freed, ${lost} messages lost, ${redelivered} delivered again`,
+    ...titled('participants', participants, PARTICIPANTS),
+    ...titled('queues', queues, QUEUES),
+    ...titled('work queues', workQueues, QUEUES),
+    ...titled('topics', topics, [
+      ['name', ({ name }) => name],
+      ['published', ({ published }) => published],
+      ['history', ({ kept: there, history }) => `${there} of ${history}`],
+      ['publishers', ({ attached }) => attached],
+      ['subscriptions', ({ subscriptions }) => subscriptions.length],
+      ['codec', ({ codec }) => codec],
+      ['state', ({ exists, closed }) => (!exists ? 'not made yet' : closed ? 'closed' : 'open')],
+    ]),
+    ...titled('subscriptions', subscriptionsOf(inspected), [
+      ['topic', ({ topic }) => topic],
+      ['of', ({ participant, epoch }) => `${participant}.${epoch}`],
+      ...QUEUES,
+    ]),
+    ...titled(
+      'services: requests',
+      services.flatMap(({ name, requests }) => (requests === null ? [] : [{ ...requests, name }])),
+      QUEUES,
+    ),
+    ...titled('services: mailboxes', mailboxes, [
+      ['service', ({ service }) => service],
+      ['of', ({ participant, epoch }) => `${participant}.${epoch}`],
+      ['role', ({ role }) => role],
+      ['depth', ({ depth }) => depth],
+      ['sent', ({ sent }) => sent],
+      ['received', ({ received }) => received],
+    ]),
+    ...titled('pools', pools, POOLS),
+  ].join('\n')
+}
+
+function subscriptionsOf({ topics }: Inspected): (SubscriptionStats & { topic: string })[] {
+  return topics.flatMap(({ name: topic, subscriptions }) => subscriptions.map((one) => ({ ...one, topic })))
+}
+
+/** What has the name `name`, of every kind. */
+function thingsNamed(snapshot: Snapshot, name: string): Record<string, object> {
+  const { queues, workQueues, topics, services } = snapshot
+  const kinds = { queue: queues, workQueue: workQueues, topic: topics, service: services }
+  const found = Object.entries<{ name: string }[]>(kinds).flatMap(([kind, things]) => {
+    const thing = things.find((each) => each.name === name)
+    return thing === undefined ? [] : [[kind, thing] as const]
+  })
+  if (found.length === 0) throw missing('queue, topic or service', name, snapshot)
+  return Object.fromEntries(found)
+}
+
+type Leaf = readonly [path: string, value: string]
+
+/** Every word and number of `value`, and where it stands. */
+function leaves(value: unknown, path = ''): Leaf[] {
+  if (typeof value !== 'object' || value === null) return [[path, String(value)]]
+  return Object.entries(value).flatMap(([key, inside]) => leaves(inside, path === '' ? key : `${path}.${key}`))
+}
+
+const LEAVES: readonly Column<Leaf>[] = [
+  ['what', ([path]) => path],
+  ['is', ([, value]) => value],
+]
