@@ -1,5 +1,6 @@
 // Domains that somebody else has damaged, or made with another version. While anybody lives in one that is an error with a code
 // of its own; when nobody does, the next one to open it starts afresh.
+import { once } from 'node:events'
 import { closeSync, openSync, readSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 import binding from '#native'
 import test, { type ExecutionContext } from 'ava'
@@ -109,12 +110,19 @@ for (const { what, code, inflict } of damages) {
     using shm = ShmManager.open(name)
     // The rings are in it.
     throwsCode(t, () => shm.portQueue('queue'), code, 'pool.0')
-    t.false(shm.registry.snapshot().pools.some(({ rings }) => rings > 0))
+    const { damaged, participants, pools } = shm.registry.snapshot()
+    t.is(damaged.length, 1)
+    t.regex(damaged[0]!, /pool\.0/)
+    t.is(participants.length, 2)
+    t.false(pools.some(({ rings }) => rings > 0))
     // The rest of the domain goes on.
     const queue = shm.portQueue('new', { capacity: 2000 })
     t.true(queue.trySend(shm.allocate(100_000)))
     t.is(queue.tryReceive()?.length, 100_000)
+    const died = once(shm, 'participant-lost')
     await tenant.kill()
+    await died
+    t.is(shm.registry.snapshot().participants.length, 1)
   })
 
   onLinux(`a persistent domain that nobody is in, and a pool segment that ${what}`, (t) => {

@@ -177,6 +177,8 @@ export interface Snapshot {
   usedBytes: number
   /** Who takes part. */
   participants: ParticipantStats[]
+  /** Segments that cannot be read, each with the reason: what lies in them is not counted here. */
+  damaged: string[]
   /** Its pool, by size of buffers. */
   pools: PoolStats[]
   /** Its port queues. */

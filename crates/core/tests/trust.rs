@@ -280,7 +280,7 @@ fn the_dead_are_recovered_although_a_pool_is_gone() {
     child.wait().unwrap();
     support::await_recoveries(&shm, 1);
     let snapshot = shm.snapshot().unwrap();
-    assert_eq!(snapshot.participants.len(), 1, "{snapshot:#?}");
+    assert_eq!((snapshot.participants.len(), snapshot.damaged.len()), (1, 1), "{snapshot:#?}");
     let findings = shm.fsck().unwrap();
     assert!(!findings.is_empty() && findings.iter().all(|f| f.kind == FindingKind::Segment), "{findings:?}");
     assert_eq!(support::used(&shm), rings + 1, "what it held of the other pool is free");

@@ -220,7 +220,9 @@ impl Scheduler {
             if let Err(error) = self.make(link) {
                 // Those that have been made are of no use.
                 let made = self.inputs.values().filter(|end| end.local.is_some());
-                made.filter_map(|end| end.known()).for_each(|queue| queue.destroy());
+                for queue in made.filter_map(|end| end.known()) {
+                    queue.destroy();
+                }
                 return Err(error);
             }
         }

@@ -105,7 +105,9 @@ impl ShmManager {
     pub fn destroy_service(&self, service: &str) -> Result<bool> {
         let requests = self.find_requests(service)?;
         // First, so that who comes meanwhile sees that there is nothing to come to.
-        requests.iter().for_each(|queue| queue.destroy());
+        if let Some(queue) = &requests {
+            queue.destroy();
+        }
         let mailboxes = service::destroy_mailboxes(&self.queues, service)?;
         Ok(requests.is_some() || mailboxes > 0)
     }

@@ -210,6 +210,7 @@ impl PortQueue {
     }
 
     /// Removes the queue for everybody: its name is free, its messages go back to the pool, every waiter ends. Idempotent.
+    /// Returns how many messages it dropped: those that nobody had received, and no sender has taken back.
     ///
     /// ```
     /// # use millrace::*;
@@ -220,9 +221,9 @@ impl PortQueue {
     /// assert!(shm.find_queue("destroy")?.is_none());
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn destroy(&self) {
+    pub fn destroy(&self) -> u64 {
         if self.participant.has_left() {
-            return;
+            return 0;
         }
         self.header().state.swap(RING_DESTROYED, Ordering::SeqCst);
         fault::hit(Point::DestroyMarked);
@@ -232,9 +233,10 @@ impl PortQueue {
         {
             unlist(&self.participant, pool, index, self.listed);
         }
-        self.drain();
+        let dropped = self.drain();
         self.wake_all();
         self.participant.domain.notify_all();
+        dropped
     }
 
     /// Whether the queue has been closed or destroyed.

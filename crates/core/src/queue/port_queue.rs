@@ -269,16 +269,23 @@ impl PortQueue {
     }
 
     /// Gives every message of a destroyed queue back to the pool.
-    pub(crate) fn drain(&self) {
+    pub(crate) fn drain(&self) -> u64 {
+        let mut drained = 0;
         // Bounded: as many as it can have.
         for _ in 0..2 * self.options.capacity.max(1) {
             let Ok(_pin) = self.participant.pin() else { break };
-            if !self.drop_pending() && self.drop_before(&self.ring(), u64::MAX, DRAINED_AT_ONCE) == 0 {
+            let now = match self.drop_pending() {
+                true => 1,
+                false => self.drop_before(&self.ring(), u64::MAX, DRAINED_AT_ONCE),
+            };
+            if now == 0 {
                 break;
             }
+            drained += u64::from(now);
         }
         self.participant.wake_pool();
         self.wake_after_settling();
+        drained
     }
 
     #[inline]

@@ -32,7 +32,7 @@ struct Recount<'a> {
     domain: &'a Domain,
     pools: Vec<&'a Pool>,
     /// Segments that cannot be read: what they hold stays as it is, and keeps nobody from being recovered.
-    unreadable: u64,
+    unreadable: Vec<usize>,
     dead: &'a [Dead],
     counts: Vec<Counts>,
     /// Slots of at-most-once queues that the dead had taken and not added to a ledger.
@@ -48,6 +48,7 @@ struct Recount<'a> {
 /// and removes every other trace of the dead. Returns what each of them left.
 pub(super) fn recount(domain: &Domain, dead: &[Dead]) -> Result<Vec<Counts>> {
     let (pools, unreadable) = domain.readable_pools()?;
+    let unreadable = unreadable.into_iter().map(|(index, _)| index).collect();
     let pools: Vec<_> = pools.iter().map(AsRef::as_ref).collect();
     let mut holders = vec![Vec::new(); MAX_SEGMENTS];
     for pool in &pools {
@@ -110,7 +111,7 @@ impl Recount<'_> {
         }
         for (listed, entry) in self.domain.entries() {
             let (segment, at) = split_id(listed.ring);
-            if self.unreadable & 1 << segment != 0 {
+            if self.unreadable.contains(&segment) {
                 continue;
             }
             let pool = self.pools.iter().find(|p| p.index == segment);

@@ -14,7 +14,7 @@
 //! sentinel, which is woken for it. Their memory goes at once; the last few address ranges stay a while, as zeros.
 
 use super::Domain;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{SEGMENT_READY, SegmentEntry};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
@@ -83,6 +83,9 @@ impl Pools {
     }
 }
 
+/// A segment that cannot be read: its index, and why.
+pub(crate) type Unreadable = (usize, Error);
+
 /// Which segment is there now, if there is one.
 fn generation(entry: &SegmentEntry) -> Option<u32> {
     // SYNC SEGMENT (acquire), pairs with the end of growth (release).
@@ -130,15 +133,15 @@ impl Domain {
         (0..high.min(MAX_SEGMENTS)).filter_map(|index| self.pool(index).transpose()).collect()
     }
 
-    /// Every pool segment that can be read, and which cannot (damaged, or removed by somebody: a bit each), now or ever.
+    /// Every pool segment that can be read, and the index of each that cannot, now or ever, with the reason: it is damaged, or gone.
     ///
     /// # Errors
     /// When one could be read another time: no file descriptors, no address space.
-    pub(crate) fn readable_pools(&self) -> Result<(Vec<Arc<Pool>>, u64)> {
-        let (mut pools, mut unreadable) = (Vec::new(), 0);
+    pub(crate) fn readable_pools(&self) -> Result<(Vec<Arc<Pool>>, Vec<Unreadable>)> {
+        let (mut pools, mut unreadable) = (Vec::new(), Vec::new());
         for index in 0..MAX_SEGMENTS {
             match self.pool(index) {
-                Err(e) if e.is_unusable() => unreadable |= 1 << index,
+                Err(e) if e.is_unusable() => unreadable.push((index, e)),
                 pool => pools.extend(pool?),
             }
         }

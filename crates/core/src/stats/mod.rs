@@ -42,7 +42,9 @@ pub struct Snapshot {
     pub recoveries: u64,
     /// Everybody who takes part.
     pub participants: Vec<ParticipantSnapshot>,
-    /// Buffers, by size; without segments that cannot be read, which `fsck` names.
+    /// Segments that cannot be read, each with the reason: what lies in them is not counted here.
+    pub damaged: Vec<String>,
+    /// Buffers, by size.
     pub pools: Vec<PoolSnapshot>,
     /// Sums over all recoveries so far, exact however many reports were missed.
     pub recovered: RecoveredTotals,
@@ -101,7 +103,7 @@ pub struct PoolSnapshot {
 /// Reads everything.
 pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
     let registry = domain.registry();
-    let (pools, _) = domain.readable_pools()?;
+    let (pools, unreadable) = domain.readable_pools()?;
     Ok(Snapshot {
         domain: domain.name.clone(),
         directory: domain.dir.path().display().to_string(),
@@ -117,6 +119,7 @@ pub(crate) fn snapshot(domain: &Domain) -> Result<Snapshot> {
         work_queues: queues::of_kind(domain, Kind::Work),
         services: services::services(domain),
         topics: topics::topics(domain),
+        damaged: unreadable.iter().map(|(_, reason)| reason.to_string()).collect(),
         pools: size_classes(domain, &pools),
     })
 }

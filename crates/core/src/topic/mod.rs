@@ -111,9 +111,12 @@ impl Topic {
     pub fn destroy(&self) {
         // The topic last, so that whoever finds it after our death can destroy it again; and once more those that came between: a
         // subscriber that sees the topic alive afterwards was listed before our second look.
-        self.for_each_subscription(PortQueue::destroy);
+        let destroy = |queue: &PortQueue| {
+            queue.destroy();
+        };
+        self.for_each_subscription(destroy);
         self.ring.destroy();
-        self.for_each_subscription(PortQueue::destroy);
+        self.for_each_subscription(destroy);
     }
 
     /// Whether the topic has been closed or destroyed.

@@ -52,7 +52,9 @@ pub(crate) fn subscribe(
         match begin(&cache.participant, &queue, &topic) {
             Ok(true) => return Ok(queue),
             // The topic was destroyed meanwhile: wait for the next of that name.
-            Ok(false) => queue.destroy(),
+            Ok(false) => {
+                queue.destroy();
+            }
             Err(e) => {
                 queue.destroy();
                 return Err(e);

@@ -170,9 +170,13 @@ impl Chaos {
         let findings = shm.fsck().unwrap();
         assert!(findings.is_empty(), "{findings:#?}");
         topic.destroy();
-        queues.iter().chain(&sinks).for_each(|queue| queue.destroy());
+        for queue in queues.iter().chain(&sinks) {
+            queue.destroy();
+        }
         for left in shm.snapshot().unwrap().queues {
-            shm.find_queue(&left.name).unwrap().iter().for_each(|queue| queue.destroy());
+            if let Some(queue) = shm.find_queue(&left.name).unwrap() {
+                queue.destroy();
+            }
         }
         drop((queues, sinks, topic));
         let snapshot = shm.snapshot().unwrap();

@@ -122,7 +122,9 @@ fn use_queue(shm: &ShmManager, queue: &Arc<PortQueue>, random: &mut Random) {
     let _ = (queue.len(), queue.is_idle(), queue.is_empty(), queue.stats(), queue.is_closed());
     match random.below(6) {
         0 => queue.close(),
-        1 => queue.destroy(),
+        1 => {
+            queue.destroy();
+        }
         _ => {}
     }
 }

@@ -242,7 +242,8 @@ impl Input {
         if self.end.leave(shm)
             && let Some(queue) = self.end.known()
         {
-            // It is closed now, so whoever sends takes back what is not taken here: each message is counted by one of us.
+            // It is closed now, so whoever sends takes back what is not taken here, up to the end of the queue: each message is
+            // counted by one of us.
             let mut out = [Received::default(); BATCH];
             while let Ok((count @ 1.., _)) = queue.receive(&mut out) {
                 left.lost += count as u64;
@@ -252,7 +253,7 @@ impl Input {
                 }
                 let _ = allocator.release_all(out[..count].iter().map(|received| received.buffer));
             }
-            queue.destroy();
+            left.lost += queue.destroy();
         }
         left
     }
