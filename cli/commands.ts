@@ -1,6 +1,9 @@
 // Every command: help and completion are made from this list.
 import type { Command } from './command.js'
+import { clean } from './commands/clean.js'
 import { completion } from './commands/completion.js'
+import { doctor } from './commands/doctor.js'
+import { evict } from './commands/evict.js'
 import { flowGraph } from './commands/flow-graph.js'
 import { flowRun } from './commands/flow-run.js'
 import { flowValidate } from './commands/flow-validate.js'
@@ -9,4 +12,15 @@ import { inspect } from './commands/inspect.js'
 import { ls } from './commands/ls.js'
 
 /** In the order of the help; one file each. */
-export const COMMANDS: readonly Command[] = [ls, inspect, fsck, flowRun, flowValidate, flowGraph, completion]
+export const COMMANDS: readonly Command[] = [
+  ls,
+  inspect,
+  fsck,
+  doctor,
+  clean,
+  evict,
+  flowRun,
+  flowValidate,
+  flowGraph,
+  completion,
+]

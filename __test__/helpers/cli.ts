@@ -20,9 +20,18 @@ export interface Running {
 
 /** Starts it. */
 export function startMillrace(...args: string[]): Running {
+  return start(process.execPath, [main, ...args])
+}
+
+/** Runs it by another program, which ends as it does. */
+export function millraceBy([program, ...own]: readonly string[], ...args: string[]): Promise<Outcome> {
+  return start(program!, [...own, process.execPath, main, ...args]).ended
+}
+
+function start(program: string, args: string[]): Running {
   let end!: (outcome: Outcome) => void
   const ended = new Promise<Outcome>((resolve) => (end = resolve))
-  const child = execFile(process.execPath, [main, ...args], (_, stdout, stderr) => {
+  const child = execFile(program, args, (_, stdout, stderr) => {
     end({ code: child.exitCode, signal: child.signalCode, stdout, stderr })
   })
   return { process: child, ended }

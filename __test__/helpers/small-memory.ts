@@ -17,14 +17,18 @@ export function smallMemory(title: string): string {
   return permitted ? title : `${title} (mounting a small one is not permitted here)`
 }
 
+/** What runs the program that follows it where /dev/shm has `size`. */
+export function smallMemoryFor(size: string): readonly string[] {
+  return ['unshare', ...unshare, 'sh', '-c', `${mount(size)} && exec "$0" "$@"`]
+}
+
 /** What `fixture` prints, as JSON, where /dev/shm has `size`. */
 export async function runInSmallMemory<R>(size: string, fixture: string): Promise<R> {
   const program = fileURLToPath(new URL(`../fixtures/${fixture}.js`, import.meta.url))
-  const script = `${mount(size)} && exec "$0" "$1"`
   const env = { ...process.env }
   delete env['MILLRACE_DIR']
   delete env['XDG_RUNTIME_DIR']
-  const args = [...unshare, 'sh', '-c', script, process.execPath, program]
-  const { stdout } = await promisify(execFile)('unshare', args, { env })
+  const [command, ...args] = smallMemoryFor(size)
+  const { stdout } = await promisify(execFile)(command!, [...args, process.execPath, program], { env })
   return JSON.parse(stdout) as R
 }

@@ -1,5 +1,6 @@
 import { type DomainEntry, ShmObserver } from '../../index.js'
 import type { Command } from '../command.js'
+import { keptFor } from '../kept.js'
 import { type Column, table } from '../table.js'
 import { age, bytes } from '../units.js'
 
@@ -38,11 +39,4 @@ function told(domains: DomainEntry[]): string {
 function stateOf({ alive, error }: DomainEntry): string {
   if (error !== null) return 'unreadable'
   return alive > 0 ? 'in use' : 'nobody in it'
-}
-
-/** Why a domain outlives its participants. */
-export function keptFor(entry: DomainEntry): string | null {
-  if (entry.error !== null) return null
-  const reasons = [...(entry.persist ? ['persist'] : []), ...(entry.workQueues > 0 ? ['work'] : [])]
-  return reasons.join(', ') || null
 }

@@ -6,7 +6,7 @@ use crate::liveness::{is_anybody_alive, living_processes};
 use crate::os::deadline;
 use crate::recovery::assist;
 use crate::registry::Domain;
-use crate::segment::{DomainDir, DomainLock, SegmentName, base_dir, validate_name};
+use crate::segment::{DomainDir, DomainLock, base_dir, validate_name};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
@@ -66,7 +66,7 @@ fn remove_locked(lock: &DomainLock, dir: DomainDir, name: &str, kept: bool) -> R
     if let Some(used) = use_of(&dir)? {
         return Ok(used);
     }
-    if !kept && dir.has_segment(SegmentName::Registry)? {
+    if !kept {
         match Domain::open(name, dir.try_clone()?, assist) {
             Ok(domain) if !is_kept(&domain) => {}
             Err(e) if !e.is_unusable() => return Err(e),

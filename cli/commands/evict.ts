@@ -1,0 +1,35 @@
+import { MillraceError, type ParticipantStats, type RecoveryReport, ShmObserver } from '../../index.js'
+import { type Command, milliseconds } from '../command.js'
+import { plural } from '../units.js'
+
+/** Ends a participant. */
+export const evict: Command = {
+  name: 'evict',
+  parameters: ['<domain>', '<participant>'],
+  options: { timeout: { value: '<ms>', summary: 'how long to wait for its end and its recovery; default: 10 000' } },
+  summary:
+    'end a participant, stopped or running, with `kill -9`: its whole process; the slot is that of `inspect`, as 3.1',
+  async run({ positionals, where, json, values }) {
+    const [domain, participant] = positionals as [string, string]
+    const timeout = milliseconds('timeout', values['timeout'])
+    using observer = ShmObserver.open(domain, where)
+    const found = participantOf(observer.snapshot().participants, domain, participant)
+    const report = await observer.evict(found, timeout === undefined ? {} : { timeout })
+    console.log(json ? JSON.stringify({ domain, report }, undefined, 2) : told(report))
+    return 0
+  },
+}
+
+/** The participant whose slot, with or without its epoch, is `text`. */
+function participantOf(participants: ParticipantStats[], domain: string, text: string): ParticipantStats {
+  const found = participants.find(({ slot, epoch }) => text === `${slot}.${epoch}` || text === `${slot}`)
+  if (found !== undefined) return found
+  const there = participants.map(({ slot, epoch, pid, name }) => `${slot}.${epoch} (process ${pid}, ${name})`)
+  const message = `domain ${JSON.stringify(domain)} has no participant ${JSON.stringify(text)}; it has ${there.join(', ') || 'none'}`
+  throw new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
+}
+
+function told({ slot, epoch, pid, name, freed, lost, redelivered }: RecoveryReport): string {
+  const who = `participant ${slot}.${epoch} (process ${pid}, ${name}) has been ended`
+  return `${who}: ${plural(freed, 'buffer')} freed, ${plural(lost, 'message')} lost, ${redelivered} delivered again`
+}
