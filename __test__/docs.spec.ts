@@ -13,6 +13,7 @@ import { type Block, blocksOf, codeIn, documents, ROOT, tableOf, textOf } from '
 const GUIDES = [
   'README.md',
   'docs/guide.md',
+  'docs/testing.md',
   'docs/coming-from.md',
   'docs/flow-files.md',
   'docs/processes-and-failure.md',

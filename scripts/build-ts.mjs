@@ -30,7 +30,7 @@ function compile() {
  * more for CommonJS, naming `.cjs` neighbours.
  */
 function writeDeclarations(emitted) {
-  const published = ['index.d.ts', 'arrow.d.ts', 'flow.d.ts', `lib${sep}`]
+  const published = ['index.d.ts', 'arrow.d.ts', 'flow.d.ts', 'testing.d.ts', `lib${sep}`]
   return emitted
     .filter((file) => file.endsWith('.d.ts') && published.some((start) => relative(dist, file).startsWith(start)))
     .map((file) => {
@@ -63,10 +63,20 @@ const ownRequire = {
   },
 }
 
+/** What opens managers itself has those of the `index` that everybody has, not of a copy of its own. */
+const sharedManager = {
+  name: 'shared-manager',
+  setup({ onResolve }) {
+    onResolve({ filter: /domain[\\/]manager\.js$/ }, ({ importer }) =>
+      /[\\/]lib[\\/]testing[\\/]/.test(importer) ? { path: './index.cjs', external: true } : undefined,
+    )
+  },
+}
+
 const emitted = compile()
 const declarations = writeDeclarations(emitted)
 // The entries of the package. What the others share with `index` is types, and code without state: objects of one work with the others.
-const bundles = { index: 'index.js', arrow: 'arrow.js', flow: 'flow.js' }
+const bundles = { index: 'index.js', arrow: 'arrow.js', flow: 'flow.js', testing: 'testing.js' }
 await build({
   entryPoints: Object.entries(bundles).map(([out, file]) => ({ in: join(dist, file), out })),
   outdir: dist,
@@ -76,7 +86,7 @@ await build({
   format: 'cjs',
   target: 'node20',
   external: ['#*', 'apache-arrow'],
-  plugins: [ownRequire],
+  plugins: [ownRequire, sharedManager],
   sourcemap: true,
   logLevel: 'warning',
 })

@@ -1,10 +1,12 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { type OpenOptions, type QueueOptions, type PortQueue, ShmManager, type WithCodec } from '../../index.js'
+import type { OpenOptions, PortQueue, QueueOptions, ShmManager, WithCodec } from '../../index.js'
+import { directoryIn } from '../../lib/domain/base-directory.js'
+import { SHM, type Trace } from '../../lib/testing/traces.js'
+import { TestDomain as Isolated } from '../../testing.js'
 
-const SHM = '/dev/shm'
-let domains = 0
+export { leftovers, removeLeftovers, type Trace, traceOf } from '../../lib/testing/traces.js'
 
 /** A domain of the test's own. When the test ends every manager is closed, and nothing of the domain may be left. */
 export interface TestDomain {
@@ -13,25 +15,12 @@ export interface TestDomain {
   open(options?: OpenOptions): ShmManager
 }
 
-/** Domain names carry process id and counter: tests of one or many processes cannot meet by accident. */
+/** In the directory where the programs of __test__/fixtures look for it. */
 export function testDomain(t: ExecutionContext): TestDomain {
-  const name = `ava-${process.pid}-${domains++}`
-  const managers: ShmManager[] = []
+  const domain = new Isolated({ directory: directoryIn(process.env), track: false })
   t.timeout(30_000)
-  t.teardown(() => {
-    const traces = managers.filter((shm) => !shm.closed).map(traceOf)
-    for (const shm of managers) shm.close()
-    const left = traces.flatMap(leftovers)
-    if (left.length > 0) throw new Error(`test '${t.title}' left behind: ${left.join(', ')}`)
-  })
-  return {
-    name,
-    open(options) {
-      const shm = ShmManager.open(name, options)
-      managers.push(shm)
-      return shm
-    },
-  }
+  t.teardown(() => domain.close())
+  return domain
 }
 
 /** One manager in a domain of the test's own. */
@@ -54,32 +43,8 @@ export function buffersInUse(shm: ShmManager): number {
   return shm.stats().pools.reduce((sum, pool) => sum + pool.used - pool.rings, 0)
 }
 
-/** Where a domain shows while it is open. */
-export interface Trace {
-  directory: string
-  /** Start of the names of its shared memory objects. */
-  objects: string
-}
-
-export function traceOf({ directory }: Pick<ShmManager, 'directory'>): Trace {
-  const { uid, dev, ino } = lstatSync(directory)
-  return { directory, objects: `millrace.${uid}.${dev.toString(16)}.${ino.toString(16)}.` }
-}
-
 /** Path of the shared memory object that is `segment` of a domain: its link in the domain's directory names it. Linux only. */
 export function objectOf({ directory }: Pick<Trace, 'directory'>, segment: string): string {
   const [name] = readFileSync(join(directory, segment), 'utf8').split(' ')
   return join(SHM, name!)
-}
-
-/** What is left of a domain: paths of its directory, its lock, its shared memory objects. */
-export function leftovers({ directory, objects }: Trace): string[] {
-  const files = [directory, join(dirname(directory), `.${basename(directory)}.lock`)].filter((path) => existsSync(path))
-  const shared = existsSync(SHM) ? readdirSync(SHM).filter((name) => name.startsWith(objects)) : []
-  return [...files, ...shared.map((name) => join(SHM, name))]
-}
-
-/** Removes what is left of a domain that was meant to persist. */
-export function removeLeftovers(trace: Trace): void {
-  for (const path of leftovers(trace)) rmSync(path, { recursive: true })
 }

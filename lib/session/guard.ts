@@ -1,18 +1,15 @@
 import { emitWarning } from 'node:process'
 import { type BindingManager, COPIES } from '../native/native.js'
-import { OwnViews } from './own-views.js'
-
-/** What a leak report tells of a reference. */
-interface Taken {
-  readonly id: number
-  readonly stack: string | undefined
-}
+import { type HeldReference, OwnViews } from './own-views.js'
 
 /** Guard mode: views that end with their reference, and reports of references that nobody released. */
 export class Guard extends OwnViews {
   readonly #native: BindingManager
   readonly #domain: string
-  readonly #leaks = new FinalizationRegistry<Taken>((taken) => this.#report(taken))
+  readonly #leaks = new FinalizationRegistry<HeldReference>((taken) => this.#report(taken))
+  /** Not by reference, which would keep it from being collected. */
+  readonly #held = new Set<HeldReference>()
+  readonly #taken = new WeakMap<object, HeldReference>()
 
   constructor(native: BindingManager, domain: string) {
     super(native)
@@ -22,22 +19,31 @@ export class Guard extends OwnViews {
 
   override begin(reference: object, id: number): void {
     super.begin(reference, id)
-    this.#leaks.register(reference, { id, stack: new Error('taken here').stack }, reference)
+    const stack = new Error('taken here').stack?.split('\n').slice(1).join('\n') ?? ''
+    const taken = { buffer: id, stack }
+    this.#held.add(taken)
+    this.#taken.set(reference, taken)
+    this.#leaks.register(reference, taken, reference)
+  }
+
+  override held(): HeldReference[] {
+    return [...this.#held]
   }
 
   /** And what it saw becomes empty. Copies do not: a request under way may have the address, and their memory would be freed. */
   override end(reference: object): ArrayBuffer | undefined {
     this.#leaks.unregister(reference)
+    this.#held.delete(this.#taken.get(reference)!)
     const view = super.end(reference)
     if (view !== undefined && !COPIES) this.#native.detachView(view)
     return view
   }
 
-  #report({ id, stack }: Taken): void {
-    emitWarning(`a reference to buffer ${id} of domain '${this.#domain}' was garbage collected without release()`, {
+  #report({ buffer, stack }: HeldReference): void {
+    emitWarning(`a reference to buffer ${buffer} of domain '${this.#domain}' was garbage collected without release()`, {
       type: 'MillraceWarning',
       code: 'MILLRACE_LEAK',
-      detail: stack ?? '',
+      detail: stack,
     })
   }
 }

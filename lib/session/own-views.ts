@@ -5,6 +5,14 @@ interface OwnView {
   buffer: ArrayBuffer | undefined
 }
 
+/** A reference that has not been released, as those know who track them. */
+export interface HeldReference {
+  /** Number of its buffer. */
+  buffer: number
+  /** The stack that took it. */
+  stack: string
+}
+
 /** Views that references have for themselves, because they end with it, or because they are copies. */
 export class OwnViews {
   readonly #native: BindingManager
@@ -36,6 +44,11 @@ export class OwnViews {
     const buffer = COPIES ? this.#views.get(reference)?.buffer : undefined
     if (buffer === undefined) return
     this.#native.writeMessage(id, new Uint8Array(buffer, 0, Math.min(length(), buffer.byteLength)))
+  }
+
+  /** References that have not been released nor sent, as far as they are tracked. */
+  held(): HeldReference[] {
+    return []
   }
 
   /** `reference` has been released or sent. Returns what it saw. */
