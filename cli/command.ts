@@ -77,10 +77,26 @@ export function usageOf({ name, parameters, options }: Command): string {
 
 /** A number of milliseconds given as an option. */
 export function milliseconds(name: string, text: string | undefined): number | undefined {
+  return numberOf(text, (value) => value >= 0, `--${name} must be a number of milliseconds`)
+}
+
+/** A count of at least 1 given as an option. */
+export function count(name: string, text: string | undefined): number | undefined {
+  return numberOf(text, (value) => Number.isInteger(value) && value >= 1, `--${name} must be a whole number from 1 on`)
+}
+
+/** One of `words` given as an option. */
+export function word<W extends string>(name: string, text: string | undefined, words: readonly W[]): W | undefined {
+  const found = words.find((each) => each === text)
+  if (text === undefined || found !== undefined) return found
+  throw new UsageError(`--${name} must be one of ${words.join(', ')}, not ${JSON.stringify(text)}`)
+}
+
+function numberOf(text: string | undefined, isRight: (value: number) => boolean, rule: string): number | undefined {
   if (text === undefined) return undefined
   const value = Number(text)
-  if (text.trim() !== '' && value >= 0) return value
-  throw new UsageError(`--${name} must be a number of milliseconds, not ${JSON.stringify(text)}`)
+  if (text.trim() !== '' && isRight(value)) return value
+  throw new UsageError(`${rule}, not ${JSON.stringify(text)}`)
 }
 
 function checkCount(parameters: readonly string[], { length }: readonly string[]): void {

@@ -1,5 +1,6 @@
 // Where something is: `<domain>/<name>`.
-import { MillraceError, ShmObserver, type Snapshot } from '../index.js'
+import { MillraceError, type QueueStats, ShmObserver, type Snapshot, type TopicStats } from '../index.js'
+import { UsageError } from './command.js'
 
 /** A domain, and perhaps one thing in it. */
 export interface Place {
@@ -13,6 +14,38 @@ export function placeOf(text: string): Place {
   return slash < 0 ? { domain: text, name: undefined } : { domain: text.slice(0, slash), name: text.slice(slash + 1) }
 }
 
+/** The thing in a domain that `text` names. */
+export function thingOf(text: string): Place & { name: string } {
+  const { domain, name } = placeOf(text)
+  if (name !== undefined && name !== '') return { domain, name }
+  throw new UsageError(`${JSON.stringify(text)} names no queue or topic: <domain>/<name> is needed`)
+}
+
+/** What a domain has by a name. */
+export interface Things {
+  readonly queue: QueueStats | undefined
+  readonly topic: TopicStats | undefined
+}
+
+/** Queue and topic `name` of the domain; an error that says what there is if there is neither. */
+export function thingsIn(snapshot: Snapshot, name: string): Things {
+  const [queue, topic] = [named(snapshot.queues, name), named(snapshot.topics, name)]
+  if (queue === undefined && topic === undefined) throw missing('queue or topic', name, snapshot)
+  return { queue, topic }
+}
+
+/** Queue `name` of the domain; an error that says what there is if there is none. */
+export function queueIn(snapshot: Snapshot, name: string): QueueStats {
+  const queue = named(snapshot.queues, name)
+  if (queue === undefined) throw missing('queue', name, snapshot)
+  return queue
+}
+
+/** Name of the codec of a queue or topic; one that was made without has bytes. */
+export function codecOf({ codec }: Pick<QueueStats, 'codec'>): string {
+  return codec || 'bytes'
+}
+
 /** The domain `name` now. */
 export function snapshotOf(name: string, where: { directory?: string }): Snapshot {
   using observer = ShmObserver.open(name, where)
@@ -24,4 +57,8 @@ export function missing(what: string, name: string, { domain, queues, topics, se
   const there = [queues, topics, services, workQueues].flat().map((thing) => thing.name)
   const message = `domain ${JSON.stringify(domain)} has no ${what} ${JSON.stringify(name)}; it has ${there.join(', ') || 'nothing'}`
   return new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
+}
+
+function named<T extends { name: string }>(things: readonly T[], name: string): T | undefined {
+  return things.find((thing) => thing.name === name)
 }

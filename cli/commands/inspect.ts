@@ -7,7 +7,7 @@ import {
   type SubscriptionStats,
 } from '../../index.js'
 import type { Command } from '../command.js'
-import { missing, placeOf } from '../place.js'
+import { codecOf, missing, placeOf } from '../place.js'
 import { type Column, table, titled } from '../table.js'
 import { age, bytes } from '../units.js'
 
@@ -61,7 +61,7 @@ const QUEUES: readonly Column<QueueStats>[] = [
   ['open', ({ attached }) => attached],
   ['delivery', ({ delivery }) => delivery],
   ['overflow', ({ overflow }) => overflow],
-  ['codec', ({ codec }) => codec],
+  ['codec', codecOf],
   ['state', ({ closed }) => (closed ? 'closed' : 'open')],
 ]
 
@@ -93,7 +93,7 @@ function told(inspected: Inspected): string {
       ['history', ({ kept: there, history }) => `${there} of ${history}`],
       ['publishers', ({ attached }) => attached],
       ['subscriptions', ({ subscriptions }) => subscriptions.length],
-      ['codec', ({ codec }) => codec],
+      ['codec', codecOf],
       ['state', ({ exists, closed }) => (!exists ? 'not made yet' : closed ? 'closed' : 'open')],
     ]),
     ...titled('subscriptions', subscriptionsOf(inspected), [
