@@ -34,6 +34,9 @@ export interface TypedArrayConstructor<V> {
 /** @internal Names `reference` as argument `index` of the next operation, if `session` may send it now. */
 export let nameToSend: (index: number, reference: BufferPtr, session: Session) => void
 
+/** @internal As {@link nameToSend}, of a reference that has just been checked. */
+export let nameChecked: (index: number, reference: BufferPtr) => void
+
 /**
  * @internal What is in `references` now, for it may be something else at the next look. @throws unless `session` may send all of it now,
  * each once.
@@ -61,17 +64,18 @@ export let releaseAll: (session: Session, references: readonly BufferPtr[]) => v
 /** @internal What {@link letGo} returns when there is nothing to release. */
 export const NO_ID = -1
 
-const HELD = 0
-const SENT = 1
-const RELEASED = 2
-const RETURNED = 3
-const FATES = ['held', 'sent', 'released', 'given back']
+// States of a reference that has ended.
+const SENT = -1
+const RELEASED = -2
+const RETURNED = -3
+const FATES = ['', 'sent', 'released', 'given back']
 
 /** Structured clone, as of `postMessage()`, refuses symbols, and says which. */
 const UNCLONEABLE = Symbol('a BufferPtr: send it through a queue, or post its copy()')
 
-/** Number of the last list of references that was checked. */
+/** Number of the last list of references that was checked; they come again. */
 let lists = 0
+const LISTS_MAX = 2 ** 30 - 1
 
 /**
  * A counted reference to one buffer in shared memory: its bytes and metadata. Release it with `using`, or
@@ -91,9 +95,8 @@ export class BufferPtr implements Disposable {
   readonly #session: Session
   readonly #id: number
   readonly #lease: number
-  #state = HELD
-  /** The last list it was found in, so that one list cannot have it twice. */
-  #list = 0
+  /** While it is held the number of the last list it was found in, so that one list cannot have it twice; negative: what became of it. */
+  #state = 0
 
   /** @internal */
   constructor(session: Session, id: number, gap = 0, lease = 0, attempt = 0) {
@@ -194,7 +197,7 @@ export class BufferPtr implements Disposable {
 
   /** True once this reference has been released, sent or given back. */
   get released(): boolean {
-    return this.#state !== HELD
+    return this.#state < 0
   }
 
   /**
@@ -239,7 +242,7 @@ export class BufferPtr implements Disposable {
    * nothing the second time, or after it was sent or given back.
    */
   release(): void {
-    if (this.#state !== HELD) return
+    if (this.#state < 0) return
     this.#settle(RELEASED)
     native.setId(0, this.#id, this.#lease)
     releaseNamed(this.#session, 1)
@@ -251,7 +254,7 @@ export class BufferPtr implements Disposable {
    * nothing after it was released, sent or given back.
    */
   nack(): void {
-    if (this.#state !== HELD) return
+    if (this.#state < 0) return
     this.#settle(RETURNED)
     giveBack(this.#session, this.#id, this.#lease)
   }
@@ -264,13 +267,13 @@ export class BufferPtr implements Disposable {
   /** The segment, if this reference is alive. */
   #segment(): Messages {
     const session = this.#session
-    if (this.#state !== HELD || session.closed) throw this.#gone()
+    if (this.#state < 0 || session.closed) throw this.#gone()
     return session.segments.of(this.#id)
   }
 
   #gone(): MillraceError {
-    if (this.#state === HELD) return this.#session.closedFailure()
-    const message = `this reference to buffer ${this.#id} has been ${FATES[this.#state]}`
+    if (this.#state >= 0) return this.#session.closedFailure()
+    const message = `this reference to buffer ${this.#id} has been ${FATES[-this.#state]}`
     return new MillraceError('ERR_MILLRACE_RELEASED', message)
   }
 
@@ -295,32 +298,36 @@ export class BufferPtr implements Disposable {
           `buffer ${reference.#id} belongs to another ShmManager (of domain '${reference.#session.domain}')`,
         )
       }
-      if (reference.#state !== HELD || session.closed) throw reference.#gone()
+      if (reference.#state < 0 || session.closed) throw reference.#gone()
     }
     nameToSend = (index, reference, session) => {
       check(reference, session)
-      if (session.ownViews !== undefined) reference.#writeBack()
+      nameChecked(index, reference)
+    }
+    nameChecked = (index, reference) => {
+      if (reference.#session.ownViews !== undefined) reference.#writeBack()
       native.setId(index, reference.#id, reference.#lease)
     }
     checkSendable = (references, session) => {
       if (!Array.isArray(references)) throw invalidArgument('buffers', 'an array of BufferPtr', references)
-      const list = ++lists
+      const list = lists < LISTS_MAX ? ++lists : (lists = 1)
       const { length } = references
       const checked = new Array<BufferPtr>(length)
       for (let i = 0; i < length; i++) {
         const reference = references[i]!
         check(reference, session)
-        if (reference.#list === list) {
+        // Of the list of that number before the numbers came again, perhaps.
+        if (reference.#state === list && checked.includes(reference)) {
           throw invalidArgument(`buffers[${i}]`, 'a reference that is not in the list already: share() it', reference)
         }
-        reference.#list = list
+        reference.#state = list
         checked[i] = reference
       }
       return checked
     }
     idOf = (reference) => reference.#id
     letGo = (reference) => {
-      if (reference.#state !== HELD || reference.#lease !== RECEIVED || reference.#session.closed) {
+      if (reference.#state < 0 || reference.#lease !== RECEIVED || reference.#session.closed) {
         reference.release()
         return NO_ID
       }
@@ -332,7 +339,7 @@ export class BufferPtr implements Disposable {
     releaseAll = (session, references) => {
       let named = 0
       for (const reference of references) {
-        if (reference.#state !== HELD) continue
+        if (reference.#state < 0) continue
         reference.#settle(RELEASED)
         native.setId(named++, reference.#id, reference.#lease)
         if (named === BATCH_MAX) {

@@ -1,6 +1,6 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
-import { checkSendable, markSent, nameToSend } from '../memory/buffer-ptr.js'
+import { checkSendable, markSent, nameChecked, nameToSend } from '../memory/buffer-ptr.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED, STATUS_FULL, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
@@ -48,7 +48,7 @@ export class Sender {
     let sent = 0
     while (sent < list.length) {
       const count = Math.min(list.length - sent, BATCH_MAX)
-      for (let i = 0; i < count; i++) nameToSend(i, list[sent + i]!, session)
+      for (let i = 0; i < count; i++) nameChecked(i, list[sent + i]!)
       const status = native.send(session.handle, this.#queue, count)
       const end = sent + native.resultCount()
       while (sent < end) markSent(list[sent++]!)
