@@ -34,13 +34,6 @@ export function thingsIn(snapshot: Snapshot, name: string): Things {
   return { queue, topic }
 }
 
-/** Queue `name` of the domain; an error that says what there is if there is none. */
-export function queueIn(snapshot: Snapshot, name: string): QueueStats {
-  const queue = named(snapshot.queues, name)
-  if (queue === undefined) throw missing('queue', name, snapshot)
-  return queue
-}
-
 /** Name of the codec of a queue or topic; one that was made without has bytes. */
 export function codecOf({ codec }: Pick<QueueStats, 'codec'>): string {
   return codec || 'bytes'
@@ -59,6 +52,7 @@ export function missing(what: string, name: string, { domain, queues, topics, se
   return new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
 }
 
-function named<T extends { name: string }>(things: readonly T[], name: string): T | undefined {
+/** The one of that name. */
+export function named<T extends { name: string }>(things: readonly T[], name: string): T | undefined {
   return things.find((thing) => thing.name === name)
 }

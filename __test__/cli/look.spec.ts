@@ -1,10 +1,13 @@
 // `millrace ls` and `millrace inspect`: what operators see of domains with real processes in them, the dead included.
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import type { DomainEntry, ParticipantStats, QueueStats, Snapshot } from '../../index.js'
 import { millrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
+import { objectOf } from '../helpers/domain.js'
+
+const onLinux = process.platform === 'linux' ? test : test.skip
 
 /** A line of a table as its cells. */
 function cellsOf(stdout: string, first: string): string[] {
@@ -113,4 +116,15 @@ test('inspect: one queue with all its numbers, or an error that says what there 
   t.regex(wrong.stderr, /^ERR_MILLRACE_NOT_FOUND: domain "domain" has no .* "none"; it has queue\n/)
   t.is((await run('inspect', 'none')).code, 2)
   t.deepEqual(readdirSync(directory.path).toSorted(), ['.domain.lock', 'domain'])
+})
+
+onLinux('inspect: a segment that cannot be read is named, and the exit code is 1', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('domain', { persist: true })
+  shm.portQueue('queue', { capacity: 4 })
+  shm.close()
+  truncateSync(objectOf(shm, 'pool.0'), 0)
+  const { code, stdout } = await inDirectory(directory)('inspect', 'domain')
+  t.is(code, 1)
+  t.regex(stdout, /^damaged: .*pool\.0/m)
 })

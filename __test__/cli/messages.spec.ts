@@ -1,6 +1,6 @@
 // Commands that move or show messages, against domains with other processes in them.
 import test, { type ExecutionContext } from 'ava'
-import type { Overflow } from '../../index.js'
+import { type Overflow, SageQueue } from '../../index.js'
 import { millrace, millraceBy, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
 import { until } from '../process/children.js'
@@ -60,6 +60,21 @@ test('get waits as long as it is told, and is woken by a message', async (t) => 
   queue.tryPut(Buffer.from('late'))
   t.is((await waiting.ended).code, 0)
   t.deepEqual(waiting.told, ['late'])
+})
+
+test('a get that is killed while it waits takes nothing with it', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('domain')
+  const queue = shm.portQueue('queue', { capacity: 2 })
+  const waiting = lines(t, directory, 'get', 'domain/queue', '--timeout', '30000')
+  await until(() => queue.stats()!.receiveWaits === 1)
+  waiting.process.kill('SIGKILL')
+  await waiting.ended
+  queue.tryPut(Buffer.from('x'))
+  t.is((await inDirectory(directory)('get', 'domain/queue', '--timeout', '30000')).stdout, 'x\n')
+  await until(() => shm.registry.snapshot().recoveries === 1)
+  t.like(shm.registry.snapshot().recovered, { lost: 0, redelivered: 0 })
+  t.deepEqual(await shm.fsck(), [])
 })
 
 test('a command that takes part makes no domain, no queue, and touches nothing of the dead', async (t) => {
@@ -124,6 +139,42 @@ test('redrive moves dead letters back until the queue is full, and loses none', 
     ['new', 'new', 'new', '1'],
   )
   t.is(shm.portQueue('queue.dead').tryReceive()!.text(), '2')
+})
+
+test('put, get, drain and redrive of the work queue of a SageQueue', async (t) => {
+  const directory = testDirectory(t)
+  const run = inDirectory(directory)
+  const jobs = new SageQueue<unknown>('jobs', {
+    domain: 'work',
+    directory: directory.path,
+    maxsize: 3,
+    maxDeliveries: 1,
+  })
+  t.teardown(() => jobs.close())
+  t.is((await run('put', 'work/jobs', '{"id":1}')).code, 0)
+  t.deepEqual(await jobs.get(), { id: 1 })
+  jobs.taskDone()
+  for (const id of [2, 3]) jobs.putNowait({ id })
+  t.is((await run('get', 'work/jobs')).stdout, '{"id":2}\n')
+  t.like(jobs.getStats(), { size: 1, inWork: 0 })
+  const drained = await run('drain', 'work/jobs')
+  t.is(drained.stdout, 'work/jobs: 1 message taken\n')
+  await jobs.join()
+  for (const id of [4, 5]) {
+    jobs.putNowait({ id })
+    await jobs.get()
+    jobs.giveBack()
+  }
+  t.throws(() => jobs.getNowait())
+  for (const id of [6, 7]) jobs.putNowait({ id })
+  const { code, stdout } = await run('redrive', 'work/jobs')
+  t.deepEqual([code, stdout], [1, 'work/jobs: 1 message moved back, 1 left: it is full\n'])
+  const values = [jobs.getNowait(), jobs.getNowait(), jobs.getNowait()]
+  t.deepEqual(values, [{ id: 6 }, { id: 7 }, { id: 4 }])
+  for (const value of values) jobs.taskDone(value)
+  t.is((await run('redrive', 'work/jobs')).code, 0)
+  t.deepEqual(jobs.getNowait(), { id: 5 })
+  jobs.taskDone()
 })
 
 for (const overflow of ['block', 'drop-oldest'] satisfies Overflow[]) {

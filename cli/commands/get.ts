@@ -1,8 +1,8 @@
-import { MillraceError, type PortQueue } from '../../index.js'
 import { type Command, count, milliseconds, UsageError, word } from '../command.js'
 import { FORMAT_OPTION, FORMATS, json as jsonOf, line, plain } from '../message.js'
-import { codecOf, queueIn, thingOf } from '../place.js'
+import { thingOf } from '../place.js'
 import { takePart } from '../take-part.js'
+import { openValues } from '../value-queue.js'
 
 /** Takes messages out of a queue. */
 export const get: Command = {
@@ -20,29 +20,19 @@ export const get: Command = {
     const timeout = milliseconds('timeout', values['timeout']) ?? 0
     const format = word('format', values['format'], FORMATS) ?? 'text'
     using shm = takePart(domain, where, 'get')
-    const codec = codecOf(queueIn(shm.registry.snapshot(), name))
+    using queue = openValues(shm, name, where)
+    const { codec } = queue
     if (format === 'hex' && codec !== 'bytes')
       throw new UsageError(`--format hex is for bytes, the queue has codec ${codec}`)
-    const queue = shm.portQueue<unknown>(name)
     for (let got = 0; got < wanted; got++) {
-      const next = await nextOf(queue, timeout)
+      const next = await queue.get(timeout)
       if (next === null) {
         if (!json) console.error(`${domain}/${name} is empty: ${got} of ${wanted} messages`)
         return 1
       }
       console.log(json ? jsonOf({ value: plain(next.value, format) }) : line(next.value, format))
+      next.done()
     }
     return 0
   },
-}
-
-/** The next value; null: there is none in time, or none any more. */
-async function nextOf(queue: PortQueue<unknown>, timeout: number): Promise<{ value: unknown } | null> {
-  try {
-    return { value: await queue.get({ timeout }) }
-  } catch (error) {
-    const over = ['ERR_MILLRACE_TIMEOUT', 'ERR_MILLRACE_CLOSED']
-    if (error instanceof MillraceError && over.includes(error.code)) return null
-    throw error
-  }
 }

@@ -22,7 +22,8 @@ export const inspect: Command = {
   name: 'inspect',
   parameters: ['<domain>[/name]'],
   options: {},
-  summary: 'show who takes part and holds what, queues, topics, services, pools; or one of them with all its numbers',
+  summary:
+    'show who takes part and holds what, queues, topics, services, pools; or one of them with all its numbers; exit code 1: a segment cannot be read',
   run({ positionals, where, json }) {
     const { domain, name } = placeOf(positionals[0]!)
     using observer = ShmObserver.open(domain, where)
@@ -35,7 +36,7 @@ export const inspect: Command = {
       const found = thingsNamed(snapshot, name)
       console.log(json ? JSON.stringify(found, undefined, 2) : table(leaves(found), LEAVES).join('\n'))
     }
-    return 0
+    return snapshot.damaged.length === 0 ? 0 : 1
   },
 }
 
@@ -76,7 +77,7 @@ const POOLS: readonly Column<PoolStats>[] = [
 
 function told(inspected: Inspected): string {
   const { domain, directory, usedBytes, maxBytes, persist, version, createdAtMs, recoveries, recovered } = inspected
-  const { participants, queues, workQueues, topics, services, pools } = inspected
+  const { participants, queues, workQueues, topics, services, pools, damaged } = inspected
   const kept = persist ? ', persists' : ''
   const { freed, lost, redelivered } = recovered
   const mailboxes = services.flatMap(({ name, mailboxes: boxes }) => boxes.map((box) => ({ ...box, service: name })))
@@ -84,6 +85,7 @@ function told(inspected: Inspected): string {
     `${domain}: ${bytes(usedBytes)} of ${bytes(maxBytes)} used${kept}, made ${age(createdAtMs)} ago by millrace ${version}`,
     directory,
     `${recoveries} deaths recovered: ${freed} buffers freed, ${lost} messages lost, ${redelivered} delivered again`,
+    ...damaged.map((reason) => `damaged: ${reason}`),
     ...titled('participants', participants, PARTICIPANTS),
     ...titled('queues', queues, QUEUES),
     ...titled('work queues', workQueues, QUEUES),

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { MillraceError, type ShmManager } from '../../index.js'
 import { type Command, milliseconds, UsageError } from '../command.js'
-import { codecOf, queueIn, thingOf } from '../place.js'
+import { thingOf } from '../place.js'
 import { takePart } from '../take-part.js'
+import { openValues } from '../value-queue.js'
 
 /** Puts a message into a queue. */
 export const put: Command = {
@@ -15,23 +15,13 @@ export const put: Command = {
     const { domain, name } = thingOf(place!)
     const timeout = milliseconds('timeout', values['timeout']) ?? 0
     using shm = takePart(domain, where, 'put')
-    const codec = codecOf(queueIn(shm.registry.snapshot(), name))
-    const value = valueOf(text === '-' ? readFileSync(0) : Buffer.from(text), codec)
-    const done = await isPut(shm, name, value, timeout)
+    using queue = openValues(shm, name, where)
+    const value = valueOf(text === '-' ? readFileSync(0) : Buffer.from(text), queue.codec)
+    const done = await queue.put(value, timeout)
     if (json) console.log(JSON.stringify({ domain, queue: name, put: done }))
     else if (!done) console.error(`${domain}/${name} is full`)
     return done ? 0 : 1
   },
-}
-
-async function isPut(shm: ShmManager, name: string, value: unknown, timeout: number): Promise<boolean> {
-  try {
-    await shm.portQueue<unknown>(name).put(value, { timeout })
-    return true
-  } catch (error) {
-    if (error instanceof MillraceError && error.code === 'ERR_MILLRACE_TIMEOUT') return false
-    throw error
-  }
 }
 
 /** What a queue of that codec takes. */

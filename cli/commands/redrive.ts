@@ -1,8 +1,9 @@
-import type { Delivery, PortQueue } from '../../index.js'
+import type { PortQueue, QueueStats, ShmManager } from '../../index.js'
 import { type Command, count } from '../command.js'
-import { queueIn, thingOf } from '../place.js'
+import { missing, named, thingOf } from '../place.js'
 import { takePart } from '../take-part.js'
 import { plural } from '../units.js'
+import { openValues } from '../value-queue.js'
 
 /** Puts dead letters back. */
 export const redrive: Command = {
@@ -12,17 +13,18 @@ export const redrive: Command = {
   summary: 'move the dead letters of a queue, those in `<queue>.dead`, back into it; the exit code is 1 if it is full',
   async run({ positionals, where, json, values }) {
     const { domain, name } = thingOf(positionals[0]!)
-    const dead = `${name}.dead`
+    const asked = count('count', values['count']) ?? Infinity
     using shm = takePart(domain, where, 'redrive')
-    const snapshot = shm.registry.snapshot()
-    queueIn(snapshot, name)
+    const [queue, dead] = [statsOf(shm, name), statsOf(shm, `${name}.dead`)]
     // At most those that are there: what comes back as a dead letter meanwhile is not moved again.
-    const { depth, delivery } = queueIn(snapshot, dead)
-    const most = Math.min(depth, count('count', values['count']) ?? Infinity)
-    const letters = shm.portQueue(dead)
-    const { moved, full } = await move(letters, shm.portQueue(name), most, delivery)
-    const left = letters.depth
-    if (json) console.log(JSON.stringify({ domain, queue: name, moved, left, full }))
+    const most = Math.min(dead.depth, asked)
+    const isWork = shm.registry.snapshot().workQueues.some((one) => one.name === queue.name)
+    const { moved, full } = isWork
+      ? await moveValues(shm, name, most, where)
+      : await moveMessages(shm.portQueue(dead.name), shm.portQueue(name), most, dead)
+    const left = statsOf(shm, dead.name).depth
+    const result = { domain, queue: name, moved, left, full }
+    if (json) console.log(JSON.stringify(result))
     else
       console.log(
         `${domain}/${name}: ${plural(moved, 'message')} moved back, ${left} left${full ? ': it is full' : ''}`,
@@ -31,13 +33,22 @@ export const redrive: Command = {
   },
 }
 
-/** Moves up to `most` messages. What finds no room goes back to where it came from. */
-async function move(
-  from: PortQueue,
-  to: PortQueue,
-  most: number,
-  delivery: Delivery,
-): Promise<{ moved: number; full: boolean }> {
+interface Moved {
+  moved: number
+  /** Whether it has ended because there was no room. */
+  full: boolean
+}
+
+/** Port queue or work queue `name`. */
+function statsOf(shm: ShmManager, name: string): QueueStats {
+  const snapshot = shm.registry.snapshot()
+  const stats = named(snapshot.queues, name) ?? named(snapshot.workQueues, name)
+  if (stats === undefined) throw missing('queue', name, snapshot)
+  return stats
+}
+
+/** Moves messages as they are. One that finds no room goes back to where it came from. */
+async function moveMessages(from: PortQueue, to: PortQueue, most: number, { delivery }: QueueStats): Promise<Moved> {
   let moved = 0
   for (; moved < most; moved++) {
     const message = from.tryReceive()
@@ -46,6 +57,23 @@ async function move(
     if (delivery === 'at-least-once') message.nack()
     else await from.send(message)
     return { moved, full: true }
+  }
+  return { moved, full: false }
+}
+
+/** Moves the values of a work queue: each is in the queue again before it has left the dead letters. */
+async function moveValues(shm: ShmManager, name: string, most: number, where: { directory?: string }): Promise<Moved> {
+  using from = openValues(shm, `${name}.dead`, where)
+  using to = openValues(shm, name, where)
+  let moved = 0
+  for (; moved < most; moved++) {
+    const got = await from.get(0)
+    if (got === null) break
+    if (await to.put(got.value, 0)) got.done()
+    else {
+      got.giveBack()
+      return { moved, full: true }
+    }
   }
   return { moved, full: false }
 }
