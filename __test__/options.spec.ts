@@ -129,6 +129,11 @@ test('an option that there is not is an error that says which was meant', async 
       'ShmManager.open has no option "maxByte": did you mean "maxBytes"?',
     ],
     [() => ShmObserver.open('x', wrong({ dir: '' })), 'ShmObserver.open has no option "dir": there are directory'],
+    [() => ShmObserver.list(wrong({ dir: '' })), 'ShmObserver.list has no option "dir": there are directory'],
+    [
+      () => ShmObserver.remove('x', wrong({ keep: true })),
+      'ShmObserver.remove has no option "keep": did you mean "kept"?',
+    ],
     [() => shm.fsck(wrong({ timeoutMs: 1 })), 'fsck has no option "timeoutMs": did you mean "timeout"?'],
     [
       () => shm.evict({ slot: 0, epoch: 0 }, wrong({ Timeout: 1 })),

@@ -412,8 +412,11 @@ function managers(shm: ShmManager): Set {
       const observer = ShmObserver.open(domain)
       observer.snapshot()
       observer.stalled()
+      observer.dead()
       observer.close()
     },
+    'list all domains': () => void ShmObserver.list(),
+    'remove a domain that is in use': () => ShmObserver.remove(domain),
     'observe nothing': () => fails('ERR_MILLRACE_NOT_FOUND', () => ShmObserver.open(`${domain}-never`)),
     fsck: () => shm.fsck(),
     'evict nobody': () => fails('ERR_MILLRACE_NOT_FOUND', () => shm.evict({ slot: 100, epoch: 7 })),

@@ -19,7 +19,8 @@ export const bw: Command = {
     const most = count('count', values['count']) ?? Infinity
     using shm = takePart(domain, where, 'bw')
     const stop = new AbortController()
-    const signal = AbortSignal.any([interrupted(), stop.signal])
+    const { signal } = stop
+    interrupted().addEventListener('abort', () => stop.abort())
     const sizes = { seen: 0, bytes: 0 }
     const things = thingsIn(shm.registry.snapshot(), name)
     const looking = (async () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { buffer } from 'node:stream/consumers'
 import { type Command, milliseconds, UsageError } from '../command.js'
 import { thingOf } from '../place.js'
 import { takePart } from '../take-part.js'
@@ -16,7 +16,7 @@ export const put: Command = {
     const timeout = milliseconds('timeout', values['timeout']) ?? 0
     using shm = takePart(domain, where, 'put')
     using queue = openValues(shm, name, where)
-    const value = valueOf(text === '-' ? readFileSync(0) : Buffer.from(text), queue.codec)
+    const value = valueOf(text === '-' ? await buffer(process.stdin) : Buffer.from(text), queue.codec)
     const done = await queue.put(value, timeout)
     if (json) console.log(JSON.stringify({ domain, queue: name, put: done }))
     else if (!done) console.error(`${domain}/${name} is full`)

@@ -21,7 +21,7 @@ pub(crate) use event::Doorbell;
 pub use event::LoopEnd;
 pub(crate) use lock::{is_locked, record_holder, try_lock, unlock};
 pub(crate) use object::{
-    Mapping, create_object, free_bytes, object_name, object_prefix, objects, remove_object,
+    Mapping, create_object, free_bytes, memory_bytes, object_name, object_prefix, objects, remove_object,
 };
 pub(crate) use process::{DeathWatch, Process, lock_holders};
 #[cfg(not(loom))]
