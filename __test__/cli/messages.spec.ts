@@ -100,6 +100,17 @@ test('a command that takes part makes no domain, no queue, and touches nothing o
   t.deepEqual(shm.registry.snapshot().queues, [])
 })
 
+test('what is put where nobody is, in a domain that persists, is there for the next', async (t) => {
+  const directory = testDirectory(t)
+  const run = inDirectory(directory)
+  const shm = directory.open('kept', { persist: true })
+  shm.portQueue('queue', { capacity: 4 })
+  shm.close()
+  t.is((await run('put', 'kept/queue', 'x')).code, 0)
+  t.is((await run('get', 'kept/queue')).stdout, 'x\n')
+  t.is((await run('get', 'kept/queue')).code, 1)
+})
+
 test('drain takes all there is, exactly', async (t) => {
   const directory = testDirectory(t)
   const run = inDirectory(directory)
