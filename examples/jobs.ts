@@ -73,7 +73,7 @@ async function supervise(): Promise<void> {
   const workers = Array.from({ length: WORKERS }, () => start('worker'))
   const ends = workers.map((worker) => once(worker, 'exit'))
   // Until everything is finished, whoever does it.
-  await jobs.join({ timeout: 60 })
+  await jobs.join({ timeout: 60_000 })
   const { put, got, redelivered } = jobs.getStats()
   assert.deepEqual([put, got, redelivered], [JOBS, JOBS, 1])
   jobs.shutdown()

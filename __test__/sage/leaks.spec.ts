@@ -1,7 +1,7 @@
 // Nothing outlives a wait: the heap is flat over calls of every kind.
 import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
-import { type SageQueue, type SageWaitOptions } from '../../index.js'
+import { type SageQueue, type WaitOptions } from '../../index.js'
 import { collectGarbage } from '../helpers/gc.js'
 import { openSage } from '../helpers/sage.js'
 
@@ -33,16 +33,16 @@ async function bytesLeft(work: () => Promise<unknown>, atOnce: number): Promise<
 const { signal } = new AbortController()
 const KINDS: Record<string, (q: SageQueue<number>) => () => Promise<unknown>> = {
   'get before put': (q) => async () => {
-    const got = q.get({ timeout: 60, signal })
+    const got = q.get({ timeout: 60_000, signal })
     await q.put(1)
     q.taskDone(await got)
   },
   'put, get and taskDone': (q) => async () => {
-    await q.put(1, { timeout: 60 })
-    q.taskDone(await q.get({ timeout: 60 }))
+    await q.put(1, { timeout: 60_000 })
+    q.taskDone(await q.get({ timeout: 60_000 }))
   },
   'put on a full queue': (q) => {
-    const options: SageWaitOptions = { timeout: 60, signal }
+    const options: WaitOptions = { timeout: 60_000, signal }
     for (let i = 0; i < q.maxsize; i++) q.putNowait(i)
     return async () => {
       const put = q.put(1, options)
@@ -53,7 +53,7 @@ const KINDS: Record<string, (q: SageQueue<number>) => () => Promise<unknown>> = 
   },
   join: (q) => async () => {
     await q.put(1)
-    const joined = q.join({ timeout: 60, signal })
+    const joined = q.join({ timeout: 60_000, signal })
     q.taskDone(await q.get())
     await joined
   },

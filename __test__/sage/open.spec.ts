@@ -67,7 +67,7 @@ test('SageQueueManager: list, get, destroy, cleanup', async (t) => {
   t.false(SageQueueManager.destroy('jobs', { namespace }))
   using q = new SageQueue<number>('jobs', { namespace, maxsize: 1 })
   await q.put(1)
-  await rejectsCode(t, q.put(2, { timeout: 0.01 }), 'ERR_MILLRACE_FULL')
+  await rejectsCode(t, q.put(2, { timeout: 10 }), 'ERR_MILLRACE_FULL')
   const entry = { name: 'jobs', maxsize: 1, codec: 'v8', size: 1, inWork: 0, closed: false, attached: 1 }
   t.deepEqual(SageQueueManager.list({ namespace }), [entry])
   using same = SageQueueManager.get<number>('jobs', { namespace })!

@@ -27,7 +27,7 @@ export function check(): void {
   expectTypeOf<Parameters<typeof jobs.put>[0]>().toEqualTypeOf<Job>()
   expectTypeOf<Parameters<typeof jobs.putNowait>[0]>().toEqualTypeOf<Job>()
   expectTypeOf<Parameters<typeof jobs.taskDone>>().toEqualTypeOf<[] | [value: Job]>()
-  expectTypeOf(jobs.get({ timeout: 5 })).resolves.toEqualTypeOf<Job>()
+  expectTypeOf(jobs.get({ timeout: 5000 })).resolves.toEqualTypeOf<Job>()
   expectTypeOf(jobs.getNowait()).toEqualTypeOf<Job>()
   expectTypeOf(jobs.peek()).toEqualTypeOf<Job>()
   expectTypeOf(jobs.join()).resolves.toEqualTypeOf<void>()

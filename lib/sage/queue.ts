@@ -4,6 +4,7 @@ import { byteLengthOf } from '../memory/store.js'
 import { Sender } from '../queue/sender.js'
 import { ValueWriter } from '../queue/value-writer.js'
 import { Cancel } from '../session/cancel.js'
+import { type Limits, limitsOf, type WaitOptions } from '../session/limits.js'
 import type { Session } from '../session/session.js'
 import { type QueueStats, queueStatsOf } from '../session/snapshot.js'
 import { idleAt } from '../session/wait-key.js'
@@ -12,7 +13,6 @@ import { Namespace } from './namespace.js'
 import type { SageQueueOptions } from './open.js'
 import { checkQueueName, checkSageOptions, findWorkQueue, openWorkQueue } from './open.js'
 import { entryOf, type SageQueueStats } from './stats.js'
-import { sageLimits, type SageWaitOptions } from './wait.js'
 
 /**
  * A queue in the manner of Python's `queue.Queue`, between all processes and worker threads of this machine: values of any kind
@@ -86,12 +86,12 @@ export class SageQueue<T = unknown> implements Disposable {
    * @throws {@link MillraceError} `ERR_MILLRACE_FULL` when `timeout` is over; `_CLOSED` after {@link SageQueue.shutdown};
    * `_TOO_LARGE` when it can never fit; what the codec throws when the value cannot be encoded
    */
-  put(value: T, options?: SageWaitOptions): Promise<void> {
+  put(value: T, options?: WaitOptions): Promise<void> {
     try {
       const encoded = this.#encode(value)
       return this.#writer.put(
         encoded,
-        sageLimits(options, this.#cancel, (seconds) => this.#full(` within ${seconds} s`)),
+        this.#limits(options, (within) => this.#full(within)),
       )
     } catch (error) {
       return Promise.reject(error)
@@ -110,11 +110,9 @@ export class SageQueue<T = unknown> implements Disposable {
    * drained; `_DECODE` when no value could be made of what came: that is in the dead letters then, and the next call goes on;
    * `_LIMIT` when so many values were got here and not finished that there is no place for another one
    */
-  async get(options?: SageWaitOptions): Promise<T> {
+  async get(options?: WaitOptions): Promise<T> {
     this.#checkOpen()
-    return await this.#getter.get(
-      sageLimits(options, this.#cancel, (seconds) => this.#getter.nothing(` within ${seconds} s`)),
-    )
+    return await this.#getter.get(this.#limits(options, (within) => this.#getter.nothing(within)))
   }
 
   /** Takes the next value now. @throws {@link MillraceError} `ERR_MILLRACE_EMPTY` and as {@link SageQueue.get} */
@@ -173,12 +171,11 @@ export class SageQueue<T = unknown> implements Disposable {
    * anything in work. What a worker had when it died is not finished: it comes back.
    * @throws {@link MillraceError} `ERR_MILLRACE_TIMEOUT`
    */
-  async join(options?: SageWaitOptions): Promise<void> {
+  async join(options?: WaitOptions): Promise<void> {
     this.#checkOpen()
     const what = `${this.#subject} was not finished`
-    const late = (seconds: number) => new MillraceError('ERR_MILLRACE_TIMEOUT', `${what} within ${seconds} s`)
     const isIdle = () => this.#session.call((native) => native.isIdle(this.#handle) ?? this.#destroyed()) || undefined
-    await this.#session.waits.wait(idleAt(this.#handle), sageLimits(options, this.#cancel, late), what, isIdle)
+    await this.#session.waits.wait(idleAt(this.#handle), limitsOf(options, this.#cancel), what, isIdle)
   }
 
   /** What it is now. */
@@ -237,6 +234,13 @@ export class SageQueue<T = unknown> implements Disposable {
   #stats(): QueueStats {
     this.#checkOpen()
     return queueStatsOf(this.#session, this.#handle) ?? this.#destroyed()
+  }
+
+  /** The limits that `options` set from now on; a wait whose time is over is rejected with what `expired` returns. */
+  #limits(options: WaitOptions | undefined, expired: (within: string) => MillraceError): Limits {
+    const limits = limitsOf(options, this.#cancel)
+    const { timeout } = limits
+    return timeout === Infinity ? limits : { ...limits, expired: () => expired(` within ${Math.ceil(timeout)} ms`) }
   }
 
   /** Why nothing more goes in, at once or `within` some time. */
