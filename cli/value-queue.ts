@@ -51,17 +51,13 @@ function ofSage(queue: SageQueue, codec: string): ValueQueue {
   return {
     kind: 'work queue',
     codec,
-    put: async (value, timeout) => (await unless(['ERR_MILLRACE_FULL'], queue.put(value, seconds(timeout)))) !== null,
+    put: async (value, timeout) => (await unless(['ERR_MILLRACE_FULL'], queue.put(value, { timeout }))) !== null,
     async get(timeout) {
-      const got = await unless(['ERR_MILLRACE_EMPTY', 'ERR_MILLRACE_CLOSED'], queue.get(seconds(timeout)))
+      const got = await unless(['ERR_MILLRACE_EMPTY', 'ERR_MILLRACE_CLOSED'], queue.get({ timeout }))
       return got && { ...got, done: () => queue.taskDone(), giveBack: () => queue.giveBack() }
     },
     [Symbol.dispose]: () => queue.close(),
   }
-}
-
-function seconds(timeout: number): { timeout: number } {
-  return { timeout: timeout / 1000 }
 }
 
 /** What `wait` comes to; null: it has ended with one of `codes`. */
