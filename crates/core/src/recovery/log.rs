@@ -1,11 +1,11 @@
 //! The log of a domain: who has joined, who has left, who was recovered, in an order that is the same for everybody.
 //!
 //! One that joins or leaves says so in its slot only. Whoever has the recovery lock writes what the slots say into the log, and then into
-//! the slot that it has: mostly the participant itself, right away; else the next that sweeps. So there is one writer at a time, none
+//! the slot that it has: mostly the participant itself, right away; of one that has died at it the next that sweeps. So there is one writer at a time, none
 //! that is killed leaves a gap or has an event told twice, and a stopped one holds up the telling, but nobody's leaving.
 
 use super::recount::Counts;
-use super::report::{Totals, totals_at};
+use super::report::totals_at;
 use crate::fault::{self, Point};
 use crate::layout::{
     EVENT_CLOSED, EVENT_DIED, EVENT_EXITED, EVENT_EXITED_SOMEHOW, EVENT_JOINED, EventRecord,
@@ -13,6 +13,7 @@ use crate::layout::{
     TOLD_JOINED, TOLD_LEFT,
 };
 use crate::limits::{DEPART_NS, MAX_EVENTS};
+use crate::liveness::LifeLock;
 use crate::os::deadline;
 use crate::registry::{Dead, Domain, Participant, lock_recovery, now_ms};
 use crate::sync::{Ordering, fence};
@@ -25,7 +26,7 @@ pub(crate) fn depart(participant: &Participant) {
     // As long as we hold our life lock nobody else comes into the slot: it says LEAVING until somebody has told.
     while participant.shared().state.load(Ordering::Acquire) == PARTICIPANT_LEAVING {
         if let Ok(Some(_lock)) = lock_recovery(domain) {
-            return tell(domain);
+            return tell(domain, Some(participant.slot));
         }
         if !domain.dir.is_in_place() {
             // Its directory has been removed, and the lock with it: nobody can tell any more, or come into the slot.
@@ -40,21 +41,22 @@ pub(crate) fn depart(participant: &Participant) {
     }
 }
 
-/// Writes into the log who has joined and who has left since. The caller holds the recovery lock.
-pub(super) fn tell(domain: &Domain) {
+/// Writes into the log who has joined and who has left since: of those who leave, `me`, and who died at it. The caller holds the recovery
+/// lock.
+pub(super) fn tell(domain: &Domain, me: Option<usize>) {
     let mut joined = false;
     for (slot, participant) in domain.participants().iter().enumerate() {
         // SYNC JOIN (acquire), pairs with joining and leaving (release): what the slot says besides is as new.
         match participant.state.load(Ordering::Acquire) {
             PARTICIPANT_ACTIVE => joined |= append(domain, slot, EVENT_JOINED, None),
+            PARTICIPANT_LEAVING if me == Some(slot) => tell_of_leaving(domain, slot, participant),
             PARTICIPANT_LEAVING => {
-                append(domain, slot, EVENT_JOINED, None);
-                let ending = participant.ending.load(Ordering::Relaxed);
-                let known = [EVENT_CLOSED, EVENT_EXITED, EVENT_EXITED_SOMEHOW].contains(&ending);
-                append(domain, slot, if known { ending } else { EVENT_CLOSED }, None);
-                // If we die at this, the next to sweep does it: the slot is LEAVING until then.
-                domain.announce_departures();
-                free(participant);
+                // With the lock of its life nobody else comes into the slot meanwhile.
+                if let Ok(Some(_life)) = LifeLock::take_if_dead(&domain.dir, slot)
+                    && participant.state.load(Ordering::Acquire) == PARTICIPANT_LEAVING
+                {
+                    tell_of_leaving(domain, slot, participant);
+                }
             }
             _ => {}
         }
@@ -62,6 +64,16 @@ pub(super) fn tell(domain: &Domain) {
     if joined {
         domain.notify_all();
     }
+}
+
+fn tell_of_leaving(domain: &Domain, slot: usize, participant: &ParticipantSlot) {
+    append(domain, slot, EVENT_JOINED, None);
+    let ending = participant.ending.load(Ordering::Relaxed);
+    let known = [EVENT_CLOSED, EVENT_EXITED, EVENT_EXITED_SOMEHOW].contains(&ending);
+    append(domain, slot, if known { ending } else { EVENT_CLOSED }, None);
+    // If we die at this, the next to sweep does it: the slot is LEAVING until then.
+    domain.announce_departures();
+    free(participant);
 }
 
 /// Gives away the slot of one that leaves.
@@ -85,13 +97,14 @@ fn append(domain: &Domain, slot: usize, kind: u32, recovery: Option<(&Counts, Du
     let registry = domain.registry();
     let participant = &registry.participants[slot];
     finish_append(domain);
-    let bit = if kind == EVENT_JOINED { TOLD_JOINED } else { TOLD_LEFT };
-    if participant.told.load(Ordering::Relaxed) & bit != 0 {
+    let is_told = bit_of(kind).is_some_and(|bit| participant.told.load(Ordering::Relaxed) & bit != 0);
+    // The bit may be damaged, and a death must be told. One that is about to be told again is among the last events.
+    if is_told && (kind == EVENT_JOINED || has_left(domain, slot, participant)) {
         return false;
     }
     let before = registry.events.load(Ordering::Relaxed);
-    let damaged = || Totals { recoveries: registry.recoveries.load(Ordering::Relaxed), ..Totals::default() };
-    let totals = totals_at(domain, before).unwrap_or_else(damaged);
+    let totals = totals_at(domain, before).unwrap_or_default();
+    let recoveries = registry.recoveries.load(Ordering::Relaxed);
     let sequence = before.wrapping_add(1);
     let record = record(domain, sequence);
     // Readers skip a record whose sequence is not the one they look for. Release fence: nothing of what follows is there before it.
@@ -113,10 +126,10 @@ fn append(domain: &Domain, slot: usize, kind: u32, recovery: Option<(&Counts, Du
         field.store(value, Ordering::Relaxed);
     }
     let totals = [
-        (&record.recoveries, totals.recoveries, u32::from(recovery.is_some())),
-        (&record.freed_total, totals.sums.freed, counts.freed),
-        (&record.lost_total, totals.sums.lost, counts.lost),
-        (&record.redelivered_total, totals.sums.redelivered, counts.redelivered),
+        (&record.recoveries, recoveries, u32::from(recovery.is_some())),
+        (&record.freed_total, totals.freed, counts.freed),
+        (&record.lost_total, totals.lost, counts.lost),
+        (&record.redelivered_total, totals.redelivered, counts.redelivered),
     ];
     for (field, before, more) in totals {
         field.store(before.wrapping_add(more.into()), Ordering::Relaxed);
@@ -143,15 +156,38 @@ fn finish_append(domain: &Domain) {
         (words, record.recoveries.load(Ordering::Relaxed))
     });
     let Some(([slot, epoch, kind], recoveries)) = about else { return };
-    // Release: who sees that there is another recovery finds its event.
-    registry.recoveries.store(recoveries, Ordering::Release);
     let Some(participant) = domain.participants().get(slot as usize) else { return };
     let told = participant.told.load(Ordering::Relaxed);
-    let bit = if kind == EVENT_JOINED { TOLD_JOINED } else { TOLD_LEFT };
-    if told >> TOLD_EPOCH_SHIFT == u64::from(epoch) && told & bit == 0 {
-        // An exchange: if the slot was freed long ago, its next tenant may be writing its own epoch now.
-        let _ = participant.told.compare_exchange(told, told | bit, Ordering::Relaxed, Ordering::Relaxed);
+    let Some(bit) = bit_of(kind).filter(|bit| told & bit == 0) else { return };
+    if told >> TOLD_EPOCH_SHIFT != u64::from(epoch) {
+        return;
     }
+    if kind == EVENT_DIED {
+        // Release: who sees that there is another recovery finds its event.
+        registry.recoveries.store(recoveries, Ordering::Release);
+    }
+    // An exchange: if the slot was freed long ago, its next tenant may be writing its own epoch now.
+    let _ = participant.told.compare_exchange(told, told | bit, Ordering::Relaxed, Ordering::Relaxed);
+}
+
+/// The bit of `told` for an event of that kind.
+fn bit_of(kind: u32) -> Option<u64> {
+    match kind {
+        EVENT_JOINED => Some(TOLD_JOINED),
+        EVENT_CLOSED | EVENT_EXITED | EVENT_EXITED_SOMEHOW | EVENT_DIED => Some(TOLD_LEFT),
+        _ => None,
+    }
+}
+
+/// Whether the log has the end of the tenant of `slot`.
+fn has_left(domain: &Domain, slot: usize, participant: &ParticipantSlot) -> bool {
+    let tenant = (slot as u32, participant.epoch.load(Ordering::Relaxed));
+    let is_end = |_: u64, record: &EventRecord| {
+        let [slot, epoch, kind] =
+            [&record.slot, &record.epoch, &record.kind].map(|word| word.load(Ordering::Relaxed));
+        (slot, epoch) == tenant && bit_of(kind) == Some(TOLD_LEFT)
+    };
+    remembered(domain, 0).any(|sequence| read(domain, sequence, is_end) == Some(true))
 }
 
 fn record(domain: &Domain, sequence: u64) -> &EventRecord {

@@ -80,7 +80,7 @@ fn describe(hindrance: Hindrance, domain: &Domain) -> String {
 pub(crate) fn sweep(domain: &Domain) -> Result<Sweep> {
     let Some(_lock) = lock_recovery(domain)? else { return Ok(Sweep::Later(Hindrance::Recovery)) };
     fault::hit(Point::RecoverLocked);
-    log::tell(domain);
+    log::tell(domain, None);
     let mut dead = Vec::new();
     for (slot, _) in domain.active() {
         dead.extend(find_dead(domain, slot)?);

@@ -47,13 +47,6 @@ pub struct RecoveredTotals {
     pub redelivered: u64,
 }
 
-/// What the log says of the recoveries up to an event.
-#[derive(Default)]
-pub(super) struct Totals {
-    pub(super) recoveries: u64,
-    pub(super) sums: RecoveredTotals,
-}
-
 /// The reports of the recoveries after number `seen`. What the domain remembers no more is counted in `missed` of the next that it does.
 pub(crate) fn reports_since(domain: &Domain, seen: u64) -> Vec<RecoveryReport> {
     let is_death = |record: &EventRecord| record.kind.load(Ordering::Relaxed) == EVENT_DIED;
@@ -72,24 +65,21 @@ pub(crate) fn reports_since(domain: &Domain, seen: u64) -> Vec<RecoveryReport> {
 pub(crate) fn totals(domain: &Domain) -> RecoveredTotals {
     loop {
         let newest = domain.registry().events.load(Ordering::Acquire);
-        let totals = if newest == 0 { Some(Totals::default()) } else { totals_at(domain, newest) };
+        let totals = if newest == 0 { Some(RecoveredTotals::default()) } else { totals_at(domain, newest) };
         // Overwritten while we read: then there is a newer one. If there is not, the record is damaged.
         let is_newest = domain.registry().events.load(Ordering::Acquire) == newest;
         if totals.is_some() || is_newest {
-            return totals.unwrap_or_default().sums;
+            return totals.unwrap_or_default();
         }
     }
 }
 
 /// What all recoveries up to event `sequence` came to.
-pub(super) fn totals_at(domain: &Domain, sequence: u64) -> Option<Totals> {
-    read(domain, sequence, |_, record| Totals {
-        recoveries: record.recoveries.load(Ordering::Relaxed),
-        sums: RecoveredTotals {
-            freed: record.freed_total.load(Ordering::Relaxed),
-            lost: record.lost_total.load(Ordering::Relaxed),
-            redelivered: record.redelivered_total.load(Ordering::Relaxed),
-        },
+pub(super) fn totals_at(domain: &Domain, sequence: u64) -> Option<RecoveredTotals> {
+    read(domain, sequence, |_, record| RecoveredTotals {
+        freed: record.freed_total.load(Ordering::Relaxed),
+        lost: record.lost_total.load(Ordering::Relaxed),
+        redelivered: record.redelivered_total.load(Ordering::Relaxed),
     })
 }
 
