@@ -29,6 +29,8 @@ export declare class BindingManager {
   queue(name: string, options?: BindingQueueOptions | undefined | null): number
   /** The queue as it is; null while it does not exist or when it has been destroyed. */
   queueInfo(queue: number): BindingQueueInfo | null
+  /** How many participants send to the queue, and how many receive from it; null while it does not exist or when it has been destroyed. */
+  queueRoles(queue: number): Array<number> | null
   /** Says "no more". */
   closeQueue(queue: number): void
   /** Removes the queue for everybody. */
@@ -285,6 +287,8 @@ export interface BindingQueueInfo {
   producers: number
   /** 0 = many, 1 = one. */
   consumers: number
+  /** Whether it closes when its last producer has gone. */
+  closeWithProducers: boolean
   /** Number of the message type, 0 = none. */
   typeId: number
   /** Name of the codec, empty = none. */
@@ -311,6 +315,8 @@ export interface BindingQueueOptions {
   producers?: number
   /** 0 = many, 1 = one. */
   consumers?: number
+  /** Whether it closes when its last producer has gone. */
+  closeWithProducers?: boolean
   /** Number of the message type, 0 = none. */
   typeId?: number
   /** Name of the codec. */

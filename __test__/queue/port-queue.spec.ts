@@ -38,6 +38,7 @@ test('info tells options and state', (t) => {
     maxDeliveries: 0,
     producers: 1,
     consumers: 'many',
+    closeWithProducers: false,
     typeId: 7,
     codec: 'json',
     depth: 0,

@@ -1,5 +1,5 @@
 import type { OptionNames } from '../check.js'
-import { checkInteger, checkWord } from '../check.js'
+import { checkBoolean, checkInteger, checkWord } from '../check.js'
 import type { CodecOption } from '../codec/codec.js'
 import { MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
 import type { BindingQueueOptions } from '../native/native.js'
@@ -31,6 +31,11 @@ export interface QueueOptions<T> {
   producers?: 1 | 'many'
   /** 1 admits a single consuming participant: any other that receives gets `ERR_MILLRACE_ROLE`. Default: `many`. */
   consumers?: 1 | 'many'
+  /**
+   * Whether the queue closes when the last of those who have sent to it has gone: by closing its manager, by its end, or by death. Receivers
+   * get what is in it, then its end. Before the first has sent it stays open. Default: false.
+   */
+  closeWithProducers?: boolean
   /** A number of yours that says what the queue carries, 32 bits; 0 is none. Default: 0. */
   typeId?: number
   /** How `put` and `get` turn values into bytes. Default: what the queue has, else `bytes`. */
@@ -46,13 +51,15 @@ export const QUEUE_OPTIONS: OptionNames<QueueOptions<never>> = {
   maxDeliveries: true,
   producers: true,
   consumers: true,
+  closeWithProducers: true,
   typeId: true,
   codec: true,
 }
 
 /** @internal Options of {@link ShmManager.portQueue} as the addon takes them; those left out stay out. */
 export function bindQueueOptions<T>(options: QueueOptions<T>, codec: string | undefined): BindingQueueOptions {
-  const { capacity, limit, overflow, delivery, maxDeliveries, producers, consumers, typeId } = options
+  const { capacity, limit, overflow, delivery, maxDeliveries, producers, consumers, closeWithProducers, typeId } =
+    options
   return {
     ...(capacity !== undefined && { capacity: checkInteger('capacity', capacity, 1, MAX_QUEUE_CAPACITY) }),
     ...(limit !== undefined && { limit: checkInteger('limit', limit, 0, MAX_QUEUE_CAPACITY) }),
@@ -61,6 +68,9 @@ export function bindQueueOptions<T>(options: QueueOptions<T>, codec: string | un
     ...(maxDeliveries !== undefined && { maxDeliveries: checkInteger('maxDeliveries', maxDeliveries, 0, 2 ** 32 - 1) }),
     ...(producers !== undefined && { producers: checkWord('producers', producers, ['many', 1]) }),
     ...(consumers !== undefined && { consumers: checkWord('consumers', consumers, ['many', 1]) }),
+    ...(closeWithProducers !== undefined && {
+      closeWithProducers: checkBoolean('closeWithProducers', closeWithProducers),
+    }),
     ...(typeId !== undefined && { typeId: checkInteger('typeId', typeId, 0, 2 ** 32 - 1) }),
     ...(codec !== undefined && { codec }),
   }

@@ -102,6 +102,16 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     return this.#session.call((open) => open.depth(this.#handle)) ?? 0
   }
 
+  /** How many participants have sent to it, or tried to, and have not left. */
+  get producers(): number {
+    return this.#roles()[0]
+  }
+
+  /** How many participants have received from it, or tried to, and have not left. */
+  get consumers(): number {
+    return this.#roles()[1]
+  }
+
   /** Its counters, of all participants together; null while it does not exist. Cheaper than {@link ShmManager.stats}. */
   stats(): QueueStats | null {
     return queueStatsOf(this.#session, this.#handle)
@@ -336,6 +346,10 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   /** @internal Lets go of the queue without a word to anybody else. Nothing may be done with this object afterwards. */
   detach(): void {
     this.#session.call((open) => open.detachQueue(this.#handle))
+  }
+
+  #roles(): [producers: number, consumers: number] {
+    return (this.#session.call((open) => open.queueRoles(this.#handle)) as [number, number] | null) ?? [0, 0]
   }
 
   /** The codec, once the queue exists or the caller named one. */

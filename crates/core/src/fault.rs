@@ -86,6 +86,8 @@ points! {
     CreateReffed,
     /// The queue can be found.
     CreateListed,
+    /// The end of a producer has gone; the queue, which may have to, has not been closed.
+    ProducerLeft,
     /// Closed; nobody told.
     CloseMarked,
     /// Destroyed, still in the name table.

@@ -4,8 +4,8 @@
 mod support;
 
 use millrace::{
-    Discarded, Interest, OpenOptions, Opened, Overflow, PortQueue, QueueOptions, ShmManager, TakeOutcome,
-    TrySendError,
+    Discarded, ErrorKind, Interest, OpenOptions, Opened, Overflow, PortQueue, QueueOptions, ShmManager,
+    TakeOutcome, TrySendError,
 };
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, await_recoveries, role, say, started, used};
@@ -262,4 +262,45 @@ fn a_parked_waiter_is_woken_by_another_process_and_its_death_harms_nobody() {
     children[1].wait().unwrap();
     await_recoveries(&shm, 2);
     assert_eq!(used(&shm), 0);
+}
+
+/// The queue ends for receivers when the last of those who have sent has gone, however it goes; not before.
+#[test]
+fn a_queue_closes_with_its_last_producer() {
+    const NAME: &str = "a_queue_closes_with_its_last_producer";
+    let ending = QueueOptions { close_with_producers: Some(true), ..QueueOptions::default() };
+    if let Some((_, isolated)) = role() {
+        let shm = isolated.open();
+        let queue = shm.find_queue("q").unwrap().unwrap();
+        queue.try_send(shm.allocate(10).unwrap()).unwrap();
+        say("ready");
+        std::thread::park();
+        return;
+    }
+    let isolated = Isolated::new("ending");
+    let (shm, leaver) = (isolated.open(), isolated.open());
+    let queue = shm.port_queue("q", &ending).unwrap();
+    assert_eq!((queue.producers(), queue.consumers()), (0, 0));
+    assert_eq!(queue.try_receive().unwrap().1, TakeOutcome::Empty, "nobody has sent yet");
+    let theirs = leaver.find_queue("q").unwrap().unwrap();
+    theirs.try_send(leaver.allocate(10).unwrap()).unwrap();
+    let mut children: Vec<_> = (0..3).map(|_| started(NAME, "send", &isolated)).collect();
+    assert_eq!((queue.producers(), queue.consumers()), (4, 1));
+    for (gone, child) in children.iter_mut().enumerate() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        await_recoveries(&shm, gone as u64 + 1);
+        assert_eq!((queue.producers(), queue.is_closed()), (3 - gone, false));
+    }
+    drop(theirs);
+    drop(leaver);
+    assert!(queue.is_closed());
+    assert!(matches!(queue.try_send(shm.allocate(10).unwrap()), Err(TrySendError::Closed(_))));
+    let taken = std::iter::from_fn(|| queue.try_receive().unwrap().0).count();
+    assert_eq!((taken, queue.try_receive().unwrap().1), (4, TakeOutcome::Closed));
+    assert_eq!((queue.producers(), queue.consumers()), (0, 1));
+    assert_eq!(shm.fsck().unwrap(), []);
+    drop(queue);
+    let other = QueueOptions { close_with_producers: Some(false), ..QueueOptions::default() };
+    assert_eq!(shm.port_queue("q", &other).unwrap_err().kind(), ErrorKind::OptionsMismatch);
 }

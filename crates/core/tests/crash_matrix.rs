@@ -95,7 +95,7 @@ fn subscribe(shm: &ShmManager, round: u32) {
     match round % 9 {
         1 => drop(queue),
         4 => drop(shm.unsubscribe("topic", "named").unwrap()),
-        _ => queue.destroy(),
+        _ => _ = queue.destroy(),
     }
 }
 
@@ -124,12 +124,12 @@ fn ask(shm: &ShmManager, round: u32) {
     }
     drop(replies.try_receive().unwrap());
     match round % 4 {
-        0 => replies.destroy(),
+        0 => _ = replies.destroy(),
         1 => {
             shm.destroy_service("service").unwrap();
         }
         2 => drop((replies, control)),
-        _ => control.destroy(),
+        _ => _ = control.destroy(),
     }
 }
 
@@ -250,6 +250,12 @@ fn work_opener(isolated: &Isolated, rounds: u32) {
         // A domain of our own from the first byte to the last, then the one of everybody.
         drop(ShmManager::open(&format!("{}-own", isolated.name), &options(isolated)).unwrap());
         let shm = open(isolated);
+        // The first end of a queue that goes here.
+        let ending = QueueOptions { close_with_producers: Some(true), ..amo() };
+        send(
+            &shm.port_queue(&format!("ending-{}", std::process::id()), &ending).unwrap(),
+            shm.allocate(10).unwrap(),
+        );
         let queue = shm.port_queue(&format!("own-{}", std::process::id()), &alo()).unwrap();
         let _ = shm.port_queue("fast", &amo()).unwrap();
         for _ in 0..3 {
@@ -392,6 +398,9 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     }
     // Whatever is left is in queues: without them, the pool is empty.
     for queue in shm.snapshot().unwrap().queues {
+        if queue.name.starts_with("ending-") && queue.sent > 0 {
+            assert!(queue.closed, "{point:?} {role} {what}, {nth}: its producer has gone: {queue:#?}");
+        }
         shm.find_queue(&queue.name).unwrap().unwrap().destroy();
     }
     for topic in shm.snapshot().unwrap().topics {

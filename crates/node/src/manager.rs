@@ -109,6 +109,12 @@ impl BindingManager {
         self.of_topic(queue, info)
     }
 
+    /// How many participants send to the queue, and how many receive from it; null while it does not exist or when it has been destroyed.
+    #[napi(catch_unwind)]
+    pub fn queue_roles(&self, queue: u32) -> Result<Option<Vec<u32>>> {
+        self.with_live_queue(queue, |queue| vec![queue.producers() as u32, queue.consumers() as u32])
+    }
+
     /// Says "no more".
     #[napi(catch_unwind)]
     pub fn close_queue(&self, queue: u32) -> Result<()> {

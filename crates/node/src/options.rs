@@ -51,6 +51,8 @@ pub struct BindingQueueOptions {
     pub producers: Option<u32>,
     /// 0 = many, 1 = one.
     pub consumers: Option<u32>,
+    /// Whether it closes when its last producer has gone.
+    pub close_with_producers: Option<bool>,
     /// Number of the message type, 0 = none.
     pub type_id: Option<u32>,
     /// Name of the codec.
@@ -75,6 +77,7 @@ impl BindingQueueOptions {
             max_deliveries: self.max_deliveries,
             producers: self.producers,
             consumers: self.consumers,
+            close_with_producers: self.close_with_producers,
             type_id: self.type_id,
             codec: self.codec,
         })
@@ -119,6 +122,8 @@ pub struct BindingQueueInfo {
     pub producers: u32,
     /// 0 = many, 1 = one.
     pub consumers: u32,
+    /// Whether it closes when its last producer has gone.
+    pub close_with_producers: bool,
     /// Number of the message type, 0 = none.
     pub type_id: u32,
     /// Name of the codec, empty = none.
@@ -141,6 +146,7 @@ impl BindingQueueInfo {
             max_deliveries: options.max_deliveries,
             producers: options.producers,
             consumers: options.consumers,
+            close_with_producers: options.close_with_producers,
             type_id: options.type_id,
             codec: options.codec.clone(),
             depth: queue.len() as u32,

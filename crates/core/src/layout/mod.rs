@@ -21,8 +21,8 @@ pub(crate) use buffer::{
     cell_id, cell_of, cell_units, split_id, whole_id,
 };
 pub(crate) use queue::{
-    LeaseEntry, LeaseState, LeaseWord, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState,
-    leases_offset, ring_bytes,
+    CLOSES_BEGUN, CLOSES_LATER, LeaseEntry, LeaseState, LeaseWord, ParticipantSet, RING_CLOSED,
+    RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState, leases_offset, ring_bytes,
 };
 pub(crate) use registry::{
     EVENT_CLOSED, EVENT_DIED, EVENT_EXITED, EVENT_EXITED_SOMEHOW, EVENT_JOINED, EventRecord, Lane,
@@ -107,6 +107,9 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("CELL_UNIT_BYTES", crate::limits::CELL_UNIT_BYTES),
     ("RingHeader", size_of::<RingHeader>()),
     ("RingHeader.state", offset_of!(RingHeader, state)),
+    ("RingHeader.closes", offset_of!(RingHeader, closes)),
+    ("RingHeader.sending", offset_of!(RingHeader, sending)),
+    ("RingHeader.receiving", offset_of!(RingHeader, receiving)),
     ("RingHeader.head", offset_of!(RingHeader, head)),
     ("RingHeader.tail", offset_of!(RingHeader, tail)),
     ("RingHeader.data_waiters", offset_of!(RingHeader, data_waiters)),

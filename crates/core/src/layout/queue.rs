@@ -183,6 +183,18 @@ pub(crate) struct LeaseEntry {
 }
 shared!(LeaseEntry { word, position, deliveries, _reserved });
 
+/// Nobody has sent yet to a queue that closes with its producers.
+pub(crate) const CLOSES_LATER: u32 = 1;
+/// Somebody has: from now on it closes when nobody does any more.
+pub(crate) const CLOSES_BEGUN: u32 = 2;
+
+/// Some of the participants: a bit each.
+#[repr(C)]
+pub(crate) struct ParticipantSet {
+    pub(crate) words: [AtomicU64; MAX_PARTICIPANTS / 64],
+}
+shared!(ParticipantSet { words });
+
 /// Head of a ring. Options are written before the queue can be found and never again.
 #[repr(C)]
 pub(crate) struct RingHeader {
@@ -197,6 +209,9 @@ pub(crate) struct RingHeader {
     pub(crate) limit: AtomicU32,
     /// OPEN -> CLOSED -> DESTROYED, only forward. Written by anyone, read by every operation; a crash leaves it whole.
     pub(crate) state: AtomicU32,
+    /// Whether the queue closes when its last producer has gone: 0, or CLOSES_*. Raised to CLOSES_BEGUN by the first producer, before its
+    /// bit in `sending`.
+    pub(crate) closes: AtomicU32,
     pub(crate) codec: Text<4>,
 
     /// Position of the next message to take: a hint that everybody helps forward.
@@ -239,7 +254,11 @@ pub(crate) struct RingHeader {
     pub(crate) subscriptions: AtomicU64,
     /// Messages that never were in the queue: dropped by its policy for want of room, or passed over by a publisher.
     pub(crate) missed: AtomicU64,
-    _reserved: [AtomicU64; 7],
+    /// Who has sent and has it open. Written by themselves; recovery takes out the dead.
+    pub(crate) sending: ParticipantSet,
+    /// Who has received and has it open, likewise.
+    pub(crate) receiving: ParticipantSet,
+    _reserved: [AtomicU64; 3],
     /// Of a topic: messages published. Statistics; a publisher killed in a batch leaves it short. On a line of its own: written by
     /// every publish, while `subscriptions` is only read.
     pub(crate) published: AtomicU64,
@@ -255,6 +274,7 @@ shared!(RingHeader {
     type_id,
     limit,
     state,
+    closes,
     codec,
     head,
     tail,
@@ -274,6 +294,8 @@ shared!(RingHeader {
     start,
     subscriptions,
     missed,
+    sending,
+    receiving,
     _reserved,
     published,
     _reserved_too

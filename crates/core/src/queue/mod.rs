@@ -15,6 +15,7 @@ mod port_queue;
 mod put;
 mod receive;
 mod ring;
+mod roles;
 mod send;
 mod settle;
 mod take;

@@ -1,7 +1,7 @@
 //! Options of a queue, fixed when it is created.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::RingHeader;
+use crate::layout::{CLOSES_BEGUN, CLOSES_LATER, RingHeader};
 use crate::limits::{DEFAULT_QUEUE_CAPACITY, MAX_CODEC_BYTES, MAX_QUEUE_CAPACITY};
 use crate::sync::Ordering;
 
@@ -79,6 +79,8 @@ pub struct QueueOptions {
     pub producers: Option<u32>,
     /// Participants that may receive, likewise.
     pub consumers: Option<u32>,
+    /// Whether the queue closes when the last of those who have sent to it has gone, by leaving or by death. Default no.
+    pub close_with_producers: Option<bool>,
     /// Number of the message type, compared at attach. Default 0: none.
     pub type_id: Option<u32>,
     /// Name of the codec, compared at attach. Default empty: none.
@@ -102,6 +104,8 @@ pub struct ResolvedOptions {
     pub producers: u32,
     /// 0 = many, 1 = one.
     pub consumers: u32,
+    /// Whether it closes when its last producer has gone.
+    pub close_with_producers: bool,
     /// 0 = none.
     pub type_id: u32,
     /// Empty = none.
@@ -156,6 +160,7 @@ impl QueueOptions {
             max_deliveries: self.max_deliveries.unwrap_or(0),
             producers: self.producers.unwrap_or(0),
             consumers: self.consumers.unwrap_or(0),
+            close_with_producers: self.close_with_producers.unwrap_or(false),
             type_id: self.type_id.unwrap_or(0),
             codec,
         })
@@ -190,6 +195,9 @@ impl QueueOptions {
         }
         if self.consumers.is_some() && asked.consumers != is.consumers {
             return differs("consumers", &asked.consumers, &is.consumers);
+        }
+        if self.close_with_producers.is_some() && asked.close_with_producers != is.close_with_producers {
+            return differs("closeWithProducers", &asked.close_with_producers, &is.close_with_producers);
         }
         if self.type_id.is_some() && asked.type_id != is.type_id {
             return differs("type id", &asked.type_id, &is.type_id);
@@ -231,6 +239,7 @@ impl ResolvedOptions {
             (&header.producers, self.producers),
             (&header.consumers, self.consumers),
             (&header.type_id, self.type_id),
+            (&header.closes, if self.close_with_producers { CLOSES_LATER } else { 0 }),
         ];
         for (field, value) in fields {
             // Relaxed: the name entry that makes the queue findable releases them.
@@ -253,6 +262,11 @@ impl ResolvedOptions {
             max_deliveries: header.max_deliveries.load(Ordering::Relaxed),
             producers: header.producers.load(Ordering::Relaxed),
             consumers: header.consumers.load(Ordering::Relaxed),
+            close_with_producers: match header.closes.load(Ordering::Relaxed) {
+                0 => false,
+                CLOSES_LATER | CLOSES_BEGUN => true,
+                _ => return None,
+            },
             type_id: header.type_id.load(Ordering::Relaxed),
             codec: header.codec.get(),
         })

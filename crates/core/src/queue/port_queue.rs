@@ -6,7 +6,7 @@ use super::ring::Ring;
 use super::view::RingView;
 use super::{QueueCache, ResolvedOptions};
 use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::layout::RingHeader;
 use crate::registry::{Domain, EntryRef, Participant};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -106,6 +106,8 @@ pub struct PortQueue {
     pub(super) options: ResolvedOptions,
     /// Waits of this end per [`Interest`]: the participant's bit in the mask stays up while there are any.
     pub(super) waits: [Waits; Interest::ALL.len()],
+    /// What this end has done: see `roles`.
+    pub(super) roles: AtomicU32,
     /// What of the queue waits to be delivered again, as far as this end has seen.
     pub(super) pending: PendingList,
     pub(super) admission: Admission,
@@ -146,6 +148,7 @@ impl PortQueue {
             view,
             options,
             waits: Default::default(),
+            roles: AtomicU32::new(0),
             pending: PendingList::default(),
             admission,
             lease_cursor,
@@ -261,10 +264,7 @@ impl PortQueue {
         if !leases.is_empty() {
             self.wake_after_giving_back();
         }
-        let me = self.participant.slot as u32 + 1;
-        for token in [&self.header().producer, &self.header().consumer] {
-            let _ = token.compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed);
-        }
+        self.leave_roles();
         self.end_waits();
     }
 
@@ -291,26 +291,6 @@ impl PortQueue {
     #[inline]
     pub(super) fn state(&self) -> u32 {
         self.header().state.load(Ordering::Acquire)
-    }
-
-    /// Makes sure that we may send (receive) on a queue with a single producer (consumer).
-    #[inline]
-    pub(super) fn take_role(&self, interest: Interest) -> Result<()> {
-        let (limit, token, what) = match interest {
-            Interest::Space => (self.options.producers, &self.header().producer, "producer"),
-            Interest::Data | Interest::Idle => (self.options.consumers, &self.header().consumer, "consumer"),
-        };
-        let me = self.participant.slot as u32 + 1;
-        if limit == 0 || token.load(Ordering::Relaxed) == me {
-            return Ok(());
-        }
-        match token.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(_) => Ok(()),
-            Err(other) => Err(Error::new(
-                ErrorKind::Role,
-                format!("queue {:?} has one {what}: participant {} is it", self.name, other - 1),
-            )),
-        }
     }
 }
 

@@ -210,7 +210,11 @@ impl Recount<'_> {
             header.data_waiters.clear(dead.slot);
             header.space_waiters.clear(dead.slot);
             header.settled.idle_waiters.clear(dead.slot);
+            header.sending.remove(dead.slot);
+            header.receiving.remove(dead.slot);
         }
+        // Of any ring: one of the dead may have left it, and not come to close it. Everybody is notified afterwards.
+        header.close_without_producers();
     }
 
     /// Frees what nobody holds and sets every other count right.
