@@ -1,11 +1,12 @@
 // A directory of domains of a test's own, for what looks at all domains at once.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { type OpenOptions, ShmManager, ShmObserver } from '../../index.js'
 import { type Child, startChild } from '../process/children.js'
 import type { HoldArgs } from '../fixtures/hold.js'
+import { SHM } from '../../lib/testing/traces.js'
 import { traceOf } from './domain.js'
 
 /** The directory. When the test ends what is left in it is removed. */
@@ -20,7 +21,8 @@ export interface TestDirectory {
 }
 
 export function testDirectory(t: ExecutionContext): TestDirectory {
-  const path = mkdtempSync(join(tmpdir(), 'millrace-test-'))
+  // Where no inode comes again, by which memory is told to be a domain's.
+  const path = mkdtempSync(join(existsSync(SHM) ? SHM : tmpdir(), 'millrace-test-'))
   const managers: ShmManager[] = []
   const children: Child[] = []
   t.timeout(60_000)
