@@ -72,5 +72,5 @@ macro_rules! atomic {
     };
 }
 
-atomic!(AtomicU32, u32, [swap, fetch_add, fetch_sub, fetch_max]);
+atomic!(AtomicU32, u32, [swap, fetch_add, fetch_sub, fetch_or, fetch_max]);
 atomic!(AtomicU64, u64, [swap, fetch_add, fetch_sub, fetch_or, fetch_and, fetch_max, fetch_min]);

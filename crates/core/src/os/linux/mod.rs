@@ -21,6 +21,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
+#[cfg(not(loom))]
 use std::time::Duration;
 
 /// The file system whose files are the shared memory objects.
