@@ -109,17 +109,15 @@ fn what_has_ended(domain: &Domain) -> Opened {
 /// Attaches to a domain that is kept, and that nobody is in.
 fn resume(lock: &DomainLock, domain: Domain, options: &OpenOptions) -> Result<(Domain, Opened)> {
     let name = domain.name.clone();
-    match domain.all_pools().map(drop) {
-        Err(e) if e.is_unusable() && persists(&domain) && options.persist != Some(false) => {
-            return Err(e.about(&format!(
+    let (_, unreadable) = domain.readable_pools()?;
+    if let Some((_, reason)) = unreadable.into_iter().next() {
+        if persists(&domain) && options.persist != Some(false) {
+            return Err(reason.about(&format!(
                 "domain {name:?} persists, nobody is in it, and it is damaged (open it once with `persist: false` to start afresh)"
             )));
         }
-        Err(e) if e.is_unusable() => {
-            drop(domain);
-            return start_afresh(lock, &name, options, Opened::Recreated(None));
-        }
-        pools => pools?,
+        drop(domain);
+        return start_afresh(lock, &name, options, Opened::Recreated(None));
     }
     // Both are limits on what comes, not on what is there: with nobody left to disagree, the newcomer's hold.
     let registry = domain.registry();

@@ -274,9 +274,10 @@ impl PortQueue {
         // Bounded: as many as it can have.
         for _ in 0..2 * self.options.capacity.max(1) {
             let Ok(_pin) = self.participant.pin() else { break };
-            let now = match self.drop_pending() {
-                true => 1,
-                false => self.drop_before(&self.ring(), u64::MAX, DRAINED_AT_ONCE),
+            let now = if self.drop_pending() {
+                1
+            } else {
+                self.drop_before(&self.ring(), u64::MAX, DRAINED_AT_ONCE)
             };
             if now == 0 {
                 break;

@@ -127,12 +127,6 @@ impl Domain {
         self.pools.lock().pools.iter().flatten().cloned().collect()
     }
 
-    /// Every pool segment there is.
-    pub(crate) fn all_pools(&self) -> Result<Vec<Arc<Pool>>> {
-        let high = self.registry().segments_high.load(Ordering::Acquire) as usize;
-        (0..high.min(MAX_SEGMENTS)).filter_map(|index| self.pool(index).transpose()).collect()
-    }
-
     /// Every pool segment that can be read, and the index of each that cannot, now or ever, with the reason: it is damaged, or gone.
     ///
     /// # Errors
