@@ -33,7 +33,7 @@ export class SharedBufferAllocator {
    */
   allocate(bytes: number): BufferPtr {
     const buffer = this.tryAllocate(bytes)
-    if (buffer === null) throw this.#session.allocationFailure(STATUS_EXHAUSTED, bytes)
+    if (buffer === null) throw this.#session.exhaustedFailure(bytes)
     return buffer
   }
 
@@ -56,8 +56,7 @@ export class SharedBufferAllocator {
     const got = allocateIds(this.#session, bytes, ids, count)
     if (got === count) return Array.from(ids, (id) => new BufferPtr(this.#session, id))
     releaseIds(this.#session, ids.subarray(0, got))
-    const { code, message } = this.#session.allocationFailure(STATUS_EXHAUSTED, bytes)
-    throw new MillraceError(code, `${message}; ${count} were asked for, of which there were ${got}`)
+    throw this.#session.exhaustedFailure(bytes, `; ${count} were asked for, of which there were ${got}`)
   }
 
   /**

@@ -2,7 +2,6 @@ import { Buffer } from 'node:buffer'
 import type { Encoded } from '../codec/codec.js'
 import { isBytes, lengthOf, prefixOf } from '../codec/views.js'
 import { invalidArgument, misuse } from '../errors.js'
-import { STATUS_EXHAUSTED } from '../native/generated/codes.js'
 import { MIN_BUFFER_BYTES } from '../native/generated/limits.js'
 import { checkInteger } from '../check.js'
 import type { Limits } from '../session/limits.js'
@@ -70,7 +69,7 @@ export function mustWaitForMemory(session: Session, encoded: Encoded): void {
 }
 
 function exhausted(session: Session, encoded: Encoded): never {
-  throw session.allocationFailure(STATUS_EXHAUSTED, byteLengthOf(encoded))
+  throw session.exhaustedFailure(byteLengthOf(encoded))
 }
 
 /** What `encoded` is now, in memory that nobody else changes. */

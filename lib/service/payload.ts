@@ -4,7 +4,6 @@ import { invalidArgument } from '../errors.js'
 import { BufferPtr, idOf, nameToSend, NO_ID } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
 import { byteLengthOf, detachEncoded, storeEncoded, storeLater } from '../memory/store.js'
-import { STATUS_EXHAUSTED } from '../native/generated/codes.js'
 import type { Limits } from '../session/limits.js'
 import type { Session } from '../session/session.js'
 import { references } from './envelope.js'
@@ -61,7 +60,7 @@ export class Payload<T> {
   exhausted(value: unknown): Error {
     const encoded = this.#encode(value, undefined)
     const bytes = encoded instanceof BufferPtr ? encoded.length : byteLengthOf(encoded)
-    return this.#session.allocationFailure(STATUS_EXHAUSTED, bytes)
+    return this.#session.exhaustedFailure(bytes)
   }
 
   /** The value in `message`, which is released unless it is the value. */

@@ -114,10 +114,10 @@ export class Session {
     return this.exhaustedFailure(bytes)
   }
 
-  /** The error of an allocation for which there is no memory: it says who has it. */
-  exhaustedFailure(bytes: number): MillraceError {
+  /** The error of an allocation for which there is no memory: it says who has it, and then `more`. */
+  exhaustedFailure(bytes: number, more = ''): MillraceError {
     const { code, message } = this.call((native) => native.explainExhausted(bytes))
-    return new MillraceError(code as ErrorCode, message)
+    return new MillraceError(code as ErrorCode, message + more)
   }
 
   /**

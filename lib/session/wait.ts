@@ -26,8 +26,8 @@ export interface WaitSession {
   call<T>(operation: (open: native.BindingManager) => T): T
   failure(status: native.Status, subject: string): MillraceError
   closedFailure(): MillraceError
-  /** The error of an allocation for which there is no memory. */
-  exhaustedFailure(bytes: number): MillraceError
+  /** The error of an allocation for which there is no memory: it says who has it, and then `more`. */
+  exhaustedFailure(bytes: number, more?: string): MillraceError
   /** Whether nobody but this participant can give memory back. */
   isOwnMemory(): boolean
 }
@@ -208,9 +208,9 @@ export class Waits {
       // Something may have been released by what was done last.
       this.#pump(place)
       if (place.list.size === 0) continue
-      const { code, message } = this.#session.exhaustedFailure(place.key.bytes)
-      const why = 'this very process holds it all, and has nothing else to do that could release any'
-      place.list.failAll(new MillraceError(code, `${message}; waited for in vain: ${why}`))
+      const why =
+        '; waited for in vain: this very process holds it all, and has nothing else to do that could release any'
+      place.list.failAll(this.#session.exhaustedFailure(place.key.bytes, why))
       this.#drop(place)
     }
     this.#hold()
