@@ -45,14 +45,33 @@ export function snapshotOf(name: string, where: { directory?: string }): Snapsho
   return observer.snapshot()
 }
 
+/** A queue that values are put into and got from, and of which kind it is: a port queue, or the work queue of a SageQueue. */
+export interface QueueThere {
+  readonly kind: 'queue' | 'work queue'
+  readonly stats: QueueStats
+}
+
+/** Queue `name` of the domain; an error that says what there is if there is none. */
+export function queueIn(snapshot: Snapshot, name: string): QueueThere {
+  const [queue, work] = [named(snapshot.queues, name), named(snapshot.workQueues, name)]
+  if (queue !== undefined) return { kind: 'queue', stats: queue }
+  if (work !== undefined) return { kind: 'work queue', stats: work }
+  throw missing('queue', name, snapshot)
+}
+
+/** Names of all that is in a domain. */
+export function namesIn({ queues, topics, services, workQueues }: Snapshot): string[] {
+  return [queues, topics, services, workQueues].flat().map(({ name }) => name)
+}
+
 /** The error for what is not in a domain. */
-export function missing(what: string, name: string, { domain, queues, topics, services, workQueues }: Snapshot): Error {
-  const there = [queues, topics, services, workQueues].flat().map((thing) => thing.name)
-  const message = `domain ${JSON.stringify(domain)} has no ${what} ${JSON.stringify(name)}; it has ${there.join(', ') || 'nothing'}`
+export function missing(what: string, name: string, snapshot: Snapshot): Error {
+  const there = namesIn(snapshot).join(', ') || 'nothing'
+  const message = `domain ${JSON.stringify(snapshot.domain)} has no ${what} ${JSON.stringify(name)}; it has ${there}`
   return new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
 }
 
 /** The one of that name. */
-export function named<T extends { name: string }>(things: readonly T[], name: string): T | undefined {
+function named<T extends { name: string }>(things: readonly T[], name: string): T | undefined {
   return things.find((thing) => thing.name === name)
 }

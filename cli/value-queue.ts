@@ -1,6 +1,6 @@
 // Queues that values are put into and got from: port queues, and the work queues of SageQueues.
 import { type ErrorCode, MillraceError, type PortQueue, SageQueue, type ShmManager } from '../index.js'
-import { codecOf, missing, named } from './place.js'
+import { codecOf, queueIn, type QueueThere } from './place.js'
 
 /** A value that was got. */
 export interface Got {
@@ -13,7 +13,7 @@ export interface Got {
 
 /** An end of a queue. */
 export interface ValueQueue extends Disposable {
-  readonly kind: 'queue' | 'work queue'
+  readonly kind: QueueThere['kind']
   readonly codec: string
   /** Puts `value` within `timeout` ms; false: there was no room. */
   readonly put: (value: unknown, timeout: number) => Promise<boolean>
@@ -23,12 +23,9 @@ export interface ValueQueue extends Disposable {
 
 /** Opens queue `name` of the domain, which must exist. `where` is that of the domain. */
 export function openValues(shm: ShmManager, name: string, where: { directory?: string }): ValueQueue {
-  const snapshot = shm.registry.snapshot()
-  const queue = named(snapshot.queues, name)
-  if (queue !== undefined) return ofPort(shm.portQueue<unknown>(name), codecOf(queue))
-  const work = named(snapshot.workQueues, name)
-  if (work === undefined) throw missing('queue', name, snapshot)
-  return ofSage(new SageQueue<unknown>(name, { domain: shm.domain, ...where }), work.codec)
+  const { kind, stats } = queueIn(shm.registry.snapshot(), name)
+  if (kind === 'queue') return ofPort(shm.portQueue<unknown>(name), codecOf(stats))
+  return ofSage(new SageQueue<unknown>(name, { domain: shm.domain, ...where }), stats.codec)
 }
 
 function nothing(): void {}

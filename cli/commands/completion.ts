@@ -1,7 +1,7 @@
 import { ShmObserver } from '../../index.js'
 import { type Command, COMMON_OPTIONS, type Option, UsageError } from '../command.js'
 import { find } from '../help.js'
-import { snapshotOf } from '../place.js'
+import { namesIn, snapshotOf } from '../place.js'
 
 /** What each shell is told: ask `millrace completion words` for what may come at the end of the line so far. */
 const SCRIPTS = {
@@ -73,8 +73,7 @@ function argumentsOf(command: Command, last: string, before: string, where: { di
 /** What is in a domain; nothing if that cannot be read: who completes a word wants no error. */
 function thingsOf(domain: string, where: { directory?: string }): string[] {
   try {
-    const { queues, topics, services, workQueues } = snapshotOf(domain, where)
-    return [queues, topics, services, workQueues].flat().map(({ name }) => `${domain}/${name}`)
+    return namesIn(snapshotOf(domain, where)).map((name) => `${domain}/${name}`)
   } catch {
     return []
   }

@@ -1,6 +1,6 @@
 import type { PortQueue, QueueStats, ShmManager } from '../../index.js'
 import { type Command, count } from '../command.js'
-import { missing, named, thingOf } from '../place.js'
+import { queueIn, thingOf } from '../place.js'
 import { takePart } from '../take-part.js'
 import { plural } from '../units.js'
 import { openValues } from '../value-queue.js'
@@ -15,14 +15,16 @@ export const redrive: Command = {
     const { domain, name } = thingOf(positionals[0]!)
     const asked = count('count', values['count']) ?? Infinity
     using shm = takePart(domain, where, 'redrive')
-    const [queue, dead] = [statsOf(shm, name), statsOf(shm, `${name}.dead`)]
+    const snapshot = shm.registry.snapshot()
+    const { kind } = queueIn(snapshot, name)
+    const { stats: dead } = queueIn(snapshot, `${name}.dead`)
     // At most those that are there: what comes back as a dead letter meanwhile is not moved again.
     const most = Math.min(dead.depth, asked)
-    const isWork = shm.registry.snapshot().workQueues.some((one) => one.name === queue.name)
-    const { moved, full } = isWork
-      ? await moveValues(shm, name, most, where)
-      : await moveMessages(shm.portQueue(dead.name), shm.portQueue(name), most, dead)
-    const left = statsOf(shm, dead.name).depth
+    const { moved, full } =
+      kind === 'work queue'
+        ? await moveValues(shm, name, most, where)
+        : await moveMessages(shm.portQueue(dead.name), shm.portQueue(name), most, dead)
+    const left = queueIn(shm.registry.snapshot(), dead.name).stats.depth
     const result = { domain, queue: name, moved, left, full }
     if (json) console.log(JSON.stringify(result))
     else
@@ -37,14 +39,6 @@ interface Moved {
   moved: number
   /** Whether it has ended because there was no room. */
   full: boolean
-}
-
-/** Port queue or work queue `name`. */
-function statsOf(shm: ShmManager, name: string): QueueStats {
-  const snapshot = shm.registry.snapshot()
-  const stats = named(snapshot.queues, name) ?? named(snapshot.workQueues, name)
-  if (stats === undefined) throw missing('queue', name, snapshot)
-  return stats
 }
 
 /** Moves messages as they are. One that finds no room goes back to where it came from. */
