@@ -87,8 +87,11 @@ async function kill(shm: ShmManager, victim: ChildProcess): Promise<Recovery> {
   const reported = once(shm, 'participant-lost')
   const started = performance.now()
   victim.kill('SIGKILL')
+  say(`kill -9 ${victim.pid}, a hasher at work`)
   const [report] = (await reported) as [RecoveryReport]
-  return { report, elapsedMs: performance.now() - started }
+  const elapsedMs = performance.now() - started
+  say(`repaired ${elapsedMs.toFixed(1)} ms later; chunks that it held are asked for again: ${report.lost}`)
+  return { report, elapsedMs }
 }
 
 /** Shows the result and checks it. */
@@ -118,7 +121,7 @@ async function conclude(shm: ShmManager, result: Result, recovery: Recovery | un
 
 function describe({ report, elapsedMs }: Recovery): string {
   const stop = (report.durationNs / 1e6).toFixed(2)
-  return `hasher ${report.pid}, repaired ${elapsedMs.toFixed(1)} ms later (the others were held up for ${stop} ms)`
+  return `hasher ${report.pid}; repaired ${elapsedMs.toFixed(1)} ms later, others were held up for ${stop} ms`
 }
 
 /** Starts one of the programs; `onEnd` is called when it has done its work or was killed, anything else is trouble. */
