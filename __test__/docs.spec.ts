@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { spawn, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -13,6 +13,7 @@ import { type Block, blocksOf, codeIn, documents, ROOT, tableOf, textOf } from '
 const GUIDES = [
   'README.md',
   'docs/guide.md',
+  'docs/recipes.md',
   'docs/testing.md',
   'docs/coming-from.md',
   'docs/flow-files.md',
@@ -20,8 +21,8 @@ const GUIDES = [
   'docs/troubleshooting.md',
 ]
 
-/** A block that begins with its file name is a whole program; those of a document run together. */
-const PROGRAM = /^\/\/ \S+\.mjs/
+/** A block that begins with its file name is a whole program; those of a document lie in one folder, and run together. */
+const PROGRAM = /^\/\/ (\S+\.mjs)/
 
 /** Names that a piece of a program takes for granted. */
 const NAMES = Object.keys(millrace).join(', ')
@@ -30,10 +31,18 @@ for (const path of GUIDES) {
   const blocks = blocksOf(path)
   const programs = blocks.filter(({ code }) => PROGRAM.test(code))
   for (const block of blocks.filter(({ code }) => !PROGRAM.test(code))) {
-    test.serial(`${block.where} does what it says`, (t) => runTogether(t, [block]))
+    test.serial(`${block.where} does what it says`, (t) => runAlone(t, block))
   }
-  if (programs.length > 0) test.serial(`the programs in ${path} do what they say`, (t) => runTogether(t, programs))
+  if (programs.length > 0) test.serial(`the programs in ${path} do what they say`, (t) => runPrograms(t, programs))
 }
+
+test('a recipe is short', (t) => {
+  const long = blocksOf('docs/recipes.md').filter(({ code }) => code.match(/^(?!\/\/ )./gm)!.length > 20)
+  t.deepEqual(
+    long.map(({ where }) => where),
+    [],
+  )
+})
 
 test('every link leads somewhere', (t) => {
   const broken = documents().flatMap((path) => {
@@ -44,6 +53,12 @@ test('every link leads somewhere', (t) => {
       .map(({ file, anchor }) => `${path}: ${file}#${anchor ?? ''}`)
   })
   t.deepEqual(broken, [])
+})
+
+test('every document is in the list of them', (t) => {
+  const listed = new Set([...textOf('docs/index.md').matchAll(/\]\(([^)]+)\)/g)].map(([, file]) => join('docs', file!)))
+  const there = documents().filter((path) => path !== 'docs/index.md' && !path.startsWith(join('docs', 'api')))
+  t.deepEqual([...listed].toSorted(), there.toSorted())
 })
 
 test('every error code has a row in the troubleshooting, and no other has', (t) => {
@@ -169,28 +184,47 @@ function anchorsOf(path: string): Set<string> {
   return new Set(plain.map((heading) => heading.replaceAll(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-')))
 }
 
-/** Runs blocks, each in a process, in a directory of domains of their own, of which nothing may be left. */
-async function runTogether(t: ExecutionContext, blocks: Block[]): Promise<void> {
+/** Runs a piece of a program. */
+async function runAlone(t: ExecutionContext, block: Block): Promise<void> {
+  const code = await programOf(block)
+  await inDirectory(t, (env) => run(t, block, ['--input-type=module', '--eval', code], { cwd: ROOT, env }))
+}
+
+/** Runs programs at the same time, but those that another one names: it starts them. */
+async function runPrograms(t: ExecutionContext, programs: Block[]): Promise<void> {
+  // Within the package, which they import by its name.
+  const folder = mkdtempSync(join(ROOT, 'dist', 'docs-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  for (const block of programs) writeFileSync(join(folder, nameOf(block)), await programOf(block))
+  const first = programs.filter((block) => !programs.some(({ code }) => code.includes(`'${nameOf(block)}'`)))
+  await inDirectory(t, (env) => Promise.all(first.map((block) => run(t, block, [nameOf(block)], { cwd: folder, env }))))
+}
+
+function nameOf({ code }: Block): string {
+  return PROGRAM.exec(code)![1]!
+}
+
+/** Does something in a directory of domains of its own, of which nothing may be left. */
+async function inDirectory(t: ExecutionContext, work: (env: NodeJS.ProcessEnv) => Promise<unknown>): Promise<void> {
   t.timeout(60_000)
   const directory = mkdtempSync(join(tmpdir(), 'millrace-docs-'))
   t.teardown(() => rmSync(directory, { recursive: true }))
-  await Promise.all(blocks.map((block) => run(t, block, directory)))
+  await work({ ...process.env, MILLRACE_DIR: directory })
   t.deepEqual(readdirSync(directory), [], 'a domain is left')
 }
 
-async function run(t: ExecutionContext, block: Block, directory: string): Promise<void> {
-  const { code } = await transform(programOf(block), { loader: 'ts', format: 'esm', target: 'node20' })
-  const env = { ...process.env, MILLRACE_DIR: directory }
-  const args = ['--input-type=module', '--eval', code]
-  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'ignore', 'pipe'] })
+async function run(t: ExecutionContext, block: Block, args: string[], options: SpawnOptions): Promise<void> {
+  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   const [said, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')])
   t.is(status, 0, `${block.where}:\n${said}`)
 }
 
-function programOf({ code, before, after }: Block): string {
-  const parts = [`import assert from 'node:assert/strict'`]
-  if (!/from 'millrace'/.test(code)) parts.push(`import { ${NAMES} } from 'millrace'`)
-  if (!/\bshm = /.test(before + code)) parts.push(`using shm = ShmManager.open('docs')`)
-  return [...parts, before, code, after].join('\n')
+async function programOf({ code, before, after }: Block): Promise<string> {
+  const parts = /^import assert /m.test(code) ? [] : [`import assert from 'node:assert/strict'`]
+  const isWhole = PROGRAM.test(code)
+  if (!isWhole && !/from 'millrace'/.test(code)) parts.push(`import { ${NAMES} } from 'millrace'`)
+  if (!isWhole && !/\bshm = /.test(before + code)) parts.push(`using shm = ShmManager.open('docs')`)
+  const program = [...parts, before, code, after].join('\n')
+  return (await transform(program, { loader: 'ts', format: 'esm', target: 'node20' })).code
 }

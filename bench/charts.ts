@@ -9,7 +9,7 @@ import type { ContenderResult, Report, RowResult } from './lib/result.js'
 import { SIZES, slug } from './lib/sizes.js'
 import { summaryOf } from './lib/summary.js'
 import { barChart, type Chart, lineChart } from './lib/svg.js'
-import { markdownOf, type Part, replaceSection, targetTable } from './lib/markdown.js'
+import { markdownOf, type Part, readmeTable, replaceSection } from './lib/markdown.js'
 
 const file = process.argv[2] === undefined ? newest() : resolve(process.argv[2])
 const report = read(file)
@@ -42,7 +42,7 @@ async function writeCore(): Promise<void> {
     barChart,
   )
   await update(performance, 'core', markdownOf({ ...report, rows: core }))
-  await update(join(root, 'README.md'), 'core', targetTable({ ...report, rows: core }))
+  await update(join(root, 'README.md'), 'core', readmeTable(report))
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
   mkdirSync(releasesFolder, { recursive: true })
   writeFileSync(join(releasesFolder, `${version}.json`), summaryOf(report))

@@ -1,9 +1,8 @@
-// The recipes of docs/install.md for bundlers. Each builds the programs in a project and runs what it has built.
+// What docs/integrations/bundlers.md says. Each builds the programs in a project and runs what it has built.
 import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { TOOLS } from './clients.mjs'
-import { next } from './next.mjs'
 import { assertWorks } from './project.mjs'
 
 const toolsRequire = createRequire(join(TOOLS, 'here.cjs'))
@@ -77,5 +76,4 @@ export const bundlers = [
   { name: 'webpack', build: webpack },
   { name: 'vite, SSR', build: viteSsr },
   { name: 'file tracing', build: traced },
-  { name: 'Next.js, what it deploys', build: next },
 ]

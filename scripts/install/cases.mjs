@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { bundlers } from './bundlers.mjs'
 import { clients, npmClient, TOOLS } from './clients.mjs'
+import { integrations } from './integrations.mjs'
 import { assertWorks, makeProject } from './project.mjs'
 
 /** `node` if it is new enough for all package managers, else the one that came with them. */
@@ -117,7 +118,7 @@ export function cases() {
     ...clients(process.execPath, newNode()).map(ofClient),
     ...special,
     ...compilers,
-    ...bundlers.map(({ name, build }) => ({
+    ...[...bundlers, ...integrations].map(({ name, build }) => ({
       name,
       run: async (context) => build(await npmProject(context)),
     })),

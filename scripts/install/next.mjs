@@ -1,23 +1,12 @@
 // Next.js: builds an application, moves what it deploys elsewhere, starts that and asks it.
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { assertNothingLeft, installPackages, writePrograms } from './pages.mjs'
 
-const PACKAGES = ['next@16.4.6', 'react@19', 'react-dom@19']
-const PROGRAMS = join(import.meta.dirname, 'programs-next')
-
-/** Installs what is not served on the loopback interface, from where this machine has its packages. */
-async function installNext({ app }) {
-  const registry = execFileSync('npm', ['config', 'get', 'registry'], {
-    encoding: 'utf8',
-    cwd: import.meta.dirname,
-  }).trim()
-  const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--registry', registry, ...PACKAGES]
-  await promisify(execFile)('npm', args, { cwd: app })
-}
+const LAYOUT = join(import.meta.dirname, 'programs-next')
 
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
@@ -39,8 +28,9 @@ async function printed(child, word) {
 }
 
 export async function next(project) {
-  cpSync(PROGRAMS, project.app, { recursive: true })
-  await installNext(project)
+  cpSync(LAYOUT, project.app, { recursive: true })
+  writePrograms('nextjs.md', project.app)
+  await installPackages(project, 'next@16.4.6', 'react@19', 'react-dom@19')
   await project.run([process.execPath, join(project.app, 'node_modules', 'next', 'dist', 'bin', 'next'), 'build'])
   const deployed = join(project.app, '..', 'deployed')
   cpSync(join(project.app, '.next', 'standalone'), deployed, { recursive: true })
@@ -59,4 +49,5 @@ export async function next(project) {
     server.kill()
     await ended
   }
+  assertNothingLeft(project)
 }
