@@ -15,6 +15,7 @@ const GUIDES = [
   'docs/guide.md',
   'docs/recipes.md',
   'docs/testing.md',
+  'docs/metrics.md',
   'docs/coming-from.md',
   'docs/flow-files.md',
   'docs/processes-and-failure.md',

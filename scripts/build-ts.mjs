@@ -30,7 +30,7 @@ function compile() {
  * more for CommonJS, naming `.cjs` neighbours.
  */
 function writeDeclarations(emitted) {
-  const published = ['index.d.ts', 'arrow.d.ts', 'flow.d.ts', 'testing.d.ts', `lib${sep}`]
+  const published = ['index.d.ts', 'arrow.d.ts', 'flow.d.ts', 'metrics.d.ts', 'testing.d.ts', `lib${sep}`]
   return emitted
     .filter((file) => file.endsWith('.d.ts') && published.some((start) => relative(dist, file).startsWith(start)))
     .map((file) => {
@@ -76,7 +76,7 @@ const sharedManager = {
 const emitted = compile()
 const declarations = writeDeclarations(emitted)
 // The entries of the package. What the others share with `index` is types, and code without state: objects of one work with the others.
-const bundles = { index: 'index.js', arrow: 'arrow.js', flow: 'flow.js', testing: 'testing.js' }
+const bundles = { index: 'index.js', arrow: 'arrow.js', flow: 'flow.js', metrics: 'metrics.js', testing: 'testing.js' }
 await build({
   entryPoints: Object.entries(bundles).map(([out, file]) => ({ in: join(dist, file), out })),
   outdir: dist,

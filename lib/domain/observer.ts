@@ -128,6 +128,17 @@ export class ShmObserver {
   }
 
   /**
+   * A snapshot of every domain of the directory that can be read now, by name; {@link ShmObserver.list} tells of the others. For metrics of
+   * a whole machine: each time anew, so that it finds domains that have been made meanwhile.
+   * @throws {@link MillraceError} as {@link ShmObserver.list}
+   */
+  static snapshots(options: ObserveOptions = {}): Snapshot[] {
+    return ShmObserver.list(options).flatMap(({ domain, error }) =>
+      error === null ? (snapshotIfReadable(domain, options) ?? []) : [],
+    )
+  }
+
+  /**
    * Removes a domain with all that is in it, unless somebody alive takes part in it; one that persists, has work queues or cannot be read
    * only with {@link RemoveOptions.kept}.
    * @throws {@link MillraceError} `ERR_MILLRACE_NOT_FOUND`, `_INVALID_NAME`, `_INVALID_ARGUMENT`, `_PERMISSION`, `_IO`; `_TIMEOUT` when
@@ -196,6 +207,17 @@ export class ShmObserver {
     checkInteger('participant.epoch', epoch, 0, MAX_EPOCH)
     const timeout = timeoutOf('evict', options)
     return outcome(await callNative(() => this.#native.evict(slot, epoch, timeout)))
+  }
+}
+
+/** The domain now; null: it has ended, or become unreadable, since it was listed. */
+function snapshotIfReadable(domain: string, options: ObserveOptions): Snapshot | null {
+  try {
+    using observer = ShmObserver.open(domain, options)
+    return observer.snapshot()
+  } catch (error) {
+    if (error instanceof MillraceError) return null
+    throw error
   }
 }
 

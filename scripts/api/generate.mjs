@@ -1,4 +1,4 @@
-// The public API: `npm run docs` writes the reference pages from the comments in index.ts, arrow.ts, flow.ts, testing.ts and lib/ to
+// The public API: `npm run docs` writes the reference pages from the comments in index.ts, arrow.ts, flow.ts, metrics.ts, testing.ts and lib/ to
 // docs/api (not committed), and the reports docs/millrace*.api.md (committed: their diff is the review of the API).
 // With `-- --check` it only says whether the reports are fresh. Fails when something public is not described, or a link leads nowhere.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -15,6 +15,7 @@ const REPORTS = {
   'millrace.api.md': 'index.d.ts',
   'millrace-arrow.api.md': 'arrow.d.ts',
   'millrace-flow.api.md': 'flow.d.ts',
+  'millrace-metrics.api.md': 'metrics.d.ts',
   'millrace-testing.api.md': 'testing.d.ts',
 }
 
