@@ -84,6 +84,7 @@ export type {
   ParticipantStats,
   PoolStats,
   QueueStats,
+  QueueUser,
   RecoveredTotals,
   ServiceQueues,
   Snapshot,

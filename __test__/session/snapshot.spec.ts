@@ -56,6 +56,10 @@ test('a snapshot is plain data about everything in the domain', async (t) => {
     receiveWaits: 0,
     sendWaits: 0,
     attached: 2,
+    users: [
+      { participant: 0, epoch: 1, sends: true, receives: false },
+      { participant: 1, epoch: 1, sends: false, receives: true },
+    ],
   })
   held.release()
 })

@@ -95,6 +95,20 @@ export interface QueueStats {
   highWater: number
   /** Participants that have the queue open. */
   attached: number
+  /** Who they are; of a queue that has been destroyed, nobody. */
+  users: QueueUser[]
+}
+
+/** A participant that has a queue open. */
+export interface QueueUser {
+  /** Its slot. */
+  participant: number
+  /** Which tenant of the slot that is. */
+  epoch: number
+  /** Whether it has sent here, or tried to. */
+  sends: boolean
+  /** Whether it has received here, or tried to. */
+  receives: boolean
 }
 
 /** A subscription of a topic; `name` is its own, empty if it has none. */

@@ -66,7 +66,7 @@ pub use recovery::{
 };
 pub use segment_view::{SegmentView, header_field, layout_facts};
 pub use stats::{
-    MailboxSnapshot, ParticipantSnapshot, PoolSnapshot, QueueSnapshot, ServiceSnapshot, Snapshot,
+    MailboxSnapshot, ParticipantSnapshot, PoolSnapshot, QueueSnapshot, QueueUser, ServiceSnapshot, Snapshot,
     SubscriptionSnapshot, TopicSnapshot,
 };
 pub use topic::{Published, SubscribeOptions, Subscriber, Topic, TopicOptions, TryPublishError};

@@ -246,3 +246,23 @@ fn an_allocation_that_meets_a_segment_it_cannot_attach_keeps_what_it_has() {
     drop(hoard);
     assert_eq!(used(&shm), 0);
 }
+
+#[test]
+fn a_queue_tells_who_has_it_open_and_what_they_do() {
+    let isolated = Isolated::new("users");
+    let [sender, receiver, looker] = [isolated.open(), isolated.open(), isolated.open()];
+    let users = || {
+        let queue = &sender.snapshot().unwrap().queues[0];
+        assert_eq!(queue.attached as usize, queue.users.len());
+        queue.users.iter().map(|user| (user.participant, user.sends, user.receives)).collect::<Vec<_>>()
+    };
+    let queue = sender.port_queue("queue", &capacity(4)).unwrap();
+    assert_eq!(users(), [(0, false, false)]);
+    queue.try_send(sender.allocate(1).unwrap()).unwrap();
+    let other = receiver.port_queue("queue", &capacity(4)).unwrap();
+    drop(other.try_receive().unwrap());
+    let _open = looker.port_queue("queue", &capacity(4)).unwrap();
+    assert_eq!(users(), [(0, true, false), (1, false, true), (2, false, false)]);
+    drop((other, receiver));
+    assert_eq!(users(), [(0, true, false), (2, false, false)]);
+}

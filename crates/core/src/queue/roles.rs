@@ -37,6 +37,13 @@ impl ParticipantSet {
         self.words.iter().all(|word| word.load(Ordering::SeqCst) == 0)
     }
 
+    /// Whether `slot` is in it.
+    pub(crate) fn contains(&self, slot: usize) -> bool {
+        let (word, bit) = self.bit(slot);
+        // Relaxed: so it is at this moment.
+        word.load(Ordering::Relaxed) & bit != 0
+    }
+
     fn count(&self) -> usize {
         // Relaxed: a number of this moment.
         self.words.iter().map(|word| word.load(Ordering::Relaxed).count_ones() as usize).sum()

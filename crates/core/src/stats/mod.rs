@@ -4,7 +4,7 @@ mod queues;
 mod services;
 mod topics;
 
-pub use queues::QueueSnapshot;
+pub use queues::{QueueSnapshot, QueueUser};
 pub use services::{MailboxSnapshot, ServiceSnapshot};
 pub use topics::{SubscriptionSnapshot, TopicSnapshot};
 

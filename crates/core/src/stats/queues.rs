@@ -1,10 +1,11 @@
 //! Queues at one moment.
 
 use super::{of_kind as entries_of_kind, ring};
-use crate::layout::RING_OPEN;
+use crate::layout::{ParticipantSlot, RING_OPEN, RingHeader};
+use crate::pool::Pool;
 use crate::queue::{PortQueue, ResolvedOptions, RingView};
 use crate::registry::{Domain, EntryRef, Kind};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 use serde::Serialize;
 
 /// A queue at one moment.
@@ -57,6 +58,22 @@ pub struct QueueSnapshot {
     pub high_water: u32,
     /// Ends that are open.
     pub attached: u32,
+    /// Who has it open.
+    pub users: Vec<QueueUser>,
+}
+
+/// A participant that has a queue open, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueUser {
+    /// Its slot.
+    pub participant: usize,
+    /// Which tenant of the slot.
+    pub epoch: u32,
+    /// Whether it has sent here, or tried to.
+    pub sends: bool,
+    /// Whether it has received here, or tried to.
+    pub receives: bool,
 }
 
 impl PortQueue {
@@ -67,8 +84,9 @@ impl PortQueue {
 
     /// The queue at one moment, or as it ended, if it has been destroyed: then nobody but us is said to be attached.
     pub fn last_stats(&self) -> QueueSnapshot {
-        self.stats()
-            .unwrap_or_else(|| describe(self.view(), self.options().clone(), self.name().to_owned(), 1))
+        self.stats().unwrap_or_else(|| {
+            describe(self.view(), self.options().clone(), self.name().to_owned(), 1, Vec::new())
+        })
     }
 }
 
@@ -82,12 +100,33 @@ pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
     let (pool, at, view, options) = ring(domain, entry)?;
     let name = domain.entry(entry).name.get();
     let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
-    let described = describe(&view, options, name, attached);
+    let users = users(domain, &pool, at, view.header());
+    let described = describe(&view, options, name, attached, users);
     // Read while it was still this queue, or not at all.
     domain.is_current(entry).then_some(described)
 }
 
-fn describe(view: &RingView, options: ResolvedOptions, name: String, attached: u32) -> QueueSnapshot {
+/// Whoever uses a ring holds its buffer, which is `index` of `pool`.
+fn users(domain: &Domain, pool: &Pool, index: usize, header: &RingHeader) -> Vec<QueueUser> {
+    let user = |(slot, participant): (usize, &ParticipantSlot)| {
+        let epoch = participant.epoch.load(Ordering::Relaxed);
+        let holds = pool.row(slot).get(index).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0);
+        let (sends, receives) = (header.sending.contains(slot), header.receiving.contains(slot));
+        // SYNC JOIN (acquire fence): what was read is the tenant's, unless the slot has been given to another meanwhile.
+        fence(Ordering::Acquire);
+        let user = QueueUser { participant: slot, epoch, sends, receives };
+        (holds && domain.is_tenant(slot, epoch)).then_some(user)
+    };
+    domain.active().filter_map(user).collect()
+}
+
+fn describe(
+    view: &RingView,
+    options: ResolvedOptions,
+    name: String,
+    attached: u32,
+    users: Vec<QueueUser>,
+) -> QueueSnapshot {
     let header = view.header();
     let (counts, tail) = (view.counts(), view.ring().published());
     let depth = counts.ready as u64;
@@ -118,5 +157,6 @@ fn describe(view: &RingView, options: ResolvedOptions, name: String, attached: u
         send_waits: header.space_waiters.waits.load(Ordering::Relaxed),
         high_water: header.high_water.load(Ordering::Relaxed).max(depth as u32),
         attached,
+        users,
     }
 }
