@@ -1,7 +1,7 @@
-// The pages of docs/integrations that can be tried here: each installs what it is about, saves the programs of the page, and runs them.
+// The pages of docs/integrations that can be tried: each case installs what it is about, saves the programs of the page, and runs them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { TOOLS } from './clients.mjs'
@@ -24,7 +24,7 @@ async function opened({ env }, domain) {
 }
 
 async function pino(project) {
-  writePrograms('pino.md', project.app)
+  writePrograms('integrations/pino.md', project.app)
   await installPackages(project, 'pino@10', 'pino-abstract-transport@3')
   const collecting = project.run([process.execPath, 'collect.mjs'])
   const logging = opened(project, 'logs').then(() => project.run([process.execPath, 'app.mjs']))
@@ -35,7 +35,7 @@ async function pino(project) {
 
 async function nest(project) {
   const { app, env } = project
-  writePrograms('nestjs.md', app)
+  writePrograms('integrations/nestjs.md', app)
   await installPackages(
     project,
     '@nestjs/common@12',
@@ -61,8 +61,30 @@ async function nest(project) {
   assertNothingLeft(project)
 }
 
+async function pm2(project) {
+  const { app, env } = project
+  // It asks `ps` for the children of what it ends, and without it ends nothing.
+  env.PATH += ':/usr/bin:/bin'
+  writePrograms('integrations/pm2.md', app)
+  writePrograms('recipes.md', app)
+  cpSync(join(import.meta.dirname, 'programs-pm2'), app, { recursive: true })
+  await installPackages(project, 'pm2@7')
+  const cli = join(app, 'node_modules', 'pm2', 'bin', 'pm2')
+  const command = (...args) => project.run([process.execPath, cli, ...args])
+  try {
+    await command('start', 'ecosystem.config.cjs')
+    assertPrinted(await project.run([process.execPath, 'orders.mjs', cli]), 'each order was done once')
+    await command('delete', 'all')
+  } finally {
+    // Its daemon, too, which keeps its files below the home of the project.
+    await command('kill')
+  }
+  assertNothingLeft(project)
+}
+
 export const integrations = [
   { name: 'Next.js, what it deploys', build: next },
   { name: 'pino, a transport', build: pino },
   { name: 'NestJS, a transport', build: nest },
+  { name: 'pm2, reloads', build: pm2 },
 ]

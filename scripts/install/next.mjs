@@ -29,7 +29,7 @@ async function printed(child, word) {
 
 export async function next(project) {
   cpSync(LAYOUT, project.app, { recursive: true })
-  writePrograms('nextjs.md', project.app)
+  writePrograms('integrations/nextjs.md', project.app)
   await installPackages(project, 'next@16.4.6', 'react@19', 'react-dom@19')
   await project.run([process.execPath, join(project.app, 'node_modules', 'next', 'dist', 'bin', 'next'), 'build'])
   const deployed = join(project.app, '..', 'deployed')

@@ -1,4 +1,4 @@
-// What the pages of docs/integrations need to be tried.
+// What it takes to try pages of the documents.
 import { execFile, execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,7 +7,7 @@ import { ROOT } from '../release/targets.mjs'
 
 /** Saves the programs of a page: its blocks of code that begin with the name of a file. */
 export function writePrograms(page, folder) {
-  const text = readFileSync(join(ROOT, 'docs', 'integrations', page), 'utf8')
+  const text = readFileSync(join(ROOT, 'docs', page), 'utf8')
   const programs = [...text.matchAll(/^```\w+\n\/\/ (\S+)\n(.*?)^```$/gms)]
   if (programs.length === 0) throw new Error(`${page} has no programs`)
   for (const [, name, code] of programs) {
