@@ -17,11 +17,13 @@ import { ls } from './commands/ls.js'
 import { put } from './commands/put.js'
 import { redrive } from './commands/redrive.js'
 import { tap } from './commands/tap.js'
+import { top } from './commands/top.js'
 
 /** In the order of the help; one file each. */
 export const COMMANDS: readonly Command[] = [
   ls,
   inspect,
+  top,
   fsck,
   doctor,
   clean,

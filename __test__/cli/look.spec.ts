@@ -1,4 +1,5 @@
 // `millrace ls` and `millrace inspect`: what operators see of domains with real processes in them, the dead included.
+import { once } from 'node:events'
 import { readdirSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -84,6 +85,40 @@ test('inspect: who takes part and holds what, queues and topics', async (t) => {
   const json = await run('inspect', 'domain', '--json')
   const inspected = JSON.parse(json.stdout) as Snapshot
   t.deepEqual(inspected.queues, shm.registry.snapshot().queues)
+})
+
+test('inspect: who has which queue open, and what they do with it', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('domain', { name: 'sender' })
+  shm.portQueue('queue', { capacity: 4 }).tryPut(Buffer.from('x'))
+  const topic = shm.topic('news', { history: 1 })
+  topic.subscribe({ capacity: 8, name: 'log' })
+  topic.tryPut(Buffer.from('x'))
+  const looker = directory.open('domain', { name: 'looker' })
+  looker.portQueue('queue').peek()!.release()
+  const child = await directory.start('domain')
+  const { stdout } = await inDirectory(directory)('inspect', 'domain')
+  const { participants } = shm.registry.snapshot()
+  const { name } = participants.find(({ pid }) => pid === child.pid)!
+  const at = stdout.indexOf('who has what open')
+  const ends = stdout.slice(at, stdout.indexOf('\n\n', at)).split('\n').slice(2)
+  t.deepEqual(
+    ends.map((line) => line.trim().split(/ {2,}/)),
+    [
+      ['0.1', `${process.pid}`, 'sender', 'queue', 'queue', 'sends'],
+      ['1.1', `${process.pid}`, 'looker', 'queue', 'queue', '-'],
+      ['2.1', `${child.pid}`, name, 'queue', 'queue', 'receives'],
+      // What is published is counted by the topic.
+      ['0.1', `${process.pid}`, 'sender', 'subscription', 'news@log', '-'],
+    ],
+  )
+  const recovered = once(shm, 'participant-lost')
+  await child.kill()
+  await recovered
+  t.deepEqual(
+    shm.stats().queues['queue']!.users.map(({ participant }) => participant),
+    [0, 1],
+  )
 })
 
 test('inspect: the dead whom nobody has recovered are told apart', async (t) => {

@@ -2,7 +2,8 @@
 import { type ChildProcess, execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
+/** The program. */
+export const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 
 /** How it has ended, and what it has said. */
 export interface Outcome {
@@ -20,12 +21,12 @@ export interface Running {
 
 /** Starts it. */
 export function startMillrace(...args: string[]): Running {
-  return start(process.execPath, [main, ...args])
+  return start(process.execPath, [MAIN, ...args])
 }
 
 /** Runs it by another program, which ends as it does. */
 export function millraceBy([program, ...own]: readonly string[], ...args: string[]): Promise<Outcome> {
-  return start(program!, [...own, process.execPath, main, ...args]).ended
+  return start(program!, [...own, process.execPath, MAIN, ...args]).ended
 }
 
 function start(program: string, args: string[]): Running {

@@ -1,21 +1,9 @@
-import {
-  type ParticipantStats,
-  type PoolStats,
-  type QueueStats,
-  ShmObserver,
-  type Snapshot,
-  type SubscriptionStats,
-} from '../../index.js'
+import type { PoolStats, QueueStats, QueueUser, Snapshot, SubscriptionStats } from '../../index.js'
 import type { Command } from '../command.js'
+import { idOf, inspect as inspectDomain, type Inspected, ownerOf, queuesOf, type Seen, stateOf } from '../inspected.js'
 import { codecOf, missing, placeOf } from '../place.js'
 import { type Column, table, titled } from '../table.js'
 import { age, bytes } from '../units.js'
-
-/** A participant, and whether it lives. */
-type Seen = ParticipantStats & { dead: boolean }
-
-/** Everything in a domain. */
-type Inspected = Omit<Snapshot, 'participants'> & { participants: Seen[] }
 
 /** Tells all about a domain, or one thing in it. */
 export const inspect: Command = {
@@ -26,25 +14,21 @@ export const inspect: Command = {
     'show who takes part and holds what, queues, topics, services, pools; or one of them with all its numbers; exit code 1: a segment cannot be read',
   run({ positionals, where, json }) {
     const { domain, name } = placeOf(positionals[0]!)
-    using observer = ShmObserver.open(domain, where)
-    const dead = new Set(observer.dead().map(({ slot, epoch }) => `${slot}.${epoch}`))
-    const snapshot = observer.snapshot()
-    const participants = snapshot.participants.map((one) => ({ ...one, dead: dead.has(`${one.slot}.${one.epoch}`) }))
-    const inspected = { ...snapshot, participants }
+    const inspected = inspectDomain(domain, where)
     if (name === undefined) console.log(json ? JSON.stringify(inspected, undefined, 2) : told(inspected))
     else {
-      const found = thingsNamed(snapshot, name)
+      const found = thingsNamed(inspected, name)
       console.log(json ? JSON.stringify(found, undefined, 2) : table(leaves(found), LEAVES).join('\n'))
     }
-    return snapshot.damaged.length === 0 ? 0 : 1
+    return inspected.damaged.length === 0 ? 0 : 1
   },
 }
 
 const PARTICIPANTS: readonly Column<Seen>[] = [
-  ['slot', ({ slot, epoch }) => `${slot}.${epoch}`],
+  ['slot', idOf],
   ['pid', ({ pid }) => pid],
   ['name', ({ name }) => name],
-  ['state', ({ dead, stalled }) => (dead ? 'dead' : stalled === null ? 'alive' : `stalled ${stalled}`)],
+  ['state', stateOf],
   ['holds', ({ held }) => held],
   ['sent', ({ sent }) => sent],
   ['received', ({ received }) => received],
@@ -100,7 +84,7 @@ function told(inspected: Inspected): string {
     ]),
     ...titled('subscriptions', subscriptionsOf(inspected), [
       ['topic', ({ topic }) => topic],
-      ['of', ({ participant, epoch }) => `${participant}.${epoch}`],
+      ['of', ownerOf],
       ...QUEUES,
     ]),
     ...titled(
@@ -110,14 +94,38 @@ function told(inspected: Inspected): string {
     ),
     ...titled('services: mailboxes', mailboxes, [
       ['service', ({ service }) => service],
-      ['of', ({ participant, epoch }) => `${participant}.${epoch}`],
+      ['of', ownerOf],
       ['role', ({ role }) => role],
       ['depth', ({ depth }) => depth],
       ['sent', ({ sent }) => sent],
       ['received', ({ received }) => received],
     ]),
+    ...titled('who has what open', endsOf(inspected), ENDS),
     ...titled('pools', pools, POOLS),
   ].join('\n')
+}
+
+/** A queue that somebody has open. */
+interface End extends QueueUser {
+  readonly kind: string
+  readonly queue: string
+  readonly who: Seen | undefined
+}
+
+const ENDS: readonly Column<End>[] = [
+  ['by', ownerOf],
+  ['pid', ({ who }) => who?.pid ?? null],
+  ['name', ({ who }) => who?.name ?? null],
+  ['kind', ({ kind }) => kind],
+  ['queue', ({ queue }) => queue],
+  ['does', ({ sends, receives }) => [sends ? 'sends' : [], receives ? 'receives' : []].flat().join(', ') || null],
+]
+
+function endsOf(inspected: Inspected): End[] {
+  const who = new Map(inspected.participants.map((one) => [idOf(one), one]))
+  return queuesOf(inspected).flatMap(({ kind, name: queue, stats }) =>
+    stats.users.map((user) => ({ ...user, kind, queue, who: who.get(ownerOf(user)) })),
+  )
 }
 
 function subscriptionsOf({ topics }: Inspected): (SubscriptionStats & { topic: string })[] {

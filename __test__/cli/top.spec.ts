@@ -1,0 +1,278 @@
+// `millrace top`: printed once, and alive in a pseudo-terminal, over domains with real processes in them, killed ones too.
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import test from 'ava'
+import { ShmObserver } from '../../index.js'
+import type { View } from '../../cli/top/view.js'
+import { millrace, startMillrace } from '../helpers/cli.js'
+import { type TestDirectory, testDirectory } from '../helpers/directory.js'
+import { HAS_TERMINALS, TestTerminal } from '../helpers/terminal.js'
+
+const onLinux = process.platform === 'linux' ? test : test.skip
+const inTerminal = HAS_TERMINALS ? test : test.skip
+
+const SMALL = { columns: 80, rows: 24 }
+
+function inDirectory({ path }: TestDirectory) {
+  return (...args: string[]) => millrace('top', ...args, '--directory', path)
+}
+
+async function viewOf(run: ReturnType<typeof inDirectory>, ...args: string[]): Promise<View & { code: number | null }> {
+  const { code, stdout } = await run('--once', '--json', ...args)
+  return { code, ...(JSON.parse(stdout) as View) }
+}
+
+const isAbout = (place: string) => (one: { place: string }) => one.place === place
+
+test('--once --json: who is there, what is in the queues, and no warning', async (t) => {
+  const directory = testDirectory(t)
+  const run = inDirectory(directory)
+  t.like(await viewOf(run), { code: 0, domains: [], queues: [], warnings: [] })
+  const shm = directory.open('camera', { name: 'the test' })
+  const queue = shm.portQueue('frames', { capacity: 8 })
+  queue.tryPut(Buffer.from('x'))
+  queue.tryReceive()!.release()
+  queue.tryPut(Buffer.from('x'))
+  const topic = shm.topic('news', { history: 1 })
+  using subscription = topic.subscribe({ capacity: 8 })
+  topic.tryPut(Buffer.from('x'))
+  subscription.tryReceive()!.release()
+  directory.open('kept', { persist: true }).close()
+  const before = directory.contents('kept')
+  t.is((await viewOf(run, '--interval', '1')).domains.length, 2)
+  t.deepEqual(directory.contents('kept'), before, 'who only looks changes nothing')
+  const view = await viewOf(run, 'camera', '--interval', '50')
+  t.is(view.code, 0)
+  t.deepEqual(view.warnings, [])
+  t.like(view.queues.find(isAbout('camera/frames')), {
+    kind: 'queue',
+    depth: 1,
+    limit: 8,
+    sentPerSecond: 0,
+    senders: ['0.1'],
+    receivers: ['0.1'],
+  })
+  t.like(view.queues.find(isAbout('camera/news@0.1')), { kind: 'subscription', depth: 0, receivers: ['0.1'] })
+  t.like(view.queues.find(isAbout('camera/news')), { kind: 'topic', depth: null })
+  t.like(view.participants[0], { domain: 'camera', pid: process.pid, name: 'the test', state: 'alive' })
+  t.true(view.seconds >= 0.05)
+  t.deepEqual(readdirSync(directory.path).toSorted(), ['.camera.lock', '.kept.lock', 'camera', 'kept'])
+})
+
+test('rates: messages that pass while it looks', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('camera')
+  const queue = shm.portQueue('frames', { capacity: 8 })
+  const { ended } = startMillrace('top', 'camera', '--once', '--json', '--directory', directory.path)
+  const over = new AbortController()
+  void ended.then(() => over.abort())
+  while (!over.signal.aborted) {
+    for (let i = 0; i < 10; i++) {
+      queue.tryPut(Buffer.from('x'))
+      queue.tryReceive()!.release()
+    }
+    await setImmediate()
+  }
+  const { code, stdout } = await ended
+  const view = JSON.parse(stdout) as View
+  const frames = view.queues.find(isAbout('camera/frames'))!
+  t.is(code, 0)
+  t.true(frames.sentPerSecond > 0)
+  t.true(Math.abs(frames.sentPerSecond - frames.receivedPerSecond!) * view.seconds <= 8, 'no more than fits into it')
+  t.true(frames.sentPerSecond * view.seconds <= queue.stats()!.sent)
+  t.true(view.participants[0]!.sentPerSecond > 0)
+})
+
+onLinux('warnings have names, and make the exit code 1', async (t) => {
+  const directory = testDirectory(t)
+  const run = inDirectory(directory)
+  const shm = directory.open('camera', { name: 'the test' })
+  shm.portQueue('forgotten', { capacity: 4 }).tryPut(Buffer.from('x'))
+  const jobs = shm.portQueue('jobs', { capacity: 4, delivery: 'at-least-once', maxDeliveries: 1 })
+  jobs.tryPut(Buffer.from('x'))
+  jobs.tryReceive()!.nack()
+  t.is(jobs.tryReceive(), null)
+  const slow = shm.portQueue('slow', { capacity: 4, overflow: 'reject' })
+  slow.tryPut(Buffer.from('x'))
+  slow.tryReceive()!.release()
+  for (let i = 0; i < 4; i++) slow.tryPut(Buffer.from('x'))
+  const child = await directory.start('camera')
+  const stopped = once(shm, 'participant-stalled')
+  child.signal('SIGSTOP')
+  await stopped
+  await (await directory.start('dead')).kill()
+  const { code, warnings } = await viewOf(run)
+  t.is(code, 1)
+  const told = warnings.map(({ kind, place }) => `${kind} ${place}`)
+  t.deepEqual(told.toSorted(), [
+    'dead dead',
+    'dead-letters camera/jobs.dead',
+    'no-consumer camera/forgotten',
+    'slow-consumer camera/slow',
+    'stalled camera',
+  ])
+  const [stalled, dead, letters, behind] = (['stalled', 'dead', 'dead-letters', 'slow-consumer'] as const).map(
+    (each) => warnings.find(({ kind }) => kind === each)!.message,
+  )
+  t.regex(
+    stalled!,
+    new RegExp(`process ${child.pid}\\) is stopped .*: kill -CONT ${child.pid}, or millrace evict camera 1\\.1`),
+  )
+  t.regex(dead!, /^0\.1 \(.*\) has died and is not recovered yet$/)
+  t.is(letters, '1 dead letter: millrace redrive camera/jobs')
+  t.is(behind, `4 of 4 messages: 0.1 ("the test", process ${process.pid}) cannot keep up`)
+  const { stdout } = await run('--once', '--filter', 'forgotten')
+  t.regex(stdout, /^! no-consumer: camera\/forgotten: 1 message and nobody who receives$/m)
+  t.regex(stdout, /^ {2}depth +limit .*\n.* camera\/forgotten /m)
+  t.notRegex(stdout, /^ .*camera\/slow/m)
+  child.signal('SIGCONT')
+})
+
+test('memory that is nearly used up is warned of with who holds most', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('camera', { name: 'hoarder', maxBytes: 2 ** 22 })
+  const hoard = shm.allocateMany(2 ** 20, 4)
+  t.is(hoard.length, 4)
+  const { warnings } = await viewOf(inDirectory(directory), 'camera')
+  t.deepEqual(warnings, [
+    {
+      kind: 'memory-nearly-used',
+      place: 'camera',
+      message: `buffers of 4 MiB are in use, of 4 MiB; 0.1 ("hoarder", process ${process.pid}) holds 4 references`,
+    },
+  ])
+  for (const one of hoard) one.release()
+})
+
+test('--json without --once: a line an interval, until it is interrupted', async (t) => {
+  const directory = testDirectory(t)
+  directory.open('camera')
+  const { process: child, ended } = startMillrace('top', '--json', '--interval', '10', '--directory', directory.path)
+  let lines = 0
+  child.stdout!.on('data', (text: string) => {
+    lines += text.split('\n').length - 1
+    // A second one ends it at once.
+    if (lines >= 3 && !child.killed) child.kill('SIGINT')
+  })
+  const { code, stdout } = await ended
+  t.is(code, 0)
+  const views = stdout.trim().split('\n')
+  t.true(views.length >= 3)
+  for (const view of views) t.is((JSON.parse(view) as View).domains.length, 1)
+})
+
+test('what it cannot do', async (t) => {
+  const directory = testDirectory(t)
+  const run = inDirectory(directory)
+  const noTerminal = await run()
+  t.is(noTerminal.code, 2)
+  t.regex(noTerminal.stderr, /^standard output is no terminal: --once prints/)
+  t.regex((await run('--once', 'none')).stderr, /^ERR_MILLRACE_NOT_FOUND: there is no domain "none"/)
+  t.regex((await run('--once', '--sort', 'size')).stderr, /^--sort must be one of depth, limit, .*, not "size"/)
+  t.false(existsSync(join(directory.path, 'none')))
+})
+
+inTerminal(
+  'on 80×24, without colour: tables, sorting, filter, pause, another size, and the terminal as it was',
+  async (t) => {
+    const directory = testDirectory(t)
+    const shm = directory.open('camera', { name: 'evil\u001b[2J\u009b31m' })
+    for (let i = 0; i < 30; i++) {
+      const queue = shm.portQueue(`queue-${String(i).padStart(2, '0')}`, { capacity: 64 })
+      for (let n = 0; n < i; n++) queue.tryPut(Buffer.from('x'))
+      queue.tryReceive()?.release()
+    }
+    const args = ['top', '--interval', '50', '--directory', directory.path]
+    const terminal = new TestTerminal(t, args, { ...SMALL, env: { NO_COLOR: '1' } })
+    const first = await terminal.shows((screen) => screen.some((line) => line.includes('camera/queue-00')))
+    t.true(terminal.isTaken)
+    t.regex(first[0]!, /^millrace top {2}1 domain, 1 participant, 30 queues, /)
+    t.regex(first.at(-1)!, /^q quit/)
+    // The deepest first.
+    terminal.type('s')
+    const sorted = await terminal.shows((screen) => screen.some((line) => line.includes('sort: depth')))
+    const rows = sorted.filter((line) => line.includes('camera/'))
+    t.regex(rows[0]!, /^ +28 +64 .* camera\/queue-29 /)
+    t.is(sorted.length, 24)
+    t.true(rows.length >= 19, 'the screen is used')
+    // What is below.
+    terminal.type('\u001b[6~\u001b[6~')
+    const below = await terminal.shows((screen) => screen.some((line) => line.includes('camera/queue-00')))
+    t.false(below.some((line) => line.includes('camera/queue-29')))
+    terminal.type('/queue-17\r')
+    const filtered = await terminal.shows((screen) => screen.some((line) => line.includes('filter: queue-17')))
+    t.is(filtered.filter((line) => line.includes('camera/')).length, 1)
+    terminal.type('p')
+    await terminal.shows((screen) => screen[0]!.endsWith('PAUSED'))
+    const queue = shm.portQueue('queue-17')
+    while (queue.tryPut(Buffer.from('x')));
+    terminal.type('p')
+    await terminal.shows((screen) => screen.some((line) => /^ +64 +64 .* camera\/queue-17 /.test(line)))
+    terminal.type('/\u001b')
+    await terminal.shows((screen) => screen.every((line) => !line.includes('filter:')))
+    terminal.type('2')
+    const participants = await terminal.shows((screen) => screen.some((line) => line.includes('[2 participants]')))
+    t.true(
+      participants.some((line) => /camera +0\.1 +\d+ +alive +evil�\[2J�31m$/.test(line)),
+      participants.join('\n'),
+    )
+    terminal.resize(40, 10)
+    const small = await terminal.shows(
+      (screen) => screen[0]!.startsWith('millrace top') && screen.at(-1) === 'q quit  1-4 table  s sort  / filter  p p',
+    )
+    t.is(small.length, 10)
+    terminal.type('q')
+    t.is(await terminal.ended, 0)
+    t.false(terminal.isTaken)
+    t.true(terminal.output.includes('\u001b[?25h'), 'the cursor is back')
+    t.false(terminal.output.split('\u001b').some((part) => /^\[[\d;]*m/.test(part)))
+  },
+)
+
+inTerminal('it goes on while half of the participants are killed, shows it, and holds nobody up', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('camera', { name: 'survivor' })
+  const queue = shm.portQueue('queue', { capacity: 8 })
+  for (let i = 0; i < 8; i++) queue.tryPut(Buffer.from('x'))
+  const children = [await directory.start('camera'), await directory.start('camera'), await directory.start('camera')]
+  const terminal = new TestTerminal(t, ['top', 'camera', '--interval', '50', '--directory', directory.path], SMALL)
+  terminal.type('2')
+  await terminal.shows((screen) => screen.some((line) => line.includes(`${children[0]!.pid}`)))
+  t.true(terminal.output.includes('\u001b[7m'), 'headings stand out where there are colours')
+  for (const child of children.slice(0, 2)) await child.kill()
+  await terminal.shows(
+    (screen) =>
+      screen.some((line) => line.includes(`${children[2]!.pid}`)) &&
+      !screen.some((line) => line.includes(`${children[0]!.pid}`) || line.includes(`${children[1]!.pid}`)),
+  )
+  terminal.type('4')
+  const domains = await terminal.shows((screen) => screen.some((line) => line.includes('[4 domains]')))
+  // Two participants, two deaths, eight messages lost with the first of them.
+  t.true(
+    domains.some((line) => / 2 +2 +8 +camera$/.test(line)),
+    domains.join('\n'),
+  )
+  t.true(queue.tryPut(Buffer.from('x')))
+  const observer = ShmObserver.open('camera', { directory: directory.path })
+  t.deepEqual(await observer.fsck(), [])
+  observer.close()
+  await children[2]!.kill()
+  shm.close()
+  // The last one has left, so the domain is gone.
+  await terminal.shows((screen) => screen[0]!.includes('0 domains'))
+  terminal.type('\u0003')
+  t.is(await terminal.ended, 0)
+})
+
+inTerminal('SIGTERM leaves the terminal as it was', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('camera')
+  const terminal = new TestTerminal(t, ['top', '--directory', directory.path], SMALL)
+  await terminal.shows((screen) => screen.some((line) => line.includes('q quit')))
+  process.kill(terminal.pid, 'SIGTERM')
+  t.is(await terminal.ended, 0)
+  t.false(terminal.isTaken)
+  shm.close()
+})
