@@ -27,6 +27,12 @@ export interface Things {
   readonly topic: TopicStats | undefined
 }
 
+/** Queue, work queue or topic `name` of the domain, for who only counts; an error that says what there is if there is none. */
+export function countedIn(snapshot: Snapshot, name: string): Things {
+  const work = named(snapshot.workQueues, name)
+  return work === undefined ? thingsIn(snapshot, name) : { queue: work, topic: undefined }
+}
+
 /** Queue and topic `name` of the domain; an error that says what there is if there is neither. */
 export function thingsIn(snapshot: Snapshot, name: string): Things {
   const [queue, topic] = [named(snapshot.queues, name), named(snapshot.topics, name)]

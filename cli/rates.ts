@@ -1,7 +1,7 @@
 // How many messages pass in a second.
 import type { Option } from './command.js'
 import { pause } from './follow.js'
-import { snapshotOf, type Things, thingsIn } from './place.js'
+import { countedIn, snapshotOf, type Things } from './place.js'
 import { MillraceError, type QueueStats } from '../index.js'
 
 /** Options of what shows rates. */
@@ -50,7 +50,7 @@ export async function* ratesOf(
 }
 
 function read(domain: string, name: string, where: { directory?: string }): Reading {
-  const things = thingsIn(snapshotOf(domain, where), name)
+  const things = countedIn(snapshotOf(domain, where), name)
   return { ...countsOf(things), at: performance.now() }
 }
 

@@ -123,6 +123,34 @@ onLinux('doctor: what the dead have left, who is stopped, and what cannot be rea
 
 const isAbout = (thing: string) => (finding: Finding) => finding.about === thing
 
+onLinux('doctor: memory of a domain whose directory was deleted by hand', async (t) => {
+  const directory = testDirectory(t)
+  const run = inDirectory(directory)
+  const shm = directory.open('deleted', { persist: true })
+  shm.portQueue('queue', { capacity: 4 })
+  const { objects } = traceOf(shm)
+  const ofMemory = async () => {
+    const { stdout } = await run('doctor', '--json')
+    return findingsIn(stdout).filter(({ message }) => message.includes(objects))
+  }
+  rmSync(shm.directory, { recursive: true })
+  t.deepEqual(await ofMemory(), [], 'somebody uses it')
+  // Killed, it takes nothing along.
+  const child = await directory.start('other')
+  child.signal('SIGKILL')
+  await child.ended
+  const trace = traceOf({ directory: join(directory.path, 'other') })
+  const other = leftovers(trace).filter((path) => path.startsWith('/dev/shm/millrace.'))
+  rmSync(trace.directory, { recursive: true })
+  const { stdout } = await run('doctor', '--json')
+  const finding = findingsIn(stdout).find(({ message }) => message.includes(trace.objects))
+  t.is(finding!.level, 'note')
+  t.regex(finding!.message, new RegExp(`^${other.length} objects? ${trace.objects}\\* \\(.*iB\\) of no domain`))
+  t.true(finding!.advice.includes(`rm /dev/shm/${trace.objects}*`))
+  for (const path of other) rmSync(path)
+  t.false((await run('doctor')).stdout.includes(trace.objects))
+})
+
 onLinux('doctor: limits that are low', async (t) => {
   const { path } = testDirectory(t)
   const shell = ['bash', '-c', 'ulimit -n 200; ulimit -u 200; exec "$0" "$@"']

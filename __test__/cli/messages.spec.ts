@@ -3,7 +3,10 @@ import test, { type ExecutionContext } from 'ava'
 import { type Overflow, SageQueue } from '../../index.js'
 import { millrace, millraceBy, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
+import { HAS_TERMINALS, TestTerminal } from '../helpers/terminal.js'
 import { until } from '../process/children.js'
+
+const inTerminal = HAS_TERMINALS ? test : test.skip
 
 function inDirectory({ path }: TestDirectory) {
   return (...args: string[]) => millrace(...args, '--directory', path)
@@ -245,6 +248,38 @@ test('hz counts exactly what passes, and ends with the domain', async (t) => {
   const counted = (what: 'sent' | 'received' | 'dropped') =>
     Math.round(seen().reduce((sum, one) => sum + (one[what] * one.ms) / 1000, 0))
   t.deepEqual([counted('sent'), counted('received'), counted('dropped')], [6, 1, 2])
+})
+
+test('hz counts what passes through a work queue, too', async (t) => {
+  const directory = testDirectory(t)
+  const queue = new SageQueue<number>('jobs', { namespace: 'work', directory: directory.path })
+  t.teardown(() => queue.close())
+  const running = lines(t, directory, 'hz', 'sage.work/jobs', '--interval', '50', '--json')
+  await until(() => running.told.length > 0)
+  for (let i = 0; i < 3; i++) queue.putNowait(i)
+  await until(() => running.told.some((line) => (JSON.parse(line) as { depth: number }).depth === 3))
+  running.process.kill('SIGINT')
+  const { code, stdout } = await running.ended
+  t.is(code, 0)
+  const rates = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { ms: number; sent: number })
+  t.is(Math.round(rates.reduce((sum, { ms, sent }) => sum + (sent * ms) / 1000, 0)), 3)
+})
+
+inTerminal('what takes longer than a second says so on a terminal, until it ends', async (t) => {
+  const directory = testDirectory(t)
+  const queue = directory.open('domain').portQueue('queue', { capacity: 1 })
+  while (queue.tryPut(Buffer.from('x')));
+  const args = ['put', 'domain/queue', 'late', '--timeout', '2500', '--directory', directory.path]
+  const terminal = new TestTerminal(t, args, { columns: 80, rows: 24 })
+  await terminal.shows((screen) => screen.includes('put domain/queue waits for room: 1 second'))
+  t.is(await terminal.ended, 1)
+  t.deepEqual(
+    terminal.screen.filter((line) => line !== ''),
+    ['domain/queue is full'],
+  )
 })
 
 test('bw: the mean size of what is seen, times what passes', async (t) => {

@@ -1,6 +1,7 @@
 import { type DomainEntry, MillraceError, type Removal, ShmObserver } from '../../index.js'
 import type { Command } from '../command.js'
 import { isKept } from '../kept.js'
+import { withProgress } from '../progress.js'
 import { table } from '../table.js'
 import { bytes, plural } from '../units.js'
 
@@ -21,10 +22,13 @@ export const clean: Command = {
     const asked = positionals.map((name) => entryOf(there, name))
     const kept = asked.length > 0
     const remove = flags.has('dry-run') ? foresee : removeFrom(where)
+    const entries = kept ? asked : there.filter(({ alive }) => alive === 0)
     const cleaned: Cleaned[] = []
-    for (const entry of kept ? asked : there.filter(({ alive }) => alive === 0)) {
+    for (const entry of entries) {
       // One by one: removing is a matter of milliseconds, and an error says how far it came.
-      cleaned.push({ domain: entry.domain, ...(await remove(entry, kept)) })
+      const removing = Promise.resolve(remove(entry, kept))
+      const removal = await withProgress(() => `clean: ${cleaned.length} of ${entries.length} domains`, removing)
+      cleaned.push({ domain: entry.domain, ...removal })
     }
     const dryRun = flags.has('dry-run')
     console.log(json ? JSON.stringify({ dryRun, domains: cleaned }, undefined, 2) : told(cleaned, dryRun))

@@ -2,6 +2,7 @@ import { ShmObserver } from '../../index.js'
 import type { Command } from '../command.js'
 import { checkDomains, checkVersions } from '../doctor/domains.js'
 import type { Finding } from '../doctor/finding.js'
+import { checkObjects } from '../doctor/objects.js'
 import {
   checkContainer,
   checkLimits,
@@ -27,6 +28,7 @@ export const doctor: Command = {
       ...checkLimits(),
       ...checkDomains(domains, where),
       ...checkVersions(domains),
+      ...checkObjects(domains),
       ...checkContainer(contained),
     ]
     console.log(json ? JSON.stringify({ memory, findings }, undefined, 2) : told(findings, domains.length, memory))

@@ -1,5 +1,6 @@
 import { MillraceError, type ParticipantStats, type RecoveryReport, ShmObserver } from '../../index.js'
 import { type Command, milliseconds } from '../command.js'
+import { withProgress } from '../progress.js'
 import { plural } from '../units.js'
 
 /** Ends a participant. */
@@ -14,7 +15,8 @@ export const evict: Command = {
     const timeout = milliseconds('timeout', values['timeout'])
     using observer = ShmObserver.open(domain, where)
     const found = participantOf(observer.snapshot().participants, domain, participant)
-    const report = await observer.evict(found, timeout === undefined ? {} : { timeout })
+    const ending = observer.evict(found, timeout === undefined ? {} : { timeout })
+    const report = await withProgress(() => `evict ${domain} ${participant}`, ending)
     console.log(json ? JSON.stringify({ domain, report }, undefined, 2) : told(report))
     return 0
   },

@@ -1,5 +1,6 @@
 import { type Finding, ShmObserver, type Snapshot } from '../../index.js'
 import { type Command, milliseconds } from '../command.js'
+import { withProgress } from '../progress.js'
 import { plural } from '../units.js'
 
 /** Compares all records of a live domain with each other. */
@@ -11,7 +12,8 @@ export const fsck: Command = {
   async run({ positionals, where, json, values }) {
     const timeout = milliseconds('timeout', values['timeout'])
     using observer = ShmObserver.open(positionals[0]!, where)
-    const findings = await observer.fsck(timeout === undefined ? {} : { timeout })
+    const checking = observer.fsck(timeout === undefined ? {} : { timeout })
+    const findings = await withProgress(() => `fsck ${positionals[0]}`, checking)
     // What cannot be read is a finding already.
     const snapshot = findings.some(({ kind }) => kind === 'segment') ? undefined : observer.snapshot()
     console.log(json ? JSON.stringify({ domain: positionals[0], findings }, undefined, 2) : told(findings, snapshot))

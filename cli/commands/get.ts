@@ -1,6 +1,7 @@
 import { type Command, count, milliseconds, UsageError, word } from '../command.js'
 import { FORMAT_OPTION, FORMATS, json as jsonOf, line, plain } from '../message.js'
 import { thingOf } from '../place.js'
+import { withProgress } from '../progress.js'
 import { takePart } from '../take-part.js'
 import { openValues } from '../value-queue.js'
 
@@ -25,7 +26,7 @@ export const get: Command = {
     if (format === 'hex' && codec !== 'bytes')
       throw new UsageError(`--format hex is for bytes, the queue has codec ${codec}`)
     for (let got = 0; got < wanted; got++) {
-      const next = await queue.get(timeout)
+      const next = await withProgress(() => `get ${domain}/${name} waits for a message`, queue.get(timeout))
       if (next === null) {
         if (!json) console.error(`${domain}/${name} is empty: ${got} of ${wanted} messages`)
         return 1

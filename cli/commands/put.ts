@@ -1,6 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import { type Command, milliseconds, UsageError } from '../command.js'
 import { thingOf } from '../place.js'
+import { withProgress } from '../progress.js'
 import { takePart } from '../take-part.js'
 import { openValues } from '../value-queue.js'
 
@@ -17,7 +18,7 @@ export const put: Command = {
     using shm = takePart(domain, where, 'put')
     using queue = openValues(shm, name, where)
     const value = valueOf(text === '-' ? await buffer(process.stdin) : Buffer.from(text), queue.codec)
-    const done = await queue.put(value, timeout)
+    const done = await withProgress(() => `put ${domain}/${name} waits for room`, queue.put(value, timeout))
     if (json) console.log(JSON.stringify({ domain, queue: name, put: done }))
     else if (!done) console.error(`${domain}/${name} is full`)
     return done ? 0 : 1

@@ -5,7 +5,7 @@ import { bytes } from '../units.js'
 import type { Finding } from './finding.js'
 
 /** Where shared memory is. */
-const SHM = '/dev/shm'
+export const SHM = '/dev/shm'
 /** What Docker gives a container. */
 const DOCKER_SHM_BYTES = 64 * 2 ** 20
 /** Of the memory there is, below which a domain that grows may soon find none. */
