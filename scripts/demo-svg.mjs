@@ -7,7 +7,9 @@ import { drawScreens } from './demo/draw.mjs'
 import { Screen } from './demo/screen.mjs'
 import { ROOT } from './release/targets.mjs'
 
-const COMMAND = 'npm run demo'
+/** So many that one can follow it. */
+const OPTIONS = '--passes 40'
+const COMMAND = `npm run demo -- ${OPTIONS}`
 /** How long the command is seen before anything happens, in s. */
 const LEAD = 1
 /** Changes that follow each other more quickly are drawn as one, in s. */
@@ -16,7 +18,7 @@ const BYTES_MAX = 40 * 1024
 
 /** What the demo writes to a terminal, which `script` of util-linux makes: pairs of a time in s and text. */
 async function record() {
-  const program = `"${process.execPath}" "${join(ROOT, 'dist', 'demo', 'main.js')}"`
+  const program = `"${process.execPath}" "${join(ROOT, 'dist', 'demo', 'main.js')}" ${OPTIONS}`
   const args = ['--quiet', '--return', '--command', program, '/dev/null']
   // An input that ends would be typed as ^D.
   const child = spawn('script', args, { stdio: ['pipe', 'pipe', 'inherit'] })
