@@ -143,6 +143,18 @@ test('every example is in the list', (t) => {
   t.deepEqual(listed.toSorted(), there.toSorted())
 })
 
+test('the figures of the README are those of its run in docs/performance.md', (t) => {
+  const shown = tableOf('README.md', 'best beside it')
+  t.is(shown.length, 5)
+  const measured = shown.map(([what, , beside]) => {
+    const [, section = ''] = textOf('docs/performance.md').split(`**${what}** (`)
+    const [subject, ...others] = [...section.split('**', 1)[0]!.matchAll(/^\| ([^|]+?) +\| ([^|]+?) +\|/gm)].slice(2)
+    const found = others.find(([, name, median]) => `${name}: ${median}` === beside)
+    return [what, subject?.[2], found === undefined ? '' : beside]
+  })
+  t.deepEqual(measured, shown)
+})
+
 /** What the documents call things, and the classes of those. */
 const CALLED = new Map<string, { prototype: object }>([
   ['shm', millrace.ShmManager],
