@@ -52,6 +52,7 @@ export type {
   StallReport,
   TrimReport,
 } from './lib/domain/reports.js'
+export type { SignalOptions } from './lib/domain/signals.js'
 export {
   type Definition,
   defineQueue,

@@ -7,7 +7,7 @@ import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { Codec, ValueCodecName } from '../codec/codec.js'
 import type { WithCodec } from '../codec/types.js'
 import { codecOf } from '../codec/codec.js'
-import { callNative } from '../errors.js'
+import { callNative, misuse } from '../errors.js'
 import { MAX_NAME_BYTES } from '../native/generated/limits.js'
 import { COPIES, NativeManager } from '../native/native.js'
 import type { QueueDefinition, ServiceDefinition, TopicDefinition } from './define.js'
@@ -16,7 +16,8 @@ import type { OpenOptions } from './options.js'
 import type { QueueOptions } from '../queue/options.js'
 import type { WaitOptions } from '../session/limits.js'
 import type { TopicOptions } from '../topic/options.js'
-import { checkBoolean, checkName, checkOptions } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkBoolean, checkFunction, checkName, checkOptions, checkTimeout } from '../check.js'
 import { bindOpenOptions, checkExhausted, OPEN_OPTIONS } from './options.js'
 import { bindQueueOptions, QUEUE_OPTIONS } from '../queue/options.js'
 import { checkSpin } from '../session/limits.js'
@@ -45,6 +46,8 @@ import {
   takeEvents,
 } from './reports.js'
 import { GlobalRegistry } from './registry.js'
+import type { Closing, SignalOptions } from './signals.js'
+import { closeOnSignals } from './signals.js'
 import type { ServiceCodecs, ServiceOptions } from '../service/options.js'
 import type { Service } from '../service/service.js'
 import { Services } from '../service/services.js'
@@ -84,6 +87,9 @@ const NEWS = new Map<unknown, Channel>([
   ['participant-resumed', participantResumed],
 ])
 
+const SIGNAL_OPTIONS: OptionNames<SignalOptions> = { drain: true, timeout: true }
+const DRAIN_MS = 10_000
+
 const opened = channel('millrace:open')
 const closed = channel('millrace:close')
 
@@ -111,6 +117,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   readonly #session: Session
   readonly #services: Services
   readonly #stalls: Stalls
+  #closing: Closing | undefined
 
   private constructor(session: Session, participant: number, directory: string) {
     super()
@@ -299,6 +306,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
    */
   close(): void {
     if (this.closed) return
+    this.#closing?.forget()
     try {
       this.#services.close()
     } finally {
@@ -311,6 +319,22 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   /** The same as {@link ShmManager.close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /**
+   * Has this manager closed when the process is asked to end, by `SIGTERM` or `SIGINT`: the returned signal aborts, for `consume`, `serve` and
+   * other waits; what `drain` returns is awaited; then the manager is closed, and the process ends by the signal as if nobody had listened, unless
+   * the program listens itself. A second signal waits for nothing. Until the manager is closed; once a manager.
+   * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`; `_UNSUPPORTED` in a worker thread, which hears no signals; `_CLOSED`
+   */
+  closeOnSignals(options: SignalOptions = {}): AbortSignal {
+    const { drain = () => {}, timeout = DRAIN_MS } = checkOptions('closeOnSignals', options, SIGNAL_OPTIONS)
+    checkFunction('drain', drain)
+    checkTimeout('timeout', timeout)
+    if (this.#closing !== undefined) throw misuse(`closeOnSignals() of domain '${this.domain}' has been called before`)
+    const close = (): void => this.close()
+    this.#closing = this.#session.call(() => closeOnSignals(this.domain, { drain, timeout }, close))
+    return this.#closing.stopping
   }
 
   #observer(): ShmObserver {
