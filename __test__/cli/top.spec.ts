@@ -238,6 +238,7 @@ inTerminal('it goes on while half of the participants are killed, shows it, and 
   for (let i = 0; i < 8; i++) queue.tryPut(Buffer.from('x'))
   const children = [await directory.start('camera'), await directory.start('camera'), await directory.start('camera')]
   const terminal = new TestTerminal(t, ['top', 'camera', '--interval', '50', '--directory', directory.path], SMALL)
+  await terminal.shows((screen) => screen.at(-1)!.startsWith('q quit'))
   terminal.type('2')
   await terminal.shows((screen) => screen.some((line) => line.includes(`${children[0]!.pid}`)))
   t.true(terminal.output.includes('\u001b[7m'), 'headings stand out where there are colours')

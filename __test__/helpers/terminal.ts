@@ -10,11 +10,12 @@ import { MAIN } from './cli.js'
 /** What is used of the emulator. */
 interface Emulator {
   readonly rows: number
+  readonly cols: number
   readonly buffer: {
     readonly active: {
       readonly type: 'normal' | 'alternate'
       readonly viewportY: number
-      getLine(at: number): { translateToString(trimRight: boolean): string } | undefined
+      getLine(at: number): { translateToString(trimRight: boolean, from: number, to: number): string } | undefined
     }
   }
   write(text: string, done: () => void): void
@@ -106,11 +107,13 @@ export class TestTerminal {
     return this.#emulator.buffer.active.type === 'alternate'
   }
 
-  /** The lines of the screen. */
+  /** The lines of the screen: the emulator keeps what was to the right of one that has become narrower. */
   get screen(): string[] {
     const { active } = this.#emulator.buffer
-    const { rows } = this.#emulator
-    return Array.from({ length: rows }, (_, at) => active.getLine(active.viewportY + at)!.translateToString(true))
+    const { rows, cols } = this.#emulator
+    return Array.from({ length: rows }, (_, at) =>
+      active.getLine(active.viewportY + at)!.translateToString(true, 0, cols),
+    )
   }
 
   /** The screen when `isRight` of it; an error with the screen if the tool ends before. */
