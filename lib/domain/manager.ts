@@ -1,6 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { isMainThread, threadId } from 'node:worker_threads'
 import { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
@@ -25,6 +25,7 @@ import { bindTopicOptions, TOPIC_OPTIONS } from '../topic/options.js'
 import { PortQueue } from '../queue/port-queue.js'
 import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
+import { tellOfLeftovers } from './leftovers.js'
 import type { EvictOptions } from './observer.js'
 import { ShmObserver } from './observer.js'
 import type {
@@ -159,6 +160,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     const session = new Session(native, domain, policy, polling, guard)
     const manager = new ShmManager(session, native.participant, native.directory)
     opened.publish({ domain, participant: manager.participant, opened: manager.opened, discarded: manager.discarded })
+    tellOfLeftovers(dirname(manager.directory))
     if (manager.opened === 'recreated') process.nextTick(() => manager.#tell('recreated', manager.discarded))
     return manager
   }
