@@ -22,7 +22,7 @@ const GUIDES = [
   'docs/troubleshooting.md',
 ]
 
-/** A block that begins with its file name is a whole program; those of a document lie in one folder, and run together. */
+/** A block that begins with its file name is a whole program; those of a section lie in one folder, and run together. */
 const PROGRAM = /^\/\/ (\S+\.mjs)/
 
 /** Names that a piece of a program takes for granted. */
@@ -30,11 +30,14 @@ const NAMES = Object.keys(millrace).join(', ')
 
 for (const path of GUIDES) {
   const blocks = blocksOf(path)
-  const programs = blocks.filter(({ code }) => PROGRAM.test(code))
   for (const block of blocks.filter(({ code }) => !PROGRAM.test(code))) {
-    test.serial(`${block.where} does what it says`, (t) => runAlone(t, block))
+    test.serial(`${block.where} does what it says`, (t) => runTogether(t, [block], ROOT))
   }
-  if (programs.length > 0) test.serial(`the programs in ${path} do what they say`, (t) => runPrograms(t, programs))
+  const programs = blocks.filter(({ code }) => PROGRAM.test(code))
+  for (const heading of new Set(programs.map((block) => block.heading))) {
+    const ofSection = programs.filter((block) => block.heading === heading)
+    test.serial(`${path}, the programs of "${heading}" do what they say`, (t) => runTogether(t, ofSection))
+  }
 }
 
 test('a recipe is short', (t) => {
@@ -197,40 +200,41 @@ function anchorsOf(path: string): Set<string> {
   return new Set(plain.map((heading) => heading.replaceAll(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-')))
 }
 
-/** Runs a piece of a program. */
-async function runAlone(t: ExecutionContext, block: Block): Promise<void> {
-  const code = await programOf(block)
-  await inDirectory(t, (env) => run(t, block, ['--input-type=module', '--eval', code], { cwd: ROOT, env }))
-}
-
-/** Runs programs at the same time, but those that another one names: it starts them. */
-async function runPrograms(t: ExecutionContext, programs: Block[]): Promise<void> {
+/**
+ * Runs blocks at the same time, but those that another one names: it starts them. They have a directory of domains of their own, of which
+ * nothing may be left.
+ */
+async function runTogether(t: ExecutionContext, blocks: Block[], cwd?: string): Promise<void> {
+  t.timeout(60_000)
+  const domains = mkdtempSync(join(tmpdir(), 'millrace-docs-'))
   // Within the package, which they import by its name.
   const folder = mkdtempSync(join(ROOT, 'dist', 'docs-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  for (const block of programs) writeFileSync(join(folder, nameOf(block)), await programOf(block))
-  const first = programs.filter((block) => !programs.some(({ code }) => code.includes(`'${nameOf(block)}'`)))
-  await inDirectory(t, (env) => Promise.all(first.map((block) => run(t, block, [nameOf(block)], { cwd: folder, env }))))
+  t.teardown(() => [domains, folder].forEach((path) => rmSync(path, { recursive: true })))
+  for (const block of blocks) writeFileSync(join(folder, nameOf(block)), await programOf(block))
+  const first = blocks.filter((block) => !blocks.some(({ code }) => code.includes(`'${nameOf(block)}'`)))
+  const options = { cwd: cwd ?? folder, env: { ...process.env, MILLRACE_DIR: domains } }
+  await Promise.all(first.map((block) => run(t, block, join(folder, nameOf(block)), options)))
+  t.deepEqual(readdirSync(domains), [], 'a domain is left')
+}
+
+async function run(t: ExecutionContext, block: Block, file: string, options: SpawnOptions): Promise<void> {
+  // In a group of processes, so that what it has started ends with it.
+  const child = spawn(process.execPath, [file], { ...options, stdio: ['ignore', 'ignore', 'pipe'], detached: true })
+  t.teardown(() => killGroup(child.pid!))
+  const [said, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  t.is(status, 0, `${block.where}:\n${said}`)
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nobody is left in it.
+  }
 }
 
 function nameOf({ code }: Block): string {
-  return PROGRAM.exec(code)![1]!
-}
-
-/** Does something in a directory of domains of its own, of which nothing may be left. */
-async function inDirectory(t: ExecutionContext, work: (env: NodeJS.ProcessEnv) => Promise<unknown>): Promise<void> {
-  t.timeout(60_000)
-  const directory = mkdtempSync(join(tmpdir(), 'millrace-docs-'))
-  t.teardown(() => rmSync(directory, { recursive: true }))
-  await work({ ...process.env, MILLRACE_DIR: directory })
-  t.deepEqual(readdirSync(directory), [], 'a domain is left')
-}
-
-async function run(t: ExecutionContext, block: Block, args: string[], options: SpawnOptions): Promise<void> {
-  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
-  t.teardown(() => child.kill('SIGKILL'))
-  const [said, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')])
-  t.is(status, 0, `${block.where}:\n${said}`)
+  return PROGRAM.exec(code)?.[1] ?? 'piece.mjs'
 }
 
 async function programOf({ code, before, after }: Block): Promise<string> {

@@ -9,6 +9,8 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '.
 export interface Block {
   /** File and line, for messages. */
   where: string
+  /** Of the section that it is in, or of the document. */
+  heading: string
   code: string
   /** `<!-- before … -->` above it: what the block takes for granted. */
   before: string
@@ -27,8 +29,9 @@ export function textOf(path: string): string {
 export function blocksOf(path: string): Block[] {
   const text = textOf(path)
   return [...text.matchAll(BLOCK)].map(({ index, 1: before = '', 2: code = '', 3: after = '' }) => {
-    const line = text.slice(0, index).split('\n').length
-    return { where: `${path}:${line}`, code, before, after }
+    const above = text.slice(0, index)
+    const heading = [...above.matchAll(/^## (.*)$/gm)].at(-1)?.[1] ?? /^# (.*)$/m.exec(text)![1]!
+    return { where: `${path}:${above.split('\n').length}`, heading, code, before, after }
   })
 }
 

