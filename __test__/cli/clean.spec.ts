@@ -5,7 +5,7 @@ import test from 'ava'
 import type { Removal } from '../../index.js'
 import type { Finding } from '../../cli/doctor/finding.js'
 import { millrace, millraceBy } from '../helpers/cli.js'
-import { leftovers, traceOf } from '../helpers/domain.js'
+import { leftovers, removeLeftovers, traceOf } from '../helpers/domain.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
 import { inSmallMemory, smallMemory, smallMemoryFor } from '../helpers/small-memory.js'
 import { startChild } from '../process/children.js'
@@ -128,7 +128,12 @@ onLinux('doctor: memory of a domain whose directory was deleted by hand', async 
   const run = inDirectory(directory)
   const shm = directory.open('deleted', { persist: true })
   shm.portQueue('queue', { capacity: 4 })
-  const { objects } = traceOf(shm)
+  const deleted = traceOf(shm)
+  const { objects } = deleted
+  t.teardown(() => {
+    shm.close()
+    removeLeftovers(deleted)
+  })
   const ofMemory = async () => {
     const { stdout } = await run('doctor', '--json')
     return findingsIn(stdout).filter(({ message }) => message.includes(objects))
@@ -149,6 +154,10 @@ onLinux('doctor: memory of a domain whose directory was deleted by hand', async 
   t.true(finding!.advice.includes(`rm /dev/shm/${trace.objects}*`))
   for (const path of other) rmSync(path)
   t.false((await run('doctor')).stdout.includes(trace.objects))
+  shm.close()
+  t.is((await ofMemory()).length, 1, 'it persists, and nobody is in it')
+  removeLeftovers(deleted)
+  t.deepEqual(await ofMemory(), [])
 })
 
 onLinux('doctor: limits that are low', async (t) => {
