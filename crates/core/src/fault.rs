@@ -86,6 +86,12 @@ points! {
     CreateReffed,
     /// The queue can be found.
     CreateListed,
+    /// A ring that is to take the place of another is filled in; nobody but its maker holds it.
+    ReplaceFilled,
+    /// The ring has been replaced; the name table still names it.
+    ReplaceMarked,
+    /// The name table names the ring that has taken its place; nobody has been told.
+    ReplaceListed,
     /// The end of a producer has gone; the queue, which may have to, has not been closed.
     ProducerLeft,
     /// Closed; nobody told.
@@ -168,6 +174,8 @@ points! {
     RecoverRaised,
     /// Everybody is outside.
     RecoverQuiesced,
+    /// The name table names the ring that has taken the place of another, whose maker has died at that.
+    RecoverRelisted,
     /// A subscription or mailbox of the dead is destroyed, and still listed.
     RecoverOrphaned,
     /// A lease of the dead is pending.

@@ -122,8 +122,15 @@ pub const LOOK_AGAIN_NS: u64 = 100_000_000;
 /// allocated in between, goes back to the system.
 pub const TRIM_LOOK_NS: u64 = 10_000_000_000;
 
-/// Time that a trim waits for the world to stop before it lets the segments be, in ns. Whoever asks for a buffer waits as long.
-pub const TRIM_PATIENCE_NS: u64 = 20_000_000;
+/// Time that a trim, or whoever replaces the ring of a queue, waits for the world to stop before it lets things be, in ns. Whoever asks for a
+/// buffer, or sends to a queue that grows, waits as long.
+pub const REST_PATIENCE_NS: u64 = 20_000_000;
+
+/// Time after which a sender tries again to make a queue larger, when that was not possible, in ns.
+pub const GROW_AGAIN_NS: u64 = 100_000_000;
+
+/// Time that a queue must have been three quarters empty before it becomes smaller, in seconds.
+pub const QUIET_SECONDS: u32 = 10;
 
 /// Time that memory of segments that were taken out may take to come back, until everybody has let go of it, in ns.
 pub const LET_GO_NS: u64 = 20_000_000;

@@ -9,7 +9,7 @@ mod support;
 
 use millrace::service::{Claim, Envelope, MessageKind, Role};
 use millrace::{
-    BufferPtr, Change, Delivery, EventCursor, FaultPoint, Interest, OpenOptions, Overflow, PortQueue,
+    BufferPtr, Change, Delivery, ErrorKind, EventCursor, FaultPoint, Interest, OpenOptions, Overflow, PortQueue,
     QueueOptions, ShmManager, SubscribeOptions, TakeOutcome, Topic, TopicOptions, TrySendError,
 };
 use std::collections::BTreeSet;
@@ -19,12 +19,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{Isolated, PATIENCE, await_alone, role, say, was_killed};
 
-const ROLES: [&str; 10] = [
+const ROLES: [&str; 11] = [
     "producer",
     "consumer",
     "copier",
     "allocator",
     "trimmer",
+    "resizer",
     "opener",
     "publisher",
     "subscriber",
@@ -218,13 +219,24 @@ fn work(role: &str, isolated: &Isolated, rounds: u32) {
                 }
                 drop(shm.allocate(2 << 20));
             }
+            "resizer" => {
+                for (queue, capacity) in [(&fast, [8, 32][round as usize % 2]), (&sure, [4, 64, 8][round as usize % 3])] {
+                    send(queue, shm.allocate(100).unwrap());
+                    let held = queue.try_receive().unwrap();
+                    match queue.resize(capacity) {
+                        Err(error) if error.kind() != ErrorKind::Timeout => panic!("{error}"),
+                        _ => drop(held),
+                    }
+                }
+            }
             "trimmer" => {
                 drop([shm.allocate(5000), shm.allocate(2 << 20)]);
                 shm.trim().unwrap();
             }
             "recoverer" => {
                 // Somebody dies with messages in every state, and nobody but us is there to repair it.
-                let fault = (round % 2 == 1).then(|| "PopTaken:2:kill".to_owned());
+                let fault = [None, Some("PopTaken:2:kill"), Some("ReplaceMarked:1:kill")][round as usize % 3];
+                let fault = fault.map(str::to_owned);
                 let mut prey = spawn("prey", isolated, fault);
                 hear_ready(&mut prey);
                 let _ = prey.kill();
@@ -308,6 +320,7 @@ fn prey(isolated: &Isolated) {
     }
     // Who kills us afterwards does not decide how far we have come.
     let _received: Vec<_> = (0..2).map(|_| fast.try_receive().unwrap()).collect();
+    sure.resize(2).unwrap();
     say("ready");
     std::thread::park();
 }
@@ -345,7 +358,7 @@ fn cell(point: FaultPoint, role: &str, signal: Signal, nth: u32) -> bool {
     let isolated = Isolated::new("cell");
     // A recoverer is alone with its prey: we come afterwards, and find the rest repaired.
     // Who stops with the world stopped keeps everybody waiting.
-    let alone = role == "recoverer" || role == "trimmer" && signal == Signal::Stop;
+    let alone = role == "recoverer" || ["trimmer", "resizer"].contains(&role) && signal == Signal::Stop;
     let mut keeper = (!alone).then(|| Keeper::new(&isolated));
     let what = if signal == Signal::Kill { "kill" } else { "stop" };
     let mut victim = spawn(role, &isolated, Some(format!("{point:?}:{nth}:{what}")));

@@ -60,6 +60,27 @@ impl End {
         Self { name: name.to_owned(), what, queue: None, topic: None }
     }
 
+    /// Sees to it that `queue` is the end of the queue's ring, if there is one by now.
+    #[inline]
+    fn resolve(&mut self, manager: &ShmManager) -> millrace::Result<()> {
+        let is_there = self.queue.as_ref().is_some_and(|queue| !queue.has_been_replaced());
+        if is_there { Ok(()) } else { self.look(manager) }
+    }
+
+    #[cold]
+    fn look(&mut self, manager: &ShmManager) -> millrace::Result<()> {
+        match &self.queue {
+            Some(queue) => {
+                if let Some(next) = queue.instead() {
+                    self.queue = Some(next);
+                }
+            }
+            None if self.what != What::Topic => self.queue = find(manager, self.what, &self.name)?,
+            None => {}
+        }
+        Ok(())
+    }
+
     fn is_destroyed(&self) -> bool {
         self.queue.as_ref().is_some_and(|queue| queue.is_destroyed())
             || self.topic.as_ref().is_some_and(|topic| topic.is_destroyed())
@@ -75,7 +96,7 @@ impl HandleTable {
         name: &str,
         options: Option<&QueueOptions>,
     ) -> millrace::Result<u32> {
-        self.drop_destroyed();
+        self.drop_ended();
         let queue = match options {
             Some(options) => Some(match what {
                 What::Work => manager.work_queue(name, options),
@@ -170,7 +191,7 @@ impl HandleTable {
         name: &str,
         options: Option<&TopicOptions>,
     ) -> millrace::Result<u32> {
-        self.drop_destroyed();
+        self.drop_ended();
         let topic = options.map(|options| manager.topic(name, options)).transpose()?;
         if let Some((handle, end)) = self.find(|end| end.what == What::Topic && end.name == name) {
             end.topic = end.topic.take().or(topic);
@@ -208,8 +229,21 @@ impl HandleTable {
     #[inline]
     pub(crate) fn queue(&mut self, manager: &ShmManager, handle: u32) -> Result<&Arc<PortQueue>, Failure> {
         let end = self.at(handle)?;
-        if end.queue.is_none() && end.what != What::Topic {
-            end.queue = find(manager, end.what, &end.name)?;
+        end.resolve(manager)?;
+        end.queue.as_ref().ok_or(Failure::Status(Status::NotFound))
+    }
+
+    /// The same for a sender: who sends to a port queue that nobody has made makes it, with options that are nobody's wish.
+    #[inline]
+    pub(crate) fn queue_to_send(
+        &mut self,
+        manager: &ShmManager,
+        handle: u32,
+    ) -> Result<&Arc<PortQueue>, Failure> {
+        let end = self.at(handle)?;
+        end.resolve(manager)?;
+        if end.queue.is_none() && end.what == What::Queue {
+            end.queue = Some(manager.port_queue(&end.name, &QueueOptions::default())?);
         }
         end.queue.as_ref().ok_or(Failure::Status(Status::NotFound))
     }
@@ -231,14 +265,17 @@ impl HandleTable {
         self.remove(handle, Status::NotFound);
     }
 
-    /// Lets go of queues that have been destroyed, so that their memory is free. Called at every wake; destroying wakes everybody.
-    pub(crate) fn drop_destroyed(&mut self) {
+    /// Lets go of rings of queues that have been destroyed, or replaced, so that their memory is free. Called at every wake; both wake
+    /// everybody who waits there.
+    pub(crate) fn drop_ended(&mut self) {
         for at in 0..self.places.len() {
-            let Some(end) = &self.places[at].end else { continue };
+            let Some(end) = &mut self.places[at].end else { continue };
             if end.is_destroyed() {
                 self.empty(at, Status::Destroyed);
             } else if let Some(topic) = &end.topic {
                 topic.forget_ended();
+            } else if let Some(next) = end.queue.as_ref().and_then(|queue| queue.instead()) {
+                end.queue = Some(next);
             }
         }
     }
@@ -275,7 +312,7 @@ mod tests {
         assert_eq!(distinct.len(), handles.len());
         assert!(table.places.len() <= 3, "{} places for one end at a time", table.places.len());
         assert!(!handles.contains(&crate::block::QUEUE_POOL));
-        assert!(handles.iter().all(|handle| table.at(*handle).is_err() && table.resolved(*handle).is_none()));
+        assert!(handles.iter().all(|handle| table.at(*handle).is_err()));
         assert_eq!(table.at(handles[0]).unwrap_err(), Status::Destroyed);
         assert_eq!(table.at(PLACE_MASK).unwrap_err(), Status::NotFound);
     }

@@ -2,7 +2,7 @@
 
 use crate::array_buffer::{detach, of_segment};
 use crate::block::Memory;
-use crate::error::{Result, closed, count_panics, existing, from_core, from_napi, guarded, panics};
+use crate::error::{Failure, Result, closed, count_panics, existing, from_core, from_napi, guarded, panics};
 use crate::handles::What;
 use crate::isolate::Isolate;
 use crate::observer::BindingObserver;
@@ -115,6 +115,22 @@ impl BindingManager {
         self.with_live_queue(queue, |queue| vec![queue.producers() as u32, queue.consumers() as u32])
     }
 
+    /// Changes how many messages the queue holds; false: there is no queue yet.
+    #[napi(catch_unwind)]
+    pub fn resize_queue(&self, queue: u32, capacity: u32) -> Result<bool> {
+        let resized = self.with_queue(queue, |queue| queue.resize(capacity))?;
+        Ok(resized.transpose().map_err(from_core)?.is_some())
+    }
+
+    /// Makes the queue behind a handle if there is none, with default options that nobody has asked for.
+    #[napi(catch_unwind)]
+    pub fn make_queue(&self, queue: u32) -> Result<()> {
+        self.session(|session| match session.handles.queue_to_send(&session.manager, queue) {
+            Err(Failure::Error(error)) => Err(from_core(error)),
+            Ok(_) | Err(Failure::Status(_)) => Ok(()),
+        })
+    }
+
     /// Says "no more".
     #[napi(catch_unwind)]
     pub fn close_queue(&self, queue: u32) -> Result<()> {
@@ -126,7 +142,7 @@ impl BindingManager {
     pub fn destroy_queue(&self, queue: u32) -> Result<()> {
         self.with_queue(queue, PortQueue::destroy)?;
         self.session(|session| {
-            session.handles.drop_destroyed();
+            session.handles.drop_ended();
             Ok(())
         })
     }
@@ -135,7 +151,7 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn detach_queue(&self, queue: u32) -> Result<()> {
         self.session(|session| {
-            session.waits.disarm_all(&session.manager, &session.handles, queue);
+            session.waits.disarm_all(&session.manager, queue);
             session.handles.detach(queue);
             Ok(())
         })

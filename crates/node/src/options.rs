@@ -39,6 +39,8 @@ impl From<BindingOpenOptions> for millrace::OpenOptions {
 pub struct BindingQueueOptions {
     /// Messages the queue holds.
     pub capacity: Option<u32>,
+    /// Messages the queue may come to hold, 0 = its capacity does not follow its load.
+    pub max_capacity: Option<u32>,
     /// Messages that a send may leave in the queue, 0 = as many as it holds.
     pub limit: Option<u32>,
     /// 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest.
@@ -71,6 +73,7 @@ impl BindingQueueOptions {
             (self.delivery).map(|code| Delivery::from_code(code).ok_or_else(|| unknown("delivery", code)));
         Ok(QueueOptions {
             capacity: self.capacity,
+            max_capacity: self.max_capacity,
             limit: self.limit,
             overflow: overflow.transpose()?,
             delivery: delivery.transpose()?,
@@ -110,6 +113,10 @@ pub struct BindingQueueInfo {
     pub name: String,
     /// Messages the queue holds.
     pub capacity: u32,
+    /// Fewest and most messages it comes to hold, if its capacity follows its load; else both 0.
+    pub min_capacity: u32,
+    /// See `min_capacity`.
+    pub max_capacity: u32,
     /// Messages that a send may leave in the queue, 0 = as many as it holds.
     pub limit: u32,
     /// 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest.
@@ -140,6 +147,8 @@ impl BindingQueueInfo {
         Self {
             name: queue.name().to_owned(),
             capacity: options.capacity,
+            min_capacity: options.capacities.0,
+            max_capacity: options.capacities.1,
             limit: options.limit,
             overflow: options.overflow as u32,
             delivery: options.delivery as u32,

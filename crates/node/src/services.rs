@@ -73,7 +73,7 @@ impl BindingManager {
     ) -> Result<u32> {
         let role = role_of(&role)?;
         self.session(|session| {
-            session.handles.drop_destroyed();
+            session.handles.drop_ended();
             let mailbox = session.manager.create_mailbox(&service, role, capacity).map_err(from_core)?;
             Ok(session.handles.add_mailbox(&service, mailbox))
         })
@@ -90,7 +90,7 @@ impl BindingManager {
     ) -> Result<Option<u32>> {
         let (role, owner) = (role_of(&role)?, ParticipantId { slot: slot as usize, epoch });
         self.session(|session| {
-            session.handles.drop_destroyed();
+            session.handles.drop_ended();
             let mailbox = session.manager.find_mailbox(&service, role, owner).map_err(from_core)?;
             Ok(mailbox.map(|mailbox| session.handles.add_mailbox(&service, mailbox)))
         })
@@ -108,7 +108,7 @@ impl BindingManager {
     pub fn destroy_service(&self, service: String) -> Result<bool> {
         self.session(|session| {
             let done = session.manager.destroy_service(&service).map_err(from_core);
-            session.handles.drop_destroyed();
+            session.handles.drop_ended();
             done
         })
     }

@@ -82,7 +82,7 @@ impl BindingManager {
     pub fn destroy_topic(&self, topic: u32) -> Result<()> {
         self.with_topic(topic, Topic::destroy)?;
         self.session(|session| {
-            session.handles.drop_destroyed();
+            session.handles.drop_ended();
             Ok(())
         })
     }
@@ -104,7 +104,7 @@ impl BindingManager {
             max_deliveries: queue.max_deliveries,
         };
         self.session(|session| {
-            session.handles.drop_destroyed();
+            session.handles.drop_ended();
             let queue = session.manager.subscribe(&topic, &options).map_err(from_core)?;
             Ok(session.handles.add_subscription(&topic, queue))
         })
@@ -114,7 +114,7 @@ impl BindingManager {
     #[napi(catch_unwind)]
     pub fn end_subscription(&self, queue: u32, destroy: bool) -> Result<()> {
         self.session(|session| {
-            session.waits.end(&session.handles, queue);
+            session.waits.end(queue);
             if let Some(queue) = session.handles.end_subscription(queue).filter(|_| destroy) {
                 queue.destroy();
             }
@@ -127,7 +127,7 @@ impl BindingManager {
     pub fn unsubscribe(&self, topic: String, name: String) -> Result<bool> {
         self.session(|session| {
             let done = session.manager.unsubscribe(&topic, &name).map_err(from_core)?;
-            session.handles.drop_destroyed();
+            session.handles.drop_ended();
             Ok(done)
         })
     }

@@ -18,12 +18,12 @@ pub(crate) struct Waits {
 }
 
 /// A wait under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Armed {
     handle: u32,
     kind: u32,
-    /// Whether it is armed at the queue; else at the name table, for the queue to appear, or at the pool.
-    at_queue: bool,
+    /// The end at which it is armed; none: at the name table, for the queue to appear, or at the pool.
+    queue: Option<Arc<PortQueue>>,
 }
 
 /// What a handle that is waited for stands for now.
@@ -77,7 +77,7 @@ impl Waits {
         manager.arm_doorbell();
         let sleeps = manager.arm_pool(bytes, count);
         if sleeps {
-            self.armed.push(Armed { handle: QUEUE_POOL, kind: KIND_POOL, at_queue: false });
+            self.armed.push(Armed { handle: QUEUE_POOL, kind: KIND_POOL, queue: None });
         }
         sleeps
     }
@@ -105,19 +105,19 @@ impl Waits {
             manager.arm_names();
         }
         // It may have appeared between the look and the bit.
-        let (sleeps, at_queue) = match look(manager, handles, handle)? {
-            Found::Queue(queue) => (queue.arm(interest(kind)), true),
-            Found::Nothing => (true, false),
-            Found::Over => (false, false),
+        let (sleeps, queue) = match look(manager, handles, handle)? {
+            Found::Queue(queue) => (queue.arm(interest(kind)), Some(Arc::clone(queue))),
+            Found::Nothing => (true, None),
+            Found::Over => (false, None),
         };
         if sleeps {
-            self.armed.push(Armed { handle, kind, at_queue });
+            self.armed.push(Armed { handle, kind, queue });
         }
         Ok(sleeps)
     }
 
     /// Ends a wait without having consumed.
-    pub(crate) fn disarm(&mut self, manager: &ShmManager, handles: &HandleTable, handle: u32, kind: u32) {
+    pub(crate) fn disarm(&mut self, manager: &ShmManager, handle: u32, kind: u32) {
         let Some(at) = self.armed.iter().position(|armed| (armed.handle, armed.kind) == (handle, kind))
         else {
             return;
@@ -125,25 +125,24 @@ impl Waits {
         let armed = self.armed.swap_remove(at);
         if kind == KIND_POOL {
             manager.disarm_pool();
-        } else if let Some(queue) = handles.resolved(handle).filter(|_| armed.at_queue) {
+        } else if let Some(queue) = armed.queue {
             queue.disarm(interest(kind));
         }
     }
 
     /// Ends every wait at `handle`.
-    pub(crate) fn disarm_all(&mut self, manager: &ShmManager, handles: &HandleTable, handle: u32) {
+    pub(crate) fn disarm_all(&mut self, manager: &ShmManager, handle: u32) {
         for kind in [KIND_DATA, KIND_SPACE, KIND_IDLE] {
-            self.disarm(manager, handles, handle, kind);
+            self.disarm(manager, handle, kind);
         }
     }
 
     /// The queue behind `handle` is about to end for us: whoever waits there finds it ready.
-    pub(crate) fn end(&mut self, handles: &HandleTable, handle: u32) {
-        for armed in self.armed.iter_mut().filter(|armed| armed.handle == handle && armed.at_queue) {
-            if let Some(queue) = handles.resolved(handle) {
+    pub(crate) fn end(&mut self, handle: u32) {
+        for armed in self.armed.iter_mut().filter(|armed| armed.handle == handle) {
+            if let Some(queue) = armed.queue.take() {
                 queue.disarm(interest(armed.kind));
             }
-            armed.at_queue = false;
         }
     }
 
@@ -158,15 +157,15 @@ impl Waits {
     ) -> usize {
         self.sequence = manager.wake_sequence();
         manager.arm_doorbell();
-        handles.drop_destroyed();
+        handles.drop_ended();
         // A wake may have been lost: with a death, or for a reason nobody has thought of.
         let (recoveries, now) = (manager.recoveries(), Instant::now());
         let all = recoveries != self.looked.0 || now - self.looked.1 > LOOK_PERIOD;
         let (mut at, mut ready) = (0, 0);
         while at < self.armed.len() && ready < limit {
-            let armed = self.armed[at];
-            if (all || armed.may_be_woken(handles)) && armed.is_ready(manager, handles).unwrap_or(true) {
-                self.armed.swap_remove(at);
+            let armed = &self.armed[at];
+            if (all || armed.may_be_woken()) && armed.is_ready(manager, handles).unwrap_or(true) {
+                let armed = self.armed.swap_remove(at);
                 block.ready(ready, armed.handle, armed.kind);
                 ready += 1;
             } else {
@@ -182,21 +181,19 @@ impl Waits {
 
 impl Armed {
     /// Whether a wake may have been for this wait. With a thousand queues armed this is what a wake costs for each of the others.
-    fn may_be_woken(self, handles: &HandleTable) -> bool {
-        let queue = handles.resolved(self.handle).filter(|_| self.at_queue && self.kind != KIND_POOL);
-        queue.is_none_or(|queue| !queue.is_unrung(interest(self.kind)))
+    fn may_be_woken(&self) -> bool {
+        self.queue.as_ref().is_none_or(|queue| !queue.is_unrung(interest(self.kind)))
     }
 
     /// Whether the wait may be over; armed again if not.
-    fn is_ready(self, manager: &ShmManager, handles: &mut HandleTable) -> millrace::Result<bool> {
+    fn is_ready(&self, manager: &ShmManager, handles: &mut HandleTable) -> millrace::Result<bool> {
         if self.kind == KIND_POOL {
             // One bit stands for all sizes: an allocation tells.
             manager.disarm_pool();
             return Ok(true);
         }
-        if self.at_queue {
-            let queue = handles.resolved(self.handle);
-            return Ok(queue.is_none_or(|queue| queue.rearm(interest(self.kind))));
+        if let Some(queue) = &self.queue {
+            return Ok(queue.rearm(interest(self.kind)));
         }
         manager.arm_names();
         // Armed for its creation only: whoever waited looks at the queue itself now.

@@ -17,15 +17,12 @@ use super::growth::GrowLock;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED};
-use crate::limits::TRIM_PATIENCE_NS;
-use crate::os::deadline;
 use crate::pool::Pool;
-use crate::registry::{Domain, Hindrance, Participant, World, with_world_at_rest};
+use crate::registry::{Domain, Participant, at_rest_within};
 use crate::segment::SegmentName;
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// What a trim has given back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -50,7 +47,7 @@ impl Participant {
             .collect();
         pools.retain(|pool| pool.used() == 0 && which(pool));
         if !pools.is_empty() {
-            let Some(unlisted) = stop_and_unlist(domain, &pools)? else { return Ok(None) };
+            let Some(unlisted) = at_rest_within(domain, || unlist(domain, &pools))? else { return Ok(None) };
             report = unlisted;
             remove_unlisted(domain, lock)?;
         }
@@ -61,28 +58,6 @@ impl Participant {
         }
         Ok(Some(report))
     }
-}
-
-/// Stops the world and takes those of `pools` out that are still empty. `None`: it cannot be stopped now.
-fn stop_and_unlist(domain: &Domain, pools: &[Arc<Pool>]) -> Result<Option<TrimReport>> {
-    let deadline = deadline(Duration::from_nanos(TRIM_PATIENCE_NS));
-    loop {
-        match with_world_at_rest(domain, || unlist(domain, pools))? {
-            World::Stopped(report) => return Ok(Some(report)),
-            World::Moving(Hindrance::Inside(slot)) if is_stalled(domain, slot) => return Ok(None),
-            World::Moving(_) => {}
-        }
-        // A recovery, or a look for one, takes less; so does whoever was interrupted inside an operation.
-        if Instant::now() > deadline {
-            return Ok(None);
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// Whether the participant in this slot has been seen not to run.
-fn is_stalled(domain: &Domain, slot: usize) -> bool {
-    domain.participants().get(slot).is_some_and(|p| p.stalled.load(Ordering::Acquire) != 0)
 }
 
 /// Takes those of `pools` that are still empty out of the table. The world is stopped.

@@ -22,7 +22,7 @@ pub(crate) use buffer::{
 };
 pub(crate) use queue::{
     CLOSES_BEGUN, CLOSES_LATER, LeaseEntry, LeaseState, LeaseWord, ParticipantSet, RING_CLOSED,
-    RING_DESTROYED, RING_OPEN, RingHeader, Slot, SlotState, leases_offset, ring_bytes,
+    RING_DESTROYED, RING_OPEN, RING_REPLACED, RingHeader, Slot, SlotState, leases_offset, ring_bytes,
 };
 pub(crate) use registry::{
     EVENT_CLOSED, EVENT_DIED, EVENT_EXITED, EVENT_EXITED_SOMEHOW, EVENT_JOINED, EventRecord, Lane,
@@ -64,7 +64,7 @@ shared!(SegmentHeader { magic, ready, bytes, page_bytes, version, persist, _rese
 /// Every size, offset and limit that another process relies on.
 pub(crate) const FACTS: &[(&str, usize)] = &[
     // Raised when the meaning of something changes without any number below changing.
-    ("protocol revision", 3),
+    ("protocol revision", 4),
     ("SegmentHeader", size_of::<SegmentHeader>()),
     ("SegmentHeader.ready", offset_of!(SegmentHeader, ready)),
     ("SegmentHeader.version", offset_of!(SegmentHeader, version)),
@@ -110,6 +110,9 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("RingHeader.closes", offset_of!(RingHeader, closes)),
     ("RingHeader.sending", offset_of!(RingHeader, sending)),
     ("RingHeader.receiving", offset_of!(RingHeader, receiving)),
+    ("RingHeader.named", offset_of!(RingHeader, named)),
+    ("RingHeader.successor", offset_of!(RingHeader, successor)),
+    ("RingHeader.looked", offset_of!(RingHeader, looked)),
     ("RingHeader.head", offset_of!(RingHeader, head)),
     ("RingHeader.tail", offset_of!(RingHeader, tail)),
     ("RingHeader.data_waiters", offset_of!(RingHeader, data_waiters)),

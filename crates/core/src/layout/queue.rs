@@ -40,6 +40,8 @@ pub(crate) const RING_OPEN: u32 = 0;
 pub(crate) const RING_CLOSED: u32 = 1;
 /// Removed: every operation ends.
 pub(crate) const RING_DESTROYED: u32 = 2;
+/// Another ring has taken its place, which `successor` names: nothing in this one counts any more.
+pub(crate) const RING_REPLACED: u32 = 3;
 
 /// State of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +209,8 @@ pub(crate) struct RingHeader {
     pub(crate) type_id: AtomicU32,
     /// Messages that a send may leave in the queue, 0 = as many as it has slots.
     pub(crate) limit: AtomicU32,
-    /// OPEN -> CLOSED -> DESTROYED, only forward. Written by anyone, read by every operation; a crash leaves it whole.
+    /// OPEN -> CLOSED -> DESTROYED, only forward, or OPEN -> REPLACED. Written by anyone who is inside an operation, REPLACED while nobody is;
+    /// read by every operation; a crash leaves it whole.
     pub(crate) state: AtomicU32,
     /// Whether the queue closes when its last producer has gone: 0, or CLOSES_*. Raised to CLOSES_BEGUN by the first producer, before its
     /// bit in `sending`.
@@ -258,7 +261,17 @@ pub(crate) struct RingHeader {
     pub(crate) sending: ParticipantSet,
     /// Who has received and has it open, likewise.
     pub(crate) receiving: ParticipantSet,
-    _reserved: [AtomicU64; 3],
+    /// Options that somebody has asked for, a bit each. Written under the lock of the name table.
+    pub(crate) named: AtomicU32,
+    /// Of a queue whose capacity follows its load: the fewest slots, and the most; else both 0.
+    pub(crate) least: AtomicU32,
+    pub(crate) most: AtomicU32,
+    /// Of a ring that has been replaced: the buffer of the ring that has taken its place. Written before the state.
+    pub(crate) successor: AtomicU32,
+    /// Deepest the queue has been, when a producer looked, since somebody last looked whether it is too large.
+    pub(crate) peak: AtomicU32,
+    /// When that was: seconds of the system's monotonic clock, modulo 2^32.
+    pub(crate) looked: AtomicU32,
     /// Of a topic: messages published. Statistics; a publisher killed in a batch leaves it short. On a line of its own: written by
     /// every publish, while `subscriptions` is only read.
     pub(crate) published: AtomicU64,
@@ -296,7 +309,12 @@ shared!(RingHeader {
     missed,
     sending,
     receiving,
-    _reserved,
+    named,
+    least,
+    most,
+    successor,
+    peak,
+    looked,
     published,
     _reserved_too
 });

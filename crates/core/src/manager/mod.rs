@@ -87,7 +87,7 @@ impl ShmManager {
         // Says that we are there, and recovers those who died just before we came (our own last life, often). `Later`: the sentinel sees
         // to it.
         let _ = sweep(&domain)?;
-        manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.participant))?);
+        manager.sentinel = Some(Sentinel::start(Arc::clone(&manager.queues))?);
         Ok(manager)
     }
 

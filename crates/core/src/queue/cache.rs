@@ -30,23 +30,42 @@ impl QueueCache {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The end of a listed ring; `None` when it has been destroyed meanwhile.
-    pub(crate) fn get(self: &Arc<Self>, listed: EntryRef, pin: &Pin<'_>) -> Result<Option<Arc<PortQueue>>> {
-        // Outlives the lock: if it is the last of its end, letting go of it takes the lock.
-        let known;
+    /// The end of a listed ring; `None` when it has been destroyed meanwhile. `over` gets the end that was known before, which may be the last
+    /// reference to it: to be let go of by whoever is not inside.
+    pub(crate) fn get(
+        self: &Arc<Self>,
+        listed: EntryRef,
+        pin: &Pin<'_>,
+        over: &mut Option<Arc<PortQueue>>,
+    ) -> Result<Option<Arc<PortQueue>>> {
         let mut open = self.lock();
-        known = open.get(&listed).and_then(Weak::upgrade);
-        // One that was destroyed is attached anew, which takes it out of the name table if its destroyer has not come to that.
-        if let Some(queue) = known.as_ref().filter(|queue| !queue.is_destroyed()) {
+        let known = open.get(&listed).and_then(Weak::upgrade);
+        // One that was destroyed is attached anew, which takes it out of the name table if its destroyer has not come to that; of one that was
+        // replaced another ring is listed by now.
+        if let Some(queue) = known.as_ref().filter(|queue| !queue.is_over()) {
             return Ok(Some(Arc::clone(queue)));
         }
+        *over = known;
         let attached = attach_listed(self, listed, pin)?;
         Ok(attached.map(|queue| remember(&mut open, queue)))
     }
 
     /// As [`QueueCache::get`], for whoever has not pinned.
     pub(crate) fn open(self: &Arc<Self>, listed: EntryRef) -> Result<Option<Arc<PortQueue>>> {
-        self.get(listed, &self.participant.pin()?)
+        self.open_inside(listed, self.participant.pin()?)
+    }
+
+    /// The same with a pin that ends with it.
+    pub(super) fn open_inside(
+        self: &Arc<Self>,
+        listed: EntryRef,
+        pin: Pin<'_>,
+    ) -> Result<Option<Arc<PortQueue>>> {
+        let mut over = None;
+        let opened = self.get(listed, &pin, &mut over);
+        drop(pin);
+        drop(over);
+        opened
     }
 
     /// The end of what is listed as `kind` and `name`, if there is one.
@@ -69,17 +88,26 @@ impl QueueCache {
         Ok(None)
     }
 
+    /// Ends that are open.
+    pub(super) fn open_ends(&self) -> Vec<Arc<PortQueue>> {
+        self.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
     /// Adds the end of a ring that was just made.
     pub(super) fn add(&self, queue: PortQueue) -> Arc<PortQueue> {
         remember(&mut self.lock(), queue)
     }
 
-    /// Runs `last` unless the participant has another end of the ring open by now, and keeps others from being opened meanwhile.
-    pub(super) fn unless_open(&self, listed: EntryRef, last: impl FnOnce()) {
+    /// Runs `last` unless the participant has another end of the queue open by now, of whatever ring, and keeps others from being opened
+    /// meanwhile. Whether it did.
+    pub(super) fn unless_open(&self, listed: EntryRef, last: impl FnOnce()) -> bool {
         let open = self.lock();
-        if open.get(&listed).is_none_or(|known| known.strong_count() == 0) {
+        let is_open = |(at, known): (&EntryRef, &Weak<_>)| at.is_same_name(listed) && known.strong_count() > 0;
+        let is_last = !open.iter().any(is_open);
+        if is_last {
             last();
         }
+        is_last
     }
 
     /// Gives up waits and leases of all; see [`PortQueue::retire`].

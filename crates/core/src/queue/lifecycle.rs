@@ -7,7 +7,7 @@ use crate::buffer::{Buffer, SharedBufferAllocator, not_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    KIND_RING, NameEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RingHeader, ring_bytes, split_id,
+    KIND_RING, NameEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RING_REPLACED, RingHeader, ring_bytes, split_id,
 };
 use crate::pool::Pool;
 use crate::registry::{EntryKey, EntryRef, Kind, Participant, Pin};
@@ -28,10 +28,10 @@ pub(crate) fn attach_or_create(
     name: &str,
     options: &QueueOptions,
 ) -> Result<Arc<PortQueue>> {
-    let check = |queue: &PortQueue| {
-        options.check(kind.noun(), name, queue.options()).map_err(|error| queue.differs(error))
-    };
-    attach_or_make(cache, kind, name, options.resolve(name)?, check, |_| {})
+    let named = options.named();
+    let name_them = |header: &RingHeader| header.named.store(named, Ordering::Relaxed);
+    let queue = attach_or_make(cache, kind, name, options.resolve(name)?, |_| Ok(()), name_them)?;
+    queue.agree(kind.noun(), options)
 }
 
 /// The same for any kind: `check` compares what was asked for with what there is, `prepare` is that of [`create`].
@@ -61,6 +61,9 @@ pub(super) fn attach_listed(
     _pin: &Pin<'_>,
 ) -> Result<Option<PortQueue>> {
     let participant = &cache.participant;
+    if !participant.domain.is_current(listed) {
+        return Ok(None);
+    }
     // Belongs to the entry as long as that is the same, which is looked at below.
     let name = full_name(participant.domain.entry(listed));
     let (segment, index) = split_id(listed.ring);
@@ -94,11 +97,20 @@ pub(super) fn attach_listed(
             return Err(damaged.err().unwrap_or_else(corrupt));
         }
     };
-    if view.header().state.load(Ordering::Acquire) == RING_DESTROYED {
-        // Its destroyer has not come to unlist it, and may never: help.
-        unlist(participant, pool, index, listed);
-        let_go()?;
-        return Ok(None);
+    match view.header().state.load(Ordering::Acquire) {
+        RING_DESTROYED => {
+            // Its destroyer has not come to unlist it, and may never: help.
+            unlist(participant, pool, index, listed);
+            let_go()?;
+            return Ok(None);
+        }
+        RING_REPLACED => {
+            // Nobody sees it listed who is inside.
+            let_go()?;
+            let message = format!("queue {name:?}: its ring, buffer {}, is said to be replaced", listed.ring);
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        _ => {}
     }
     Ok(Some(PortQueue::new(Arc::clone(cache), name, listed, view, options)))
 }
@@ -142,33 +154,21 @@ pub(crate) fn create(
     }
     fault::hit(Point::CreateAllocated);
     let buffer = Buffer { id: ids[0], received: false };
-    let (segment, index) = split_id(buffer.id);
     let made = (|| {
-        // Checked, though it is ours: if the table of segments is damaged, another segment is there now.
-        let is_there = |pool: &&Pool| index < pool.geometry.count && bytes <= pool.geometry.buffer_bytes;
-        let pool = participant.held_pool(segment).filter(is_there).ok_or_else(|| not_held(buffer))?;
-        let start = pool.payload(index);
-        // SAFETY: the buffer has `bytes` bytes at least and is ours alone; zeros are an empty ring.
-        unsafe { start.write_bytes(0, bytes) };
-        let offset = pool.geometry.payload + index * pool.geometry.buffer_bytes;
-        let header = View::<RingHeader>::new(pool.segment(), offset, 1)?;
-        options.store(&header[0]);
-        header[0].state.store(RING_OPEN, Ordering::Relaxed);
-        prepare(&header[0]);
-        if let Some(head) = pool.header(index) {
-            head.kind.store(KIND_RING, Ordering::Release);
-        }
+        let ring = lay_out(participant, buffer, &options)?;
+        prepare(ring.header());
         fault::hit(Point::CreateInitialised);
         let _pin = participant.pin()?;
         let entry = participant.domain.claim_entry(participant.slot, key, buffer.id)?;
         fault::hit(Point::CreateClaimed);
+        let (segment, index) = split_id(buffer.id);
+        let pool = participant.held_pool(segment).ok_or_else(|| not_held(buffer))?;
         pool.try_ref(index); // the name table's reference; ours keeps the buffer from being freed
         fault::hit(Point::CreateReffed);
         let listed = participant.domain.list(entry);
         let name = full_name(participant.domain.entry(listed));
         fault::hit(Point::CreateListed);
-        let (view, options) = RingView::new(pool, index)?.ok_or_else(|| not_held(buffer))?;
-        Ok(cache.add(PortQueue::new(Arc::clone(cache), name, listed, view, options)))
+        Ok(cache.add(PortQueue::new(Arc::clone(cache), name, listed, ring, options)))
     })();
     match made {
         Ok(queue) => {
@@ -182,6 +182,31 @@ pub(crate) fn create(
             Err(e)
         }
     }
+}
+
+/// Makes an empty ring of a buffer that is ours alone.
+pub(super) fn lay_out(
+    participant: &Participant,
+    buffer: Buffer,
+    options: &ResolvedOptions,
+) -> Result<RingView> {
+    let (segment, index) = split_id(buffer.id);
+    let bytes = ring_bytes(options.capacity as usize, options.leases());
+    // Checked, though it is ours: if the table of segments is damaged, another segment is there now.
+    let is_there = |pool: &&Pool| index < pool.geometry.count && bytes <= pool.geometry.buffer_bytes;
+    let pool = participant.held_pool(segment).filter(is_there).ok_or_else(|| not_held(buffer))?;
+    let start = pool.payload(index);
+    // SAFETY: the buffer has `bytes` bytes at least and is ours alone; zeros are an empty ring.
+    unsafe { start.write_bytes(0, bytes) };
+    let offset = pool.geometry.payload + index * pool.geometry.buffer_bytes;
+    let header = View::<RingHeader>::new(pool.segment(), offset, 1)?;
+    options.store(&header[0]);
+    header[0].state.store(RING_OPEN, Ordering::Relaxed);
+    if let Some(head) = pool.header(index) {
+        head.kind.store(KIND_RING, Ordering::Release);
+    }
+    let (view, _) = RingView::new(pool, index)?.ok_or_else(|| not_held(buffer))?;
+    Ok(view)
 }
 
 impl PortQueue {
@@ -199,13 +224,16 @@ impl PortQueue {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn close(&self) {
-        if self.participant.has_left() {
-            return;
-        }
-        let state = &self.header().state;
+        // Inside: who replaces the ring sees that it is closed, or we see that it has been replaced.
+        let Ok(pin) = self.participant.pin() else { return };
         // SYNC CLOSE (seq-cst), pairs with the check after each push: see `PortQueue::send`.
-        let _ = state.compare_exchange(RING_OPEN, RING_CLOSED, Ordering::SeqCst, Ordering::SeqCst);
+        let closed =
+            self.header().state.compare_exchange(RING_OPEN, RING_CLOSED, Ordering::SeqCst, Ordering::SeqCst);
         fault::hit(Point::CloseMarked);
+        drop(pin);
+        if closed == Err(RING_REPLACED) {
+            return self.instead().iter().for_each(|queue| queue.close());
+        }
         self.wake_all();
     }
 
@@ -222,17 +250,20 @@ impl PortQueue {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn destroy(&self) -> u64 {
-        if self.participant.has_left() {
-            return 0;
+        // Inside, as for closing.
+        let Ok(pin) = self.participant.pin() else { return 0 };
+        let state = &self.header().state;
+        if self.has_been_replaced() {
+            drop(pin);
+            return self.instead().map_or(0, |queue| queue.destroy());
         }
-        self.header().state.swap(RING_DESTROYED, Ordering::SeqCst);
+        state.store(RING_DESTROYED, Ordering::SeqCst);
         fault::hit(Point::DestroyMarked);
         let (segment, index) = split_id(self.listed.ring);
-        if let Ok(_pin) = self.participant.pin()
-            && let Some(pool) = self.participant.held_pool(segment)
-        {
+        if let Some(pool) = self.participant.held_pool(segment) {
             unlist(&self.participant, pool, index, self.listed);
         }
+        drop(pin);
         let dropped = self.drain();
         self.wake_all();
         self.participant.domain.notify_all();
@@ -241,11 +272,19 @@ impl PortQueue {
 
     /// Whether the queue has been closed or destroyed.
     pub fn is_closed(&self) -> bool {
-        self.header().state.load(Ordering::Acquire) != RING_OPEN
+        match self.state() {
+            RING_OPEN => false,
+            RING_REPLACED => self.instead().is_none_or(|queue| queue.is_closed()),
+            _ => true,
+        }
     }
 
     /// Whether the queue has been destroyed.
     pub fn is_destroyed(&self) -> bool {
-        self.header().state.load(Ordering::Acquire) == RING_DESTROYED
+        match self.state() {
+            RING_DESTROYED => true,
+            RING_REPLACED => self.instead().is_none_or(|queue| queue.is_destroyed()),
+            _ => false,
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! buffer, and so does the name table; destroying a queue drops the name table's reference, and the memory goes when the last user
 //! lets go. So no operation ever touches memory that has been given to somebody else, and recovery needs no rule of its own.
 
+mod adjust;
 mod cache;
 mod lease;
 mod lifecycle;
@@ -15,6 +16,7 @@ mod port_queue;
 mod put;
 mod receive;
 mod ring;
+mod replace;
 mod roles;
 mod send;
 mod settle;

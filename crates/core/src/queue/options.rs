@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{CLOSES_BEGUN, CLOSES_LATER, RingHeader};
 use crate::limits::{DEFAULT_QUEUE_CAPACITY, MAX_CODEC_BYTES, MAX_QUEUE_CAPACITY};
 use crate::sync::Ordering;
+use std::fmt::Debug;
 
 /// What happens to a message that finds the queue full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,10 @@ impl Overflow {
 pub struct QueueOptions {
     /// Messages the queue holds, 1 to 1 Mi; rounded up to a power of two. Default 1024.
     pub capacity: Option<u32>,
+    /// Messages the queue may come to hold, 1 to 1 Mi; rounded up to a power of two. While it is full it grows, up to that; when it has been
+    /// quiet for some seconds it becomes smaller again, down to `capacity`. `Some(0)` asks for a queue that does neither. Only with `Block`
+    /// and `Reject`, and without a limit. Default 0.
+    pub max_capacity: Option<u32>,
     /// Messages that a send may leave in the queue, 1 to the capacity before it is rounded up: exactly, with any number of senders.
     /// Those given back count, too, so there may be more after a receiver has given some back. Not with `Latest`, which keeps one message.
     /// Default: the capacity, and what was given back does not count. `Some(0)` asks for a queue without a limit.
@@ -92,6 +97,8 @@ pub struct QueueOptions {
 pub struct ResolvedOptions {
     /// Messages the queue holds; a power of two.
     pub capacity: u32,
+    /// Of a queue whose capacity follows its load: the fewest and the most messages that it comes to hold. Else both 0.
+    pub capacities: (u32, u32),
     /// Messages that a send may leave in the queue, 0 = as many as it holds.
     pub limit: u32,
     /// Policy when full.
@@ -139,6 +146,16 @@ impl QueueOptions {
         if limit > 0 && overflow == Overflow::Latest {
             return invalid("limit", limit, "left out with overflow \"latest\", which keeps one message");
         }
+        let max_capacity = self.max_capacity.unwrap_or(0);
+        if max_capacity as usize > MAX_QUEUE_CAPACITY || (1..capacity).contains(&max_capacity) {
+            return invalid("maxCapacity", max_capacity, &format!("its capacity of {capacity} to 1048576"));
+        }
+        if max_capacity > 0 && limit > 0 {
+            return invalid("limit", limit, "left out with maxCapacity");
+        }
+        if max_capacity > 0 && !matches!(overflow, Overflow::Block | Overflow::Reject) {
+            return invalid("maxCapacity", max_capacity, "left out with an overflow policy that drops");
+        }
         let delivery = self.delivery.unwrap_or_default();
         if self.max_deliveries.is_some_and(|limit| limit > 0) {
             if delivery == Delivery::AtMostOnce {
@@ -152,8 +169,11 @@ impl QueueOptions {
         }
         // A receiver that is busy with a message occupies its slot; the newest one needs another.
         let least = if overflow == Overflow::Latest { 2 } else { 1 };
+        let capacity = capacity.max(least).next_power_of_two();
+        let most = if max_capacity > 0 { max_capacity.next_power_of_two() } else { 0 };
         Ok(ResolvedOptions {
-            capacity: capacity.max(least).next_power_of_two(),
+            capacity,
+            capacities: if most > 0 { (capacity, most) } else { (0, 0) },
             limit,
             overflow,
             delivery,
@@ -168,45 +188,125 @@ impl QueueOptions {
 
     /// Compares what was asked for with what `is`; an error names the first difference.
     pub(crate) fn check(&self, noun: &str, name: &str, is: &ResolvedOptions) -> Result<()> {
-        let asked = self.resolve(name)?;
-        let differs = |what: &str, asked: &dyn std::fmt::Debug, is: &dyn std::fmt::Debug| {
-            Err(Error::new(
+        self.check_those(u32::MAX, noun, name, is)
+    }
+
+    /// The same for those that are in `which`.
+    pub(super) fn check_those(
+        &self,
+        which: u32,
+        noun: &str,
+        name: &str,
+        is: &ResolvedOptions,
+    ) -> Result<()> {
+        let (asked, which) = (self.resolve(name)?, self.named() & which);
+        let differs = |field: &Field<'_>| which & field.bit != 0 && !field.is_same;
+        match fields(&asked, is).iter().find(|field| differs(field)) {
+            None => Ok(()),
+            Some(Field { what, asked, is, .. }) => Err(Error::new(
                 ErrorKind::OptionsMismatch,
                 format!("{noun} {name:?} exists with {what} {is:?}, {asked:?} was asked for"),
-            ))
-        };
-        if self.capacity.is_some() && asked.capacity != is.capacity {
-            return differs("capacity", &asked.capacity, &is.capacity);
+            )),
         }
-        if self.limit.is_some() && asked.limit != is.limit {
-            return differs("limit", &asked.limit, &is.limit);
-        }
-        if self.overflow.is_some() && asked.overflow != is.overflow {
-            return differs("overflow policy", &asked.overflow, &is.overflow);
-        }
-        if self.delivery.is_some() && asked.delivery != is.delivery {
-            return differs("delivery", &asked.delivery, &is.delivery);
-        }
-        if self.max_deliveries.is_some() && asked.max_deliveries != is.max_deliveries {
-            return differs("maxDeliveries", &asked.max_deliveries, &is.max_deliveries);
-        }
-        if self.producers.is_some() && asked.producers != is.producers {
-            return differs("producers", &asked.producers, &is.producers);
-        }
-        if self.consumers.is_some() && asked.consumers != is.consumers {
-            return differs("consumers", &asked.consumers, &is.consumers);
-        }
-        if self.close_with_producers.is_some() && asked.close_with_producers != is.close_with_producers {
-            return differs("closeWithProducers", &asked.close_with_producers, &is.close_with_producers);
-        }
-        if self.type_id.is_some() && asked.type_id != is.type_id {
-            return differs("type id", &asked.type_id, &is.type_id);
-        }
-        if self.codec.is_some() && asked.codec != is.codec {
-            return differs("codec", &asked.codec, &is.codec);
-        }
-        Ok(())
     }
+
+    /// Those that are not left out, a bit each.
+    pub(crate) fn named(&self) -> u32 {
+        let given = [
+            (CAPACITY, self.capacity.is_some()),
+            (MAX_CAPACITY, self.max_capacity.is_some()),
+            (LIMIT, self.limit.is_some()),
+            (OVERFLOW, self.overflow.is_some()),
+            (DELIVERY, self.delivery.is_some()),
+            (MAX_DELIVERIES, self.max_deliveries.is_some()),
+            (PRODUCERS, self.producers.is_some()),
+            (CONSUMERS, self.consumers.is_some()),
+            (CLOSE_WITH_PRODUCERS, self.close_with_producers.is_some()),
+            (TYPE_ID, self.type_id.is_some()),
+            (CODEC, self.codec.is_some()),
+        ];
+        given.iter().filter(|(_, given)| *given).map(|(bit, _)| bit).sum()
+    }
+
+    /// These, and those of `is` that are `named`, where these leave them out.
+    pub(super) fn or_named(&self, is: &ResolvedOptions, named: u32) -> Self {
+        fn or<T>(asked: Option<T>, is_named: bool, is: impl FnOnce() -> T) -> Option<T> {
+            asked.or_else(|| is_named.then(is))
+        }
+        let has = |bit: u32| named & bit != 0;
+        let may_ask = |asked: Option<u32>| asked.filter(|_| !has(RESIZED));
+        let capacity = || match is.capacities.0 {
+            0 if has(LIMIT) => is.capacity,
+            0 => is.most() as u32,
+            least => least,
+        };
+        Self {
+            capacity: or(may_ask(self.capacity), has(CAPACITY | RESIZED), capacity),
+            max_capacity: or(may_ask(self.max_capacity), has(MAX_CAPACITY | RESIZED), || is.capacities.1),
+            limit: or(may_ask(self.limit), has(LIMIT), || is.limit),
+            overflow: or(self.overflow, has(OVERFLOW), || is.overflow),
+            delivery: or(self.delivery, has(DELIVERY), || is.delivery),
+            max_deliveries: or(self.max_deliveries, has(MAX_DELIVERIES), || is.max_deliveries),
+            producers: or(self.producers, has(PRODUCERS), || is.producers),
+            consumers: or(self.consumers, has(CONSUMERS), || is.consumers),
+            close_with_producers: or(self.close_with_producers, has(CLOSE_WITH_PRODUCERS), || {
+                is.close_with_producers
+            }),
+            type_id: or(self.type_id, has(TYPE_ID), || is.type_id),
+            codec: or(self.codec.clone(), has(CODEC), || is.codec.clone()),
+        }
+    }
+}
+
+const CAPACITY: u32 = 1;
+const MAX_CAPACITY: u32 = 1 << 1;
+const LIMIT: u32 = 1 << 2;
+const OVERFLOW: u32 = 1 << 3;
+const DELIVERY: u32 = 1 << 4;
+const MAX_DELIVERIES: u32 = 1 << 5;
+const PRODUCERS: u32 = 1 << 6;
+const CONSUMERS: u32 = 1 << 7;
+const CLOSE_WITH_PRODUCERS: u32 = 1 << 8;
+const TYPE_ID: u32 = 1 << 9;
+const CODEC: u32 = 1 << 10;
+/// How much the queue holds has been changed while it was in use, and is not what was asked for before.
+pub(super) const RESIZED: u32 = 1 << 31;
+/// What that is about.
+pub(super) const ROOM: u32 = CAPACITY | MAX_CAPACITY | LIMIT;
+
+/// One option, as it was asked for and as it is.
+struct Field<'a> {
+    bit: u32,
+    what: &'static str,
+    is_same: bool,
+    asked: &'a dyn Debug,
+    is: &'a dyn Debug,
+}
+
+fn fields<'a>(asked: &'a ResolvedOptions, is: &'a ResolvedOptions) -> [Field<'a>; 11] {
+    fn field<'a, T: PartialEq + Debug>(
+        bit: u32,
+        what: &'static str,
+        asked: &'a T,
+        is: &'a T,
+    ) -> Field<'a> {
+        Field { bit, what, is_same: asked == is, asked, is }
+    }
+    // What it was made with, if it has followed its load since.
+    let capacity = if is.capacities.0 > 0 { &is.capacities.0 } else { &is.capacity };
+    [
+        field(CAPACITY, "capacity", &asked.capacity, capacity),
+        field(MAX_CAPACITY, "maxCapacity", &asked.capacities.1, &is.capacities.1),
+        field(LIMIT, "limit", &asked.limit, &is.limit),
+        field(OVERFLOW, "overflow policy", &asked.overflow, &is.overflow),
+        field(DELIVERY, "delivery", &asked.delivery, &is.delivery),
+        field(MAX_DELIVERIES, "maxDeliveries", &asked.max_deliveries, &is.max_deliveries),
+        field(PRODUCERS, "producers", &asked.producers, &is.producers),
+        field(CONSUMERS, "consumers", &asked.consumers, &is.consumers),
+        field(CLOSE_WITH_PRODUCERS, "closeWithProducers", &asked.close_with_producers, &is.close_with_producers),
+        field(TYPE_ID, "type id", &asked.type_id, &is.type_id),
+        field(CODEC, "codec", &asked.codec, &is.codec),
+    ]
 }
 
 /// Where messages go that have been delivered too often.
@@ -218,6 +318,28 @@ impl ResolvedOptions {
     /// Most messages that a send leaves in the queue.
     pub(crate) fn most(&self) -> u64 {
         if self.limit == 0 { self.capacity.into() } else { self.limit.into() }
+    }
+
+    /// The same with room for `capacity` messages, for a queue of which `named` have been asked for.
+    pub(super) fn resized(&self, capacity: u32, named: u32) -> Self {
+        let least = if self.overflow == Overflow::Latest { 2 } else { 1 };
+        let slots = capacity.max(least).next_power_of_two();
+        let limit = if named & LIMIT != 0 && self.limit > 0 { capacity } else { 0 };
+        let capacities = match self.capacities {
+            (_, 0) => (0, 0),
+            (fewest, most) => (fewest.min(slots), most.max(slots)),
+        };
+        Self { capacity: slots, limit, capacities, ..self.clone() }
+    }
+
+    /// The same in a ring of at least so many slots: those that there are too many of are not used.
+    pub(super) fn with_slots(&self, slots: usize) -> Self {
+        match u32::try_from(slots.next_power_of_two()) {
+            Ok(slots) if slots > self.capacity => {
+                Self { capacity: slots, limit: self.most() as u32, ..self.clone() }
+            }
+            _ => self.clone(),
+        }
     }
 
     /// Lease entries the ring has: a receiver holds at most as many messages as the queue does.
@@ -232,6 +354,8 @@ impl ResolvedOptions {
     pub(crate) fn store(&self, header: &RingHeader) {
         let fields = [
             (&header.capacity, self.capacity),
+            (&header.least, self.capacities.0),
+            (&header.most, self.capacities.1),
             (&header.limit, self.limit),
             (&header.overflow, self.overflow as u32),
             (&header.delivery, self.delivery as u32),
@@ -252,10 +376,15 @@ impl ResolvedOptions {
     pub(crate) fn load(header: &RingHeader) -> Option<Self> {
         let capacity = header.capacity.load(Ordering::Relaxed);
         let limit = header.limit.load(Ordering::Relaxed);
-        let in_range =
-            capacity.is_power_of_two() && capacity as usize <= MAX_QUEUE_CAPACITY && limit <= capacity;
+        let capacities = (header.least.load(Ordering::Relaxed), header.most.load(Ordering::Relaxed));
+        let in_range = capacity.is_power_of_two()
+            && capacity as usize <= MAX_QUEUE_CAPACITY
+            && limit <= capacity
+            && capacities.0 <= capacities.1
+            && capacities.1 as usize <= MAX_QUEUE_CAPACITY;
         in_range.then_some(Self {
             capacity,
+            capacities,
             limit,
             overflow: Overflow::from_code(header.overflow.load(Ordering::Relaxed))?,
             delivery: Delivery::from_code(header.delivery.load(Ordering::Relaxed))?,

@@ -25,7 +25,11 @@ impl PortQueue {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn peek(&self) -> Result<Option<Buffer>> {
-        let _pin = self.participant.pin()?;
+        let pin = self.participant.pin()?;
+        if self.has_been_replaced() {
+            drop(pin);
+            return self.successor()?.map_or(Ok(None), |queue| queue.peek());
+        }
         for _ in 0..RING_TRIES_MAX {
             let Some(front) = self.front().filter(|_| !self.is_destroyed()) else { break };
             let id = front.id();

@@ -7,11 +7,12 @@ use super::view::RingView;
 use super::{QueueCache, ResolvedOptions};
 use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 use crate::error::Result;
-use crate::layout::RingHeader;
+use crate::layout::{RING_DESTROYED, RING_REPLACED, RingHeader};
 use crate::registry::{Domain, EntryRef, Participant};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::Waits;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// Messages that are dropped under one pin when a queue is emptied: few enough for a recovery to wait for.
 const DRAINED_AT_ONCE: u32 = 32;
@@ -117,6 +118,10 @@ pub struct PortQueue {
     pub(super) head_seen: AtomicU64,
     /// The dead-letter queue, once it was needed.
     pub(super) dead_letters: Mutex<Option<Arc<PortQueue>>>,
+    /// The end of the ring that has taken the place of this one, once it was needed.
+    pub(super) successor: Mutex<Option<Arc<PortQueue>>>,
+    /// When a sender here last tried to make the queue larger.
+    pub(super) grown: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for PortQueue {
@@ -136,7 +141,6 @@ impl PortQueue {
     ) -> Self {
         let participant = Arc::clone(&cache.participant);
         let lease_cursor = AtomicU32::new(participant.slot as u32);
-        let dead_letters = Mutex::default();
         let allocator = SharedBufferAllocator { participant: Arc::clone(&participant) };
         let (head_seen, admission) = (AtomicU64::new(0), Admission::of(&options));
         Self {
@@ -153,7 +157,9 @@ impl PortQueue {
             admission,
             lease_cursor,
             head_seen,
-            dead_letters,
+            dead_letters: Mutex::default(),
+            successor: Mutex::default(),
+            grown: Mutex::default(),
         }
     }
 
@@ -162,7 +168,7 @@ impl PortQueue {
         &self.name
     }
 
-    /// Options the queue was created with.
+    /// Options of the queue, as they were when this end was opened: see [`PortQueue::instead`].
     pub fn options(&self) -> &ResolvedOptions {
         &self.options
     }
@@ -170,7 +176,7 @@ impl PortQueue {
     /// Messages in the queue now, those that wait to be delivered again included. Cheap; exact while nobody moves, and else what it was
     /// at about this time.
     pub fn len(&self) -> usize {
-        self.view.counts().len()
+        self.instead().map_or_else(|| self.view.counts().len(), |queue| queue.len())
     }
 
     /// Whether an at-least-once queue has no message and nobody has one of it that is not acknowledged, at one moment: all that was ever
@@ -180,6 +186,9 @@ impl PortQueue {
     /// sent, so there are never more over than sent. This reads first how many are over, then how many have been sent: if that is the same
     /// number, it was so at the first look, too.
     pub fn is_idle(&self) -> bool {
+        if let Some(queue) = self.instead() {
+            return queue.is_idle();
+        }
         let (ring, leases) = (self.ring(), self.leases());
         if leases.is_any() { leases.unsettled(|| ring.published()) == 0 } else { ring.front().is_none() }
     }
@@ -192,7 +201,7 @@ impl PortQueue {
     /// Messages that an overflow policy has dropped since the last delivery: the [`Received::gap`] of the next one. Also when there is no
     /// next one, since the queue has ended.
     pub fn untold_gap(&self) -> u32 {
-        self.header().gap.load(Ordering::Relaxed)
+        self.instead().map_or_else(|| self.header().gap.load(Ordering::Relaxed), |queue| queue.untold_gap())
     }
 
     /// The domain it is in.
@@ -256,6 +265,14 @@ impl PortQueue {
 
     /// Gives up roles, waits and leases: this end will not be used any more.
     pub(crate) fn retire(&self) {
+        self.retire_here();
+        if let Some(queue) = self.instead() {
+            queue.retire();
+        }
+    }
+
+    /// The same at this ring.
+    fn retire_here(&self) {
         let leases = self.leases().held_by(self.participant.slot);
         for (lease, id) in &leases {
             // Not acknowledged, so somebody else gets it.
@@ -289,6 +306,11 @@ impl PortQueue {
         drained
     }
 
+    /// Whether its ring has been destroyed, or replaced.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state(), RING_DESTROYED | RING_REPLACED)
+    }
+
     #[inline]
     pub(super) fn state(&self) -> u32 {
         self.header().state.load(Ordering::Acquire)
@@ -301,7 +323,11 @@ impl Drop for PortQueue {
         if self.participant.has_left() {
             return;
         }
-        self.cache.unless_open(self.listed, || self.retire());
+        let is_last = self.cache.unless_open(self.listed, || self.retire_here());
+        if is_last && self.has_been_replaced() {
+            // What is ours went along with the messages: the end that is there gives it up when it goes, which is now.
+            drop(self.successor());
+        }
         let _ = self.participant.let_go(Buffer { id: self.listed.ring, received: false });
     }
 }

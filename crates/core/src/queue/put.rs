@@ -2,6 +2,7 @@
 
 use super::options::{Delivery, Overflow};
 use super::port_queue::{PortQueue, PutOutcome, SendOutcome};
+use super::replace::Onward;
 use super::send::{MessageSource, Sent};
 use crate::buffer::{Buffer, class_range, not_held};
 use crate::error::Result;
@@ -42,12 +43,16 @@ impl PortQueue {
         };
         let mut rest = messages.take(BATCH_MAX);
         let mut done = 0;
-        let mut may_pack = self.options.delivery == Delivery::AtMostOnce && ids.len() > 1;
+        // The end to go on with, where this one's ring has been replaced.
+        let mut onward = None;
+        let mut may_pack = ids.len() > 1;
         while rest.clone().next().is_some() {
-            let pack = if may_pack { self.pack_of(rest.clone()) } else { None };
+            let queue: &Self = onward.as_deref().unwrap_or(self);
+            let may_pack_here = may_pack && queue.options.delivery == Delivery::AtMostOnce;
+            let pack = if may_pack_here { queue.pack_of(rest.clone()) } else { None };
             let put = match pack {
-                Some(pack) => self.put_pack(rest.clone(), pack),
-                None => self.put_run(rest.clone(), ids),
+                Some(pack) => queue.put_pack(rest.clone(), pack),
+                None => queue.put_run(rest.clone(), ids),
             };
             let (tried, sent) = match put {
                 Ok(Some(put)) => put,
@@ -59,7 +64,7 @@ impl PortQueue {
                 Ok(None) => return (done, Ok(PutOutcome::Exhausted)),
                 Err(e) => return (done, Err(e)),
             };
-            self.wake_after(&sent);
+            queue.wake_after(&sent);
             if sent.accepted < tried {
                 // What was claimed in vain is free again: somebody may have looked for a buffer meanwhile.
                 self.participant.wake_pool();
@@ -67,6 +72,17 @@ impl PortQueue {
             done += sent.accepted;
             match sent.result {
                 Ok(SendOutcome::Done) => rest.by_ref().take(tried).for_each(drop),
+                Ok(SendOutcome::Full) => {
+                    onward = match queue.after_full() {
+                        Ok(Onward::At(next)) => Some(next),
+                        Ok(Onward::Here) => return (done, Ok(PutOutcome::Refused(SendOutcome::Full))),
+                        Ok(Onward::Destroyed) => {
+                            return (done, Ok(PutOutcome::Refused(SendOutcome::Destroyed)));
+                        }
+                        Err(e) => return (done, Err(e)),
+                    };
+                    rest.by_ref().take(sent.accepted).for_each(drop);
+                }
                 Ok(outcome) => return (done, Ok(PutOutcome::Refused(outcome))),
                 Err(e) => return (done, Err(e)),
             }

@@ -2,9 +2,10 @@
 
 use super::options::Delivery;
 use super::port_queue::{Interest, PortQueue, Received, TakeOutcome};
+use super::replace::Onward;
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
-use crate::layout::{RING_CLOSED, RING_DESTROYED};
+use crate::layout::{RING_CLOSED, RING_DESTROYED, RING_REPLACED};
 use crate::pool::Freed;
 use crate::registry::Pin;
 use crate::sync::{Ordering, fence};
@@ -44,6 +45,13 @@ impl PortQueue {
     ) -> Result<(usize, TakeOutcome)> {
         loop {
             let (count, outcome) = self.receive_once(done.take(), out)?;
+            if outcome == TakeOutcome::Empty {
+                match self.onward()? {
+                    Onward::Here => {}
+                    Onward::At(queue) => return queue.receive(out),
+                    Onward::Destroyed => return Ok((0, TakeOutcome::Destroyed)),
+                }
+            }
             let kept = if self.drops_dead_letters() { self.dead_letter(&mut out[..count]) } else { count };
             // All that came were dead letters, each message once: there may be others behind it.
             if kept > 0 || count == 0 {
@@ -65,13 +73,28 @@ impl PortQueue {
     /// What is told and counted of messages that are received, once it is known which those are.
     #[cold]
     fn deliver(&self, out: &mut [Received]) -> Result<()> {
+        let count = out.len();
         if let Some(first) = out.first_mut() {
             // One that has left has given the messages back.
             let pin = self.participant.pin()?;
-            first.gap = self.take_gap();
-            pin.count_received(out.len());
+            pin.count_received(count);
+            first.gap = if self.has_been_replaced() {
+                drop(pin);
+                self.instead().map_or(Ok(0), |queue| queue.tell_gap())?
+            } else {
+                self.take_gap()
+            };
         }
         Ok(())
+    }
+
+    fn tell_gap(&self) -> Result<u32> {
+        let pin = self.participant.pin()?;
+        if self.has_been_replaced() {
+            drop(pin);
+            return self.instead().map_or(Ok(0), |queue| queue.tell_gap());
+        }
+        Ok(self.take_gap())
     }
 
     /// Statistics of what a receiver got.
@@ -79,7 +102,7 @@ impl PortQueue {
         if self.options.delivery == Delivery::AtLeastOnce {
             let again = delivered.iter().filter(|received| received.attempt > 1).count();
             if again > 0 {
-                self.header().redelivered.fetch_add(again as u64, Ordering::Relaxed);
+                self.count(|header| _ = header.redelivered.fetch_add(again as u64, Ordering::Relaxed));
             }
         }
     }
@@ -133,6 +156,13 @@ impl PortQueue {
         if freed {
             self.participant.wake_pool();
         }
+        if outcome == TakeOutcome::Empty {
+            match self.onward()? {
+                Onward::Here => {}
+                Onward::At(queue) => return queue.get(out, lengths),
+                Onward::Destroyed => return Ok((0, 0, TakeOutcome::Destroyed)),
+            }
+        }
         Ok((count, gap, outcome))
     }
 
@@ -148,6 +178,9 @@ impl PortQueue {
         let state = self.state();
         if state == RING_DESTROYED {
             return Ok((0, 0, TakeOutcome::Destroyed));
+        }
+        if state == RING_REPLACED {
+            return Ok((0, 0, TakeOutcome::Empty));
         }
         if state == RING_CLOSED {
             // SYNC CLOSE: the state was read first, the ring comes after. Pairs with the fence in `send`.

@@ -44,7 +44,7 @@ impl ParticipantSet {
         word.load(Ordering::Relaxed) & bit != 0
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         // Relaxed: a number of this moment.
         self.words.iter().map(|word| word.load(Ordering::Relaxed).count_ones() as usize).sum()
     }
@@ -64,12 +64,12 @@ impl RingHeader {
 impl PortQueue {
     /// Participants that have sent here, or tried to, and still have the queue open.
     pub fn producers(&self) -> usize {
-        self.header().sending.count()
+        self.instead().map_or_else(|| self.header().sending.count(), |queue| queue.producers())
     }
 
     /// Participants that have received here, or tried to, and still have the queue open.
     pub fn consumers(&self) -> usize {
-        self.header().receiving.count()
+        self.instead().map_or_else(|| self.header().receiving.count(), |queue| queue.consumers())
     }
 
     /// Says that we send (receive), and makes sure that we may where there is to be one. The caller has pinned.

@@ -2,11 +2,12 @@
 
 use super::options::Overflow;
 use super::port_queue::{Interest, PortQueue, SendOutcome};
+use super::replace::Onward;
 use super::ring::Ring;
 use crate::buffer::{Buffer, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{RING_CLOSED, RING_OPEN, split_id};
+use crate::layout::{RING_CLOSED, RING_OPEN, RING_REPLACED, split_id};
 use crate::limits::BATCH_MAX;
 use crate::pool::Pool;
 use crate::registry::{Participant, Pin};
@@ -52,7 +53,30 @@ impl PortQueue {
         let sent = self.publish(buffers.len(), &mut HeldMessages { participant, buffers, pool: None }, &pin);
         drop(pin);
         self.wake_after(&sent);
+        if let Ok(SendOutcome::Full) = sent.result {
+            return self.send_on(buffers, sent.accepted);
+        }
         (sent.accepted, sent.result)
+    }
+
+    /// Goes on with what is left of a batch for which this ring has no room, if there is another, or can be.
+    #[cold]
+    fn send_on(&self, buffers: &[Buffer], accepted: usize) -> (usize, Result<SendOutcome>) {
+        match self.after_full() {
+            Ok(Onward::Here) => (accepted, Ok(SendOutcome::Full)),
+            Ok(Onward::Destroyed) => (accepted, Ok(SendOutcome::Destroyed)),
+            Ok(Onward::At(queue)) => {
+                let (more, result) = queue.send(&buffers[accepted..]);
+                (accepted + more, result)
+            }
+            Err(error) => (accepted, Err(error)),
+        }
+    }
+
+    /// Where a sender goes on for whom there is no room.
+    pub(super) fn after_full(&self) -> Result<Onward> {
+        self.grow();
+        self.onward()
     }
 
     /// Publishes up to `count` messages of `messages`.
@@ -61,7 +85,8 @@ impl PortQueue {
             Sent { accepted: 0, published: 0, dropped: 0, returned: 0, result: Ok(SendOutcome::Done) };
         let before = self.state();
         if before != RING_OPEN {
-            sent.result = Ok(ended(before));
+            // One that has been replaced takes nothing: see `send_on`.
+            sent.result = Ok(if before == RING_REPLACED { SendOutcome::Full } else { ended(before) });
             return sent;
         }
         if let Err(e) = self.take_role(Interest::Space) {
@@ -178,13 +203,16 @@ impl PortQueue {
         back
     }
 
-    /// Keeps the high-water mark: looked at only now and then, the head is the receivers' cache line.
+    /// Keeps the high-water marks: looked at only now and then, the head is the receivers' cache line.
     #[inline]
     pub(super) fn note_depth(&self, first: u64, tail: u64, result: &Result<SendOutcome>) {
         if tail / 64 != first / 64 || matches!(result, Ok(SendOutcome::Full)) {
             let depth = tail.saturating_sub(self.ring().head()).min(self.options.most()) as u32;
-            if depth > self.header().high_water.load(Ordering::Relaxed) {
-                self.header().high_water.fetch_max(depth, Ordering::Relaxed);
+            let header = self.header();
+            for mark in [&header.high_water, &header.peak] {
+                if depth > mark.load(Ordering::Relaxed) {
+                    mark.fetch_max(depth, Ordering::Relaxed);
+                }
             }
         }
     }

@@ -14,6 +14,10 @@ use std::sync::{Arc, PoisonError};
 impl Settle for PortQueue {
     fn ack(&self, lease: u32, id: u32) -> bool {
         let Ok(pin) = self.participant.pin() else { return false };
+        if self.has_been_replaced() {
+            drop(pin);
+            return self.instead().is_some_and(|queue| queue.ack(lease, id));
+        }
         let done = self.leases().ack(lease as usize, self.participant.slot as u32, id);
         fault::hit(Point::LeaseAcked);
         if done {
@@ -31,6 +35,11 @@ impl Settle for PortQueue {
 
     fn nack(&self, lease: u32, id: u32) -> Result<()> {
         let pin = self.participant.pin()?;
+        if self.has_been_replaced() {
+            drop(pin);
+            let gone = || not_held(Buffer { id, received: false });
+            return self.successor()?.ok_or_else(gone)?.nack(lease, id);
+        }
         let done = !self.is_destroyed() && self.give_back(&pin, lease, id);
         drop(pin);
         self.wake_after_giving_back();
@@ -86,6 +95,10 @@ impl PortQueue {
     pub(super) fn give_back(&self, _pin: &Pin<'_>, lease: u32, id: u32) -> bool {
         let (segment, index) = split_id(id);
         let (me, leases) = (self.participant.slot, self.leases());
+        if self.has_been_replaced() {
+            // The lease has gone along.
+            return false;
+        }
         let Ok(Some(pool)) = self.participant.pool_without_row(segment) else { return false };
         if !pool.holds(me, index, false) {
             return false;
@@ -137,7 +150,7 @@ impl PortQueue {
         if sent {
             // Killed before this: it is delivered again and sent there twice, which at-least-once allows.
             self.ack(received.lease.unwrap_or_default(), received.buffer.id);
-            self.header().dead_lettered.fetch_add(1, Ordering::Relaxed);
+            self.count(|header| _ = header.dead_lettered.fetch_add(1, Ordering::Relaxed));
         }
         // The reference that was leased, or the one that was not sent.
         allocator.release_unsent(&one, 0, |_| true);

@@ -1,7 +1,7 @@
 //! Waiting for data and for space; see [`crate::wait`] for why no wake is lost.
 
 use super::port_queue::{Interest, PortQueue};
-use crate::layout::{RING_CLOSED, RING_OPEN, WaiterMask};
+use crate::layout::{RING_CLOSED, RING_OPEN, RING_REPLACED, WaiterMask};
 use crate::sync::Ordering;
 use crate::wait::Waits;
 use std::time::{Duration, Instant};
@@ -11,7 +11,11 @@ impl PortQueue {
     /// Each call that returns `true` wants one [`PortQueue::disarm`].
     pub fn arm(&self, interest: Interest) -> bool {
         // Pinned, so that no bit is raised after we have left.
-        let Ok(_pin) = self.participant.pin() else { return false }; // whoever looks now is told
+        let Ok(pin) = self.participant.pin() else { return false }; // whoever looks now is told
+        if self.has_been_replaced() {
+            drop(pin);
+            return self.instead().is_some_and(|queue| queue.arm(interest));
+        }
         let mask = self.mask(interest);
         self.waits(interest).begin(mask, self.participant.slot);
         if self.is_ready(interest) {
@@ -25,12 +29,24 @@ impl PortQueue {
     /// Whether nobody has notified for `interest` since it was armed. Costs a load, where [`PortQueue::rearm`] looks at the queue; but a
     /// sender that died between sending and notifying shows only there, so after a recovery look there.
     pub fn is_unrung(&self, interest: Interest) -> bool {
+        if self.has_been_replaced() {
+            // What waits at this ring has been notified when it was replaced.
+            return !self.waits(interest).any() && self.instead().is_some_and(|queue| queue.is_unrung(interest));
+        }
         self.mask(interest).is_set(self.participant.slot)
     }
 
     /// Raises the bit again after a wake that brought nothing; `true`: it holds now (and the wait has ended).
     pub fn rearm(&self, interest: Interest) -> bool {
-        let Ok(_pin) = self.participant.pin() else { return true };
+        let Ok(pin) = self.participant.pin() else { return true };
+        if self.has_been_replaced() {
+            let is_here = self.waits(interest).any();
+            if is_here {
+                self.end_wait(interest);
+            }
+            drop(pin);
+            return is_here || self.instead().is_none_or(|queue| queue.rearm(interest));
+        }
         self.mask(interest).set(self.participant.slot);
         let ready = self.is_ready(interest);
         if ready {
@@ -42,7 +58,11 @@ impl PortQueue {
     /// Ends a wait without consuming (timeout, abort): a wake that was meant for us goes to somebody else.
     pub fn disarm(&self, interest: Interest) {
         let Ok(pin) = self.participant.pin() else { return };
-        let passes_on = self.end_wait(interest) && self.is_ready(interest);
+        if self.has_been_replaced() && !self.waits(interest).any() {
+            drop(pin);
+            return self.instead().iter().for_each(|queue| queue.disarm(interest));
+        }
+        let passes_on = self.end_wait(interest) && !self.has_been_replaced() && self.is_ready(interest);
         drop(pin);
         if passes_on {
             self.wake(self.mask(interest), 1);
@@ -53,7 +73,7 @@ impl PortQueue {
     pub(super) fn end_waits(&self) {
         for interest in Interest::ALL {
             while self.waits(interest).any() {
-                if self.end_wait(interest) && self.is_ready(interest) {
+                if self.end_wait(interest) && !self.has_been_replaced() && self.is_ready(interest) {
                     self.wake(self.mask(interest), 1);
                 }
             }
@@ -72,6 +92,7 @@ impl PortQueue {
             (RING_OPEN, _) => self.is_ready_for(interest),
             (RING_CLOSED, Interest::Data) => self.is_ready_for(interest) || self.is_drained(),
             (RING_CLOSED, Interest::Idle) => self.is_ready_for(interest),
+            (RING_REPLACED, _) => self.instead().is_none_or(|queue| queue.is_ready(interest)),
             _ => true,
         }
     }

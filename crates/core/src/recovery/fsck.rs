@@ -5,7 +5,7 @@ use super::{Sweep, describe, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING,
-    RING_OPEN, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, Slot, SlotState, buffer_id, cell_of, split_id,
+    RING_OPEN, RING_REPLACED, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, Slot, SlotState, buffer_id, cell_of, split_id,
     whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
@@ -247,6 +247,8 @@ impl Check<'_> {
                 let id = buffer_id(pool.index, index);
                 let name = names.get(&id).map(String::as_str);
                 match RingView::new(pool, index) {
+                    // Nothing in it counts.
+                    Ok(Some((ring, _))) if ring.header().state.load(Ordering::Acquire) == RING_REPLACED => {}
                     Ok(Some((ring, _))) => self.ring(&ring, id, name),
                     Ok(None) | Err(_) => {
                         let message = format!("buffer {id} is marked as the ring of a queue and is none");

@@ -4,13 +4,13 @@ use super::ownership::is_orphan;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{
-    KIND_RING, Lane, LeaseEntry, LeaseState, LeaseWord, RING_DESTROYED, Slot, SlotState, TakeIntent,
+    KIND_RING, Lane, LeaseEntry, LeaseState, LeaseWord, RING_DESTROYED, RING_REPLACED, Slot, SlotState, TakeIntent,
     buffer_id, cell_of, split_id, whole_id,
 };
 use crate::limits::{BATCH_MAX, LANES, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};
 use crate::queue::RingView;
-use crate::registry::{Dead, Domain, Kind};
+use crate::registry::{Dead, Domain, EntryRef, Kind};
 use crate::sync::{AtomicU32, Ordering};
 use std::collections::HashMap;
 
@@ -110,13 +110,11 @@ impl Recount<'_> {
             }
         }
         for (listed, entry) in self.domain.entries() {
-            let (segment, at) = split_id(listed.ring);
-            if self.unreadable.contains(&segment) {
+            if self.unreadable.contains(&split_id(listed.ring).0) {
                 continue;
             }
-            let pool = self.pools.iter().find(|p| p.index == segment);
-            let ring = pool.and_then(|pool| RingView::new(pool, at).ok().flatten());
-            if let Some((ring, _)) = &ring
+            let (listed, ring) = self.listed_ring(listed);
+            if let Some(ring) = &ring
                 && is_orphan(entry, ring.header(), |slot, epoch| self.lives(slot, epoch))
             {
                 if entry.is_kind(Kind::Link) {
@@ -126,7 +124,7 @@ impl Recount<'_> {
                 fault::hit(Point::RecoverOrphaned);
             }
             match ring {
-                Some((ring, _)) if ring.header().state.load(Ordering::Acquire) != RING_DESTROYED => {
+                Some(ring) if ring.header().state.load(Ordering::Acquire) != RING_DESTROYED => {
                     self.hold(listed.ring, 1);
                 }
                 _ => {
@@ -134,6 +132,21 @@ impl Recount<'_> {
                 }
             }
         }
+    }
+
+    /// The ring of an entry. Who has died at replacing it may not have come to say so.
+    fn listed_ring(&self, listed: EntryRef) -> (EntryRef, Option<RingView>) {
+        let ring_at = |id: u32| {
+            let (segment, at) = split_id(id);
+            let pool = self.pools.iter().find(|pool| pool.index == segment)?;
+            RingView::new(pool, at).ok().flatten().map(|(ring, _)| ring)
+        };
+        let ring = ring_at(listed.ring);
+        let Some(old) = ring.as_ref().filter(|ring| is_replaced(ring)) else { return (listed, ring) };
+        let successor = old.header().successor.load(Ordering::Relaxed);
+        let listed = self.domain.relist(listed, successor);
+        fault::hit(Point::RecoverRelisted);
+        (listed, ring_at(successor).filter(|ring| !is_replaced(ring)))
     }
 
     /// Counts what is lost in a link, which nobody but its owner took from.
@@ -176,6 +189,9 @@ impl Recount<'_> {
     }
 
     fn ring(&mut self, ring: &RingView) {
+        if is_replaced(ring) {
+            return;
+        }
         let header = ring.header();
         let destroyed = header.state.load(Ordering::Acquire) == RING_DESTROYED;
         self.leases(ring, destroyed);
@@ -386,6 +402,11 @@ impl Recount<'_> {
             counts.lost += copied.min(MAX_COPIES).max(*taken);
         }
     }
+}
+
+/// Whether another ring has taken the place of this one, so that nothing in it counts.
+fn is_replaced(ring: &RingView) -> bool {
+    ring.header().state.load(Ordering::Acquire) == RING_REPLACED
 }
 
 /// Whether the message of a taken slot has a lease.

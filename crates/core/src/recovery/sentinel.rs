@@ -6,6 +6,7 @@ use crate::buffer::MemoryWatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BACKSTOP_NS, SWEEP_NS};
 use crate::os::DeathWatch;
+use crate::queue::QueueCache;
 use crate::registry::Participant;
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -22,13 +23,14 @@ pub(crate) struct Sentinel {
 }
 
 impl Sentinel {
-    pub(crate) fn start(participant: Arc<Participant>) -> Result<Self> {
+    pub(crate) fn start(queues: Arc<QueueCache>) -> Result<Self> {
+        let participant = Arc::clone(&queues.participant);
         let stop = Arc::new(AtomicBool::new(false));
-        let theirs = (Arc::clone(&participant), Arc::clone(&stop));
+        let theirs = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("millrace".to_owned())
             .stack_size(256 << 10)
-            .spawn(move || watch(&theirs.0, &theirs.1))
+            .spawn(move || watch(&queues, &theirs))
             .map_err(no_thread)?;
         Ok(Self { participant, stop, thread: Some(thread) })
     }
@@ -59,7 +61,8 @@ impl Drop for Sentinel {
     }
 }
 
-fn watch(participant: &Arc<Participant>, stop: &AtomicBool) {
+fn watch(queues: &QueueCache, stop: &AtomicBool) {
+    let participant = &queues.participant;
     let domain = &participant.domain;
     let (mut watch, mut stalls) = (DeathWatch::default(), StallWatch::default());
     let mut memory = MemoryWatch::default();
@@ -85,6 +88,7 @@ fn watch(participant: &Arc<Participant>, stop: &AtomicBool) {
             domain.notify(participant.slot);
         }
         memory.look(participant);
+        queues.shrink_quiet();
         let (hindrance, again) = match sweep(domain) {
             // A failed sweep (a full or vanished file system) is tried again like one with nothing to do.
             Ok(Sweep::Nothing | Sweep::Recovered(_)) | Err(_) => (None, Duration::from_nanos(SWEEP_NS)),

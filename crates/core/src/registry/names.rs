@@ -18,6 +18,13 @@ pub(crate) struct EntryRef {
     state: u64,
 }
 
+impl EntryRef {
+    /// Whether it is the same tenant of the entry, with whatever ring.
+    pub(crate) fn is_same_name(self, other: Self) -> bool {
+        (self.index, self.state) == (other.index, other.state)
+    }
+}
+
 /// What an entry names. Each kind has names of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -67,6 +74,11 @@ impl NameEntry {
         self.kind.load(Ordering::Relaxed) == kind as u32
     }
 
+    /// Whether another ring may take the place of the one it names: nobody relies on more of it than its operations.
+    pub(crate) fn is_replaceable(&self) -> bool {
+        [Kind::Queue, Kind::Work, Kind::Requests].into_iter().any(|kind| self.is_kind(kind))
+    }
+
     /// Who made it: slot and epoch.
     pub(crate) fn owner(&self) -> (usize, u32) {
         (self.owner.load(Ordering::Relaxed) as usize, self.epoch.load(Ordering::Relaxed))
@@ -108,7 +120,9 @@ impl Domain {
         is_it: impl Fn(&NameEntry) -> bool,
     ) -> impl Iterator<Item = EntryRef> {
         self.entries().filter_map(move |(at, entry)| {
-            (entry.is_kind(kind) && entry.name.is(name) && is_it(entry) && self.is_current(at)).then_some(at)
+            let is_it = entry.is_kind(kind) && entry.name.is(name) && is_it(entry);
+            // With the ring that it has by now, which another may have come in the place of meanwhile.
+            if is_it { self.current(at) } else { None }
         })
     }
 
@@ -125,9 +139,21 @@ impl Domain {
 
     /// Whether the entry still is what was found, and what has been read of it meanwhile belongs to that.
     pub(crate) fn is_current(&self, at: EntryRef) -> bool {
+        self.current(at) == Some(at)
+    }
+
+    /// What was found, with the ring that it has now; `None`: it is gone.
+    pub(crate) fn current(&self, at: EntryRef) -> Option<EntryRef> {
         // SYNC LIST (acquire fence): what was read before is not read later than the state.
         fence(Ordering::Acquire);
-        self.entry(at).state.load(Ordering::Acquire) == at.state
+        live(at.index, self.entry(at)).filter(|now| now.state == at.state)
+    }
+
+    /// Puts another ring in the place of the one that an entry has. The world is stopped. The references are the caller's to count.
+    pub(crate) fn relist(&self, at: EntryRef, ring: u32) -> EntryRef {
+        // Relaxed: whoever enters an operation after this sees it (SYNC PIN), and whoever has read the entry before looks again there.
+        self.entry(at).ring.store(ring, Ordering::Relaxed);
+        EntryRef { ring, ..at }
     }
 
     /// Claims a free entry for `key` on behalf of participant `owner`. The caller holds the lock of the name table.

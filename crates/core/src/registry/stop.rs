@@ -5,7 +5,7 @@ use super::Domain;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{PARTICIPANT_ACTIVE, RECOVERING_FOR_GOOD};
-use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS};
+use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS, REST_PATIENCE_NS};
 use crate::liveness::LifeLock;
 use crate::os::{deadline, wake_all};
 use crate::segment::FileLock;
@@ -81,6 +81,28 @@ pub(crate) fn with_world_at_rest<T>(domain: &Domain, f: impl FnOnce() -> T) -> R
         World::Stopped(None) => World::Moving(Hindrance::Recovery),
         World::Moving(hindrance) => World::Moving(hindrance),
     })
+}
+
+/// The same, tried for a moment. `None`: somebody stays inside, or recovers, longer than that.
+pub(crate) fn at_rest_within<T>(domain: &Domain, mut f: impl FnMut() -> T) -> Result<Option<T>> {
+    let deadline = deadline(Duration::from_nanos(REST_PATIENCE_NS));
+    loop {
+        match with_world_at_rest(domain, &mut f)? {
+            World::Stopped(value) => return Ok(Some(value)),
+            World::Moving(Hindrance::Inside(slot)) if is_stalled(domain, slot) => return Ok(None),
+            World::Moving(_) => {}
+        }
+        // A recovery, or a look for one, takes less; so does whoever was interrupted inside an operation.
+        if Instant::now() > deadline {
+            return Ok(None);
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Whether the participant in this slot has been seen not to run.
+fn is_stalled(domain: &Domain, slot: usize) -> bool {
+    domain.participants().get(slot).is_some_and(|p| p.stalled.load(Ordering::Acquire) != 0)
 }
 
 /// Lets everybody in although somebody is about to recover: it has only begun to wait for the others, and has not come further for

@@ -79,14 +79,16 @@ pub struct QueueUser {
 impl PortQueue {
     /// The queue at one moment; `None` when it has been destroyed. Costs no look at anything else of the domain.
     pub fn stats(&self) -> Option<QueueSnapshot> {
-        queue(self.domain(), self.listed)
+        queue(self.domain(), self.domain().current(self.listed)?)
     }
 
     /// The queue at one moment, or as it ended, if it has been destroyed: then nobody but us is said to be attached.
     pub fn last_stats(&self) -> QueueSnapshot {
-        self.stats().unwrap_or_else(|| {
-            describe(self.view(), self.options().clone(), self.name().to_owned(), 1, Vec::new())
-        })
+        let last = || match self.instead() {
+            Some(queue) => queue.last_stats(),
+            None => describe(self.view(), self.options().clone(), self.name().to_owned(), 1, Vec::new()),
+        };
+        self.stats().unwrap_or_else(last)
     }
 }
 
@@ -96,17 +98,28 @@ pub(super) fn of_kind(domain: &Domain, kind: Kind) -> Vec<QueueSnapshot> {
 }
 
 /// The queue behind an entry.
-pub(super) fn queue(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
+pub(super) fn queue(domain: &Domain, mut entry: EntryRef) -> Option<QueueSnapshot> {
+    loop {
+        let described = queue_in(domain, entry);
+        // Read while it was still this queue, or not at all; once more where another ring has taken the place of this one meanwhile.
+        let now = domain.current(entry)?;
+        if now == entry {
+            return described;
+        }
+        entry = now;
+    }
+}
+
+fn queue_in(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
     let (pool, at, view, options) = ring(domain, entry)?;
     let name = domain.entry(entry).name.get();
     let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
     let users = users(domain, &pool, at, view.header());
-    let described = describe(&view, options, name, attached, users);
-    // Read while it was still this queue, or not at all.
-    domain.is_current(entry).then_some(described)
+    Some(describe(&view, options, name, attached, users))
 }
 
-/// Whoever uses a ring holds its buffer, which is `index` of `pool`.
+/// Whoever uses a ring holds its buffer, which is `index` of `pool`, or has a role there and an end of a ring that this one has taken the place
+/// of.
 fn users(domain: &Domain, pool: &Pool, index: usize, header: &RingHeader) -> Vec<QueueUser> {
     let user = |(slot, participant): (usize, &ParticipantSlot)| {
         let epoch = participant.epoch.load(Ordering::Relaxed);
@@ -115,7 +128,7 @@ fn users(domain: &Domain, pool: &Pool, index: usize, header: &RingHeader) -> Vec
         // SYNC JOIN (acquire fence): what was read is the tenant's, unless the slot has been given to another meanwhile.
         fence(Ordering::Acquire);
         let user = QueueUser { participant: slot, epoch, sends, receives };
-        (holds && domain.is_tenant(slot, epoch)).then_some(user)
+        ((holds || sends || receives) && domain.is_tenant(slot, epoch)).then_some(user)
     };
     domain.active().filter_map(user).collect()
 }

@@ -363,7 +363,10 @@ impl Topic {
             if targets.list.iter().any(|target| target.queue.listed == listed) {
                 continue;
             }
-            if let Some(queue) = self.cache.get(listed, pin)? {
+            let mut over = None;
+            let queue = self.cache.get(listed, pin, &mut over)?;
+            targets.ended.extend(over.map(|queue| Target { queue, start: None, fresh: 0 }));
+            if let Some(queue) = queue {
                 targets.list.push(Target { queue, start: None, fresh: 0 });
             }
         }

@@ -32,7 +32,7 @@ impl From<TakeOutcome> for Status {
 pub(super) fn send(block: &mut Block<'_>, scratch: &mut Scratch, session: &mut Session) -> Outcome {
     let Session { manager, allocator, handles, leases, .. } = session;
     let count = block.take_count();
-    let queue = handles.queue(manager, block.get(QUEUE))?;
+    let queue = handles.queue_to_send(manager, block.get(QUEUE))?;
     let held = (&*allocator, leases);
     let outcome = send_named(block, &mut scratch.buffers, held, count, |buffers| queue.send(buffers))?;
     Ok(outcome?.into())
@@ -41,7 +41,7 @@ pub(super) fn send(block: &mut Block<'_>, scratch: &mut Scratch, session: &mut S
 /// Copies COUNT messages from the stage into QUEUE.
 pub(super) fn put(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session) -> Outcome {
     let count = block.take_count();
-    let queue = session.handles.queue(&session.manager, block.get(QUEUE))?;
+    let queue = session.handles.queue_to_send(&session.manager, block.get(QUEUE))?;
     let (accepted, outcome) = queue.put(block.staged(count));
     block.set(COUNT, accepted as u32);
     Ok(match outcome? {

@@ -14,7 +14,7 @@ pub(super) fn arm(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session)
 
 /// Ends a wait for KIND at QUEUE.
 pub(super) fn disarm(block: &mut Block<'_>, _: &mut Scratch, session: &mut Session) -> Outcome {
-    session.waits.disarm(&session.manager, &session.handles, block.get(QUEUE), block.get(KIND));
+    session.waits.disarm(&session.manager, block.get(QUEUE), block.get(KIND));
     Ok(Status::Ok)
 }
 

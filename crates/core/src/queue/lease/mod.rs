@@ -200,6 +200,22 @@ impl<'a> Leases<'a> {
             .collect()
     }
 
+    /// Entries up to the last one that is not free.
+    pub(crate) fn used(&self) -> usize {
+        let last = (0..self.entries.len()).rev().find(|entry| self.word(*entry) != LeaseWord::FREE);
+        last.map_or(0, |entry| entry + 1)
+    }
+
+    /// Fills in this table, which nobody else sees, with the leases of `from`, each in its entry, while nobody changes any; there is room for
+    /// them.
+    pub(crate) fn fill_from(&self, from: &Leases<'_>) {
+        for (to, from) in self.entries.iter().zip(from.entries) {
+            to.word.store(from.word.load(Ordering::Relaxed), Ordering::Relaxed);
+            to.position.store(from.position.load(Ordering::Relaxed), Ordering::Relaxed);
+            to.deliveries.store(from.deliveries.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Recovery only, nobody is inside: the entries as they are.
     pub(crate) fn entries(&self) -> &'a [LeaseEntry] {
         self.entries

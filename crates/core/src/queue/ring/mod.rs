@@ -250,6 +250,27 @@ impl<'a> Ring<'a> {
         self.walk(&mut self.tail(), || self.tail(), free).is_some()
     }
 
+    /// Fills in this ring, which nobody else sees, with the messages of `from`, each at its position, while nobody moves any; there is room for
+    /// them. Returns the position of the first.
+    pub(crate) fn fill_from(&self, from: &Ring<'_>) -> u64 {
+        let (taken, published) = (from.taken(), from.published());
+        for position in (taken..).take(self.slots.len()) {
+            let (here, there) = (self.lap(position), Slot(from.slot(position).load(Ordering::Relaxed)));
+            let is_message = there.state() == SlotState::Ready && there.laps_ahead(from.lap(position)) == 0;
+            let slot = match position < published {
+                true if is_message => Slot::ready(here, there.id()),
+                // Not in a ring that is sound: passed over as one that was taken.
+                true => Slot::free(here.wrapping_add(1)),
+                false => Slot::free(here),
+            };
+            // Relaxed: it is the name table that makes the ring findable.
+            self.slot(position).store(slot.0, Ordering::Relaxed);
+        }
+        self.head.store(taken, Ordering::Relaxed);
+        self.tail.store(published, Ordering::Relaxed);
+        taken
+    }
+
     /// Moves the tail hint up to `position`.
     pub(crate) fn help_tail(&self, position: u64) {
         // Relaxed: a hint; what matters is ordered by the slots.
