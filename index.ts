@@ -36,7 +36,7 @@ export {
   type MigrationSource,
 } from './lib/domain/migrate.js'
 export type { Delivery, Overflow } from './lib/native/words.js'
-export type { QueueOptions } from './lib/queue/options.js'
+export type { CapacityRange, QueueOptions } from './lib/queue/options.js'
 export type { BlockingOptions, Spin, WaitOptions } from './lib/session/limits.js'
 export type { ExhaustedPolicy } from './lib/session/session.js'
 export type { SubscribeOptions, TopicOptions } from './lib/topic/options.js'

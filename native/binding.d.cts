@@ -31,6 +31,8 @@ export declare class BindingManager {
   queueInfo(queue: number): BindingQueueInfo | null
   /** How many participants send to the queue, and how many receive from it; null while it does not exist or when it has been destroyed. */
   queueRoles(queue: number): Array<number> | null
+  /** Changes how many messages the queue holds; false: there is no queue yet. */
+  resizeQueue(queue: number, capacity: number): boolean
   /** Says "no more". */
   closeQueue(queue: number): void
   /** Removes the queue for everybody. */
@@ -275,6 +277,10 @@ export interface BindingQueueInfo {
   name: string
   /** Messages the queue holds. */
   capacity: number
+  /** Fewest and most messages it comes to hold, if its capacity follows its load; else both 0. */
+  minCapacity: number
+  /** See `min_capacity`. */
+  maxCapacity: number
   /** Messages that a send may leave in the queue, 0 = as many as it holds. */
   limit: number
   /** 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest. */
@@ -293,6 +299,8 @@ export interface BindingQueueInfo {
   typeId: number
   /** Name of the codec, empty = none. */
   codec: string
+  /** Whether that may still become what somebody asks for. */
+  codecOpen: boolean
   /** Messages in it now. */
   depth: number
   /** Whether it takes no more messages. */
@@ -303,6 +311,8 @@ export interface BindingQueueInfo {
 export interface BindingQueueOptions {
   /** Messages the queue holds. */
   capacity?: number
+  /** Messages the queue may come to hold, 0 = its capacity does not follow its load. */
+  maxCapacity?: number
   /** Messages that a send may leave in the queue, 0 = as many as it holds. */
   limit?: number
   /** 0 block, 1 reject, 2 drop-oldest, 3 drop-newest, 4 latest. */

@@ -186,8 +186,9 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   /** The queue that `definition` says. */
   portQueue<T>(definition: QueueDefinition<T>): PortQueue<T>
   /**
-   * The queue of that name. With options it is created or attached to; options that differ from what exists throw
-   * `ERR_MILLRACE_OPTIONS_MISMATCH`. Without, it is that queue whoever creates it, now or later.
+   * The queue of that name. With options it is created or attached to. A queue that exists becomes what is asked for, as far as nobody has
+   * asked for something else before: that throws `ERR_MILLRACE_OPTIONS_MISMATCH`. Without options, it is that queue whoever creates it, now or
+   * later; the first to send does, if nobody else has.
    * @param name 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
    * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH`, `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`: no
    * memory for its ring; `_LIMIT`: no more queues; `_CLOSED`

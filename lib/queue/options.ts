@@ -1,15 +1,30 @@
 import type { OptionNames } from '../check.js'
-import { checkBoolean, checkInteger, checkWord } from '../check.js'
+import { checkBoolean, checkInteger, checkOptions, checkWord } from '../check.js'
 import type { CodecOption } from '../codec/codec.js'
 import { MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
 import type { BindingQueueOptions } from '../native/native.js'
 import type { Delivery, Overflow } from '../native/words.js'
 import { DELIVERIES, OVERFLOWS } from '../native/words.js'
 
-/** Options of {@link ShmManager.portQueue}. Those left out take what an existing queue has, or the default. */
+/** The fewest and the most messages that a queue comes to hold whose capacity follows its load. */
+export interface CapacityRange {
+  /** What it begins with, and comes back to when it has been quiet, rounded up to a power of two; 1 … `max`. */
+  min: number
+  /** What it grows to while it is full, rounded up to a power of two; `min` … 1 048 576. */
+  max: number
+}
+
+/**
+ * Options of {@link ShmManager.portQueue}. Those left out take what an existing queue has, or the default, until somebody names them: a queue
+ * that is there changes to what is asked for first.
+ */
 export interface QueueOptions<T> {
-  /** Messages the queue holds, rounded up to a power of two; 1 … 1 048 576. Default: 1024. */
-  capacity?: number
+  /**
+   * Messages the queue holds, rounded up to a power of two; 1 … 1 048 576. With `min` and `max` it doubles while the queue is full, and is
+   * halved when the queue has been three quarters empty for ten seconds; only with overflow `block` or `reject`, and without a `limit`.
+   * Default: 1024.
+   */
+  capacity?: number | CapacityRange
   /**
    * Messages that a send may leave in the queue, 1 … `capacity`: exactly, with any number of senders. Those that were given back count,
    * too. 0 is as many as there is room for. Default: 0.
@@ -58,10 +73,9 @@ export const QUEUE_OPTIONS: OptionNames<QueueOptions<never>> = {
 
 /** @internal Options of {@link ShmManager.portQueue} as the addon takes them; those left out stay out. */
 export function bindQueueOptions<T>(options: QueueOptions<T>, codec: string | undefined): BindingQueueOptions {
-  const { capacity, limit, overflow, delivery, maxDeliveries, producers, consumers, closeWithProducers, typeId } =
-    options
+  const { limit, overflow, delivery, maxDeliveries, producers, consumers, closeWithProducers, typeId } = options
   return {
-    ...(capacity !== undefined && { capacity: checkInteger('capacity', capacity, 1, MAX_QUEUE_CAPACITY) }),
+    ...(options.capacity !== undefined && bindCapacity(options.capacity)),
     ...(limit !== undefined && { limit: checkInteger('limit', limit, 0, MAX_QUEUE_CAPACITY) }),
     ...(overflow !== undefined && { overflow: checkWord('overflow', overflow, OVERFLOWS) }),
     ...(delivery !== undefined && { delivery: checkWord('delivery', delivery, DELIVERIES) }),
@@ -74,4 +88,13 @@ export function bindQueueOptions<T>(options: QueueOptions<T>, codec: string | un
     ...(typeId !== undefined && { typeId: checkInteger('typeId', typeId, 0, 2 ** 32 - 1) }),
     ...(codec !== undefined && { codec }),
   }
+}
+
+const CAPACITY_RANGE: OptionNames<CapacityRange> = { min: true, max: true }
+
+function bindCapacity(capacity: number | CapacityRange): Pick<BindingQueueOptions, 'capacity' | 'maxCapacity'> {
+  if (typeof capacity !== 'object') return { capacity: checkInteger('capacity', capacity, 1, MAX_QUEUE_CAPACITY) }
+  const { min, max } = checkOptions('capacity', capacity, CAPACITY_RANGE)
+  checkInteger('capacity.max', max, 1, MAX_QUEUE_CAPACITY)
+  return { capacity: checkInteger('capacity.min', min, 1, max), maxCapacity: max }
 }

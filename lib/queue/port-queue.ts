@@ -2,13 +2,16 @@ import type { Readable, Writable } from 'node:stream'
 import type { NamedCodec } from '../codec/codec.js'
 import { codecRecorded } from '../codec/codec.js'
 import { isNoValue } from '../codec/no-value.js'
+import { isBytes } from '../codec/views.js'
+import { MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { ValueSink } from '../memory/encode-ahead.js'
 import { putValues } from '../memory/encode-ahead.js'
 import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED } from '../native/generated/codes.js'
+import { MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
 import type { BindingQueueInfo } from '../native/native.js'
-import type { QueueOptions } from './options.js'
+import type { CapacityRange, QueueOptions } from './options.js'
 import type { BlockingOptions, Limits, WaitOptions } from '../session/limits.js'
 import type { OptionNames } from '../check.js'
 import { checkFunction, checkInteger, checkOptions, checkSignal } from '../check.js'
@@ -31,7 +34,11 @@ import { decode, ValueReader, valuesFrom } from './value-reader.js'
 import { ValueWriter } from './value-writer.js'
 
 /** What a queue is now. */
-export interface QueueInfo extends Required<Omit<QueueOptions<never>, 'codec'>> {
+export interface QueueInfo extends Required<Omit<QueueOptions<never>, 'capacity' | 'codec'>> {
+  /** Messages it holds now. */
+  capacity: number
+  /** Between what its capacity follows its load; null: it does not. */
+  capacityRange: CapacityRange | null
   /** Its name in the domain. */
   name: string
   /** Name of its codec. */
@@ -54,8 +61,8 @@ const BATCH_OPTIONS: OptionNames<BatchOptions> = { ...WAIT_OPTIONS, max: true }
  * A bounded queue of buffer references: many producers, many consumers, in any process of this machine. Sending moves a
  * reference, receiving takes one; payloads stay where they are. `put` and `get` copy values in and out by the queue's codec.
  *
- * Every participant may hold the queue before anybody has created it: waiting calls then wait for that too, `try…` calls
- * return what they return of an empty or full queue. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and
+ * Every participant may hold the queue before anybody has created it: who sends to it makes it then, with default options that are nobody's
+ * wish; calls that receive wait for that too, or return what they return of an empty queue. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and
  * `ERR_MILLRACE_CLOSED` once the manager was closed.
  */
 export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
@@ -94,7 +101,9 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   /** Its options and state; null while it does not exist. */
   get info(): QueueInfo | null {
     const info = this.#nativeInfo()
-    return info && { ...info, ...inWords(info) }
+    if (info === null) return null
+    const { minCapacity: min, maxCapacity: max, codecOpen: _, ...rest } = info
+    return { ...rest, ...inWords(info), capacityRange: max > 0 ? { min, max } : null }
   }
 
   /** Messages in it now. */
@@ -174,7 +183,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /** Copies `value` in. False: the queue is full or closed (or, if the domain waits when exhausted, the pool is). */
   tryPut(value: T): boolean {
-    const codec = this.#findCodec()
+    const codec = this.#codec ?? this.#codecToPut([value])
     return codec !== undefined && this.#writer.tryPut(codec.encode(value))
   }
 
@@ -185,7 +194,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   put(value: T, options?: WaitOptions): Promise<void> {
     try {
-      const codec = this.#findCodec()
+      const codec = this.#codec ?? this.#codecToPut([value])
       if (codec !== undefined) return this.#writer.put(codec.encode(value), limitsOf(options))
     } catch (error) {
       return Promise.reject(error)
@@ -195,7 +204,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /** Copies `values` in, in order, 256 at a crossing. When it throws, as {@link PortQueue.put} does, a prefix has been sent. */
   putMany(values: readonly T[], options?: WaitOptions): Promise<void> {
-    return putValues(this.#writer, values, options, () => this.#findCodec())
+    return putValues(this.#writer, values, options, () => this.#codecToPut(values))
   }
 
   /** @internal The same; `progress` says, also when it throws, how many have been put. */
@@ -205,7 +214,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
       exists: (limits, attempt) => writer.exists(limits, attempt),
       putMany: (list, limits) => writer.putMany(list, limits, progress),
     }
-    return putValues(sink, values, options, () => this.#findCodec())
+    return putValues(sink, values, options, () => this.#codecToPut(values))
   }
 
   /**
@@ -223,7 +232,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
    */
   async get(options?: WaitOptions): Promise<T> {
     const raw = (await this.#reader.wait(limitsOf(options), () => this.#findCodec())) ?? this.#ended()
-    return decode(this.#codec!, raw)
+    return decode(this.#findCodec()!, raw)
   }
 
   /**
@@ -301,7 +310,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   readable(options?: ReadableOptions): Readable {
     const wait = (max: number, limits: Limits) =>
       this.#receiver.wait(limits, () => this.#findCodec() && this.#receiver.takeBatch(max))
-    return new QueueReadable({ wait, decode: (bytes) => this.#codec!.decode(bytes) }, options)
+    return new QueueReadable({ wait, decode: (bytes) => this.#findCodec()!.decode(bytes) }, options)
   }
 
   /** A stream in object mode, or of bytes, that puts what is written to it, waiting while the queue is full. */
@@ -333,6 +342,24 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     return putFrom(this, source, options)
   }
 
+  /**
+   * Makes the queue hold `capacity` messages, rounded up to a power of two; of a queue with a limit, that is what becomes `capacity`. At once
+   * and for everybody: messages keep their order, none is lost, and nobody who has the queue open need know of it. Where there are more
+   * messages than that, they stay, and nothing more is taken until there is room. Whoever opens the queue from now on with another capacity
+   * gets it as it is.
+   * @param capacity 1 … 1 048 576
+   * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`; `_NOT_FOUND`: nobody has created it; `_CLOSED`, `_DESTROYED`; `_TIMEOUT`: a
+   * participant of the domain is stopped in the middle of something; `_EXHAUSTED`, `_NO_SPACE`: no memory for its ring
+   */
+  resize(capacity: number): void {
+    checkInteger('capacity', capacity, 1, MAX_QUEUE_CAPACITY)
+    const exists = this.#session.call((open) => open.resizeQueue(this.#handle, capacity))
+    if (exists) return
+    // Of one that was destroyed, a look at it tells.
+    this.#receiver.peek()?.release()
+    throw new MillraceError('ERR_MILLRACE_NOT_FOUND', `queue '${this.name}' does not exist yet: nobody has created it`)
+  }
+
   /** No more: sends fail for everybody, consumers drain what is left and end. Idempotent. */
   close(): void {
     this.#session.call((open) => open.closeQueue(this.#handle))
@@ -356,10 +383,22 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   #findCodec(): NamedCodec<T> | undefined {
     if (this.#codec !== undefined) return this.#codec
     const info = this.#nativeInfo()
-    // A queue that was destroyed is not there either, and to wait for it would be in vain: a look at it throws.
-    if (info === null) this.#receiver.peek()?.release()
-    else this.#codec = codecRecorded(info.codec, this.name)
-    return this.#codec
+    if (info === null) {
+      // A queue that was destroyed is not there either, and to wait for it would be in vain: a look at it throws.
+      this.#receiver.peek()?.release()
+      return undefined
+    }
+    const codec = codecRecorded<T>(info.codec, this.name)
+    if (!info.codecOpen) this.#codec = codec
+    return codec
+  }
+
+  /** The codec to put `values` by. Who puts bytes into a queue that nobody has created makes it; for anything else somebody has to name a codec. */
+  #codecToPut(values: readonly T[]): NamedCodec<T> | undefined {
+    const codec = this.#findCodec()
+    if (codec !== undefined || !values.every(isBytes)) return codec
+    this.#session.call((open) => open.queue(this.#name, {}))
+    return this.#findCodec()
   }
 
   #nativeInfo(): BindingQueueInfo | null {

@@ -286,7 +286,7 @@ fn options_are_those_of_whoever_asks_for_them_first() {
     (0..3).for_each(|sequence| assert!(send(&shm, &queue, sequence)));
     let held = take(&queue).unwrap();
     let asked = QueueOptions {
-        codec: Some("json".into()),
+        type_id: Some(5),
         max_deliveries: Some(3),
         producers: Some(1),
         consumers: Some(1),
@@ -294,7 +294,7 @@ fn options_are_those_of_whoever_asks_for_them_first() {
     };
     let theirs = other.port_queue("q", &asked).unwrap();
     assert_eq!((theirs.options().capacity, theirs.options().max_deliveries), (8, 3));
-    assert_eq!(theirs.options().codec, "json");
+    assert_eq!(theirs.options().type_id, 5);
     clean(&shm);
     // It is the one who has sent, and the one who has received.
     assert!(take_as(&theirs).is_err() && other.allocate(1).is_ok_and(|b| theirs.try_send(b).is_err()));
@@ -323,6 +323,23 @@ fn options_are_those_of_whoever_asks_for_them_first() {
     }
     assert_eq!(used(&shm), 0);
     clean(&shm);
+}
+
+#[test]
+fn a_codec_is_named_before_anything_is_sent() {
+    let isolated = Isolated::new("resize-codec");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let of = |codec: &str| QueueOptions { codec: Some(codec.into()), ..QueueOptions::default() };
+    let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
+    assert!(queue.is_codec_open());
+    assert_eq!(other.port_queue("q", &of("json")).unwrap().options().codec, "json");
+    assert!(!queue.is_codec_open());
+    let bytes = shm.port_queue("bytes", &QueueOptions::default()).unwrap();
+    assert!(send(&shm, &bytes, 1) && !bytes.is_codec_open());
+    let refused = other.port_queue("bytes", &of("json")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::OptionsMismatch);
+    assert_eq!(other.port_queue("bytes", &of("bytes")).unwrap().options().codec, "bytes");
+    assert_eq!(sequences(&bytes), [1]);
 }
 
 fn take_as(queue: &Arc<PortQueue>) -> millrace::Result<()> {

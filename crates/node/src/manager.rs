@@ -2,7 +2,7 @@
 
 use crate::array_buffer::{detach, of_segment};
 use crate::block::Memory;
-use crate::error::{Failure, Result, closed, count_panics, existing, from_core, from_napi, guarded, panics};
+use crate::error::{Result, closed, count_panics, existing, from_core, from_napi, guarded, panics};
 use crate::handles::What;
 use crate::isolate::Isolate;
 use crate::observer::BindingObserver;
@@ -120,15 +120,6 @@ impl BindingManager {
     pub fn resize_queue(&self, queue: u32, capacity: u32) -> Result<bool> {
         let resized = self.with_queue(queue, |queue| queue.resize(capacity))?;
         Ok(resized.transpose().map_err(from_core)?.is_some())
-    }
-
-    /// Makes the queue behind a handle if there is none, with default options that nobody has asked for.
-    #[napi(catch_unwind)]
-    pub fn make_queue(&self, queue: u32) -> Result<()> {
-        self.session(|session| match session.handles.queue_to_send(&session.manager, queue) {
-            Err(Failure::Error(error)) => Err(from_core(error)),
-            Ok(_) | Err(Failure::Status(_)) => Ok(()),
-        })
     }
 
     /// Says "no more".

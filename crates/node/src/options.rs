@@ -135,6 +135,8 @@ pub struct BindingQueueInfo {
     pub type_id: u32,
     /// Name of the codec, empty = none.
     pub codec: String,
+    /// Whether that may still become what somebody asks for.
+    pub codec_open: bool,
     /// Messages in it now.
     pub depth: u32,
     /// Whether it takes no more messages.
@@ -158,6 +160,7 @@ impl BindingQueueInfo {
             close_with_producers: options.close_with_producers,
             type_id: options.type_id,
             codec: options.codec.clone(),
+            codec_open: queue.is_codec_open(),
             depth: queue.len() as u32,
             closed: queue.is_closed(),
         }

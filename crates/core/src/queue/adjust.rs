@@ -1,11 +1,11 @@
 //! Changing a queue while it is in use: its capacity, by request or with its load, and options that nobody has asked for yet.
 
 use super::QueueCache;
-use super::options::{QueueOptions, RESIZED, ROOM};
+use super::options::{CODEC, QueueOptions, RESIZED, ROOM};
 use super::port_queue::PortQueue;
 use super::replace::clock_seconds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::RING_REPLACED;
+use crate::layout::{RING_CLOSED, RING_DESTROYED, RING_REPLACED};
 use crate::limits::{GROW_AGAIN_NS, MAX_QUEUE_CAPACITY, QUIET_SECONDS};
 use crate::sync::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -65,6 +65,7 @@ impl PortQueue {
 
     /// Makes a queue that has no room larger, if its capacity follows its load; `false`: it stays as it is.
     #[cold]
+    #[inline(never)]
     pub(super) fn grow(&self) -> bool {
         let (now, (_, most)) = (self.options.most() as u32, self.options.capacities);
         if now >= most {
@@ -101,6 +102,14 @@ impl PortQueue {
         self.replace(&self.options.resized(capacity, 0), named).is_ok()
     }
 
+    /// Whether the codec may still become what somebody asks for: nobody has, and nothing has been sent.
+    pub fn is_codec_open(&self) -> bool {
+        if let Some(queue) = self.instead() {
+            return queue.is_codec_open();
+        }
+        self.header().named.load(Ordering::Relaxed) & CODEC == 0 && self.ring().published() == 0
+    }
+
     /// This queue, for somebody who asks for `options`: those that nobody has asked for before become what is asked for.
     pub(super) fn agree(self: Arc<Self>, noun: &str, options: &QueueOptions) -> Result<Arc<Self>> {
         let known = self.header().named.load(Ordering::Relaxed);
@@ -123,8 +132,9 @@ impl PortQueue {
                 continue;
             }
             let wanted = options.or_named(&queue.options, known).resolve(&queue.name)?;
-            if !queue.replace(&wanted, known | options.named())? && !queue.has_been_replaced() {
-                // It has ended, and what is left of it cannot be changed.
+            let done = queue.replace(&wanted, known | options.named())?;
+            if !done && matches!(queue.state(), RING_CLOSED | RING_DESTROYED) {
+                // What is left of it cannot be changed.
                 return Ok(queue);
             }
         }
@@ -135,10 +145,13 @@ impl QueueOptions {
     /// Whether the queue has to change for these. An error if somebody has asked for something else.
     fn would_change(&self, noun: &str, queue: &PortQueue, named: u32) -> Result<bool> {
         let (name, is) = (&queue.name, &queue.options);
-        let fixed = if named & RESIZED == 0 { named } else { named & !ROOM };
+        // What has been sent without a codec is bytes.
+        let are_bytes = self.codec.as_ref().is_none_or(|codec| codec == "bytes" || *codec == is.codec);
+        let sent = if are_bytes || queue.ring().published() == 0 { 0 } else { CODEC };
+        let room = if named & RESIZED == 0 { 0 } else { ROOM };
+        let fixed = (named | sent) & !room;
         self.check_those(fixed, noun, name, is).map_err(|error| queue.differs(error))?;
-        let open = if named & RESIZED == 0 { !named } else { !named & !ROOM };
-        Ok(self.check_those(open, noun, name, is).is_err())
+        Ok(self.check_those(!(named | sent | room), noun, name, is).is_err())
     }
 }
 

@@ -268,7 +268,7 @@ const PRODUCERS: u32 = 1 << 6;
 const CONSUMERS: u32 = 1 << 7;
 const CLOSE_WITH_PRODUCERS: u32 = 1 << 8;
 const TYPE_ID: u32 = 1 << 9;
-const CODEC: u32 = 1 << 10;
+pub(super) const CODEC: u32 = 1 << 10;
 /// How much the queue holds has been changed while it was in use, and is not what was asked for before.
 pub(super) const RESIZED: u32 = 1 << 31;
 /// What that is about.

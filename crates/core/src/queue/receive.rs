@@ -102,7 +102,7 @@ impl PortQueue {
         if self.options.delivery == Delivery::AtLeastOnce {
             let again = delivered.iter().filter(|received| received.attempt > 1).count();
             if again > 0 {
-                self.count(|header| _ = header.redelivered.fetch_add(again as u64, Ordering::Relaxed));
+                self.count(|header| &header.redelivered, again as u64);
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::layout::{
 };
 use crate::os::clock_ms;
 use crate::registry::at_rest_within;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 /// What came of an attempt to replace a ring, the world being stopped.
@@ -57,12 +57,20 @@ impl PortQueue {
 
     /// The end of the ring that has taken the place of this one's, if one has: better to use from then on. `None` also when the queue has
     /// been destroyed since, or when there is no memory or descriptor to attach it.
+    #[inline]
     pub fn instead(&self) -> Option<Arc<Self>> {
-        if self.has_been_replaced() { self.successor().ok().flatten() } else { None }
+        if self.has_been_replaced() { self.find_successor() } else { None }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_successor(&self) -> Option<Arc<Self>> {
+        self.successor().ok().flatten()
     }
 
     /// The same for an operation that found nothing to do here.
     #[cold]
+    #[inline(never)]
     pub(super) fn onward(&self) -> Result<Onward> {
         if !self.has_been_replaced() {
             return Ok(Onward::Here);
@@ -71,6 +79,7 @@ impl PortQueue {
     }
 
     /// The end of the ring that the queue has now; `None`: it has been destroyed. The caller has not pinned.
+    #[inline(never)]
     pub(super) fn successor(&self) -> Result<Option<Arc<Self>>> {
         // Outlives the lock: if it is the last of its end, letting go of it takes other locks.
         let _before;
@@ -89,15 +98,17 @@ impl PortQueue {
         Ok(None)
     }
 
-    /// Runs `count` on the header that counts now, for what is counted after an operation.
-    pub(super) fn count(&self, count: impl Fn(&RingHeader)) {
+    /// Adds to a count of the ring that counts now, after an operation.
+    #[cold]
+    pub(super) fn count(&self, which: fn(&RingHeader) -> &AtomicU64, more: u64) {
         let Ok(pin) = self.participant.pin() else { return };
         if !self.has_been_replaced() {
-            return count(self.header());
+            which(self.header()).fetch_add(more, Ordering::Relaxed);
+            return;
         }
         drop(pin);
-        if let Ok(Some(queue)) = self.successor() {
-            queue.count(count);
+        if let Some(queue) = self.find_successor() {
+            queue.count(which, more);
         }
     }
 
@@ -159,6 +170,10 @@ impl PortQueue {
     fn hand_over(&self, to: &RingView, id: u32, options: &ResolvedOptions, named: u32) -> Attempt {
         let (domain, from) = (&self.participant.domain, self.header());
         if !domain.is_current(self.listed) || self.state() != RING_OPEN {
+            return Attempt::Over;
+        }
+        if options.codec != self.options.codec && options.codec != "bytes" && self.ring().published() > 0 {
+            // Somebody has sent since the caller looked.
             return Attempt::Over;
         }
         let needed = self.slots_in_use();

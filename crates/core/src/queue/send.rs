@@ -74,6 +74,8 @@ impl PortQueue {
     }
 
     /// Where a sender goes on for whom there is no room.
+    #[cold]
+    #[inline(never)]
     pub(super) fn after_full(&self) -> Result<Onward> {
         self.grow();
         self.onward()

@@ -46,6 +46,19 @@ pub(crate) fn with_world_stopped<T>(
     dead: &mut Vec<Dead>,
     f: impl FnOnce(&[Dead]) -> T,
 ) -> Result<World<T>> {
+    let (mut f, mut value) = (Some(f), None);
+    let hindrance = stop_the_world(domain, dead, &mut |dead| value = f.take().map(|f| f(dead)))?;
+    // Without a hindrance it has run.
+    let moving = || World::Moving(hindrance.unwrap_or(Hindrance::Recovery));
+    Ok(value.map_or_else(moving, World::Stopped))
+}
+
+/// The same, compiled once for all; what was in the way, if anything was.
+fn stop_the_world(
+    domain: &Domain,
+    dead: &mut Vec<Dead>,
+    f: &mut dyn FnMut(&[Dead]),
+) -> Result<Option<Hindrance>> {
     announce_abandoned(domain);
     let token = domain.recoverer_token();
     let word = &domain.registry().recovering;
@@ -61,11 +74,14 @@ pub(crate) fn with_world_stopped<T>(
                 word.compare_exchange(token, token | RECOVERING_FOR_GOOD, Ordering::SeqCst, Ordering::SeqCst);
             fault::hit(Point::RecoverQuiesced);
             Ok(match claimed {
-                Ok(_) => World::Stopped(f(dead)),
-                Err(_) => World::Moving(Hindrance::Recovery),
+                Ok(_) => {
+                    f(dead);
+                    None
+                }
+                Err(_) => Some(Hindrance::Recovery),
             })
         }
-        Ok(Some(slot)) => Ok(World::Moving(Hindrance::Inside(slot))),
+        Ok(Some(slot)) => Ok(Some(Hindrance::Inside(slot))),
         Err(e) => Err(e),
     };
     resume(domain);
