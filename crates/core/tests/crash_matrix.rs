@@ -9,8 +9,8 @@ mod support;
 
 use millrace::service::{Claim, Envelope, MessageKind, Role};
 use millrace::{
-    BufferPtr, Change, Delivery, ErrorKind, EventCursor, FaultPoint, Interest, OpenOptions, Overflow, PortQueue,
-    QueueOptions, ShmManager, SubscribeOptions, TakeOutcome, Topic, TopicOptions, TrySendError,
+    BufferPtr, Change, Delivery, ErrorKind, EventCursor, FaultPoint, Interest, OpenOptions, Overflow,
+    PortQueue, QueueOptions, ShmManager, SubscribeOptions, TakeOutcome, Topic, TopicOptions, TrySendError,
 };
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -220,7 +220,9 @@ fn work(role: &str, isolated: &Isolated, rounds: u32) {
                 drop(shm.allocate(2 << 20));
             }
             "resizer" => {
-                for (queue, capacity) in [(&fast, [8, 32][round as usize % 2]), (&sure, [4, 64, 8][round as usize % 3])] {
+                for (queue, capacity) in
+                    [(&fast, [8, 32][round as usize % 2]), (&sure, [4, 64, 8][round as usize % 3])]
+                {
                     send(queue, shm.allocate(100).unwrap());
                     let held = queue.try_receive().unwrap();
                     match queue.resize(capacity) {

@@ -4,8 +4,8 @@
 mod support;
 
 use millrace::{
-    Buffer, BufferPtr, Delivery, ErrorKind, Interest, Overflow, PortQueue, PutOutcome, QueueOptions, Received,
-    SendOutcome, ShmManager, TakeOutcome,
+    Buffer, BufferPtr, Delivery, ErrorKind, Interest, Overflow, PortQueue, PutOutcome, QueueOptions,
+    Received, SendOutcome, ShmManager, TakeOutcome,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -182,8 +182,7 @@ fn who_waits_is_told() {
 fn roles_and_ends_go_along() {
     let isolated = Isolated::new("resize-roles");
     let (shm, other) = (isolated.open(), isolated.open());
-    let options =
-        QueueOptions { producers: Some(1), close_with_producers: Some(true), ..capacity(4) };
+    let options = QueueOptions { producers: Some(1), close_with_producers: Some(true), ..capacity(4) };
     let queue = shm.port_queue("q", &options).unwrap();
     let theirs = other.find_queue("q").unwrap().unwrap();
     assert!(send(&other, &theirs, 1));
@@ -209,7 +208,11 @@ fn ends_of_a_ring_before_see_the_end_of_the_queue() {
         queue.resize(8).unwrap();
         let now = shm.find_queue("q").unwrap().unwrap();
         assert!(!Arc::ptr_eq(&queue, &now));
-        if destroys { _ = now.destroy() } else { queue.close() }
+        if destroys {
+            _ = now.destroy()
+        } else {
+            queue.close()
+        }
         let (sent, taken) = if destroys {
             (SendOutcome::Destroyed, TakeOutcome::Destroyed)
         } else {
@@ -265,11 +268,7 @@ fn capacity_follows_the_load() {
         (QueueOptions { max_capacity: Some(2), ..capacity(4) }, "maxCapacity is 2"),
         (QueueOptions { max_capacity: Some(8), limit: Some(2), ..capacity(4) }, "limit is 2"),
         (
-            QueueOptions {
-                max_capacity: Some(8),
-                overflow: Some(Overflow::DropOldest),
-                ..capacity(4)
-            },
+            QueueOptions { max_capacity: Some(8), overflow: Some(Overflow::DropOldest), ..capacity(4) },
             "maxCapacity is 8",
         ),
     ] {

@@ -55,7 +55,10 @@ impl PortQueue {
                 return Ok(());
             }
             if queue.is_destroyed() {
-                return Err(Error::new(ErrorKind::Destroyed, format!("queue {:?} has been destroyed", self.name)));
+                return Err(Error::new(
+                    ErrorKind::Destroyed,
+                    format!("queue {:?} has been destroyed", self.name),
+                ));
             }
             if queue.state() != RING_REPLACED && queue.is_closed() {
                 return Err(Error::new(ErrorKind::Closed, format!("queue {:?} has been closed", self.name)));

@@ -102,7 +102,8 @@ impl QueueCache {
     /// meanwhile. Whether it did.
     pub(super) fn unless_open(&self, listed: EntryRef, last: impl FnOnce()) -> bool {
         let open = self.lock();
-        let is_open = |(at, known): (&EntryRef, &Weak<_>)| at.is_same_name(listed) && known.strong_count() > 0;
+        let is_open =
+            |(at, known): (&EntryRef, &Weak<_>)| at.is_same_name(listed) && known.strong_count() > 0;
         let is_last = !open.iter().any(is_open);
         if is_last {
             last();

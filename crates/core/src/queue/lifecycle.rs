@@ -7,7 +7,8 @@ use crate::buffer::{Buffer, SharedBufferAllocator, not_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    KIND_RING, NameEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RING_REPLACED, RingHeader, ring_bytes, split_id,
+    KIND_RING, NameEntry, RING_CLOSED, RING_DESTROYED, RING_OPEN, RING_REPLACED, RingHeader, ring_bytes,
+    split_id,
 };
 use crate::pool::Pool;
 use crate::registry::{EntryKey, EntryRef, Kind, Participant, Pin};

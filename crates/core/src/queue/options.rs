@@ -192,13 +192,7 @@ impl QueueOptions {
     }
 
     /// The same for those that are in `which`.
-    pub(super) fn check_those(
-        &self,
-        which: u32,
-        noun: &str,
-        name: &str,
-        is: &ResolvedOptions,
-    ) -> Result<()> {
+    pub(super) fn check_those(&self, which: u32, noun: &str, name: &str, is: &ResolvedOptions) -> Result<()> {
         let (asked, which) = (self.resolve(name)?, self.named() & which);
         let differs = |field: &Field<'_>| which & field.bit != 0 && !field.is_same;
         match fields(&asked, is).iter().find(|field| differs(field)) {
@@ -284,12 +278,7 @@ struct Field<'a> {
 }
 
 fn fields<'a>(asked: &'a ResolvedOptions, is: &'a ResolvedOptions) -> [Field<'a>; 11] {
-    fn field<'a, T: PartialEq + Debug>(
-        bit: u32,
-        what: &'static str,
-        asked: &'a T,
-        is: &'a T,
-    ) -> Field<'a> {
+    fn field<'a, T: PartialEq + Debug>(bit: u32, what: &'static str, asked: &'a T, is: &'a T) -> Field<'a> {
         Field { bit, what, is_same: asked == is, asked, is }
     }
     // What it was made with, if it has followed its load since.
@@ -303,7 +292,12 @@ fn fields<'a>(asked: &'a ResolvedOptions, is: &'a ResolvedOptions) -> [Field<'a>
         field(MAX_DELIVERIES, "maxDeliveries", &asked.max_deliveries, &is.max_deliveries),
         field(PRODUCERS, "producers", &asked.producers, &is.producers),
         field(CONSUMERS, "consumers", &asked.consumers, &is.consumers),
-        field(CLOSE_WITH_PRODUCERS, "closeWithProducers", &asked.close_with_producers, &is.close_with_producers),
+        field(
+            CLOSE_WITH_PRODUCERS,
+            "closeWithProducers",
+            &asked.close_with_producers,
+            &is.close_with_producers,
+        ),
         field(TYPE_ID, "type id", &asked.type_id, &is.type_id),
         field(CODEC, "codec", &asked.codec, &is.codec),
     ]

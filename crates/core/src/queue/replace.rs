@@ -156,7 +156,8 @@ impl PortQueue {
     fn replace_by(&self, buffer: Buffer, options: &ResolvedOptions, named: u32) -> Result<Attempt> {
         let participant = &self.participant;
         let ring = lay_out(participant, buffer, options)?;
-        let stopped = at_rest_within(&participant.domain, || self.hand_over(&ring, buffer.id, options, named))?;
+        let stopped =
+            at_rest_within(&participant.domain, || self.hand_over(&ring, buffer.id, options, named))?;
         stopped.ok_or_else(|| {
             let message = format!(
                 "queue {:?} cannot be changed now: a participant stays inside an operation, or is being recovered",

@@ -31,7 +31,8 @@ impl PortQueue {
     pub fn is_unrung(&self, interest: Interest) -> bool {
         if self.has_been_replaced() {
             // What waits at this ring has been notified when it was replaced.
-            return !self.waits(interest).any() && self.instead().is_some_and(|queue| queue.is_unrung(interest));
+            return !self.waits(interest).any()
+                && self.instead().is_some_and(|queue| queue.is_unrung(interest));
         }
         self.mask(interest).is_set(self.participant.slot)
     }

@@ -5,8 +5,8 @@ use super::{Sweep, describe, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING,
-    RING_OPEN, RING_REPLACED, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, Slot, SlotState, buffer_id, cell_of, split_id,
-    whole_id,
+    RING_OPEN, RING_REPLACED, SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED, Slot, SlotState, buffer_id,
+    cell_of, split_id, whole_id,
 };
 use crate::limits::{MAX_PARTICIPANTS, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};

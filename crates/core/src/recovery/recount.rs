@@ -4,8 +4,8 @@ use super::ownership::is_orphan;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{
-    KIND_RING, Lane, LeaseEntry, LeaseState, LeaseWord, RING_DESTROYED, RING_REPLACED, Slot, SlotState, TakeIntent,
-    buffer_id, cell_of, split_id, whole_id,
+    KIND_RING, Lane, LeaseEntry, LeaseState, LeaseWord, RING_DESTROYED, RING_REPLACED, Slot, SlotState,
+    TakeIntent, buffer_id, cell_of, split_id, whole_id,
 };
 use crate::limits::{BATCH_MAX, LANES, MAX_SEGMENTS};
 use crate::pool::{LedgerEntry, Pool};

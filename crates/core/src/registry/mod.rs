@@ -14,6 +14,6 @@ pub(crate) use domain::{Domain, now_ms};
 pub(crate) use names::{EntryKey, EntryRef, Kind};
 pub(crate) use participant::{Ending, Participant, Pin};
 pub(crate) use stop::{
-    Dead, Hindrance, World, at_rest_within, call_off, find_dead, finish_abandoned, lock_recovery, with_world_at_rest,
-    with_world_stopped,
+    Dead, Hindrance, World, at_rest_within, call_off, find_dead, finish_abandoned, lock_recovery,
+    with_world_at_rest, with_world_stopped,
 };
