@@ -325,6 +325,25 @@ fn options_are_those_of_whoever_asks_for_them_first() {
 }
 
 #[test]
+fn more_messages_than_are_asked_for_are_no_difference() {
+    let isolated = Isolated::new("resize-narrow");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &QueueOptions { limit: Some(0), ..QueueOptions::default() }).unwrap();
+    (0..100).for_each(|sequence| assert!(send(&shm, &queue, sequence)));
+    let asked = QueueOptions { limit: Some(0), ..capacity(64) };
+    for _ in 0..2 {
+        assert_eq!(shm.port_queue("q", &asked).unwrap().options().limit, 64);
+    }
+    assert!(shm.port_queue("q", &capacity(128)).is_err(), "it is to have 64");
+    let consumers = QueueOptions { consumers: Some(1), ..QueueOptions::default() };
+    assert_eq!(shm.port_queue("q", &consumers).unwrap().options().capacity, 128, "they are still there");
+    assert_eq!(sequences(&queue), (0..100).collect::<Vec<_>>());
+    let typed = QueueOptions { type_id: Some(1), ..QueueOptions::default() };
+    let now = shm.port_queue("q", &typed).unwrap();
+    assert_eq!((now.options().capacity, now.options().limit), (64, 0));
+}
+
+#[test]
 fn a_codec_is_named_before_anything_is_sent() {
     let isolated = Isolated::new("resize-codec");
     let (shm, other) = (isolated.open(), isolated.open());

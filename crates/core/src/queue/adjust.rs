@@ -51,7 +51,8 @@ impl PortQueue {
                 queue = &next;
             }
             let named = queue.header().named.load(Ordering::Relaxed);
-            if queue.replace(&queue.options.resized(capacity, named), named | RESIZED)? {
+            let wanted = queue.options.meant(named).resized(capacity, named);
+            if queue.replace(&wanted, named | RESIZED)? {
                 return Ok(());
             }
             if queue.is_destroyed() {
@@ -102,7 +103,7 @@ impl PortQueue {
     /// Where that is not possible now, it is some other time.
     fn follow(&self, capacity: u32) -> bool {
         let named = self.header().named.load(Ordering::Relaxed);
-        self.replace(&self.options.resized(capacity, 0), named).is_ok()
+        self.replace(&self.options.meant(named).resized(capacity, named), named).is_ok()
     }
 
     /// Whether the codec may still become what somebody asks for: nobody has, and nothing has been sent.
@@ -134,7 +135,7 @@ impl PortQueue {
                 }
                 continue;
             }
-            let wanted = options.or_named(&queue.options, known).resolve(&queue.name)?;
+            let wanted = options.or_named(&queue.options.meant(known), known).resolve(&queue.name)?;
             let done = queue.replace(&wanted, known | options.named())?;
             if !done && matches!(queue.state(), RING_CLOSED | RING_DESTROYED) {
                 // What is left of it cannot be changed.
@@ -147,7 +148,7 @@ impl PortQueue {
 impl QueueOptions {
     /// Whether the queue has to change for these. An error if somebody has asked for something else.
     fn would_change(&self, noun: &str, queue: &PortQueue, named: u32) -> Result<bool> {
-        let (name, is) = (&queue.name, &queue.options);
+        let (name, is) = (&queue.name, &queue.options.meant(named));
         // What has been sent without a codec is bytes.
         let are_bytes = self.codec.as_ref().is_none_or(|codec| codec == "bytes" || *codec == is.codec);
         let sent = if are_bytes || queue.ring().published() == 0 { 0 } else { CODEC };

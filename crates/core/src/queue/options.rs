@@ -230,8 +230,7 @@ impl QueueOptions {
         let has = |bit: u32| named & bit != 0;
         let may_ask = |asked: Option<u32>| asked.filter(|_| !has(RESIZED));
         let capacity = || match is.capacities.0 {
-            0 if has(LIMIT) => is.capacity,
-            0 => is.most() as u32,
+            0 => is.capacity,
             least => least,
         };
         Self {
@@ -265,6 +264,8 @@ const TYPE_ID: u32 = 1 << 9;
 pub(super) const CODEC: u32 = 1 << 10;
 /// How much the queue holds has been changed while it was in use, and is not what was asked for before.
 pub(super) const RESIZED: u32 = 1 << 31;
+/// The ring has more slots than are used, for messages that were there: its limit is what the capacity is meant to be, and nobody's wish.
+pub(super) const NARROWED: u32 = 1 << 30;
 /// What that is about.
 pub(super) const ROOM: u32 = CAPACITY | MAX_CAPACITY | LIMIT;
 
@@ -326,13 +327,23 @@ impl ResolvedOptions {
         Self { capacity: slots, limit, capacities, ..self.clone() }
     }
 
-    /// The same in a ring of at least so many slots: those that there are too many of are not used.
-    pub(super) fn with_slots(&self, slots: usize) -> Self {
+    /// The same in a ring of at least so many slots, of which no more are used, and what has been `named` then.
+    pub(super) fn with_slots(&self, slots: usize, named: u32) -> (Self, u32) {
         match u32::try_from(slots.next_power_of_two()) {
             Ok(slots) if slots > self.capacity => {
-                Self { capacity: slots, limit: self.most() as u32, ..self.clone() }
+                let narrowed = if self.limit == 0 { NARROWED } else { 0 };
+                let limit = self.most() as u32;
+                (Self { capacity: slots, limit, ..self.clone() }, named & !NARROWED | narrowed)
             }
-            _ => self.clone(),
+            _ => (self.clone(), named & !NARROWED),
+        }
+    }
+
+    /// The options as they are meant, of a queue of which those in `named` have been asked for.
+    pub(super) fn meant(&self, named: u32) -> Self {
+        match named & NARROWED {
+            0 => self.clone(),
+            _ => Self { capacity: self.limit.next_power_of_two(), limit: 0, ..self.clone() },
         }
     }
 

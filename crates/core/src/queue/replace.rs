@@ -122,7 +122,7 @@ impl PortQueue {
     pub(super) fn replace(&self, options: &ResolvedOptions, named: u32) -> Result<bool> {
         let mut slots = self.slots_in_use();
         loop {
-            let options = options.with_slots(slots);
+            let (options, named) = options.with_slots(slots, named);
             let bytes = ring_bytes(options.capacity as usize, options.leases());
             let mut ids = [0];
             if self.allocator.allocate_ids(bytes, &mut ids)? == 0 {

@@ -2,7 +2,7 @@
 
 use crate::support::{Isolated, say};
 use crate::under_test::{
-    BYTES, COPIED, NAME, Place, UNDER_TEST, bytes_of, done, number_of, open, queue, topic,
+    BYTES, COPIED, NAME, Place, SUBSCRIBED, UNDER_TEST, bytes_of, done, number_of, open, queue, topic,
 };
 use millrace::service::{Claim, Envelope, MessageKind, Role};
 use millrace::{
@@ -245,6 +245,17 @@ fn churn(shm: &ShmManager, birth: u64) {
         hoard.into_iter().for_each(|buffer| send_if_room(&queue, buffer));
         queue.destroy();
         shm.trim().unwrap();
+        resize(shm, count);
+    }
+}
+
+/// Puts another ring in the place of one under test. It has been made long ago.
+fn resize(shm: &ShmManager, count: u64) {
+    let index = count as usize % SUBSCRIBED;
+    match queue(shm, index).resize([8, 256, 32, 2][(count / SUBSCRIBED as u64) as usize % 4]) {
+        Ok(()) => {}
+        Err(e) if [ErrorKind::Closed, ErrorKind::Destroyed, ErrorKind::Timeout].contains(&e.kind()) => {}
+        Err(e) => assert_eq!(e.kind(), ErrorKind::Exhausted, "{e}"),
     }
 }
 
