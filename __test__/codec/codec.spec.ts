@@ -169,8 +169,8 @@ test('a queue that is destroyed before its codec was known', async (t) => {
   const [a, b] = [domain.open(), domain.open()]
   const queue = a.portQueue('queue', { codec: 'json' })
   const late = b.portQueue('queue')
-  const early = a.portQueue('early')
-  const waits = [early.get(), early.put(new Uint8Array(1))]
+  const early = a.portQueue<unknown>('early')
+  const waits = [early.get(), early.put({ not: 'bytes' })]
   a.portQueue('early', { codec: { ...pointCodec, name: 'other' } }).destroy()
   queue.destroy()
   for (const wait of waits) await rejectsCode(t, wait, 'ERR_MILLRACE_DESTROYED', 'early')

@@ -190,6 +190,7 @@ function values(shm: ShmManager): Set {
 function waits(shm: ShmManager): Set {
   const queue = shm.portQueue('empty', {})
   const full = shm.portQueue('full', { capacity: 1 })
+  const changing = shm.portQueue('changing', { capacity: 2 })
   full.tryPut(bytes)
   const { signal } = new AbortController()
   const rounds: Rounds = {
@@ -211,7 +212,12 @@ function waits(shm: ShmManager): Set {
       await fails('ERR_MILLRACE_TIMEOUT', () => full.send(buffer, { timeout: 0 }))
     },
     'a queue that nobody creates': () =>
-      fails('ERR_MILLRACE_TIMEOUT', () => shm.portQueue('never').put(bytes, { timeout: 0 })),
+      fails('ERR_MILLRACE_TIMEOUT', () => shm.portQueue('never').get({ timeout: 0 })),
+    'a queue that is resized': () => {
+      for (const capacity of [64, 2]) changing.resize(capacity)
+      changing.tryPut(bytes)
+      changing.tryGet()
+    },
     'allocateAsync that is aborted': async () => {
       const held = []
       for (let one = shm.allocator.tryAllocate(1 << 20); one !== null; one = shm.allocator.tryAllocate(1 << 20))

@@ -50,7 +50,15 @@ test('capacities and sizes', async (t) => {
 test('options that differ at attach, in another process', async (t) => {
   const domain = testDomain(t)
   const shm = domain.open({ maxBytes: '64MiB' })
-  const queue = shm.portQueue('queue', { capacity: 8 })
+  const queue = shm.portQueue('queue', {
+    capacity: 8,
+    overflow: 'block',
+    delivery: 'at-most-once',
+    producers: 'many',
+    consumers: 'many',
+    typeId: 0,
+    codec: 'bytes',
+  })
   const args: AttachArgs = {
     domain: domain.name,
     open: [{ maxBytes: '32MiB' }, { persist: true }],

@@ -39,7 +39,7 @@ test('a queue closes with its last producer, however that goes, and receivers ge
 test('other queues stay open without producers; the option is compared like others', async (t) => {
   await using domain = new TestDomain()
   const [shm, other] = [domain.open(), domain.open()]
-  const queue = shm.portQueue('queue', {})
+  const queue = shm.portQueue('queue', { closeWithProducers: false })
   t.is(queue.info?.closeWithProducers, false)
   await other.portQueue('queue').put(new Uint8Array([1]))
   t.is(queue.producers, 1)

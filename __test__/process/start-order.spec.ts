@@ -89,7 +89,7 @@ test.serial('the consumer comes when the producer has closed the queue and left'
 
 test.serial('a queue that nobody creates: who waits for long is told, and so is who gives up', async (t) => {
   const shm = testDomain(t).open()
-  const queue = shm.portQueue('late')
+  const queue = shm.portQueue<unknown>('late')
   const ending = new AbortController()
   const wait = queue.receive({ signal: ending.signal })
   const [warning] = (await once(process, 'warning')) as [NodeJS.ErrnoException]
@@ -100,7 +100,8 @@ test.serial('a queue that nobody creates: who waits for long is told, and so is 
   await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', "'late'", 'nobody has created it')
   await rejectsCode(
     t,
-    queue.put(new Uint8Array(1), { timeout: 1 }),
+    // Bytes would make the queue.
+    queue.put({ a: 1 }, { timeout: 1 }),
     'ERR_MILLRACE_TIMEOUT',
     "'late'",
     'nobody has created it',
@@ -108,6 +109,18 @@ test.serial('a queue that nobody creates: who waits for long is told, and so is 
   shm.portQueue('late', { capacity: 1 })
   const error = await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', "'late'")
   t.notRegex(error.message, /nobody/)
+})
+
+test.serial('a sender whose queue nobody receives from is told', async (t) => {
+  const queue = testDomain(t).open().portQueue('misspelt')
+  const ending = new AbortController()
+  for (let i = 0; i < 1024; i++) t.true(queue.tryPut(new Uint8Array(1)))
+  const wait = queue.put(new Uint8Array(1), { signal: ending.signal })
+  const [warning] = (await once(process, 'warning')) as [NodeJS.ErrnoException]
+  t.like(warning, { name: 'MillraceWarning', code: 'MILLRACE_NO_CONSUMER' })
+  t.regex(warning.message, /^no space came free on queue 'misspelt' for 2 s, and nobody receives there/)
+  ending.abort()
+  await t.throwsAsync(wait, { any: true })
 })
 
 test.serial('after Ctrl-C the next run starts afresh, with other options too', async (t) => {

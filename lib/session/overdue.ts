@@ -49,6 +49,10 @@ export class OverdueWaits {
 }
 
 /** Tells by a process warning of a wait that went on for {@link PATIENCE_MS}. */
-export function warnOfWait(code: 'MILLRACE_NO_QUEUE' | 'MILLRACE_NO_MEMORY', what: string, why: string): void {
+export function warnOfWait(
+  code: 'MILLRACE_NO_QUEUE' | 'MILLRACE_NO_CONSUMER' | 'MILLRACE_NO_MEMORY',
+  what: string,
+  why: string,
+): void {
   process.emitWarning(`${what} for ${PATIENCE_MS / 1000} s${why}`, { type: 'MillraceWarning', code })
 }

@@ -1,6 +1,6 @@
 import { isMainThread } from 'node:worker_threads'
 import { MillraceError } from '../errors.js'
-import { BATCH_MAX, KIND_POOL, QUEUE_POOL } from '../native/generated/block.js'
+import { BATCH_MAX, KIND_POOL, KIND_SPACE, QUEUE_POOL } from '../native/generated/block.js'
 import { STATUS_ARMED, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { BlockingOptions, Limits, Spin } from './limits.js'
@@ -247,7 +247,13 @@ export class Waits {
       this.#memory.look()
       if (isFirst) warnOfWait('MILLRACE_NO_MEMORY', what, `: ${this.#session.exhaustedFailure(bytes).message}`)
     } else if (isFirst && this.#isMissing(queue)) {
-      warnOfWait('MILLRACE_NO_QUEUE', what, ', because nobody has created it: somebody has to name its options')
+      warnOfWait(
+        'MILLRACE_NO_QUEUE',
+        what,
+        ', because nobody has created it: who sends to it, or names its options, does',
+      )
+    } else if (isFirst && kind === KIND_SPACE && this.#hasNoConsumer(queue)) {
+      warnOfWait('MILLRACE_NO_CONSUMER', what, ', and nobody receives there: has it the same name on both sides?')
     } else {
       return false
     }
@@ -258,6 +264,15 @@ export class Waits {
   /** Why what is waited for does not come, if it is that. */
   #reason({ kind, queue }: WaitKey): string {
     return kind !== KIND_POOL && this.#isMissing(queue) ? ': nobody has created it' : ''
+  }
+
+  #hasNoConsumer(queue: number): boolean {
+    try {
+      return this.#session.call((open) => open.queueRoles(queue))?.[1] === 0
+    } catch {
+      // As below.
+      return false
+    }
   }
 
   #isMissing(queue: number): boolean {

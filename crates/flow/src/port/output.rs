@@ -42,7 +42,9 @@ impl Outlet {
             return Ok(usize::MAX);
         }
         let Some(queue) = self.end.queue(shm)? else { return Ok(0) };
-        let options = queue.options();
+        // Somebody may have changed how much it holds.
+        let now = queue.instead();
+        let options = now.as_ref().unwrap_or(queue).options();
         let most = if options.limit > 0 { options.limit } else { options.capacity } as usize;
         let waits = matches!(options.overflow, millrace::Overflow::Block | millrace::Overflow::Reject);
         Ok(if waits { most.saturating_sub(queue.len()) } else { most })
