@@ -271,6 +271,8 @@ test('hz counts what passes through a work queue, too', async (t) => {
 inTerminal('what takes longer than a second says so on a terminal, until it ends', async (t) => {
   const directory = testDirectory(t)
   const queue = directory.open('domain').portQueue('queue', { capacity: 1 })
+  // Somebody who receives: else a warning says so.
+  t.is(queue.tryGet(), undefined)
   while (queue.tryPut(Buffer.from('x')));
   const args = ['put', 'domain/queue', 'late', '--timeout', '2500', '--directory', directory.path]
   const terminal = new TestTerminal(t, args, { columns: 80, rows: 24 })
