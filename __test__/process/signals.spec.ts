@@ -1,9 +1,12 @@
 // `shm.closeOnSignals()`: a process that is asked to end takes no more, finishes what it has, and leaves.
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 import type { ParticipantLeft } from '../../index.js'
 import type { SignalsArgs } from '../fixtures/signals.js'
+import { testDirectory } from '../helpers/directory.js'
 import { openDomain, openQueue } from '../helpers/domain.js'
 import { throwsCode } from '../helpers/errors.js'
 import { startChild } from './children.js'
@@ -62,6 +65,24 @@ onUnix('a program that listens itself ends as it likes', async (t) => {
   const { code, signal } = await child.ended
   t.deepEqual([code, signal], [7, null])
   t.is(await reason, 'closed')
+})
+
+const ownPids = ['--pid', '--fork', ...(process.getuid?.() === 0 ? [] : ['--map-root-user'])]
+const inContainer = spawnSync('unshare', [...ownPids, 'true']).status === 0 ? test : test.skip
+
+inContainer('process 1 of a container, which no signal ends, exits with the code of the signal', async (t) => {
+  const { path: directory } = testDirectory(t)
+  const program = `
+    import { ShmManager } from ${JSON.stringify(new URL('../../index.js', import.meta.url).href)}
+    ShmManager.open('first', { directory: ${JSON.stringify(directory)} }).closeOnSignals()
+    setInterval(() => {}, 1000)
+    console.log(process.pid)`
+  const unshare = spawn('unshare', [...ownPids, process.execPath, '--input-type=module', '-e', program])
+  t.teardown(() => unshare.kill('SIGKILL'))
+  const [told] = (await once(unshare.stdout, 'data')) as [Buffer]
+  t.is(String(told).trim(), '1')
+  process.kill(Number(readFileSync(`/proc/${unshare.pid}/task/${unshare.pid}/children`, 'utf8')), 'SIGTERM')
+  t.deepEqual(await once(unshare, 'exit'), [143, null])
 })
 
 test('a manager that is closed listens no more; wrong arguments', async (t) => {

@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { isMainThread } from 'node:worker_threads'
 import { MillraceError } from '../errors.js'
@@ -50,7 +51,10 @@ export function closeOnSignals(
     // Closed meanwhile by the program, which then ends as it likes.
     if (!listens) return
     close()
-    if (isOurs && process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+    if (!isOurs || process.listenerCount(signal) > 0) return
+    process.kill(process.pid, signal)
+    // The kernel lets no signal end process 1 of a container: it has the exit code that a shell would tell.
+    process.exit(128 + constants.signals[signal])
   }
   const listener = Object.assign((signal: NodeJS.Signals): void => void end(signal), { [OURS]: true })
   for (const signal of SIGNALS) process.prependListener(signal, listener)

@@ -126,6 +126,9 @@ pub const TRIM_LOOK_NS: u64 = 10_000_000_000;
 /// buffer, or sends to a queue that grows, waits as long.
 pub const REST_PATIENCE_NS: u64 = 20_000_000;
 
+/// Tries to change a queue, each of which fails only because somebody else has changed it meanwhile, before it counts as damaged.
+pub const ADJUST_TRIES_MAX: u32 = 1 << 10;
+
 /// Time after which a sender tries again to make a queue larger, when that was not possible, in ns.
 pub const GROW_AGAIN_NS: u64 = 100_000_000;
 

@@ -6,7 +6,7 @@ use super::port_queue::PortQueue;
 use super::replace::clock_seconds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{RING_CLOSED, RING_DESTROYED, RING_REPLACED};
-use crate::limits::{GROW_AGAIN_NS, MAX_QUEUE_CAPACITY, QUIET_SECONDS};
+use crate::limits::{ADJUST_TRIES_MAX, GROW_AGAIN_NS, MAX_QUEUE_CAPACITY, QUIET_SECONDS};
 use crate::sync::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,7 +45,8 @@ impl PortQueue {
         }
         let mut next;
         let mut queue = self;
-        loop {
+        // Each round somebody else was faster.
+        for _ in 0..ADJUST_TRIES_MAX {
             if let Some(instead) = queue.instead() {
                 next = instead;
                 queue = &next;
@@ -65,6 +66,11 @@ impl PortQueue {
                 return Err(Error::new(ErrorKind::Closed, format!("queue {:?} has been closed", self.name)));
             }
         }
+        Err(self.is_damaged())
+    }
+
+    fn is_damaged(&self) -> Error {
+        Error::new(ErrorKind::Corrupt, format!("queue {:?} cannot be changed: its entry is damaged", self.name))
     }
 
     /// Makes a queue that has no room larger, if its capacity follows its load; `false`: it stays as it is.
@@ -103,7 +109,8 @@ impl PortQueue {
     /// Where that is not possible now, it is some other time.
     fn follow(&self, capacity: u32) -> bool {
         let named = self.header().named.load(Ordering::Relaxed);
-        self.replace(&self.options.meant(named).resized(capacity, named), named).is_ok()
+        self.domain().entry(self.listed).is_replaceable()
+            && self.replace(&self.options.meant(named).resized(capacity, named), named).is_ok()
     }
 
     /// Whether the codec may still become what somebody asks for: nobody has, and nothing has been sent.
@@ -122,7 +129,7 @@ impl PortQueue {
         }
         let _lock = self.participant.lock_names(&self.name)?;
         let mut queue = self;
-        loop {
+        for _ in 0..ADJUST_TRIES_MAX {
             if let Some(instead) = queue.instead() {
                 queue = instead;
             }
@@ -142,6 +149,7 @@ impl PortQueue {
                 return Ok(queue);
             }
         }
+        Err(queue.is_damaged())
     }
 }
 

@@ -119,6 +119,9 @@ fn use_queue(shm: &ShmManager, queue: &Arc<PortQueue>, random: &mut Random) {
             }
         }
     }
+    if random.below(4) == 0 {
+        let _ = (queue.resize(random.one_of(&[1, 16, 64])), queue.instead());
+    }
     let _ = (queue.len(), queue.is_idle(), queue.is_empty(), queue.stats(), queue.is_closed());
     match random.below(6) {
         0 => queue.close(),
