@@ -70,7 +70,10 @@ impl PortQueue {
     }
 
     fn is_damaged(&self) -> Error {
-        Error::new(ErrorKind::Corrupt, format!("queue {:?} cannot be changed: its entry is damaged", self.name))
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("queue {:?} cannot be changed: its entry is damaged", self.name),
+        )
     }
 
     /// Makes a queue that has no room larger, if its capacity follows its load; `false`: it stays as it is.

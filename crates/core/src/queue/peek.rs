@@ -5,7 +5,7 @@ use super::port_queue::PortQueue;
 use super::ring::Taken;
 use crate::buffer::{Buffer, not_held, too_many_references};
 use crate::error::Result;
-use crate::layout::split_id;
+use crate::layout::{RING_DESTROYED, split_id};
 use crate::limits::RING_TRIES_MAX;
 
 impl PortQueue {
@@ -31,7 +31,7 @@ impl PortQueue {
             return self.successor()?.map_or(Ok(None), |queue| queue.peek());
         }
         for _ in 0..RING_TRIES_MAX {
-            let Some(front) = self.front().filter(|_| !self.is_destroyed()) else { break };
+            let Some(front) = self.front().filter(|_| self.state() != RING_DESTROYED) else { break };
             let id = front.id();
             let (segment, index) = split_id(id);
             let buffer = Buffer { id, received: false };

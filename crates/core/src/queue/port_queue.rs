@@ -7,7 +7,7 @@ use super::view::RingView;
 use super::{QueueCache, ResolvedOptions};
 use crate::buffer::{Buffer, BufferPtr, Settle, SharedBufferAllocator};
 use crate::error::Result;
-use crate::layout::{RING_DESTROYED, RING_REPLACED, RingHeader};
+use crate::layout::{RING_DESTROYED, RING_OPEN, RING_REPLACED, RingHeader};
 use crate::registry::{Domain, EntryRef, Participant};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::Waits;
@@ -186,9 +186,11 @@ impl PortQueue {
     /// sent, so there are never more over than sent. This reads first how many are over, then how many have been sent: if that is the same
     /// number, it was so at the first look, too.
     pub fn is_idle(&self) -> bool {
-        if let Some(queue) = self.instead() {
-            return queue.is_idle();
-        }
+        self.instead().map_or_else(|| self.is_idle_here(), |queue| queue.is_idle())
+    }
+
+    /// The same of this ring.
+    pub(super) fn is_idle_here(&self) -> bool {
         let (ring, leases) = (self.ring(), self.leases());
         if leases.is_any() { leases.unsettled(|| ring.published()) == 0 } else { ring.front().is_none() }
     }
@@ -306,8 +308,13 @@ impl PortQueue {
         drained
     }
 
+    /// Whether its ring takes messages. As all that looks at this ring alone, it may be asked inside an operation.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state() == RING_OPEN
+    }
+
     /// Whether its ring has been destroyed, or replaced.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self.state(), RING_DESTROYED | RING_REPLACED)
     }
 

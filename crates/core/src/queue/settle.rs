@@ -6,7 +6,7 @@ use super::port_queue::{PortQueue, Received};
 use crate::buffer::{Buffer, Settle, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::split_id;
+use crate::layout::{RING_DESTROYED, RING_OPEN, split_id};
 use crate::registry::{Kind, Pin};
 use crate::sync::{Ordering, dekker_fence};
 use std::sync::{Arc, PoisonError};
@@ -40,7 +40,7 @@ impl Settle for PortQueue {
             let gone = || not_held(Buffer { id, received: false });
             return self.successor()?.ok_or_else(gone)?.nack(lease, id);
         }
-        let done = !self.is_destroyed() && self.give_back(&pin, lease, id);
+        let done = self.state() != RING_DESTROYED && self.give_back(&pin, lease, id);
         drop(pin);
         self.wake_after_giving_back();
         if done { Ok(()) } else { Err(not_held(Buffer { id, received: false })) }
@@ -65,7 +65,7 @@ impl PortQueue {
         }
         // There may have been no room for another lease; and receivers of a closed queue wait for the last one.
         if header.data_waiters.any() {
-            if self.is_closed() {
+            if self.state() != RING_OPEN {
                 self.wake_all();
             } else if self.ring().front().is_some() {
                 self.wake(&header.data_waiters, 1);
@@ -75,7 +75,7 @@ impl PortQueue {
 
     #[cold]
     fn wake_if_idle(&self) {
-        if self.is_idle() {
+        if self.is_idle_here() {
             self.wake(&self.header().settled.idle_waiters, usize::MAX);
         }
     }
@@ -110,7 +110,7 @@ impl PortQueue {
         self.pending.add(&leases, lease as usize, before);
         // SYNC CLOSE: as in `send`, against a destroyer that drained before our message was pending.
         dekker_fence();
-        if self.is_destroyed() {
+        if self.state() == RING_DESTROYED {
             while self.drop_pending() {}
         }
         true
@@ -119,7 +119,7 @@ impl PortQueue {
     /// Wakes whoever waits for what was given back: as a message or, if the queue was destroyed meanwhile, as a free buffer.
     pub(super) fn wake_after_giving_back(&self) {
         self.wake_all();
-        if self.is_destroyed() {
+        if self.state() == RING_DESTROYED {
             self.participant.wake_pool();
         }
     }
@@ -182,6 +182,6 @@ impl PortQueue {
     pub(super) fn is_drained(&self) -> bool {
         // Idle is quick to know, and the end of it.
         self.ring().front().is_none()
-            && (self.is_idle() || !self.leases().more_may_come(self.participant.slot))
+            && (self.is_idle_here() || !self.leases().more_may_come(self.participant.slot))
     }
 }

@@ -1,7 +1,7 @@
 //! Waiting for data and for space; see [`crate::wait`] for why no wake is lost.
 
 use super::port_queue::{Interest, PortQueue};
-use crate::layout::{RING_CLOSED, RING_OPEN, RING_REPLACED, WaiterMask};
+use crate::layout::{RING_CLOSED, RING_OPEN, WaiterMask};
 use crate::sync::Ordering;
 use crate::wait::Waits;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ impl PortQueue {
         }
         let mask = self.mask(interest);
         self.waits(interest).begin(mask, self.participant.slot);
-        if self.is_ready(interest) {
+        if self.is_ready_here(interest) {
             self.end_wait(interest);
             return false;
         }
@@ -49,7 +49,7 @@ impl PortQueue {
             return is_here || self.instead().is_none_or(|queue| queue.rearm(interest));
         }
         self.mask(interest).set(self.participant.slot);
-        let ready = self.is_ready(interest);
+        let ready = self.is_ready_here(interest);
         if ready {
             self.end_wait(interest);
         }
@@ -63,7 +63,7 @@ impl PortQueue {
             drop(pin);
             return self.instead().iter().for_each(|queue| queue.disarm(interest));
         }
-        let passes_on = self.end_wait(interest) && !self.has_been_replaced() && self.is_ready(interest);
+        let passes_on = self.end_wait(interest) && self.is_ready_here(interest);
         drop(pin);
         if passes_on {
             self.wake(self.mask(interest), 1);
@@ -74,7 +74,7 @@ impl PortQueue {
     pub(super) fn end_waits(&self) {
         for interest in Interest::ALL {
             while self.waits(interest).any() {
-                if self.end_wait(interest) && !self.has_been_replaced() && self.is_ready(interest) {
+                if self.end_wait(interest) && self.is_ready_here(interest) {
                     self.wake(self.mask(interest), 1);
                 }
             }
@@ -89,11 +89,15 @@ impl PortQueue {
 
     /// Whether whoever waits for `interest` should look now: a message, room, idleness, or the end.
     pub fn is_ready(&self, interest: Interest) -> bool {
+        self.instead().map_or_else(|| self.is_ready_here(interest), |queue| queue.is_ready(interest))
+    }
+
+    /// The same of this ring: whoever waits at one that has been replaced should look.
+    fn is_ready_here(&self, interest: Interest) -> bool {
         match (self.state(), interest) {
             (RING_OPEN, _) => self.is_ready_for(interest),
             (RING_CLOSED, Interest::Data) => self.is_ready_for(interest) || self.is_drained(),
             (RING_CLOSED, Interest::Idle) => self.is_ready_for(interest),
-            (RING_REPLACED, _) => self.instead().is_none_or(|queue| queue.is_ready(interest)),
             _ => true,
         }
     }
@@ -105,7 +109,7 @@ impl PortQueue {
                 self.leases().any_pending() || (self.can_lease() && self.ring().front().is_some())
             }
             Interest::Space => self.ring().has_room(self.options.limit, self.leases().pending()),
-            Interest::Idle => self.is_idle(),
+            Interest::Idle => self.is_idle_here(),
         }
     }
 
@@ -113,7 +117,8 @@ impl PortQueue {
     fn can_lease(&self) -> bool {
         let leases = self.leases();
         // Messages are taken back from a queue that has ended, so there the count may be wrong.
-        !leases.is_any() || (leases.has_room(self.ring().taken()) && (!self.is_closed() || leases.any_free()))
+        !leases.is_any()
+            || (leases.has_room(self.ring().taken()) && (self.state() == RING_OPEN || leases.any_free()))
     }
 
     /// Blocks this thread until `interest` holds (`true`) or `timeout` passes.

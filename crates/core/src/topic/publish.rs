@@ -88,7 +88,7 @@ impl Target {
 
 impl Targets {
     fn retain_open(&mut self) {
-        self.ended.extend(self.list.extract_if(.., |target| target.queue.is_closed()));
+        self.ended.extend(self.list.extract_if(.., |target| !target.queue.is_open()));
     }
 
     /// Lets go of those that have ended.

@@ -113,7 +113,7 @@ fn begin(participant: &Participant, queue: &PortQueue, topic: &PortQueue) -> Res
         participant.wake_pool();
         copied?;
     }
-    if topic.is_destroyed() {
+    if topic.is_over() {
         return Ok(false);
     }
     close_with(queue, topic);
@@ -130,7 +130,7 @@ fn announce(topic: &PortQueue) {
 
 /// A subscription to a topic that takes no more messages gets none.
 fn close_with(queue: &PortQueue, topic: &PortQueue) {
-    if topic.is_closed() && !topic.is_destroyed() {
+    if !topic.is_open() && !topic.is_over() {
         queue.close();
     }
 }
