@@ -60,23 +60,11 @@ impl End {
         Self { name: name.to_owned(), what, queue: None, topic: None }
     }
 
-    /// Sees to it that `queue` is the end of the queue's ring, if there is one by now.
+    /// Looks for the queue, if it has not been found yet.
     #[inline]
     fn resolve(&mut self, manager: &ShmManager) -> millrace::Result<()> {
-        let is_there = self.queue.as_ref().is_some_and(|queue| !queue.has_been_replaced());
-        if is_there { Ok(()) } else { self.look(manager) }
-    }
-
-    #[cold]
-    fn look(&mut self, manager: &ShmManager) -> millrace::Result<()> {
-        match &self.queue {
-            Some(queue) => {
-                if let Some(next) = queue.instead() {
-                    self.queue = Some(next);
-                }
-            }
-            None if self.what != What::Topic => self.queue = find(manager, self.what, &self.name)?,
-            None => {}
+        if self.queue.is_none() && self.what != What::Topic {
+            self.queue = find(manager, self.what, &self.name)?;
         }
         Ok(())
     }
@@ -265,8 +253,8 @@ impl HandleTable {
         self.remove(handle, Status::NotFound);
     }
 
-    /// Lets go of rings of queues that have been destroyed, or replaced, so that their memory is free. Called at every wake; both wake
-    /// everybody who waits there.
+    /// Lets go of rings of queues that have been destroyed, or replaced, so that their memory is free. Called at every wake, since both wake
+    /// everybody who waits there, and when [`ShmManager::remaps`] has been raised.
     pub(crate) fn drop_ended(&mut self) {
         for at in 0..self.places.len() {
             let Some(end) = &mut self.places[at].end else { continue };

@@ -145,6 +145,8 @@ pub struct BindingQueueInfo {
 
 impl BindingQueueInfo {
     pub(crate) fn new(queue: &millrace::PortQueue) -> Self {
+        let now = queue.instead();
+        let queue = now.as_deref().unwrap_or(queue);
         let options: &ResolvedOptions = queue.options();
         Self {
             name: queue.name().to_owned(),

@@ -274,8 +274,8 @@ pub(crate) struct Registry {
     pub(crate) stalls: AtomicU32,
     /// Raised after participants have left or have been recovered, before everybody is notified. Only ever compared with what it was.
     pub(crate) departures: AtomicU32,
-    /// Raised when a segment is taken out, so that whoever caches views of segments looks whether they still are there. Written while
-    /// the world is stopped; only ever compared with what it was.
+    /// Raised when a segment is taken out, or the ring of a queue is replaced, so that whoever caches views of segments, or ends of queues,
+    /// looks whether they still are what they were. Written while the world is stopped; only ever compared with what it was.
     pub(crate) remaps: AtomicU32,
 
     /// 0, or who recovers: `slot + 1` in the low 8 bits, bits of its epoch above, and FOR_GOOD from the moment when everybody has been

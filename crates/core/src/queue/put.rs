@@ -32,6 +32,40 @@ impl PortQueue {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn put<'m>(&self, messages: impl Iterator<Item = &'m [u8]> + Clone) -> (usize, Result<PutOutcome>) {
+        let (done, outcome) = self.put_here(messages.clone());
+        match outcome {
+            Ok(PutOutcome::Refused(SendOutcome::Full)) => self.put_on(messages, done),
+            outcome => (done, outcome),
+        }
+    }
+
+    /// Goes on with what is left of a batch for which this ring has no room, if there is another, or can be.
+    #[cold]
+    fn put_on<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m [u8]> + Clone,
+        mut done: usize,
+    ) -> (usize, Result<PutOutcome>) {
+        let mut full = self.after_full();
+        loop {
+            let queue = match full {
+                Ok(Onward::At(queue)) => queue,
+                Ok(Onward::Here) => return (done, Ok(PutOutcome::Refused(SendOutcome::Full))),
+                Ok(Onward::Destroyed) => return (done, Ok(PutOutcome::Refused(SendOutcome::Destroyed))),
+                Err(e) => return (done, Err(e)),
+            };
+            let mut rest = messages.clone();
+            rest.by_ref().take(done).for_each(drop);
+            let (more, outcome) = queue.put_here(rest);
+            done += more;
+            if !matches!(outcome, Ok(PutOutcome::Refused(SendOutcome::Full))) {
+                return (done, outcome);
+            }
+            full = queue.after_full();
+        }
+    }
+
+    fn put_here<'m>(&self, messages: impl Iterator<Item = &'m [u8]> + Clone) -> (usize, Result<PutOutcome>) {
         // One message needs one id: clearing room for a batch would cost as much as the rest.
         let (mut one, mut many);
         let ids: &mut [u32] = if messages.clone().nth(1).is_none() {
@@ -43,16 +77,12 @@ impl PortQueue {
         };
         let mut rest = messages.take(BATCH_MAX);
         let mut done = 0;
-        // The end to go on with, where this one's ring has been replaced.
-        let mut onward = None;
-        let mut may_pack = ids.len() > 1;
+        let mut may_pack = self.options.delivery == Delivery::AtMostOnce && ids.len() > 1;
         while rest.clone().next().is_some() {
-            let queue: &Self = onward.as_deref().unwrap_or(self);
-            let may_pack_here = may_pack && queue.options.delivery == Delivery::AtMostOnce;
-            let pack = if may_pack_here { queue.pack_of(rest.clone()) } else { None };
+            let pack = if may_pack { self.pack_of(rest.clone()) } else { None };
             let put = match pack {
-                Some(pack) => queue.put_pack(rest.clone(), pack),
-                None => queue.put_run(rest.clone(), ids),
+                Some(pack) => self.put_pack(rest.clone(), pack),
+                None => self.put_run(rest.clone(), ids),
             };
             let (tried, sent) = match put {
                 Ok(Some(put)) => put,
@@ -64,7 +94,7 @@ impl PortQueue {
                 Ok(None) => return (done, Ok(PutOutcome::Exhausted)),
                 Err(e) => return (done, Err(e)),
             };
-            queue.wake_after(&sent);
+            self.wake_after(&sent);
             if sent.accepted < tried {
                 // What was claimed in vain is free again: somebody may have looked for a buffer meanwhile.
                 self.participant.wake_pool();
@@ -72,17 +102,6 @@ impl PortQueue {
             done += sent.accepted;
             match sent.result {
                 Ok(SendOutcome::Done) => rest.by_ref().take(tried).for_each(drop),
-                Ok(SendOutcome::Full) => {
-                    onward = match queue.after_full() {
-                        Ok(Onward::At(next)) => Some(next),
-                        Ok(Onward::Here) => return (done, Ok(PutOutcome::Refused(SendOutcome::Full))),
-                        Ok(Onward::Destroyed) => {
-                            return (done, Ok(PutOutcome::Refused(SendOutcome::Destroyed)));
-                        }
-                        Err(e) => return (done, Err(e)),
-                    };
-                    rest.by_ref().take(sent.accepted).for_each(drop);
-                }
                 Ok(outcome) => return (done, Ok(PutOutcome::Refused(outcome))),
                 Err(e) => return (done, Err(e)),
             }

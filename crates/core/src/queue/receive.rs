@@ -4,8 +4,8 @@ use super::options::Delivery;
 use super::port_queue::{Interest, PortQueue, Received, TakeOutcome};
 use super::replace::Onward;
 use crate::buffer::Buffer;
-use crate::error::{Error, Result};
-use crate::layout::{RING_CLOSED, RING_DESTROYED, RING_REPLACED};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{RING_CLOSED, RING_OPEN, RING_REPLACED};
 use crate::pool::Freed;
 use crate::registry::Pin;
 use crate::sync::{Ordering, fence};
@@ -159,6 +159,10 @@ impl PortQueue {
         if outcome == TakeOutcome::Empty {
             match self.onward()? {
                 Onward::Here => {}
+                Onward::At(queue) if queue.options.delivery == Delivery::AtLeastOnce => {
+                    let what = format!("queue {:?} has become at-least-once: receive from it", self.name);
+                    return Err(Error::new(ErrorKind::TooLarge, what));
+                }
                 Onward::At(queue) => return queue.get(out, lengths),
                 Onward::Destroyed => return Ok((0, 0, TakeOutcome::Destroyed)),
             }
@@ -176,15 +180,13 @@ impl PortQueue {
         let pin = self.participant.pin()?;
         before()?;
         let state = self.state();
-        if state == RING_DESTROYED {
-            return Ok((0, 0, TakeOutcome::Destroyed));
-        }
-        if state == RING_REPLACED {
-            return Ok((0, 0, TakeOutcome::Empty));
-        }
-        if state == RING_CLOSED {
-            // SYNC CLOSE: the state was read first, the ring comes after. Pairs with the fence in `send`.
-            fence(Ordering::SeqCst);
+        if state != RING_OPEN {
+            match state {
+                // SYNC CLOSE: the state was read first, the ring comes after. Pairs with the fence in `send`.
+                RING_CLOSED => fence(Ordering::SeqCst),
+                RING_REPLACED => return Ok((0, 0, TakeOutcome::Empty)),
+                _ => return Ok((0, 0, TakeOutcome::Destroyed)),
+            }
         }
         self.take_role(Interest::Data)?;
         let (count, result) = take(&pin);

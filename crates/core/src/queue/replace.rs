@@ -204,6 +204,8 @@ impl PortQueue {
         from.state.store(RING_REPLACED, Ordering::SeqCst);
         fault::hit(Point::ReplaceMarked);
         domain.relist(self.listed, id);
+        // Release: whoever sees it raised sees what was replaced.
+        domain.registry().remaps.fetch_add(1, Ordering::Release);
         fault::hit(Point::ReplaceListed);
         Attempt::Done
     }

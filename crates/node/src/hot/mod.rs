@@ -81,6 +81,8 @@ fn operate(f: impl FnOnce(&mut Block<'_>, &mut Scratch, &mut Session) -> Outcome
         let run = |session: &mut Session| {
             let outcome = f(&mut block, scratch, session);
             if session.has_remapped() {
+                // This operation may have gone by a detour: the next does not.
+                session.handles.drop_ended();
                 block.set(REMAPS, block.get(REMAPS).wrapping_add(1));
             }
             outcome
