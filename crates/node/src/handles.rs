@@ -69,6 +69,16 @@ impl End {
         Ok(())
     }
 
+    /// The same, and makes a port queue that there is not.
+    #[cold]
+    fn make(&mut self, manager: &ShmManager) -> millrace::Result<()> {
+        self.resolve(manager)?;
+        if self.queue.is_none() && self.what == What::Queue {
+            self.queue = Some(manager.port_queue(&self.name, &QueueOptions::default())?);
+        }
+        Ok(())
+    }
+
     fn is_destroyed(&self) -> bool {
         self.queue.as_ref().is_some_and(|queue| queue.is_destroyed())
             || self.topic.as_ref().is_some_and(|topic| topic.is_destroyed())
@@ -229,9 +239,8 @@ impl HandleTable {
         handle: u32,
     ) -> Result<&Arc<PortQueue>, Failure> {
         let end = self.at(handle)?;
-        end.resolve(manager)?;
-        if end.queue.is_none() && end.what == What::Queue {
-            end.queue = Some(manager.port_queue(&end.name, &QueueOptions::default())?);
+        if end.queue.is_none() {
+            end.make(manager)?;
         }
         end.queue.as_ref().ok_or(Failure::Status(Status::NotFound))
     }

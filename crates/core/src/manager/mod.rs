@@ -217,7 +217,8 @@ impl ShmManager {
         Ok(crate::SegmentView::new(&pool))
     }
 
-    /// Changes when segments are taken out: what [`ShmManager::segment`] has returned may be of one that is not there any more.
+    /// Changes when segments are taken out: what [`ShmManager::segment`] has returned may be of one that is not there any more. Also when the
+    /// ring of a queue is replaced: see [`PortQueue::instead`].
     pub fn remaps(&self) -> u32 {
         self.participant.domain.registry().remaps.load(Ordering::Acquire)
     }

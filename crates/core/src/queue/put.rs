@@ -43,28 +43,23 @@ impl PortQueue {
     #[cold]
     fn put_on<'m>(
         &self,
-        messages: impl Iterator<Item = &'m [u8]> + Clone,
-        mut done: usize,
+        mut messages: impl Iterator<Item = &'m [u8]> + Clone,
+        done: usize,
     ) -> (usize, Result<PutOutcome>) {
-        let mut full = self.after_full();
-        loop {
-            let queue = match full {
-                Ok(Onward::At(queue)) => queue,
-                Ok(Onward::Here) => return (done, Ok(PutOutcome::Refused(SendOutcome::Full))),
-                Ok(Onward::Destroyed) => return (done, Ok(PutOutcome::Refused(SendOutcome::Destroyed))),
-                Err(e) => return (done, Err(e)),
-            };
-            let mut rest = messages.clone();
-            rest.by_ref().take(done).for_each(drop);
-            let (more, outcome) = queue.put_here(rest);
-            done += more;
-            if !matches!(outcome, Ok(PutOutcome::Refused(SendOutcome::Full))) {
-                return (done, outcome);
+        match self.after_full() {
+            Ok(Onward::At(queue)) => {
+                messages.by_ref().take(done).for_each(drop);
+                let (more, outcome) = queue.put(messages);
+                (done + more, outcome)
             }
-            full = queue.after_full();
+            Ok(Onward::Here) => (done, Ok(PutOutcome::Refused(SendOutcome::Full))),
+            Ok(Onward::Destroyed) => (done, Ok(PutOutcome::Refused(SendOutcome::Destroyed))),
+            Err(e) => (done, Err(e)),
         }
     }
 
+    /// The same at this ring.
+    #[inline(always)]
     fn put_here<'m>(&self, messages: impl Iterator<Item = &'m [u8]> + Clone) -> (usize, Result<PutOutcome>) {
         // One message needs one id: clearing room for a batch would cost as much as the rest.
         let (mut one, mut many);

@@ -46,11 +46,7 @@ impl PortQueue {
         loop {
             let (count, outcome) = self.receive_once(done.take(), out)?;
             if outcome == TakeOutcome::Empty {
-                match self.onward()? {
-                    Onward::Here => {}
-                    Onward::At(queue) => return queue.receive(out),
-                    Onward::Destroyed => return Ok((0, TakeOutcome::Destroyed)),
-                }
+                return self.receive_on(out);
             }
             let kept = if self.drops_dead_letters() { self.dead_letter(&mut out[..count]) } else { count };
             // All that came were dead letters, each message once: there may be others behind it.
@@ -61,6 +57,16 @@ impl PortQueue {
                 self.count_redelivered(&out[..kept]);
                 return Ok((kept, outcome));
             }
+        }
+    }
+
+    /// Looks where another ring may have taken the place of this one, which has nothing.
+    #[cold]
+    fn receive_on(&self, out: &mut [Received]) -> Result<(usize, TakeOutcome)> {
+        match self.onward()? {
+            Onward::Here => Ok((0, TakeOutcome::Empty)),
+            Onward::At(queue) => queue.receive(out),
+            Onward::Destroyed => Ok((0, TakeOutcome::Destroyed)),
         }
     }
 
@@ -157,21 +163,27 @@ impl PortQueue {
             self.participant.wake_pool();
         }
         if outcome == TakeOutcome::Empty {
-            match self.onward()? {
-                Onward::Here => {}
-                Onward::At(queue) if queue.options.delivery == Delivery::AtLeastOnce => {
-                    let what = format!("queue {:?} has become at-least-once: receive from it", self.name);
-                    return Err(Error::new(ErrorKind::TooLarge, what));
-                }
-                Onward::At(queue) => return queue.get(out, lengths),
-                Onward::Destroyed => return Ok((0, 0, TakeOutcome::Destroyed)),
-            }
+            return self.get_on(out, lengths);
         }
         Ok((count, gap, outcome))
     }
 
+    #[cold]
+    fn get_on(&self, out: &mut [u8], lengths: &mut [u32]) -> Result<(usize, u32, TakeOutcome)> {
+        match self.onward()? {
+            Onward::Here => Ok((0, 0, TakeOutcome::Empty)),
+            Onward::At(queue) if queue.options.delivery == Delivery::AtLeastOnce => {
+                let what = format!("queue {:?} has become at-least-once: receive from it", self.name);
+                Err(Error::new(ErrorKind::TooLarge, what))
+            }
+            Onward::At(queue) => queue.get(out, lengths),
+            Onward::Destroyed => Ok((0, 0, TakeOutcome::Destroyed)),
+        }
+    }
+
     /// Runs `before`, then `take` with everything that belongs around it; returns how many messages it took, and how many were dropped
     /// before.
+    #[inline(always)]
     fn take_with(
         &self,
         before: impl FnOnce() -> Result<()>,
