@@ -21,7 +21,7 @@ export interface CapacityRange {
 export interface QueueOptions<T> {
   /**
    * Messages the queue holds, rounded up to a power of two; 1 … 1 048 576. With `min` and `max` it doubles while the queue is full, and is
-   * halved when the queue has been three quarters empty for ten seconds; only with overflow `block` or `reject`, and without a `limit`.
+   * halved each time that the queue has been three quarters empty for ten seconds, looked at every ten; only with overflow `block` or `reject`, and without a `limit`.
    * Default: 1024.
    */
   capacity?: number | CapacityRange

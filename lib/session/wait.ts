@@ -247,11 +247,8 @@ export class Waits {
       this.#memory.look()
       if (isFirst) warnOfWait('MILLRACE_NO_MEMORY', what, `: ${this.#session.exhaustedFailure(bytes).message}`)
     } else if (isFirst && this.#isMissing(queue)) {
-      warnOfWait(
-        'MILLRACE_NO_QUEUE',
-        what,
-        ', because nobody has created it: who sends to it, or names its options, does',
-      )
+      const who = what.includes('topic ') ? 'who names its options' : 'who sends bytes to it, or names its options,'
+      warnOfWait('MILLRACE_NO_QUEUE', what, `, because nobody has created it: ${who} does`)
     } else if (isFirst && kind === KIND_SPACE && this.#hasNoConsumer(queue)) {
       warnOfWait('MILLRACE_NO_CONSUMER', what, ', and nobody receives there: has it the same name on both sides?')
     } else {

@@ -307,6 +307,8 @@ fn options_are_those_of_whoever_asks_for_them_first() {
     let refused = shm.port_queue("q", &capacity(16)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::OptionsMismatch);
     assert!(refused.to_string().contains("exists with capacity 8, 16 was asked for"), "{refused}");
+    let more = QueueOptions { max_deliveries: Some(3), ..QueueOptions::default() };
+    assert!(shm.port_queue("q", &more).is_ok(), "it is at-least-once");
     assert!(shm.port_queue("q", &QueueOptions { limit: Some(5), ..capacity(8) }).is_ok(), "left out before");
     assert_eq!(queue.instead().unwrap().options().limit, 5);
     // Two have sent: nobody is the one.

@@ -147,7 +147,7 @@ impl BindingQueueInfo {
     pub(crate) fn new(queue: &millrace::PortQueue) -> Self {
         let now = queue.instead();
         let queue = now.as_deref().unwrap_or(queue);
-        let options: &ResolvedOptions = queue.options();
+        let options: ResolvedOptions = queue.options_meant();
         Self {
             name: queue.name().to_owned(),
             capacity: options.capacity,
@@ -161,7 +161,7 @@ impl BindingQueueInfo {
             consumers: options.consumers,
             close_with_producers: options.close_with_producers,
             type_id: options.type_id,
-            codec: options.codec.clone(),
+            codec: options.codec,
             codec_open: queue.is_codec_open(),
             depth: queue.len() as u32,
             closed: queue.is_closed(),

@@ -218,7 +218,7 @@ impl ShmManager {
     }
 
     /// Changes when segments are taken out: what [`ShmManager::segment`] has returned may be of one that is not there any more. Also when the
-    /// ring of a queue is replaced: see [`PortQueue::instead`].
+    /// ring of a queue is replaced: see [`crate::PortQueue::instead`].
     pub fn remaps(&self) -> u32 {
         self.participant.domain.registry().remaps.load(Ordering::Acquire)
     }

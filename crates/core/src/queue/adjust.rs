@@ -81,7 +81,8 @@ impl PortQueue {
     #[inline(never)]
     pub(super) fn grow(&self) -> bool {
         let (now, (_, most)) = (self.options.most() as u32, self.options.capacities);
-        if now >= most {
+        // One that has been replaced has its successor to grow.
+        if now >= most || !self.is_open() {
             return false;
         }
         let mut tried = self.grown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +97,7 @@ impl PortQueue {
     fn shrink_if_quiet(&self) {
         let (header, now, (least, _)) = (self.header(), self.options.most() as u32, self.options.capacities);
         let (looked, seconds) = (header.looked.load(Ordering::Relaxed), clock_seconds());
-        if least == 0 || now <= least || seconds.wrapping_sub(looked) < QUIET_SECONDS {
+        if least == 0 || now <= least || !self.is_open() || seconds.wrapping_sub(looked) < QUIET_SECONDS {
             return;
         }
         // One of those who have it open looks.

@@ -31,7 +31,10 @@ pub(crate) fn attach_or_create(
 ) -> Result<Arc<PortQueue>> {
     let named = options.named();
     let name_them = |header: &RingHeader| header.named.store(named, Ordering::Relaxed);
-    let queue = attach_or_make(cache, kind, name, options.resolve(name)?, |_| Ok(()), name_them)?;
+    let queue = match attach(cache, kind, name)? {
+        Some(queue) => queue,
+        None => attach_or_make(cache, kind, name, options.resolve(name)?, |_| Ok(()), name_them)?,
+    };
     queue.agree(kind.noun(), options)
 }
 

@@ -193,7 +193,9 @@ impl QueueOptions {
 
     /// The same for those that are in `which`.
     pub(super) fn check_those(&self, which: u32, noun: &str, name: &str, is: &ResolvedOptions) -> Result<()> {
-        let (asked, which) = (self.resolve(name)?, self.named() & which);
+        // What is left out is as it is, so that one option may rest on another.
+        let asked = self.or_named(is, !RESIZED).resolve(name)?;
+        let which = self.named() & which;
         let differs = |field: &Field<'_>| which & field.bit != 0 && !field.is_same;
         match fields(&asked, is).iter().find(|field| differs(field)) {
             None => Ok(()),

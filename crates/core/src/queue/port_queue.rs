@@ -173,6 +173,11 @@ impl PortQueue {
         &self.options
     }
 
+    /// The same as they are meant, where the ring has more slots than are used: for messages that were there when it was made smaller.
+    pub fn options_meant(&self) -> ResolvedOptions {
+        self.options.meant(self.header().named.load(Ordering::Relaxed))
+    }
+
     /// Messages in the queue now, those that wait to be delivered again included. Cheap; exact while nobody moves, and else what it was
     /// at about this time.
     pub fn len(&self) -> usize {

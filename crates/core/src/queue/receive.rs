@@ -5,7 +5,7 @@ use super::port_queue::{Interest, PortQueue, Received, TakeOutcome};
 use super::replace::Onward;
 use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{RING_CLOSED, RING_OPEN, RING_REPLACED};
+use crate::layout::{RING_CLOSED, RING_DESTROYED, RING_OPEN, RING_REPLACED};
 use crate::pool::Freed;
 use crate::registry::Pin;
 use crate::sync::{Ordering, fence};
@@ -197,7 +197,9 @@ impl PortQueue {
                 // SYNC CLOSE: the state was read first, the ring comes after. Pairs with the fence in `send`.
                 RING_CLOSED => fence(Ordering::SeqCst),
                 RING_REPLACED => return Ok((0, 0, TakeOutcome::Empty)),
-                _ => return Ok((0, 0, TakeOutcome::Destroyed)),
+                RING_DESTROYED => return Ok((0, 0, TakeOutcome::Destroyed)),
+                // Damage.
+                _ => {}
             }
         }
         self.take_role(Interest::Data)?;
