@@ -59,8 +59,8 @@ impl Session {
         segments
     }
 
-    /// Whether segments have been taken out, or rings replaced, since the last call. Whoever gets the number of a buffer from an operation asks after it: a
-    /// segment that came in the place of another did so before.
+    /// Whether segments have been taken out, or rings replaced, since the last call. Whoever gets the number of a buffer from an operation
+    /// asks after it: a segment that came in the place of another did so before.
     #[inline]
     pub(crate) fn has_remapped(&mut self) -> bool {
         let remaps = self.manager.remaps();

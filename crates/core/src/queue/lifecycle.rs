@@ -31,10 +31,7 @@ pub(crate) fn attach_or_create(
 ) -> Result<Arc<PortQueue>> {
     let named = options.named();
     let name_them = |header: &RingHeader| header.named.store(named, Ordering::Relaxed);
-    let queue = match attach(cache, kind, name)? {
-        Some(queue) => queue,
-        None => attach_or_make(cache, kind, name, options.resolve(name)?, |_| Ok(()), name_them)?,
-    };
+    let queue = attach_or_make(cache, kind, name, || options.resolve(name), |_| Ok(()), name_them)?;
     queue.agree(kind.noun(), options)
 }
 
@@ -43,7 +40,7 @@ pub(crate) fn attach_or_make(
     cache: &Arc<QueueCache>,
     kind: Kind,
     name: &str,
-    options: ResolvedOptions,
+    options: impl FnOnce() -> Result<ResolvedOptions>,
     check: impl Fn(&PortQueue) -> Result<()>,
     prepare: impl FnOnce(&RingHeader),
 ) -> Result<Arc<PortQueue>> {
@@ -55,7 +52,7 @@ pub(crate) fn attach_or_make(
     if let Some(queue) = attach(cache, kind, name)? {
         return checked(queue);
     }
-    create(cache, EntryKey { kind, name, label: "" }, options, prepare)
+    create(cache, EntryKey { kind, name, label: "" }, options()?, prepare)
 }
 
 /// Takes a reference to the ring of a listed queue; `None` when it has been destroyed meanwhile.

@@ -84,23 +84,18 @@ impl PortQueue {
             // One that has left has given the messages back.
             let pin = self.participant.pin()?;
             pin.count_received(count);
-            first.gap = if self.has_been_replaced() {
-                drop(pin);
-                self.instead().map_or(Ok(0), |queue| queue.tell_gap())?
-            } else {
-                self.take_gap()
-            };
+            first.gap = self.tell_gap(pin)?;
         }
         Ok(())
     }
 
-    fn tell_gap(&self) -> Result<u32> {
-        let pin = self.participant.pin()?;
-        if self.has_been_replaced() {
-            drop(pin);
-            return self.instead().map_or(Ok(0), |queue| queue.tell_gap());
+    /// As `take_gap`, of the ring that counts now.
+    fn tell_gap(&self, pin: Pin<'_>) -> Result<u32> {
+        if !self.has_been_replaced() {
+            return Ok(self.take_gap());
         }
-        Ok(self.take_gap())
+        drop(pin);
+        self.instead().map_or(Ok(0), |queue| queue.tell_gap(queue.participant.pin()?))
     }
 
     /// Statistics of what a receiver got.

@@ -62,7 +62,7 @@ pub(crate) fn attach_or_create(cache: &Arc<QueueCache>, name: &str, options: &To
     let (ring, history) = options.resolve(name)?;
     let check = |ring: &PortQueue| options.check(ring).map_err(|error| ring.differs(error));
     let keep = |header: &RingHeader| header.history.store(history, Ordering::Relaxed);
-    let ring = queue::attach_or_make(cache, Kind::Topic, name, ring, check, keep)?;
+    let ring = queue::attach_or_make(cache, Kind::Topic, name, || Ok(ring), check, keep)?;
     Ok(Topic::new(cache, ring))
 }
 
