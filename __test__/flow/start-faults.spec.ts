@@ -107,7 +107,7 @@ test('what would wait for its own end, and objects between processes', async (t)
 test.serial('a process that cannot start fails the run, by the names of the process and of its block', async (t) => {
   const shm = openDomain(t)
   for (const [options, how] of [
-    [{ module: '/nowhere/at/all.js' }, 'exit code 1'],
+    [{ module: import.meta.filename, execArgv: ['--no-such-option'] }, 'exit code 9'],
     [program('supervised', { does: 'never ready' }, { startTimeout: 300 }), 'killed by its startTimeout'],
   ] as const) {
     const f = flow('unready', shm)

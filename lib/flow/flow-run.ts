@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { checkObject, checkTimeout } from '../check.js'
+import { checkOptions, checkTimeout } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
 import { MillraceError } from '../errors.js'
 import { onAbort } from '../session/cancel.js'
@@ -8,7 +8,7 @@ import { linksOf } from './js/link-stats.js'
 import type { Stall, StallEvents } from './block/stall-watch.js'
 import { endsWithin, stallError, StallWatch } from './block/stall-watch.js'
 import type { EndOptions, Scheduler } from './native/scheduler.js'
-import { STOP_TIMEOUT_MS } from './native/scheduler.js'
+import { END_OPTIONS, STOP_TIMEOUT_MS } from './native/scheduler.js'
 import type { Report } from './block/stats.js'
 import type { FlowProcesses } from './wiring/placement.js'
 import type { ChildState } from './process/supervised-child.js'
@@ -86,7 +86,7 @@ export class Run extends EventEmitter<StallEvents> implements AsyncDisposable {
    * others end; and as {@link Run.done}
    */
   async drain(options: EndOptions = {}): Promise<Report> {
-    const timeout = checkTimeout('timeout', checkObject('options of drain', options).timeout)
+    const timeout = checkTimeout('timeout', checkOptions('drain', options, END_OPTIONS).timeout)
     this.#beginDrain()
     const ended = await endsWithin(this.done, timeout, this.#watch)
     if (ended === true) return this.done
@@ -107,7 +107,7 @@ export class Run extends EventEmitter<StallEvents> implements AsyncDisposable {
    * message names; and as {@link Run.done}
    */
   async stop(options: EndOptions = {}): Promise<Report> {
-    const { timeout = STOP_TIMEOUT_MS } = checkObject('options of stop', options)
+    const { timeout = STOP_TIMEOUT_MS } = checkOptions('stop', options, END_OPTIONS)
     const time = checkTimeout('timeout', timeout)
     this.#beginStop()
     const ended = await endsWithin(this.done, time, this.#watch)

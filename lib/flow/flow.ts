@@ -1,4 +1,5 @@
-import { checkInteger, checkName, checkObject, checkSignal } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkInteger, checkName, checkObject, checkOptions, checkSignal } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
 import { misuse } from '../errors.js'
 import { BATCH_MAX } from '../native/generated/block.js'
@@ -6,6 +7,7 @@ import type { Block, BlockHost } from './block/block.js'
 import { notOurs } from './block/block.js'
 import { checkOnError, checkReplicas } from './js/by-reference.js'
 import type { ChildOptions } from './process/child-options.js'
+import { CHILD_OPTIONS } from './process/child-options.js'
 import type { Clock } from './block/clock.js'
 import { realClock } from './block/clock.js'
 import { Run } from './flow-run.js'
@@ -23,11 +25,12 @@ import { linkFault } from './wiring/link-rules.js'
 import type { AddedBlock, WiringHost } from './wiring/links.js'
 import { NativeBlock } from './native/native-block.js'
 import type { FlowBlockOptions, FlowLinkOptions, SchedulerOptions, Taken } from './block/options.js'
+import { FLOW_BLOCK_OPTIONS, SCHEDULER_OPTIONS } from './block/options.js'
 import { bindBlock, checkFlowLink, checkStallTimeout } from './block/options.js'
 import { InputPort, OutputPort } from './block/port.js'
 import { placeHere, serve, tellOfQueue } from './wiring/place.js'
 import type { OptionsOfPlaces, StartedPlace } from './wiring/placement.js'
-import { FlowProcesses } from './wiring/placement.js'
+import { checkPlaces, FlowProcesses } from './wiring/placement.js'
 import type { Place } from './wiring/places.js'
 import { Places } from './wiring/places.js'
 import { totalOf } from './js/replica-stats.js'
@@ -36,6 +39,7 @@ import type { BlockStats } from './block/stats.js'
 import type { FlowLink } from './wiring/wiring.js'
 import { wire } from './wiring/wiring.js'
 import type { WorkerOptions } from './process/worker-thread.js'
+import { WORKER_OPTIONS } from './process/worker-thread.js'
 
 /** Options of {@link Flow.start}. */
 export interface StartOptions {
@@ -49,6 +53,8 @@ export interface StartOptions {
   /** How its worker threads are started, by the names that blocks give them. Each runs this program again, too. */
   workers?: Readonly<Record<string, WorkerOptions>>
 }
+
+const START_OPTIONS: OptionNames<StartOptions> = { signal: true, processes: true, workers: true }
 
 /**
  * Blocks, native and of JavaScript, and the links between them. Native blocks run on the threads of one {@link Scheduler}, those of
@@ -75,7 +81,7 @@ export class Flow implements BlockHost, GroupHost {
     this.name = checkName('flow', name)
     // Of what native blocks and others do the run tells.
     this.#scheduler = new Scheduler(shm, {
-      ...checkObject('options of the scheduler', options),
+      ...checkOptions(`flow '${this.name}'`, options, SCHEDULER_OPTIONS),
       stallTimeout: Infinity,
     })
     this.#stallTimeout = checkStallTimeout(options)
@@ -129,9 +135,10 @@ export class Flow implements BlockHost, GroupHost {
     const isNative = block instanceof NativeBlock
     if (!isNative && !(block instanceof JsBlock)) throw notOurs('what is added', 'a block', block)
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
-    const { name = nameAmong(block, (taken) => this.#blocks.has(taken)) } = checkObject(
-      `options of block '${block.name}'`,
+    const { name = nameAmong(block, (taken) => this.#blocks.has(taken)) } = checkOptions(
+      `block '${block.name}'`,
       options,
+      FLOW_BLOCK_OPTIONS,
     )
     if (this.#blocks.has(name)) throw misuse(`two blocks of one flow cannot both have the name '${name}'`)
     this.#blocks.set(name, isNative ? this.#native(name, block, options) : this.#js(name, block, options))
@@ -174,11 +181,12 @@ export class Flow implements BlockHost, GroupHost {
    * started before, or a flow of that name runs in the domain; `_OPTIONS_MISMATCH`: a flow of that name that was killed has left messages of another type; and as `ShmManager.portQueue` and {@link Scheduler.run}
    */
   async start(options: StartOptions = {}): Promise<Run> {
-    const { signal, processes = this.#processes, workers = {} } = checkObject('options of start', options)
+    const { signal, processes = this.#processes, workers = {} } = checkOptions('start', options, START_OPTIONS)
     checkSignal(signal)?.throwIfAborted()
     this.#checkNotStarted('it cannot be started again')
     if (this.#blocks.size === 0) throw misuse(`flow '${this.name}' has no blocks`)
     const others = this.#othersOf({ process: processes, worker: workers })
+    checkPlaces(others)
     const blocks = [...this.#blocks.values()]
     const { maxBytes } = this.#shm.registry.snapshot()
     const placed = blocks.map((added) => ({ ...added, isDivided: !added.native && added.partitionBy !== undefined }))
@@ -222,10 +230,10 @@ export class Flow implements BlockHost, GroupHost {
   }
 
   #native(name: string, block: NativeBlock, options: FlowBlockOptions): AddedBlock {
-    const { process, ...others } = options
-    const refused = (['worker', 'replicas', 'partitionBy', 'batch'] as const).find(
-      (option) => others[option] !== undefined,
-    )
+    const { process, worker, replicas, partitionBy, batch, ...others } = options
+    const refused = Object.entries({ worker, replicas, partitionBy, batch }).find(
+      ([, value]) => value !== undefined,
+    )?.[0]
     if (refused !== undefined) throw misuse(`block '${name}' is native: '${refused}' is for blocks of JavaScript`)
     const [place] = this.#places.add(name, { ...(process !== undefined && { process }) })
     if (this.#isHere(place)) this.#scheduler.add(block, { ...others, name })
@@ -264,15 +272,17 @@ export class Flow implements BlockHost, GroupHost {
     for (const kind of ['process', 'worker'] as const) {
       const own = [...names].filter((name) => this.#places.kindOf(name) === kind)
       const groups = new Set(own.map((name) => this.#places.groupOf(name)))
-      const unknown = Object.keys(options[kind]).find((group) => !groups.has(group))
+      const unknown = Object.keys(checkObject(kind === 'process' ? 'processes' : 'workers', options[kind])).find(
+        (group) => !groups.has(group),
+      )
       if (unknown !== undefined) throw misuse(`no block of flow '${this.name}' is in ${kind} '${unknown}'`)
     }
     const started = (name: string): StartedPlace => {
       const [kind, group] = [this.#places.kindOf(name), this.#places.groupOf(name)]
       const blocks = all.filter((added) => namesOf(added).includes(name)).map(({ block }) => block.name)
       return kind === 'process'
-        ? { kind, blocks, options: options[kind][group] ?? {} }
-        : { kind, blocks, options: options[kind][group] ?? {} }
+        ? { kind, blocks, options: checkOptions(`process '${group}'`, options[kind][group] ?? {}, CHILD_OPTIONS) }
+        : { kind, blocks, options: checkOptions(`worker '${group}'`, options[kind][group] ?? {}, WORKER_OPTIONS) }
     }
     return placeHere() === undefined ? new Map([...names].map((name) => [name, started(name)])) : new Map()
   }

@@ -1,7 +1,9 @@
-import { checkFunction, checkName, checkObject } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkFunction, checkName, checkObject, checkOptions } from '../check.js'
 import { invalidArgument } from '../errors.js'
 import type { Block } from './block/block.js'
 import type { FlowBlockOptions, FlowLinkOptions, Taken } from './block/options.js'
+import { FLOW_BLOCK_OPTIONS } from './block/options.js'
 import type { InputPort, OutputPort } from './block/port.js'
 
 /** What blocks and links are added to: a flow, or a use of a {@link Group} in one. */
@@ -19,6 +21,8 @@ export interface UseOptions {
   /** What the names of its blocks begin with. Default: that of the group and a number. */
   name?: string
 }
+
+const USE_OPTIONS: OptionNames<UseOptions> = { name: true }
 
 /**
  * Blocks and links that are added together, as often as they are needed. Made by {@link group}.
@@ -68,7 +72,7 @@ export class GroupNames {
   /** What the names of the blocks begin with. @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, `_INVALID_NAME` */
   next(used: unknown, options: UseOptions): string {
     if (!(used instanceof Group)) throw invalidArgument('what is used', 'a group', used)
-    const { name } = checkObject(`options of group '${used.name}'`, options)
+    const { name } = checkOptions(`group '${used.name}'`, options, USE_OPTIONS)
     if (name !== undefined) return checkName(`use of group '${used.name}'`, name)
     const number = (this.#uses.get(used.name) ?? 0) + 1
     this.#uses.set(used.name, number)
@@ -89,7 +93,11 @@ class UsedGroup implements GroupHost {
   }
 
   add<B extends Block>(block: B, options: FlowBlockOptions<Taken<B>> = {}): B {
-    const { name = nameAmong(block, (taken) => this.#names.has(taken)) } = options
+    const { name = nameAmong(block, (taken) => this.#names.has(taken)) } = checkOptions(
+      `block '${block.name}'`,
+      options,
+      FLOW_BLOCK_OPTIONS,
+    )
     this.#names.add(name)
     return this.#host.add(block, { ...options, name: `${this.#prefix}.${name}` })
   }

@@ -2,7 +2,8 @@ import { AssertionError } from 'node:assert'
 import { Buffer } from 'node:buffer'
 import { randomInt } from 'node:crypto'
 import { inspect, isDeepStrictEqual } from 'node:util'
-import { checkInteger, checkObject, checkTimeout } from '../check.js'
+import type { OptionNames } from '../check.js'
+import { checkInteger, checkOptions, checkTimeout } from '../check.js'
 import type { ShmManager } from '../domain/manager.js'
 import { MillraceError, misuse, show } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
@@ -33,6 +34,8 @@ export interface MockRunOptions {
   timeout?: number
 }
 
+const MOCK_OPTIONS: OptionNames<MockOptions> = { onError: true, seed: true }
+const RUN_OPTIONS: OptionNames<MockRunOptions> = { time: true, timeout: true }
 const TIMEOUT_MS = 10_000
 let mocks = 0
 
@@ -47,7 +50,7 @@ export class Mock<B extends Block = Block> {
   constructor(block: B, shm: ShmManager, options: MockOptions) {
     this.#block = block
     this.#shm = shm
-    this.#options = checkObject('options of mock', options)
+    this.#options = checkOptions('mock', options, MOCK_OPTIONS)
   }
 
   /**
@@ -69,7 +72,7 @@ export class Mock<B extends Block = Block> {
   }
 
   async #run(options: MockRunOptions): Promise<MockResult> {
-    const { time = Infinity, timeout = TIMEOUT_MS } = checkObject('options of run', options)
+    const { time = Infinity, timeout = TIMEOUT_MS } = checkOptions('run', options, RUN_OPTIONS)
     const { seed = randomInt(2 ** 32), ...rest } = this.#options
     const drain = () => void run.drain().catch(() => {})
     const clock = new VirtualClock(checkTimeout('time', time), drain)

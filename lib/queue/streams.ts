@@ -88,6 +88,7 @@ const NOTHING_READY = { strategy: { highWaterMark: 0 } }
 
 /** Both directions of `queue` as web streams. */
 export function webStreams<T>(queue: StreamQueue<T>, options: ReadableOptions & WritableOptions): WebStreams<T> {
+  checkStream(options)
   let readable: ReadableStream<T> | undefined
   let writable: WritableStream<T> | undefined
   return {

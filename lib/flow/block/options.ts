@@ -1,4 +1,14 @@
-import { checkInteger, checkName, checkObject, checkText, checkTimeout, checkWord } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import {
+  checkBoolean,
+  checkInteger,
+  checkName,
+  checkObject,
+  checkOptions,
+  checkText,
+  checkTimeout,
+  checkWord,
+} from '../../check.js'
 import { invalidArgument, show } from '../../errors.js'
 import { MAX_QUEUE_CAPACITY } from '../../native/generated/limits.js'
 import type { BindingFlow } from '../../native/native.js'
@@ -129,6 +139,34 @@ export interface FlowLinkOptions extends LinkOptions {
 }
 
 export const MAX_THREADS = 256
+/** @internal */
+export const SCHEDULER_OPTIONS: OptionNames<SchedulerOptions> = {
+  threads: true,
+  policy: true,
+  seed: true,
+  slice: true,
+  stallTimeout: true,
+}
+const ON_ERROR_OPTIONS: OptionNames<OnErrorOptions> = { retries: true, backoff: true, action: true, deadLetters: true }
+/** @internal */
+export const BLOCK_OPTIONS: OptionNames<BlockOptions> = { name: true, onError: true, priority: true, thread: true }
+/** @internal */
+export const FLOW_BLOCK_OPTIONS: OptionNames<FlowBlockOptions> = {
+  ...BLOCK_OPTIONS,
+  process: true,
+  worker: true,
+  replicas: true,
+  partitionBy: true,
+  batch: true,
+}
+/** @internal */
+export const LINK_OPTIONS: OptionNames<LinkOptions> = { capacity: true, overflow: true, delivery: true }
+const FLOW_LINK_OPTIONS: OptionNames<FlowLinkOptions> = {
+  ...LINK_OPTIONS,
+  name: true,
+  onPeerLost: true,
+  feedback: true,
+}
 export const MAX_RETRIES = 2 ** 32 - 1
 
 type BoundScheduler = Pick<BindingFlow, 'threads' | 'policy' | 'seed' | 'sliceMs'>
@@ -137,7 +175,7 @@ type BoundLink = Omit<BindingFlow['links'][number], 'from' | 'to'>
 
 /** @internal Options of a scheduler as the addon takes them. */
 export function bindScheduler(options: SchedulerOptions): BoundScheduler {
-  const { threads, policy = 'work-stealing', seed = 0, slice } = checkObject('options of the scheduler', options)
+  const { threads, policy = 'work-stealing', seed = 0, slice } = options
   return {
     policy: checkWord('policy', policy, POLICIES),
     seed: checkInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER),
@@ -157,7 +195,8 @@ export function checkStallTimeout({ stallTimeout }: SchedulerOptions): number {
 export function bindBlock(name: string, options: BlockOptions): BoundBlock {
   const what = (option: string) => `${option} of block ${show(name)}`
   const { onError = 'fail', priority = 'normal', thread } = options
-  const given = typeof onError === 'string' ? { action: onError } : checkObject(what('onError'), onError)
+  const given =
+    typeof onError === 'string' ? { action: onError } : checkOptions(what('onError'), onError, ON_ERROR_OPTIONS)
   const { retries = 0, backoff = 0, action = 'fail', deadLetters } = given
   const after = checkWord(what('onError'), action, ACTIONS)
   return {
@@ -174,7 +213,7 @@ export function bindBlock(name: string, options: BlockOptions): BoundBlock {
 /** @internal Options of link `name` as the addon takes them. */
 export function bindLink(name: string, options: LinkOptions): BoundLink {
   const what = (option: string) => `${option} of link ${name}`
-  const { capacity, overflow, delivery } = checkObject(what('options'), options)
+  const { capacity, overflow, delivery } = options
   return {
     ...(capacity !== undefined && { capacity: checkInteger(what('capacity'), capacity, 1, MAX_QUEUE_CAPACITY) }),
     ...(overflow !== undefined && { overflow: checkWord(what('overflow'), overflow, OVERFLOWS) }),
@@ -184,8 +223,9 @@ export function bindLink(name: string, options: LinkOptions): BoundLink {
 
 /** @internal Options of link `name` of a flow, checked. */
 export function checkFlowLink(name: string, options: FlowLinkOptions): void {
-  bindLink(name, options)
-  const { onPeerLost = 'block', name: queue } = options
+  bindLink(name, checkOptions(`link ${name}`, options, FLOW_LINK_OPTIONS))
+  const { onPeerLost = 'block', name: queue, feedback = false } = options
+  checkBoolean(`feedback of link ${name}`, feedback)
   checkWord(`onPeerLost of link ${name}`, onPeerLost, ON_PEER_LOST)
   if (queue !== undefined) checkName(`queue of link ${name}`, queue)
 }

@@ -1,4 +1,5 @@
-import { checkObject, checkText } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import { checkOptions, checkText } from '../../check.js'
 import type { Codec, CodecOption, NamedCodec } from '../../codec/codec.js'
 import { bytesCodec, codecOf } from '../../codec/codec.js'
 import { invalidArgument } from '../../errors.js'
@@ -45,6 +46,8 @@ export interface TypeOptions<T> {
   schema?: StandardSchema<T>
 }
 
+const TYPE_OPTIONS: OptionNames<TypeOptions<never>> = { name: true, schema: true }
+
 /**
  * A type of ports, by how values become bytes.
  * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`
@@ -87,7 +90,7 @@ export function describe({ name, encoding }: TypeInfo): string {
 }
 
 function infoOf<T>(defaultName: string, options: TypeOptions<T>): Omit<TypeInfo, 'encoding'> {
-  const { name, schema } = checkObject('options of a type', options)
+  const { name, schema } = checkOptions('a type', options, TYPE_OPTIONS)
   if (name !== undefined) checkText('the name of a type', name)
   if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
     throw invalidArgument('schema', 'a validator by the Standard Schema', schema)

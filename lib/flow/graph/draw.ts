@@ -1,4 +1,5 @@
-import { checkObject, checkWord } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import { checkObject, checkOptions, checkWord } from '../../check.js'
 import type { Report } from '../block/stats.js'
 import type { FlowData } from './data.js'
 import { dotOf } from './dot.js'
@@ -21,6 +22,8 @@ export interface DrawOptions {
   stats?: Partial<Report>
 }
 
+const DRAW_OPTIONS: OptionNames<DrawOptions> = { format: true, stats: true }
+
 /**
  * Draws a flow: blocks as boxes, native ones with corners and those of JavaScript rounded, in the boxes of their processes; links with their
  * ports, unless those are `out` and `in`, and options.
@@ -28,7 +31,7 @@ export interface DrawOptions {
  * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`: the structure of the data is wrong
  */
 export function drawFlow(flow: FlowData | { toJSON(): FlowData }, options: DrawOptions = {}): string {
-  const { format = 'mermaid', stats = {} } = checkObject('options of a drawing', options)
+  const { format = 'mermaid', stats = {} } = checkOptions('a drawing', options, DRAW_OPTIONS)
   const draw = DRAW[checkWord('format', format, FORMATS)]!
   const data = 'toJSON' in flow ? flow.toJSON() : flow
   const faults = structureFaults(data)

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module'
 import { isAbsolute } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { checkObject, checkText } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import { checkOptions, checkText } from '../../check.js'
 import { MillraceError, misuse } from '../../errors.js'
 import { Block, notOurs } from '../block/block.js'
 import { defined } from './defined.js'
@@ -23,6 +24,10 @@ export interface ModuleOptions {
   /** Modules that need not be imported, by what blocks call them: for programs that are bundled. */
   modules?: Readonly<Record<string, object>>
 }
+
+/** @internal */
+export const MODULE_OPTIONS: OptionNames<ModuleOptions> = { base: true, modules: true }
+const BLOCK_MODULE: OptionNames<BlockModule> = { module: true, export: true, settings: true }
 
 /** Blocks that can be made again, and by what. */
 const origins = new WeakMap<Block, BlockModule>()
@@ -46,7 +51,9 @@ export function moduleOf(block: Block): BlockModule | undefined {
  * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, which names module and export: it cannot be imported, or makes no block
  */
 export async function importBlock(name: string, from: BlockModule, options: ModuleOptions = {}): Promise<Block> {
-  const { module, export: exported = 'default', settings = {} } = checkObject(`module of block '${name}'`, from)
+  checkOptions(`module of block '${name}'`, from, BLOCK_MODULE)
+  const { module, export: exported = 'default', settings = {} } = from
+  checkOptions('importBlock', options, MODULE_OPTIONS)
   const what = nameOf(name, module, exported)
   const block = await made(what, (await importFunction(name, module, exported, options)) as Maker, settings, name)
   if (!(block instanceof Block)) throw notOurs(`what ${what} makes`, 'a block, of map(), sink() …', block)

@@ -3,7 +3,8 @@ import type { Block } from '../block/block.js'
 import * as native from '../generated/blocks.js'
 import type { NativeBlock } from '../native/native-block.js'
 import type { BlockData } from './data.js'
-import type { ModuleOptions } from './import-block.js'
+import { defined } from './defined.js'
+import type { BlockModule, ModuleOptions } from './import-block.js'
 import { importBlock } from './import-block.js'
 
 /** Native blocks by their classes; the schema knows which there are. */
@@ -14,12 +15,15 @@ const CLASSES: Readonly<Record<string, unknown>> = native
  * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, which names the block
  */
 export async function makeBlock(data: BlockData, options: ModuleOptions): Promise<Block> {
-  const { name, module, closure, settings = {} } = data
+  const { name, module, export: exported, closure, settings } = data
   if (closure !== undefined) {
     const message = `block '${name}' is code of the program that has made it (${closure}): give it by 'module' and 'export'`
     throw misuse(message)
   }
-  if (module !== undefined) return importBlock(name, { ...data, module }, options)
+  if (module !== undefined) {
+    const from = defined<BlockModule>({ module, export: exported, settings })
+    return importBlock(name, from, defined<ModuleOptions>({ base: options.base, modules: options.modules }))
+  }
   const Native = CLASSES[data.class!] as new (settings: object) => NativeBlock
-  return new Native(settings)
+  return new Native(settings ?? {})
 }

@@ -1,9 +1,14 @@
 import type { FlowData } from './data.js'
 import type { FlowFault } from './fault.js'
 import { faultsError } from './fault.js'
+import type { OptionNames } from '../../check.js'
+import { checkOptions } from '../../check.js'
+import { MODULE_OPTIONS } from './import-block.js'
 import type { PlanOptions } from './plan.js'
 import { FlowPlan } from './plan.js'
 import { FlowText } from './text.js'
+
+const PLAN_OPTIONS: OptionNames<PlanOptions> = { ...MODULE_OPTIONS, maxBytes: true }
 
 /**
  * Looks for all that is wrong with a flow before it runs: its structure and its settings, names, ports that do not exist or are linked to
@@ -32,6 +37,7 @@ async function planOf(
   flow: unknown,
   options: PlanOptions,
 ): Promise<{ data: unknown; plan?: FlowPlan; faults: FlowFault[] }> {
+  checkOptions('a flow as data', options, PLAN_OPTIONS)
   if (typeof flow !== 'string') {
     const plan = await FlowPlan.of(flow, options)
     return { data: flow, plan, faults: plan.faults }

@@ -1,4 +1,5 @@
-import { checkBoolean, checkFunction, checkInteger, checkObject, isPromiseLike } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import { checkBoolean, checkFunction, checkInteger, checkOptions, isPromiseLike } from '../../check.js'
 import { discard } from '../../memory/discard.js'
 import { UNLIMITED } from '../../session/limits.js'
 import { Semaphore } from '../../session/semaphore.js'
@@ -23,6 +24,7 @@ export interface MapOptions {
   ordered?: boolean
 }
 
+const MAP_OPTIONS: OptionNames<MapOptions> = { concurrency: true, ordered: true }
 const MAX_CONCURRENCY = 2 ** 20
 
 /** Makes something of each value. See {@link map}. */
@@ -46,7 +48,7 @@ export class MapBlock<I, O, IV = I, OV = O> extends JsBlock {
     options: MapOptions,
   ) {
     super(name)
-    const { concurrency = 1, ordered = true } = checkObject(`options of block '${name}'`, options)
+    const { concurrency = 1, ordered = true } = checkOptions(`block '${name}'`, options, MAP_OPTIONS)
     this.#make = checkFunction(`the function of block '${name}'`, make)
     this.#concurrency = checkInteger(`concurrency of block '${name}'`, concurrency, 1, MAX_CONCURRENCY)
     this.#ordered = checkBoolean(`ordered of block '${name}'`, ordered)

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers'
-import { checkFunction, isPromiseLike } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import { checkFunction, checkOptions, isPromiseLike } from '../../check.js'
 import { invalidArgument } from '../../errors.js'
 import { discard } from '../../memory/discard.js'
 import { BATCH_MAX } from '../../native/generated/block.js'
@@ -15,6 +16,8 @@ export interface SourceContext {
   /** Aborts when it is to end: by `drain()`, by `stop()`, or since a block has failed. */
   readonly signal: AbortSignal
 }
+
+const SOURCE_TYPES: OptionNames<{ out: unknown }> = { out: true }
 
 /** Where the values of a source come from. */
 export type Yielded<V> = AsyncIterable<V> | Iterable<V>
@@ -160,8 +163,9 @@ function iteratorOf<V>(name: string, values: Yielded<V>): AsyncIterator<V> | Ite
  */
 export function source<T, V = T>(
   name: string,
-  { out }: { out: PortType<T, V> },
+  types: { out: PortType<T, V> },
   generate: (context: SourceContext) => Yielded<V>,
 ): SourceBlock<T, V> {
+  const { out } = checkOptions(`block '${name}'`, types, SOURCE_TYPES)
   return new SourceBlock(name, out, generate)
 }

@@ -1,4 +1,5 @@
-import { checkInteger, checkObject, MAX_TIMEOUT_MS } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import { checkInteger, checkOptions, MAX_TIMEOUT_MS } from '../../check.js'
 import { invalidArgument } from '../../errors.js'
 import type { BlockIo } from './block-io.js'
 import { JsBlock } from './js-block.js'
@@ -25,6 +26,8 @@ export interface TimerOptions {
   count?: number
 }
 
+const TIMER_OPTIONS: OptionNames<TimerOptions> = { interval: true, count: true }
+
 /** The type of ticks. */
 export const ticks: PortType<Tick> = type<Tick>('json', { name: 'tick' })
 
@@ -38,7 +41,7 @@ export class TimerBlock extends JsBlock {
   /** @internal */
   constructor(name: string, options: TimerOptions) {
     super(name)
-    const { interval, count = Infinity } = checkObject(`options of block '${name}'`, options)
+    const { interval, count = Infinity } = checkOptions(`block '${name}'`, options, TIMER_OPTIONS)
     if (!(interval >= 1 && interval <= MAX_TIMEOUT_MS)) {
       throw invalidArgument(
         `interval of block '${name}'`,

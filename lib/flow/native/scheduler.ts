@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
-import { checkObject, checkTimeout } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import { checkOptions, checkTimeout } from '../../check.js'
 import type { ShmManager } from '../../domain/manager.js'
 import { invalidArgument, misuse } from '../../errors.js'
 import type { BindingFlow } from '../../native/native.js'
@@ -7,6 +8,7 @@ import type { BlockHost } from '../block/block.js'
 import { notOurs } from '../block/block.js'
 import { NativeBlock } from './native-block.js'
 import type { BlockOptions, LinkOptions, SchedulerOptions } from '../block/options.js'
+import { BLOCK_OPTIONS, LINK_OPTIONS, SCHEDULER_OPTIONS } from '../block/options.js'
 import { bindBlock, bindLink, bindScheduler, checkStallTimeout } from '../block/options.js'
 import type { OuterQueue } from '../block/port.js'
 import { checkQueue, InputPort, OutputPort } from '../block/port.js'
@@ -23,6 +25,9 @@ export interface EndOptions {
   /** How long it may take, in ms; then `ERR_MILLRACE_TIMEOUT`. */
   timeout?: number
 }
+
+/** @internal */
+export const END_OPTIONS: OptionNames<EndOptions> = { timeout: true }
 
 type BoundBlock = BindingFlow['blocks'][number]
 type BoundPort = BindingFlow['links'][number]['from']
@@ -47,7 +52,7 @@ export class Scheduler extends EventEmitter<StallEvents> implements BlockHost, A
       throw invalidArgument('the manager of a scheduler', 'a ShmManager', shm)
     }
     this.#shm = shm
-    this.#options = bindScheduler(options)
+    this.#options = bindScheduler(checkOptions('the scheduler', options, SCHEDULER_OPTIONS))
     this.#stallTimeout = checkStallTimeout(options)
   }
 
@@ -63,7 +68,7 @@ export class Scheduler extends EventEmitter<StallEvents> implements BlockHost, A
   add<B extends NativeBlock>(block: B, options: BlockOptions = {}): B {
     if (!(block instanceof NativeBlock)) throw notOurs('what is added', 'a native block', block)
     this.#checkNotStarted(`block '${block.name}' cannot be added`)
-    const { name = this.#newName(block) } = checkObject(`options of block '${block.name}'`, options)
+    const { name = this.#newName(block) } = checkOptions(`block '${block.name}'`, options, BLOCK_OPTIONS)
     const bound = bindBlock(name, options)
     const { onError } = options
     if (typeof onError === 'object' && onError.deadLetters !== undefined) {
@@ -91,7 +96,7 @@ export class Scheduler extends EventEmitter<StallEvents> implements BlockHost, A
     if (this.#links.some((link) => isSame(link.from, ends.from) && isSame(link.to, ends.to))) {
       throw misuse(`${from.label} and ${to.label} are linked already`)
     }
-    this.#links.push({ ...ends, ...bindLink(name, options) })
+    this.#links.push({ ...ends, ...bindLink(name, checkOptions(`link ${name}`, options, LINK_OPTIONS)) })
     return this
   }
 
@@ -116,7 +121,7 @@ export class Scheduler extends EventEmitter<StallEvents> implements BlockHost, A
    * message names: the others end; and as {@link Scheduler.run}
    */
   async drain(options: EndOptions = {}): Promise<Report> {
-    const timeout = checkTimeout('timeout', checkObject('options of drain', options).timeout)
+    const timeout = checkTimeout('timeout', checkOptions('drain', options, END_OPTIONS).timeout)
     return this.#running('drained').drain(timeout, STOP_TIMEOUT_MS)
   }
 
@@ -127,7 +132,7 @@ export class Scheduler extends EventEmitter<StallEvents> implements BlockHost, A
    * the message names; and as {@link Scheduler.run}
    */
   async stop(options: EndOptions = {}): Promise<Report> {
-    const { timeout = STOP_TIMEOUT_MS } = checkObject('options of stop', options)
+    const { timeout = STOP_TIMEOUT_MS } = checkOptions('stop', options, END_OPTIONS)
     return this.#running('stopped').stop(checkTimeout('timeout', timeout))
   }
 

@@ -1,7 +1,12 @@
+import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { OptionNames } from '../../check.js'
 import {
   checkBoolean,
   checkInteger,
   checkObject,
+  checkOptions,
   checkText,
   checkTimeout,
   checkWord,
@@ -65,6 +70,24 @@ export interface ChildOptions {
   detached?: boolean
 }
 
+/** @internal */
+export const CHILD_OPTIONS: OptionNames<ChildOptions> = {
+  module: true,
+  args: true,
+  execArgv: true,
+  env: true,
+  restart: true,
+  max: true,
+  window: true,
+  backoff: true,
+  startTimeout: true,
+  stallTimeout: true,
+  stopTimeout: true,
+  stdio: true,
+  detached: true,
+}
+const BACKOFF_OPTIONS: OptionNames<BackoffOptions> = { initial: true, factor: true, max: true, jitter: true }
+
 /** @internal Options with their defaults, checked. */
 export interface CheckedOptions {
   module: string | URL
@@ -85,21 +108,21 @@ export interface CheckedOptions {
 /** @internal @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, which names child and option. */
 export function checkChildOptions(name: string, options: ChildOptions): CheckedOptions {
   const what = (option: string) => `${option} of child '${name}'`
-  const given = checkObject(`options of child '${name}'`, options)
+  const given = checkOptions(`child '${name}'`, options, CHILD_OPTIONS)
   const { module, args = [], execArgv, env = {}, restart = 'on-failure', max = 5, detached = false } = given
   const { window = 60_000, startTimeout, stallTimeout, stopTimeout = 10_000, backoff = {}, stdio = 'inherit' } = given
   if (detached && stdio === 'pipe') {
     throw misuse(`stdio of child '${name}' is 'pipe', which ends with its supervisor, and the child is detached`)
   }
   return {
-    module: module instanceof URL ? module : checkText(what('module'), module),
+    module: checkModule(what('module'), module),
     args: checkTexts(what('args'), args),
     execArgv: execArgv === undefined ? undefined : checkTexts(what('execArgv'), execArgv),
     env: checkObject(what('env'), env),
     restart: RESTARTS[checkWord(what('restart'), restart, RESTARTS)]!,
     max: checkInteger(what('max'), max, 0, Number.MAX_SAFE_INTEGER),
     window: checkTimeout(what('window'), window),
-    backoff: checkBackoff(what, checkObject(what('backoff'), backoff)),
+    backoff: checkBackoff(what, checkOptions(what('backoff'), backoff, BACKOFF_OPTIONS)),
     startTimeout: checkTimeout(what('startTimeout'), startTimeout),
     stallTimeout: checkTimeout(what('stallTimeout'), stallTimeout),
     stopTimeout: checkTimeout(what('stopTimeout'), stopTimeout),
@@ -116,6 +139,19 @@ function checkBackoff(what: (option: string) => string, backoff: BackoffOptions)
     max: checkWithin(what('backoff.max'), max, 0, MAX_TIMEOUT_MS),
     jitter: checkWithin(what('backoff.jitter'), jitter, 0, 1),
   }
+}
+
+/** @throws unless there is such a program. Where Node.js looks for it, that it was not there would be said on the output of the child alone. */
+function checkModule(what: string, module: string | URL): string | URL {
+  const isFile = !(module instanceof URL) || module.protocol === 'file:'
+  if (!isFile) return module
+  const path = module instanceof URL ? fileURLToPath(module) : resolve(checkText(what, module))
+  try {
+    createRequire(path).resolve(path)
+  } catch {
+    throw invalidArgument(what, 'a program that exists', path)
+  }
+  return module
 }
 
 function checkWithin(what: string, value: unknown, min: number, max: number): number {

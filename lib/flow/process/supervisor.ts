@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
-import { checkBoolean, checkObject, checkSignal, checkText } from '../../check.js'
+import type { OptionNames } from '../../check.js'
+import { checkBoolean, checkOptions, checkSignal, checkText } from '../../check.js'
 import type { ShmManager } from '../../domain/manager.js'
 import type { RecoveryReport } from '../../domain/reports.js'
 import { invalidArgument, MillraceError, misuse } from '../../errors.js'
@@ -29,6 +30,9 @@ export interface StopOptions {
   throwIfKilled?: boolean
 }
 
+const SUPERVISOR_OPTIONS: OptionNames<SupervisorOptions> = { signal: true, kill: true, shm: true }
+const STOP_OPTIONS: OptionNames<StopOptions> = { throwIfKilled: true }
+
 /** How a process ends that has failed, and lost no message. */
 const EXIT_FAILED = 1
 
@@ -52,7 +56,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
   /** @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`; `_CLOSED`: `shm` is */
   constructor(options: SupervisorOptions = {}) {
     super()
-    const { signal, kill, shm } = checkObject('options of the supervisor', options)
+    const { signal, kill, shm } = checkOptions('the supervisor', options, SUPERVISOR_OPTIONS)
     if (shm !== undefined && typeof (shm as Partial<ShmManager> | null)?.fsck !== 'function') {
       throw invalidArgument('shm', 'a ShmManager', shm)
     }
@@ -143,7 +147,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
    * and {@link ShmManager.evict} throw
    */
   async stop(options: StopOptions = {}): Promise<readonly ChildState[]> {
-    const { throwIfKilled = false } = checkObject('options of stop', options)
+    const { throwIfKilled = false } = checkOptions('stop', options, STOP_OPTIONS)
     checkBoolean('throwIfKilled', throwIfKilled)
     this.#stopped ??= this.#stop()
     const states = await this.#stopped

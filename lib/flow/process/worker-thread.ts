@@ -1,6 +1,7 @@
 import { finished } from 'node:stream/promises'
 import type { ResourceLimits } from 'node:worker_threads'
 import { Worker, workerData } from 'node:worker_threads'
+import type { OptionNames } from '../../check.js'
 import type { CheckedOptions, ChildOptions } from './child-options.js'
 import type { Process, ProcessListener } from './child-process.js'
 import { readLines } from './child-process.js'
@@ -12,6 +13,19 @@ export interface WorkerOptions extends Partial<
 > {
   /** What it may use, as of `node:worker_threads`: it fails when it exceeds that. */
   resourceLimits?: ResourceLimits
+}
+
+/** @internal */
+export const WORKER_OPTIONS: OptionNames<WorkerOptions> = {
+  module: true,
+  args: true,
+  execArgv: true,
+  env: true,
+  startTimeout: true,
+  stallTimeout: true,
+  stopTimeout: true,
+  stdio: true,
+  resourceLimits: true,
 }
 
 /** A worker thread that this process starts. It keeps the event loop alive. */

@@ -1,6 +1,7 @@
 import { MillraceError } from '../../errors.js'
 import type { ShmManager } from '../../domain/manager.js'
 import type { ChildOptions } from '../process/child-options.js'
+import { checkChildOptions } from '../process/child-options.js'
 import type { ToldOfQueue } from '../process/control.js'
 import type { Crossing } from './crossing.js'
 import type { PlaceHere } from './place.js'
@@ -29,6 +30,19 @@ export interface ProcessesParts extends Pick<Wired, 'crossings' | 'queues' | 'lo
   readonly places: ReadonlyMap<string, StartedPlace>
   /** The flow is to end: a process that it cannot do without has died. */
   readonly fail: (error: unknown) => void
+}
+
+/** How a place is started: by this program, unless its options say otherwise. */
+function startOf({ options }: StartedPlace) {
+  return { module: process.argv[1]!, args: process.argv.slice(2), ...options }
+}
+
+/** @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, which names the first of `places` that cannot be started as its options say */
+export function checkPlaces(places: ReadonlyMap<string, StartedPlace>): void {
+  for (const [name, place] of places) {
+    const { resourceLimits: _, ...options }: WorkerOptions & ChildOptions = startOf(place)
+    checkChildOptions(name, options)
+  }
 }
 
 /** The processes and worker threads that a flow has started: each runs this program, and in it the blocks that are its own. */
@@ -89,13 +103,14 @@ export class FlowProcesses {
     throw new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message)
   }
 
-  #start(name: string, { kind, options }: StartedPlace): void {
+  #start(name: string, started: StartedPlace): void {
+    const { kind } = started
     const place: PlaceHere = { flow: this.#parts.flow, process: name }
-    const env = { ...options.env, [PLACE_VARIABLE]: JSON.stringify(place) }
+    const env = { ...started.options.env, [PLACE_VARIABLE]: JSON.stringify(place) }
     const stdio = this.#parts.logs.length > 0 ? 'pipe' : 'inherit'
-    const started = { module: process.argv[1]!, args: process.argv.slice(2), stdio, ...options, env } as const
-    if (kind === 'process') this.#supervisor.start(name, started)
-    else this.#supervisor.startThread(name, started)
+    const options = { stdio, ...startOf(started), env } as const
+    if (kind === 'process') this.#supervisor.start(name, options)
+    else this.#supervisor.startThread(name, options)
   }
 
   #told(name: string, { queue, event }: ToldOfQueue): void {
