@@ -1,4 +1,4 @@
-// The command line tool, in a process of its own.
+// Programs in processes of their own: the command line tool, and others.
 import { type ChildProcess, execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
@@ -21,15 +21,16 @@ export interface Running {
 
 /** Starts it. */
 export function startMillrace(...args: string[]): Running {
-  return start(process.execPath, [MAIN, ...args])
+  return startProgram(process.execPath, [MAIN, ...args])
 }
 
 /** Runs it by another program, which ends as it does. */
 export function millraceBy([program, ...own]: readonly string[], ...args: string[]): Promise<Outcome> {
-  return start(program!, [...own, process.execPath, MAIN, ...args]).ended
+  return startProgram(program!, [...own, process.execPath, MAIN, ...args]).ended
 }
 
-function start(program: string, args: string[]): Running {
+/** Starts any program. */
+export function startProgram(program: string, args: readonly string[]): Running {
   let end!: (outcome: Outcome) => void
   const ended = new Promise<Outcome>((resolve) => (end = resolve))
   const child = execFile(program, args, (_, stdout, stderr) => {

@@ -31,7 +31,8 @@
 //  28 sleeps and "at least 85 %"                   no test waits by sleeping, every count is exact
 import test from 'ava'
 import { type Overflow, ShmManager } from '../../index.js'
-import type { ConsumeArgs, Tally } from '../fixtures/consume.js'
+import type { ConsumeArgs } from '../fixtures/consume.js'
+import type { Tally } from '../fixtures/tally.js'
 import type { ProduceArgs } from '../fixtures/produce.js'
 import type { SendArgs } from '../fixtures/send-until-closed.js'
 import type { WaitArgs } from '../fixtures/wait.js'

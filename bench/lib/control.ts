@@ -1,6 +1,6 @@
 // Requests between a process and one it has started (or a worker thread), beside whatever else their channel carries.
 import { type ChildProcess, fork, type SerializationType } from 'node:child_process'
-import { once } from 'node:events'
+import { basename } from 'node:path'
 import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads'
 import { programPath } from './paths.js'
 
@@ -32,7 +32,7 @@ export type Commands = Readonly<Record<string, (argument: never) => unknown>>
 /** An object: data of a peer that shares the channel may be any text. */
 const END = { end: true }
 
-/** A program of `bench/programs` that runs, as a process or as a worker thread. */
+/** A program that runs, as a process or as a worker thread; see {@link programPath}. */
 export class Program {
   readonly channel: ChildProcess | Worker
   readonly #pending = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
@@ -40,14 +40,16 @@ export class Program {
   #next = 0
   #ended: string | undefined
 
-  private constructor(channel: ChildProcess | Worker, name: string) {
+  private constructor(channel: ChildProcess | Worker, program: string | URL) {
+    const name = basename(programPath(program), '.js')
     this.channel = channel
     const emitter: NodeJS.EventEmitter = channel
     emitter.on('message', (message: unknown) => {
       if (isObject(message) && 'reply' in message) this.#settle(message as unknown as Reply)
     })
     emitter.on('error', (error: Error) => console.error(`program '${name}': ${error.message}`))
-    this.#exit = once(channel, 'exit')
+    // Not by `once`, which ends with the error of a message to who is dying.
+    this.#exit = new Promise((resolve) => emitter.once('exit', resolve))
     emitter.once('exit', (code: number | null, signal?: string | null) => {
       this.#ended = `program '${name}' has ended with ${signal ?? `code ${code}`}`
       for (const pending of this.#pending.values()) pending.reject(new Error(this.#ended))
@@ -55,9 +57,14 @@ export class Program {
     })
   }
 
+  /** Of the process that it is, or is a thread of. */
+  get pid(): number {
+    return 'pid' in this.channel ? this.channel.pid! : process.pid
+  }
+
   /** Starts a program as a process. */
   static process(
-    name: string,
+    name: string | URL,
     job: unknown,
     serialization: SerializationType = 'advanced',
     environment: NodeJS.ProcessEnv = {},
@@ -67,7 +74,7 @@ export class Program {
   }
 
   /** Starts a program as a worker thread of this process. */
-  static worker(name: string, job: unknown): Program {
+  static worker(name: string | URL, job: unknown): Program {
     return new Program(new Worker(programPath(name), { workerData: job }), name)
   }
 
@@ -92,9 +99,10 @@ export class Program {
     if (this.#ended?.endsWith('code 0') !== true) throw new Error(this.#ended)
   }
 
-  /** Kills it, a process, at once, and waits for its end. */
+  /** Kills it at once, and waits for its end. */
   async kill(): Promise<void> {
-    ;(this.channel as ChildProcess).kill('SIGKILL')
+    if ('terminate' in this.channel) void this.channel.terminate()
+    else this.channel.kill('SIGKILL')
     await this.#exit
   }
 

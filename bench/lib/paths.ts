@@ -13,7 +13,7 @@ export const resultsFolder = join(benchFolder, 'results')
 /** Summaries of the results that releases were published with. */
 export const releasesFolder = join(benchFolder, 'releases')
 
-/** A compiled program of `bench/programs`. */
-export function programPath(name: string): string {
-  return fileURLToPath(new URL(`../programs/${name}.js`, import.meta.url))
+/** A compiled program: of `bench/programs` by its name, any other by its address. */
+export function programPath(program: string | URL): string {
+  return fileURLToPath(typeof program === 'string' ? new URL(`../programs/${program}.js`, import.meta.url) : program)
 }

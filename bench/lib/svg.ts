@@ -134,6 +134,7 @@ function short(value: number): string {
   return number(value)
 }
 
-function escape(text: string): string {
+/** Text as it may stand in XML. */
+export function escape(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }

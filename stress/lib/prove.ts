@@ -1,0 +1,23 @@
+import type { Scenario } from '../scenarios.js'
+import type { Fault } from './jobs.js'
+import { run, type RunOptions } from './run.js'
+
+/** A fault that a participant had, and what came of it. */
+export interface Proof {
+  readonly scenario: string
+  readonly fault: Fault
+  /** Nothing: it was not found. */
+  readonly problems: readonly string[]
+}
+
+/** Runs `scenarios` once with each fault that they have to find. */
+export async function prove(scenarios: readonly Scenario[], options: RunOptions): Promise<Proof[]> {
+  const proofs: Proof[] = []
+  for (const scenario of scenarios) {
+    for (const fault of scenario.faults) {
+      const { problems } = await run(scenario, { ...options, fault })
+      proofs.push({ scenario: scenario.name, fault, problems })
+    }
+  }
+  return proofs
+}
