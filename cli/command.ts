@@ -85,6 +85,11 @@ export function count(name: string, text: string | undefined): number | undefine
   return numberOf(text, (value) => Number.isInteger(value) && value >= 1, `--${name} must be a whole number from 1 on`)
 }
 
+/** A number above 0 given as an option. */
+export function factor(name: string, text: string | undefined): number | undefined {
+  return numberOf(text, (value) => value > 0, `--${name} must be a number above 0`)
+}
+
 /** One of `words` given as an option. */
 export function word<W extends string>(name: string, text: string | undefined, words: readonly W[]): W | undefined {
   const found = words.find((each) => each === text)

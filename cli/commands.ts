@@ -16,6 +16,8 @@ import { inspect } from './commands/inspect.js'
 import { ls } from './commands/ls.js'
 import { put } from './commands/put.js'
 import { redrive } from './commands/redrive.js'
+import { record } from './commands/record.js'
+import { replay } from './commands/replay.js'
 import { tap } from './commands/tap.js'
 import { top } from './commands/top.js'
 
@@ -33,6 +35,8 @@ export const COMMANDS: readonly Command[] = [
   drain,
   redrive,
   tap,
+  record,
+  replay,
   hz,
   bw,
   flowRun,

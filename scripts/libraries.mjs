@@ -12,12 +12,14 @@ const dist = join(root, 'dist')
 /** What is taken of each package; of msgpackr without the addon that it can have: packages that it would have to be got from. */
 const EXPORTS = {
   '@dagrejs/dagre': "export { Graph, layout } from '@dagrejs/dagre'",
+  '@mcap/core':
+    "export { McapRecordBuilder } from './dist/esm/McapRecordBuilder.js'; export { default as McapStreamReader } from './dist/esm/McapStreamReader.js'",
   msgpackr: "export { Packr } from './pack.js'; export { Unpackr } from './unpack.js'",
   yaml: "export { isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from 'yaml'",
 }
 
-/** Packages of which something is in dist/: `graphlib` is a part of dagre, and of ajv there is a little that every validator needs. */
-export const BUNDLED = [...Object.keys(EXPORTS), '@dagrejs/graphlib', 'ajv']
+/** Packages of which something is in dist/: `graphlib` is a part of dagre, `crc` one of `@mcap/core`, and of ajv there is a little that every validator needs. */
+export const BUNDLED = [...Object.keys(EXPORTS), '@dagrejs/graphlib', '@foxglove/crc', 'ajv']
 
 /** Files of dist/ that {@link bundleLibraries} writes. */
 export const LIBRARIES = Object.keys(EXPORTS).map(fileOf)
@@ -69,6 +71,8 @@ async function bundle(file, name, stdin) {
   })
 }
 
+/** Named after the package; after its scope, if that is called `core`. */
 function fileOf(name) {
-  return `${name.split('/').at(-1)}.cjs`
+  const [scope, own = scope] = name.split('/')
+  return `${own === 'core' ? scope.slice(1) : own}.cjs`
 }

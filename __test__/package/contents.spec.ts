@@ -46,6 +46,7 @@ test('all files that package.json names are packed', (t) => {
 for (const [library, licence] of [
   ['msgpackr', /^\/\*! msgpackr\s+MIT License\s+Copyright .* Kris Zyp\s/],
   ['dagre', /^\/\*! @dagrejs\/dagre\s+Copyright .* Chris Pettitt\s/],
+  ['mcap', /^\/\*! @mcap\/core\s+MIT License\s+Copyright .* Foxglove Technologies/],
   ['yaml', /^\/\*! yaml\s+Copyright Eemeli Aro/],
   ['flow-validator', /^\/\*! ajv\s+The MIT License \(MIT\)\s+Copyright .* Evgeny Poberezkin\s/],
 ] as const) {
