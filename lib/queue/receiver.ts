@@ -4,6 +4,7 @@ import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_CLOSED, STATUS_EMPTY, STATUS_NOT_FOUND, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { BlockingOptions, Limits } from '../session/limits.js'
+import { isReceiptHeard, tellReceived } from '../session/passing.js'
 import type { Taken } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
 import type { WaitKey } from '../session/wait-key.js'
@@ -28,7 +29,7 @@ export class Receiver {
 
   take(): Taken<BufferPtr> {
     const status = native.receive(this.#session.handle, this.#queue, 1)
-    return status === STATUS_OK ? messageAt(this.#session, 0) : this.nothing(status)
+    return status === STATUS_OK ? this.#came() : this.nothing(status)
   }
 
   /** Releases `done`, if there is one, and takes the next message. */
@@ -36,7 +37,7 @@ export class Receiver {
     const id = done === undefined ? NO_ID : letGo(done)
     if (id === NO_ID) return this.take()
     const status = native.next(this.#session.handle, this.#queue, id)
-    return status === STATUS_OK ? messageAt(this.#session, 0) : this.nothing(status)
+    return status === STATUS_OK ? this.#came() : this.nothing(status)
   }
 
   /**
@@ -51,14 +52,19 @@ export class Receiver {
         if (messages.length === 0) this.nothing(status)
         return
       }
+      const known = messages.length
       for (let i = 0, n = native.resultCount(); i < n; i++) messages.push(messageAt(this.#session, i))
+      if (isReceiptHeard()) tellReceived(this.#session, this.#subject, messages.slice(known))
     }
   }
 
   /** Up to `max` messages as one batch. */
   takeBatch(max: number): Taken<Batch> {
     const status = native.receive(this.#session.handle, this.#queue, Math.min(max, BATCH_MAX))
-    return status === STATUS_OK ? new Batch(this.#session, native.resultCount()) : this.nothing(status)
+    if (status !== STATUS_OK) return this.nothing(status)
+    const batch = new Batch(this.#session, native.resultCount())
+    if (isReceiptHeard()) tellReceived(this.#session, this.#subject, batch)
+    return batch
   }
 
   peek(): BufferPtr | null {
@@ -81,5 +87,12 @@ export class Receiver {
     if (status === STATUS_EMPTY || status === STATUS_NOT_FOUND) return undefined
     if (status === STATUS_CLOSED) return null
     throw this.#session.failure(status, this.#subject)
+  }
+
+  /** The message that was received. */
+  #came(): BufferPtr {
+    const message = messageAt(this.#session, 0)
+    if (isReceiptHeard()) tellReceived(this.#session, this.#subject, [message])
+    return message
   }
 }

@@ -7,6 +7,7 @@ import * as native from '../native/native.js'
 import type { BlockingOptions, Limits, WaitOptions } from '../session/limits.js'
 import { OVERFLOWS } from '../native/words.js'
 import { limitsOf } from '../session/limits.js'
+import { tellSent } from '../session/passing.js'
 import { Semaphore } from '../session/semaphore.js'
 import type { Session } from '../session/session.js'
 import type { WaitKey } from '../session/wait-key.js'
@@ -20,13 +21,16 @@ export class Sender {
   readonly #session: Session
   readonly #queue: number
   readonly #subject: string
+  readonly #told: boolean
   readonly #space: WaitKey
   readonly #noSpace: string
   /** Who sends, or puts, in the order in which they came. */
   readonly #turn: Semaphore
 
-  constructor(session: Session, queue: number, subject: string) {
+  /** `told`: what it sends is told by {@link tellSent}, not by its owner. */
+  constructor(session: Session, queue: number, subject: string, told = true) {
     this.#session = session
+    this.#told = told
     this.#queue = queue
     this.#subject = subject
     this.#space = spaceIn(queue)
@@ -50,8 +54,9 @@ export class Sender {
       const count = Math.min(list.length - sent, BATCH_MAX)
       for (let i = 0; i < count; i++) nameChecked(i, list[sent + i]!)
       const status = native.send(session.handle, this.#queue, count)
-      const end = sent + native.resultCount()
-      while (sent < end) markSent(list[sent++]!)
+      const accepted = native.resultCount()
+      for (const end = sent + accepted; sent < end;) markSent(list[sent++]!)
+      this.sent(accepted)
       if (status !== STATUS_OK) {
         this.refuse(status)
         break
@@ -115,7 +120,14 @@ export class Sender {
   /** Offers the buffer that has been named to the queue. False: full, closed, or not there yet. */
   offerNamed(): boolean {
     const status = native.send(this.#session.handle, this.#queue, 1)
-    return status === STATUS_OK || this.refuse(status)
+    if (status !== STATUS_OK) return this.refuse(status)
+    this.sent(1)
+    return true
+  }
+
+  /** So many messages have been sent. */
+  sent(count: number): void {
+    if (this.#told) tellSent(this.#session, this.#subject, count)
   }
 
   /** False if the queue takes nothing now, throws if it is a failure. */
@@ -144,6 +156,7 @@ export class Sender {
     const status = native.send(this.#session.handle, this.#queue, 1)
     if (status !== STATUS_OK) return this.mustWait(status)
     markSent(buffer)
+    this.sent(1)
     return true
   }
 

@@ -7,6 +7,7 @@ import { BATCH_MAX } from '../native/generated/block.js'
 import { STATUS_OK, STATUS_TOO_LARGE } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { Limits } from '../session/limits.js'
+import { isReceiptHeard } from '../session/passing.js'
 import type { PullSource, Taken } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
 import type { Receiver } from './receiver.js'
@@ -39,6 +40,8 @@ export class ValueReader {
   }
 
   take(): Taken<RawMessage> {
+    // The stage does not say what is told of a message.
+    if (isReceiptHeard()) return this.#receiver.take()
     const status = native.get(this.#session.handle, this.#queue, 1)
     if (status === STATUS_OK) return native.stage.slice(0, native.lengthAt(0))
     return status === STATUS_TOO_LARGE ? this.#receiver.take() : this.#receiver.nothing(status)
@@ -66,6 +69,7 @@ export class ValueReader {
 
   /** Appends to `values`, {@link BATCH_MAX} at most. False: there was nothing. */
   #getSome<T>(codec: NamedCodec<T>, max: number, values: T[]): boolean {
+    if (isReceiptHeard()) return this.#getLarge(codec, max, values)
     const status = native.get(this.#session.handle, this.#queue, Math.min(max, BATCH_MAX))
     if (status === STATUS_TOO_LARGE) return this.#getLarge(codec, max, values)
     if (status !== STATUS_OK) {
@@ -82,7 +86,7 @@ export class ValueReader {
     return true
   }
 
-  /** The same for messages that are not for the stage. */
+  /** The same without the stage. */
   #getLarge<T>(codec: NamedCodec<T>, max: number, values: T[]): boolean {
     const messages: BufferPtr[] = []
     this.#receiver.takeMany(Math.min(max, BATCH_MAX), messages)

@@ -75,8 +75,10 @@ export class ValueWriter {
       const staged = stageMany(list, next)
       if (staged === 0) return true
       const status = native.put(this.#session.handle, this.#queue, staged)
-      next += native.resultCount()
+      const put = native.resultCount()
+      next += put
       progress.done = next
+      this.#sender.sent(put)
       exhausted = status === STATUS_EXHAUSTED
       return status === STATUS_OK || exhausted ? true : this.#sender.mustWait(status)
     }
@@ -105,7 +107,9 @@ export class ValueWriter {
   /** Undefined: it is not for the stage. */
   #tryStaged(encoded: Encoded): native.Status | undefined {
     if (stageAt(0, 0, encoded) === NOT_STAGED) return undefined
-    return native.put(this.#session.handle, this.#queue, 1)
+    const status = native.put(this.#session.handle, this.#queue, 1)
+    if (status === STATUS_OK) this.#sender.sent(1)
+    return status
   }
 
   /** Offers a buffer that only we know of to the queue. When it throws, the buffer is released. */
@@ -132,8 +136,10 @@ export class ValueWriter {
     const attempt = () => {
       for (let i = sent; i < ids.length; i++) native.setId(i - sent, ids[i]!, 0)
       const status = native.send(this.#session.handle, this.#queue, ids.length - sent)
-      sent += native.resultCount()
+      const accepted = native.resultCount()
+      sent += accepted
       progress.done = before + sent
+      this.#sender.sent(accepted)
       return status === STATUS_OK ? true : this.#sender.mustWait(status)
     }
     try {

@@ -9,6 +9,7 @@ import * as native from '../native/native.js'
 import type { Limits, WaitOptions } from '../session/limits.js'
 import { Sender } from '../queue/sender.js'
 import { limitsOf } from '../session/limits.js'
+import { tellSent } from '../session/passing.js'
 import type { Session } from '../session/session.js'
 import type { WaitKey } from '../session/wait-key.js'
 import { spaceIn } from '../session/wait-key.js'
@@ -56,13 +57,13 @@ export class Publisher {
     const published = tally()
     if (status === STATUS_OK) {
       markSent(buffer)
-      return published
+      return this.#told(published, 1)
     }
     if (status !== STATUS_FULL) throw this.#session.failure(status, this.#subject)
     const blocked = this.#takeBlocked()
     for (const subscriber of blocked) this.#passOver(subscriber)
     buffer.release()
-    return { ...published, blocked: blocked.map(withoutHandle) }
+    return this.#told({ ...published, blocked: blocked.map(withoutHandle) }, 1)
   }
 
   publish(buffer: BufferPtr, limits: Limits): Promise<Published> {
@@ -71,7 +72,7 @@ export class Publisher {
     if (status !== STATUS_OK) return this.#goOn([buffer], status, limits)
     const published = tally()
     markSent(buffer)
-    return Promise.resolve(published)
+    return Promise.resolve(this.#told(published, 1))
   }
 
   async publishMany(buffers: readonly BufferPtr[], options: WaitOptions | undefined): Promise<Published> {
@@ -136,7 +137,9 @@ export class Publisher {
   async #goOn(buffers: readonly BufferPtr[], status: native.Status, limits: Limits): Promise<Published> {
     let all = NOTHING
     for (let done = 0; ; status = this.#publishSome(buffers, done)) {
-      all = sum(all, tally())
+      const first = done
+      const published = tally()
+      all = sum(all, published)
       for (const end = done + native.resultCount(); done < end; done++) markSent(buffers[done]!)
       if (status === STATUS_FULL) {
         const blocked = await this.#deliver(buffers[done]!, limits)
@@ -147,8 +150,15 @@ export class Publisher {
       } else if (status !== STATUS_OK) {
         throw this.#session.failure(status, this.#subject)
       }
+      this.#told(published, done - first)
       if (done >= buffers.length) return all
     }
+  }
+
+  /** `published`, which has been told. */
+  #told(published: Published, count: number): Published {
+    tellSent(this.#session, this.#subject, count, published.dropped)
+    return published
   }
 
   /** Gives `buffer` to those who had no room, each as soon as it has some. Who ends meanwhile needs it no more. */
@@ -159,7 +169,7 @@ export class Publisher {
     await Promise.all(
       blocked.map(async (subscriber) => {
         try {
-          const sender = new Sender(this.#session, subscriber.queue, this.#subject)
+          const sender = new Sender(this.#session, subscriber.queue, this.#subject, false)
           const sending = sender.sendLater(buffer.share(), limits, true)
           await tellIfBlocked(sending, () => this.#onBlocked(withoutHandle(subscriber)))
         } catch (error) {
