@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
 import { ShmObserver } from '../../index.js'
+import { Ages } from '../../cli/top/ages.js'
 import type { View } from '../../cli/top/view.js'
 import { millrace, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
@@ -59,6 +60,35 @@ test('--once --json: who is there, what is in the queues, and no warning', async
   t.like(view.participants[0], { domain: 'camera', pid: process.pid, name: 'the test', state: 'alive' })
   t.true(view.seconds >= 0.05)
   t.deepEqual(readdirSync(directory.path).toSorted(), ['.camera.lock', '.kept.lock', 'camera', 'kept'])
+})
+
+test('the oldest message has waited at least since it was first seen', async (t) => {
+  const ages = new Ages()
+  const looks: [at: number, sent: number, depth: number, oldest: number | null][] = [
+    [0, 0, 0, null],
+    [100, 3, 2, 0],
+    [200, 3, 2, 100],
+    [300, 5, 4, 200],
+    // What was there at the first look has left; the rest came by the time of the look before.
+    [400, 5, 2, 100],
+    [500, 6, 1, 0],
+    [600, 6, 0, null],
+    // Another queue of that name.
+    [700, 2, 2, 0],
+    [800, 2, 1, 100],
+  ]
+  for (const [at, sent, depth, oldest] of looks) t.is(ages.oldest('queue', { sent, depth }, at), oldest, `${at}`)
+  ages.keep(new Set())
+  t.is(ages.oldest('queue', { sent: 2, depth: 1 }, 900), 0)
+
+  const directory = testDirectory(t)
+  const shm = directory.open('camera')
+  shm.portQueue('frames', { capacity: 8 }).tryPut(Buffer.from('x'))
+  shm.portQueue('empty', { capacity: 8 })
+  const view = await viewOf(inDirectory(directory), '--interval', '300')
+  const { oldestMs } = view.queues.find(isAbout('camera/frames'))!
+  t.is(oldestMs! / 1000, view.seconds)
+  t.is(view.queues.find(isAbout('camera/empty'))!.oldestMs, null)
 })
 
 test('rates: messages that pass while it looks', async (t) => {

@@ -3,6 +3,7 @@ import { pause } from '../follow.js'
 import { interrupted } from '../interrupted.js'
 import { snapshotOf } from '../place.js'
 import { underTitle } from '../table.js'
+import { Ages } from '../top/ages.js'
 import { read, type Reading } from '../top/reading.js'
 import { bodyOf, type Key, pressed, screenOf, type State, summary, told } from '../top/screen.js'
 import { type Order, TABLES } from '../top/tables.js'
@@ -56,9 +57,10 @@ function checkTerminal(): void {
 /** What goes on, once an interval, until `signal` is aborted. */
 async function* viewsOf(look: () => Reading, interval: number, signal: AbortSignal): AsyncGenerator<View> {
   let before: Reading | undefined
+  const ages = new Ages()
   while (!signal.aborted) {
     const now = look()
-    yield viewOf(before, now)
+    yield viewOf(before, now, ages)
     before = now
     await pause(interval, signal)
   }

@@ -26,6 +26,11 @@ export const TABLES: readonly Table[] = [
   made('queues', ({ queues }) => queues, [
     ['depth', ({ depth }) => depth],
     ['limit', ({ limit }) => limit],
+    [
+      'oldest',
+      ({ oldestMs }) => (oldestMs === null ? null : `${short(oldestMs / 1000)} s`),
+      ({ oldestMs }) => oldestMs ?? -1,
+    ],
     ['have', ({ unacknowledged }) => unacknowledged],
     ['sent/s', ({ sentPerSecond }) => rounded(sentPerSecond)],
     ['recv/s', ({ receivedPerSecond }) => receivedPerSecond && rounded(receivedPerSecond)],

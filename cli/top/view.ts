@@ -1,6 +1,7 @@
 // What `millrace top` shows: rows of what there is, with rates from two readings.
-import type { Overflow } from '../../index.js'
+import type { Overflow, QueueStats } from '../../index.js'
 import { type AnyQueue, idOf, type Inspected, ownerOf, queuesOf, stateOf } from '../inspected.js'
+import type { Ages } from './ages.js'
 import type { Reading } from './reading.js'
 import { type Warning, warningsOf } from './warnings.js'
 
@@ -35,6 +36,8 @@ export interface QueueRow {
   /** null: a topic, whose messages are in its subscriptions. */
   readonly depth: number | null
   readonly limit: number | null
+  /** For how long its oldest message has waited at least, in ms, as far as that was seen; null: nothing waits. */
+  readonly oldestMs: number | null
   /** Messages that receivers have and have not acknowledged. */
   readonly unacknowledged: number
   readonly sentPerSecond: number
@@ -71,12 +74,16 @@ export interface PoolRow {
 /** How much `now` is above `before`, in a second. */
 type Rate = (now: number, before: number | undefined) => number
 
-export function viewOf(before: Reading | undefined, now: Reading): View {
+/** `ages`: those of the readings before. */
+export function viewOf(before: Reading | undefined, now: Reading, ages: Ages): View {
   const seconds = before === undefined ? 0 : (now.at - before.at) / 1000
   // What is below what it was, or was not there, has been made since: all of it has come in this time.
   const rate: Rate = (count, past = 0) => (seconds === 0 ? 0 : (count >= past ? count - past : count) / seconds)
   const past = new Map(before?.domains.map((one) => [one.domain, one]))
-  const rows = now.domains.flatMap((one) => queueRows(one, past.get(one.domain), rate))
+  const rows = now.domains.flatMap((one) =>
+    queueRows(one, past.get(one.domain), rate, (queue, stats) => ages.oldest(queue, stats, now.at)),
+  )
+  ages.keep(new Set(rows.map(({ kind, place }) => `${kind} ${place}`)))
   return {
     seconds,
     domains: now.domains.map(domainRow),
@@ -101,7 +108,10 @@ function domainRow({ domain, participants, usedBytes, maxBytes, recoveries, reco
   return { domain, participants: length, usedBytes, maxBytes, deaths: recoveries, lost: recovered.lost }
 }
 
-function queueRows(one: Inspected, before: Inspected | undefined, rate: Rate): QueueRow[] {
+/** For how long the oldest message of a queue has waited at least; of one whose name has its kind in front. */
+type AgeOf = (queue: string, stats: QueueStats) => number | null
+
+function queueRows(one: Inspected, before: Inspected | undefined, rate: Rate, ageOf: AgeOf): QueueRow[] {
   const { domain } = one
   const past = new Map(before && queuesOf(before).map(({ kind, name, stats }) => [`${kind} ${name}`, stats]))
   const published = new Map(before?.topics.map((topic) => [topic.name, topic.published]))
@@ -115,6 +125,7 @@ function queueRows(one: Inspected, before: Inspected | undefined, rate: Rate): Q
       overflow,
       depth,
       limit: limit || capacity,
+      oldestMs: ageOf(`${kind} ${domain}/${name}`, stats),
       unacknowledged: leased,
       sentPerSecond: rate(sent, last?.sent),
       receivedPerSecond: rate(received, last?.received),
@@ -130,6 +141,7 @@ function queueRows(one: Inspected, before: Inspected | undefined, rate: Rate): Q
     overflow: null,
     depth: null,
     limit: null,
+    oldestMs: null,
     unacknowledged: 0,
     sentPerSecond: rate(count, published.get(name)),
     receivedPerSecond: null,
