@@ -31,6 +31,9 @@ export const COMMON_OPTIONS = {
   },
 } as const satisfies Record<string, Option>
 
+/** The exit code when messages have been lost. */
+export const EXIT_LOST = 3
+
 /** The arguments are wrong. */
 export class UsageError extends Error {}
 

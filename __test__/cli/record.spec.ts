@@ -5,9 +5,11 @@ import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
 import type { PortQueue } from '../../index.js'
 import { type Played, RecordingReader } from '../../cli/recording/reader.js'
-import { millrace, startMillrace } from '../helpers/cli.js'
+import { millrace, millraceBy, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
 import { until } from '../process/children.js'
+
+const onLinux = process.platform === 'linux' ? test : test.skip
 
 /** The tool in a directory, with a file in it. */
 function tool({ path }: TestDirectory) {
@@ -123,6 +125,20 @@ test('what a recorder could not follow is counted: a topic', async (t) => {
   )
 })
 
+test('what was missed is counted, too, when --count ends it', async (t) => {
+  const directory = testDirectory(t)
+  const { file, start } = tool(directory)
+  const shm = directory.open('domain')
+  const topic = shm.topic('topic', {})
+  const recording = start('record', 'domain/topic', file, '--json', '--count', '1')
+  const subscribed = () => shm.registry.snapshot().topics[0]!.subscriptions
+  await until(() => subscribed().length === 1)
+  recording.process.kill('SIGSTOP')
+  for (let i = 0; i < 5000; i++) await topic.put(Buffer.from(`${i}`))
+  recording.process.kill('SIGCONT')
+  t.like(JSON.parse((await recording.ended).stdout), { recorded: 1, missed: 5000 - 4096 })
+})
+
 test('with --block nothing is missed, however slow the recorder is', async (t) => {
   const directory = testDirectory(t)
   const { file, start } = tool(directory)
@@ -190,6 +206,35 @@ test('a file that ends anywhere is replayed up to there, and said to be cut off'
   t.is(code, 3)
   t.false(told.complete)
   t.is(drained(queue).length, told.sent)
+})
+
+onLinux('what cannot be written goes back to an at-least-once queue, and is told', async (t) => {
+  const directory = testDirectory(t)
+  const { file, run } = tool(directory)
+  const shm = directory.open('domain')
+  const queue = shm.portQueue('queue', { capacity: 16, delivery: 'at-least-once' })
+  const long = Array.from({ length: 10 }, (_, i) => `${i}`.padEnd(1000, '.'))
+  for (const text of long) queue.tryPut(Buffer.from(text))
+  // So large may files become.
+  const limited = ['bash', '-c', 'ulimit -f 4; exec "$0" "$@"']
+  const { code, stderr } = await millraceBy(
+    limited,
+    'record',
+    'domain/queue',
+    file,
+    '--take',
+    '--directory',
+    directory.path,
+  )
+  t.is(code, 2)
+  t.regex(stderr, /^ERR_MILLRACE_IO: cannot write ".*file\.mcap", which has 3 messages: EFBIG/)
+  t.is(queue.depth, 7)
+  const replayed = await run('replay', file, 'domain/queue')
+  t.deepEqual(
+    [replayed.code, replayed.stdout],
+    [3, `${file}: 3 messages sent, INCOMPLETE: it is cut off behind them\n`],
+  )
+  t.deepEqual(drained(queue).toSorted(), long)
 })
 
 test('pauses are kept, or shortened by --speed', async (t) => {

@@ -1,6 +1,6 @@
 import { child, Flow, type FlowData, parseFlow, type Run, validateFlow } from '../../flow.js'
 import { MillraceError, ShmManager } from '../../index.js'
-import { type Command, milliseconds } from '../command.js'
+import { type Command, EXIT_LOST, milliseconds } from '../command.js'
 import { type FlowFile, readFlowFile, toldFaults } from '../flow-file.js'
 import { told } from '../flow-report.js'
 
@@ -8,8 +8,6 @@ import { told } from '../flow-report.js'
 const EXIT_FAILED = 1
 /** The file is no flow. */
 const EXIT_TROUBLE = 2
-/** Messages have been lost. */
-const EXIT_LOST = 3
 
 /** Runs a flow until it ends, or is interrupted; in the processes that it starts the same command runs their parts. */
 export const flowRun: Command = {

@@ -1,4 +1,5 @@
-import { type Command, count, UsageError } from '../command.js'
+import type { BufferPtr } from '../../index.js'
+import { type Command, count, EXIT_LOST, UsageError } from '../command.js'
 import { interrupted } from '../interrupted.js'
 import { codecOf, thingOf, thingsIn } from '../place.js'
 import { withProgress } from '../progress.js'
@@ -6,9 +7,6 @@ import { sourceOf } from '../recording/source.js'
 import { Recording } from '../recording/writer.js'
 import { takePart } from '../take-part.js'
 import { plural } from '../units.js'
-
-/** Messages have been lost. */
-export const EXIT_LOST = 3
 
 /** Writes messages to a file. */
 export const record: Command = {
@@ -41,8 +39,8 @@ export const record: Command = {
     const source = sourceOf(shm, things, { take, block })
     const work = async () => {
       for await (const message of source.messages(signal)) {
-        if (recording.count < most) await recording.add(message)
-        if (recording.count === most) break
+        await addOrGiveBack(recording, message)
+        if (recording.count >= most) break
       }
     }
     await withProgress(() => `${plural(recording.count, 'message')} of ${place} recorded`, work())
@@ -54,4 +52,14 @@ export const record: Command = {
       console.log(`${path}: ${plural(recorded, 'message')}${missed === 0 ? '' : `, INCOMPLETE: ${missed} more passed`}`)
     return missed === 0 ? 0 : EXIT_LOST
   },
+}
+
+/** Adds `message`; if that fails, who received it has not. */
+async function addOrGiveBack(recording: Recording, message: BufferPtr): Promise<void> {
+  try {
+    await recording.add(message)
+  } catch (error) {
+    message.nack()
+    throw error
+  }
 }

@@ -1,5 +1,5 @@
 import { MillraceError, type ShmManager } from '../../index.js'
-import { type Command, factor, UsageError } from '../command.js'
+import { type Command, EXIT_LOST, factor, UsageError } from '../command.js'
 import { pause } from '../follow.js'
 import { interrupted } from '../interrupted.js'
 import { codecOf, thingOf, thingsIn, type Things } from '../place.js'
@@ -8,7 +8,6 @@ import { setHeader } from '../recording/header.js'
 import { type Played, RecordingReader } from '../recording/reader.js'
 import { takePart } from '../take-part.js'
 import { plural } from '../units.js'
-import { EXIT_LOST } from './record.js'
 
 /** Sends what was recorded. */
 export const replay: Command = {

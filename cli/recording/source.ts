@@ -33,14 +33,17 @@ function ofTopic(shm: ShmManager, name: string, block: boolean): Source {
   let missed = 0
   return {
     async *messages(signal) {
-      yield* received({ receive: (options) => subscription.receive(options) }, signal)
-      // What had come before the end, and no more.
-      for (let left = subscription.depth; left > 0; left--) {
-        using message = subscription.tryReceive()
-        if (message !== null) yield message
+      try {
+        yield* received({ receive: (options) => subscription.receive(options) }, signal)
+        // What had come before the end, and no more.
+        for (let left = subscription.depth; left > 0; left--) {
+          using message = subscription.tryReceive()
+          if (message !== null) yield message
+        }
+      } finally {
+        missed = subscription.stats()?.dropped ?? missed
+        subscription.close()
       }
-      missed = subscription.stats()?.dropped ?? missed
-      subscription.close()
     },
     missed: () => missed,
   }

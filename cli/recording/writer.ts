@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import type { BufferPtr } from '../../index.js'
+import { type BufferPtr, MillraceError } from '../../index.js'
 import { UsageError } from '../command.js'
 import { headerOf } from './header.js'
 import { HEADERS, loadMcap, type McapRecordBuilder, PROFILE } from './mcap.js'
@@ -22,10 +22,12 @@ const OF_HEADERS = 1
 export class Recording {
   /** Messages in it. */
   count = 0
+  readonly #path: string
   readonly #file: FileHandle
   readonly #records: McapRecordBuilder
 
-  private constructor(file: FileHandle, records: McapRecordBuilder) {
+  private constructor(path: string, file: FileHandle, records: McapRecordBuilder) {
+    this.#path = path
     this.#file = file
     this.#records = records
   }
@@ -33,7 +35,7 @@ export class Recording {
   /** Makes the file, which must not exist. */
   static async create(path: string, { domain, name, kind, codec }: Recorded): Promise<Recording> {
     const { McapRecordBuilder: Records } = loadMcap()
-    const recording = new Recording(await created(path), new Records())
+    const recording = new Recording(path, await created(path), new Records())
     const records = recording.#records
     records.writeMagic()
     records.writeHeader({ profile: PROFILE, library: 'millrace record' })
@@ -78,7 +80,12 @@ export class Recording {
   }
 
   async #flush(): Promise<void> {
-    await this.#file.writeFile(this.#records.buffer)
+    try {
+      await this.#file.writeFile(this.#records.buffer)
+    } catch (cause) {
+      const message = `cannot write ${JSON.stringify(this.#path)}, which has ${this.count} messages: ${(cause as Error).message}`
+      throw new MillraceError('ERR_MILLRACE_IO', message, { cause })
+    }
     this.#records.reset()
   }
 }

@@ -46,8 +46,9 @@ const STARTS_AT_ONCE = 4
 /** Looks a run, and the shortest pause between two. */
 const LOOKS = 60
 const LOOK_PAUSE_MS = 50
-/** What takes so much longer than it was to does not end. */
+/** What takes so much longer than it was to, and so much for each process, does not end. */
 const GRACE_MS = 60_000
+const GRACE_EACH_MS = 2000
 
 export class Stage {
   readonly ends: Ends
@@ -69,7 +70,7 @@ export class Stage {
     this.#fault = options.fault
     this.ends = new Ends({ directory: options.directory, domain: DOMAIN }, options.maxBytes)
     this.#shm = this.ends.shm
-    const limit = options.seconds * 1e3 + GRACE_MS
+    const limit = options.seconds * 1e3 + GRACE_MS + options.processes * GRACE_EACH_MS
     this.#deadline = globalThis.setTimeout(() => void this.#giveUp(limit), limit)
   }
 

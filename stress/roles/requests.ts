@@ -31,8 +31,12 @@ export async function serve(
     count++
     answered()
     const isFaulty = count === 10
-    if (isFaulty && fault === 'lose') count--
-    return isFaulty && fault === 'damage' ? 'wrong' : answerOf(question)
+    const isWrong = isFaulty && fault === 'damage'
+    if (isFaulty && fault === 'lose') {
+      count--
+      fault = undefined
+    }
+    return isWrong ? 'wrong' : answerOf(question)
   }
   await service.serve(handler, { signal })
   return { count, wrong: 0, latencies: new Float64Array() }
