@@ -21,6 +21,9 @@ export function countTap(line) {
 /** How long a suite's output may stay open after its end: longer means that a process it started still lives. */
 const LEFTOVER_MS = 5000
 
+/** Lines about failures that are told once more. */
+const MOST_TOLD = 60
+
 /** Runs one suite to its end. One that crashed, left a process behind or ran no test counts as a failure. */
 export async function runCounted(name, { command, args, count, cwd, env }) {
   const started = performance.now()
@@ -39,15 +42,22 @@ export async function runCounted(name, { command, args, count, cwd, env }) {
   })
   const closed = new Promise((resolve) => child.once('close', resolve))
   const total = [0, 0, 0]
+  // What failed is told once more at the end, with what is said of it.
+  const told = []
+  let isTelling = false
   for await (const line of lines) {
     console.log(line)
-    count(line).forEach((more, at) => (total[at] += more))
+    const counts = count(line)
+    counts.forEach((more, at) => (total[at] += more))
+    if (counts.some((more) => more > 0)) isTelling = counts[1] > 0
+    if (isTelling && told.length < MOST_TOLD && line.trim() !== '') told.push(line)
   }
   await closed
   const [passed, counted, skipped] = total
   if (passed + counted === 0) problems.push('ran no test')
   const failed = problems.length > 0 ? Math.max(counted, 1) : counted
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
-  const text = [`${name}: ${passed} passed, ${failed} failed in ${seconds} s`, ...problems].join(', ')
+  const summary = [`${name}: ${passed} passed, ${failed} failed in ${seconds} s`, ...problems].join(', ')
+  const text = [...told, summary].join('\n')
   return { passed, failed, skipped, text }
 }

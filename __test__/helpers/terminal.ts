@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { MAIN } from './cli.js'
+import { threadsOf } from './threads.js'
 
 /** What is used of the emulator. */
 interface Emulator {
@@ -63,7 +64,7 @@ export class TestTerminal {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     t.teardown(() => {
-      if (!t.passed) t.log(this.screen.join('\n'))
+      if (!t.passed) t.log(`${this.screen.join('\n').trimEnd()}\n${threadsOf(this.pid)}`)
       shell.kill('SIGKILL')
       this.#emulator.dispose()
       rmSync(folder, { recursive: true })

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import type { RecoveryReport, ShmManager } from '../../index.js'
+import { threadsOf } from '../helpers/threads.js'
 
 /** How a process ended. */
 export interface Ending {
@@ -72,6 +73,13 @@ export class Child {
     this.#process.send(message, () => {})
   }
 
+  /** What is known of it, for a test that has failed. */
+  describe(): string {
+    const { code, signal, stderr } = this.#ending ?? {}
+    const end = this.#ending === undefined ? 'has not ended' : `ended with ${signal ?? code}: ${stderr}`
+    return `${this.#name}, process ${this.pid}, ${end}\n${threadsOf(this.pid)}`
+  }
+
   /** Sends it a signal. */
   signal(signal: NodeJS.Signals): void {
     this.#process.kill(signal)
@@ -92,7 +100,7 @@ export class Child {
 
 /** Starts a program of __test__/fixtures. When the test ends it is killed, if it still lives. */
 export function startChild(
-  t: Pick<ExecutionContext, 'teardown'>,
+  t: Pick<ExecutionContext, 'teardown'> & Partial<Pick<ExecutionContext, 'passed' | 'log'>>,
   fixture: string,
   args: unknown,
   options: ForkOptions = {},
@@ -100,7 +108,10 @@ export function startChild(
   const file = fileURLToPath(new URL(`../fixtures/${fixture}.js`, import.meta.url))
   const stdio = ['ignore', 'inherit', 'pipe', 'ipc'] satisfies ForkOptions['stdio']
   const child = new Child(fixture, fork(file, [JSON.stringify(args)], { ...options, stdio }))
-  t.teardown(() => child.kill())
+  t.teardown(() => {
+    if (t.passed === false) t.log?.(`${child.describe()}\nthe test, process ${process.pid}\n${threadsOf(process.pid)}`)
+    return child.kill()
+  })
   return child
 }
 
