@@ -345,8 +345,9 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   /**
    * Makes the queue hold `capacity` messages, rounded up to a power of two; of a queue with a limit, that is what becomes `capacity`. At once
    * and for everybody: messages keep their order, none is lost, and nobody who has the queue open need know of it. Where there are more
-   * messages than that, they stay, and nothing more is taken until there is room. Whoever opens the queue from now on with another capacity
-   * gets it as it is.
+   * messages than that, they stay, and nothing more is taken until there is room; one that drops the oldest drops them when the next is sent.
+   * Whoever opens the queue from now on with another capacity gets it as it is. The other participants of the domain are held up for as long as
+   * it takes to move the messages that are there.
    * @param capacity 1 … 1 048 576
    * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`; `_NOT_FOUND`: nobody has created it; `_CLOSED`, `_DESTROYED`; `_TIMEOUT`: a
    * participant of the domain is stopped in the middle of something; `_EXHAUSTED`, `_NO_SPACE`: no memory for its ring

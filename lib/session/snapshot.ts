@@ -39,7 +39,7 @@ export interface PoolStats {
   buffers: number
   /** Buffers in use, rings of queues included. */
   used: number
-  /** Of these, rings of queues. */
+  /** Of these, rings of queues, and rings that queues had before they were resized, which somebody still has open. */
   rings: number
   /** Segments they lie in. */
   segments: number

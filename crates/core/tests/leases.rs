@@ -121,7 +121,7 @@ fn receivers_of_a_closed_queue_do_not_wait_for_each_other() {
     (0..2).for_each(|i| put(&shm, &queue, i));
     let theirs = other.find_queue("q").unwrap().unwrap();
     let (held, held_there) = (take(&queue).unwrap(), take(&theirs).unwrap());
-    assert!(queue.arm(Interest::Data) && theirs.arm(Interest::Data));
+    assert!([&queue, &theirs].iter().all(|end| end.arm(Interest::Data).is_some()));
     queue.close();
     for end in [&queue, &theirs] {
         assert!(end.rearm(Interest::Data), "it is told");
@@ -373,8 +373,8 @@ fn a_wait_that_ends_while_the_participant_leaves_is_ended_once() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        if theirs.arm(Interest::Data) {
-                            theirs.disarm(Interest::Data);
+                        if let Some(end) = theirs.arm(Interest::Data) {
+                            end.disarm(Interest::Data);
                         }
                     }
                 });
@@ -384,7 +384,7 @@ fn a_wait_that_ends_while_the_participant_leaves_is_ended_once() {
         drop(theirs);
         // A bit that was left up would take this wake.
         let mine = shm.wake_sequence();
-        assert!(queue.arm(Interest::Data));
+        assert!(queue.arm(Interest::Data).is_some());
         put(&shm, &queue, 1);
         assert_ne!(shm.wake_sequence(), mine);
         queue.disarm(Interest::Data);

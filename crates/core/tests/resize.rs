@@ -34,6 +34,10 @@ fn sequences(queue: &Arc<PortQueue>) -> Vec<u64> {
     std::iter::from_fn(|| take(queue)).map(|message| message.sequence()).collect()
 }
 
+fn rings(shm: &ShmManager) -> u64 {
+    shm.snapshot().unwrap().pools.iter().map(|pool| pool.rings).sum()
+}
+
 fn clean(shm: &ShmManager) {
     let findings = shm.fsck().unwrap();
     assert!(findings.is_empty(), "{findings:#?}");
@@ -76,7 +80,7 @@ fn messages_keep_their_order_and_every_end_goes_on() {
     let third = other.port_queue("q", &capacity(4)).unwrap();
     assert_eq!(third.options().capacity, 256);
     drop((queue, theirs, third));
-    assert_eq!(used(&shm), 0, "rings that were replaced have gone");
+    assert_eq!((rings(&shm), used(&shm)), (1, 0), "rings that were replaced have gone");
     clean(&shm);
 }
 
@@ -92,6 +96,114 @@ fn a_queue_that_has_too_many_takes_no_more() {
         assert_eq!(take(&queue).unwrap().sequence(), taken);
     }
     assert_eq!(sequences(&queue), [17, 18, 19]);
+}
+
+#[test]
+fn a_queue_that_drops_takes_everything_whatever_it_held() {
+    let isolated = Isolated::new("resize-drops");
+    let shm = isolated.open();
+    let drops = |slots| QueueOptions { overflow: Some(Overflow::DropOldest), ..capacity(slots) };
+    let queue = shm.port_queue("q", &drops(4096)).unwrap();
+    (0..4096).for_each(|sequence| assert!(send(&shm, &queue, sequence)));
+    queue.resize(4).unwrap();
+    assert!(send(&shm, &queue, 4096));
+    assert_eq!((queue.len(), queue.stats().unwrap().dropped), (4, 4093));
+    let first = queue.receive(&mut [Received::default()]).unwrap();
+    assert_eq!(first.0, 1);
+    assert_eq!(sequences(&queue), [4094, 4095, 4096]);
+    // Of one with leases what was given back is the oldest.
+    let options = QueueOptions { delivery: Some(Delivery::AtLeastOnce), limit: Some(1024), ..drops(1024) };
+    let queue = shm.port_queue("leased", &options).unwrap();
+    (0..1024).for_each(|sequence| assert!(send(&shm, &queue, sequence)));
+    let held: Vec<_> = (0..600).map(|_| take(&queue).unwrap()).collect();
+    held.into_iter().for_each(|message| message.nack().unwrap());
+    queue.resize(4).unwrap();
+    assert!(send(&shm, &queue, 1024));
+    assert_eq!(sequences(&queue), [1021, 1022, 1023, 1024]);
+    clean(&shm);
+}
+
+#[test]
+fn what_somebody_asks_for_meanwhile_is_not_forgotten() {
+    let isolated = Isolated::new("resize-named");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let ends = AtomicBool::new(false);
+    let queue = std::sync::Mutex::new(shm.port_queue("q", &QueueOptions::default()).unwrap());
+    let asks = |delivery| QueueOptions { delivery: Some(delivery), ..QueueOptions::default() };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for slots in [32, 64].into_iter().cycle() {
+                if ends.load(Ordering::Relaxed) {
+                    break;
+                }
+                let now = queue.lock().unwrap().clone();
+                if let Err(error) = now.resize(slots) {
+                    assert!(matches!(error.kind(), ErrorKind::Destroyed | ErrorKind::Timeout), "{error}");
+                }
+            }
+        });
+        for round in 0..500 {
+            other.port_queue("q", &asks(Delivery::AtMostOnce)).unwrap();
+            let refused = other.port_queue("q", &asks(Delivery::AtLeastOnce));
+            assert!(refused.is_err_and(|e| e.kind() == ErrorKind::OptionsMismatch), "round {round}");
+            let mut now = queue.lock().unwrap();
+            now.destroy();
+            *now = shm.port_queue("q", &QueueOptions::default()).unwrap();
+        }
+        ends.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn who_has_it_open_is_known_whatever_ring_it_was() {
+    let isolated = Isolated::new("resize-users");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let queue = shm.port_queue("q", &at_least_once(4)).unwrap();
+    let theirs = other.find_queue("q").unwrap().unwrap();
+    assert_eq!((queue.stats().unwrap().attached, rings(&shm)), (2, 1));
+    queue.resize(16).unwrap();
+    let now = shm.find_queue("q").unwrap().unwrap();
+    let stats = now.stats().unwrap();
+    assert_eq!((stats.attached, rings(&shm), used(&shm)), (2, 2, 0), "an idle end holds the ring before");
+    assert_eq!(stats.users.iter().map(|user| user.participant).collect::<Vec<_>>(), [0, 1]);
+    let asked = QueueOptions { delivery: Some(Delivery::AtMostOnce), ..QueueOptions::default() };
+    let refused = shm.port_queue("q", &asked).unwrap_err().to_string();
+    assert!(refused.contains(") has it open"), "{refused}");
+    drop(theirs);
+    drop(queue);
+    assert_eq!((now.stats().unwrap().attached, rings(&shm), used(&shm)), (1, 1, 0));
+    let refused = shm.port_queue("q", &asked).unwrap_err().to_string();
+    assert!(refused.contains("nobody else has it open"), "{refused}");
+}
+
+#[test]
+fn options_that_exclude_each_other_are_a_mismatch() {
+    let isolated = Isolated::new("resize-exclude");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let limit = QueueOptions { limit: Some(3), ..QueueOptions::default() };
+    let range = QueueOptions { max_capacity: Some(8), ..capacity(2) };
+    let drops = QueueOptions { overflow: Some(Overflow::DropOldest), ..QueueOptions::default() };
+    for (at, (first, second)) in
+        [(&limit, &range), (&range, &limit), (&drops, &range)].into_iter().enumerate()
+    {
+        let queue = format!("q{at}");
+        shm.port_queue(&queue, first).unwrap();
+        let refused = other.port_queue(&queue, second).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::OptionsMismatch, "{refused}");
+    }
+    let both = QueueOptions { limit: Some(3), ..range };
+    assert_eq!(shm.port_queue("q0", &both).unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn statistics_say_what_is_meant() {
+    let isolated = Isolated::new("resize-meant");
+    let shm = isolated.open();
+    let queue = shm.port_queue("q", &capacity(16)).unwrap();
+    (0..10).for_each(|sequence| assert!(send(&shm, &queue, sequence)));
+    queue.resize(4).unwrap();
+    let stats = queue.stats().unwrap();
+    assert_eq!((stats.capacity, stats.limit, stats.depth), (4, 0, 10));
 }
 
 #[test]
@@ -175,7 +287,34 @@ fn who_waits_is_told() {
         queue.resize(8).unwrap();
         sender.join().unwrap();
     });
-    assert!(theirs.arm(Interest::Space) || theirs.is_ready(Interest::Space));
+    assert!(theirs.arm(Interest::Space).is_some() || theirs.is_ready(Interest::Space));
+}
+
+#[test]
+fn a_wait_ends_where_it_began() {
+    let isolated = Isolated::new("resize-arms");
+    let (shm, other, third) = (isolated.open(), isolated.open(), isolated.open());
+    for gives_up in [false, true] {
+        let queue = shm.port_queue("q", &capacity(4)).unwrap();
+        let theirs = other.find_queue("q").unwrap().unwrap();
+        // By an end whose ring is replaced already, and the ring where it waits is replaced, too.
+        queue.resize(8).unwrap();
+        let waits = theirs.arm(Interest::Data).unwrap();
+        assert!(!Arc::ptr_eq(&waits, &theirs) && waits.is_unrung(Interest::Data));
+        queue.resize(16).unwrap();
+        assert!(!waits.is_unrung(Interest::Data));
+        if gives_up {
+            waits.disarm(Interest::Data);
+        } else {
+            assert!(waits.rearm(Interest::Data), "it looks again");
+        }
+        // It waits nowhere any more, and takes nobody's wake.
+        let sleeper = third.find_queue("q").unwrap().unwrap().arm(Interest::Data).unwrap();
+        assert!(send(&shm, &queue, 1));
+        assert!(!sleeper.is_unrung(Interest::Data), "somebody else was woken (gives up: {gives_up})");
+        sleeper.disarm(Interest::Data);
+        queue.destroy();
+    }
 }
 
 #[test]
@@ -220,7 +359,7 @@ fn ends_of_a_ring_before_see_the_end_of_the_queue() {
         };
         for end in [&queue, &now] {
             assert!(end.is_closed() && end.is_destroyed() == destroys);
-            assert!(end.is_ready(Interest::Data) && !end.arm(Interest::Data));
+            assert!(end.is_ready(Interest::Data) && end.arm(Interest::Data).is_none());
             let mut ids = [0];
             assert_eq!(shm.allocator().allocate_ids(1, &mut ids).unwrap(), 1);
             let buffer = Buffer { id: ids[0], received: false };

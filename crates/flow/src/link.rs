@@ -4,9 +4,10 @@
 //! beyond, another scheduler or a program, tells by the queue itself: a task that goes to sleep *arms* the end, which raises the
 //! participant's bit in the queue, and whoever sends or receives there takes the bit and notifies the participant.
 
+use arc_swap::{ArcSwapOption, Guard};
 use millrace::{Interest, PortQueue, Result, ShmManager};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, OnceLock};
 
 /// Number of a block in its scheduler.
 pub(crate) type TaskId = usize;
@@ -63,7 +64,10 @@ impl Local {
 pub(crate) struct End {
     /// Of a queue that somebody else makes: it is attached when it is there.
     name: Option<String>,
-    queue: OnceLock<Arc<PortQueue>>,
+    /// Changed only by whoever runs the block, as the next one is: others look.
+    queue: ArcSwapOption<PortQueue>,
+    /// Where a block sleeps, for somebody outside to notify.
+    armed: ArcSwapOption<PortQueue>,
     pub(crate) interest: Interest,
     /// The port whose end it is.
     pub(crate) port: Port,
@@ -71,41 +75,56 @@ pub(crate) struct End {
     pub(crate) local: Option<Arc<Local>>,
     /// Of somebody else's queue, the only sender, or the only receiver.
     pub(crate) only: bool,
-    armed: AtomicBool,
 }
+
+/// A queue that may not be known yet, for as long as one looks at it.
+pub(crate) type Known = Guard<Option<Arc<PortQueue>>>;
 
 impl End {
     /// That of a link.
     pub(crate) fn new(queue: Arc<PortQueue>, interest: Interest, port: Port, local: Arc<Local>) -> Self {
-        let (local, armed) = (Some(local), AtomicBool::new(false));
-        Self { name: None, queue: OnceLock::from(queue), interest, port, local, only: false, armed }
+        let (queue, armed) = (ArcSwapOption::new(Some(queue)), ArcSwapOption::empty());
+        Self { name: None, queue, armed, interest, port, local: Some(local), only: false }
     }
 
     /// That of queue `name`, which need not exist yet; `only`: it ends with the block, which is the only one at this side of it.
     pub(crate) fn named(name: &str, interest: Interest, port: Port, only: bool) -> Self {
-        let (name, armed) = (Some(name.to_owned()), AtomicBool::new(false));
-        Self { name, queue: OnceLock::new(), interest, port, local: None, only, armed }
+        let (queue, armed) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        Self { name: Some(name.to_owned()), queue, armed, interest, port, local: None, only }
     }
 
-    /// The queue; `None`: nobody has made it yet.
-    pub(crate) fn queue(&self, shm: &ShmManager) -> Result<Option<&Arc<PortQueue>>> {
-        if self.queue.get().is_none()
-            && let Some(queue) = shm.find_queue(self.name.as_deref().unwrap_or_default())?
-        {
-            // Of two who find it, both find the same end.
-            let _ = self.queue.set(queue);
+    /// The queue, by the ring that it has now; `None`: nobody has made it yet.
+    pub(crate) fn queue(&self, shm: &ShmManager) -> Result<Known> {
+        let known = self.queue.load();
+        match &*known {
+            Some(queue) if !queue.has_been_replaced() => Ok(known),
+            _ => self.look(shm, known),
         }
-        Ok(self.queue.get())
+    }
+
+    #[cold]
+    fn look(&self, shm: &ShmManager, known: Known) -> Result<Known> {
+        let found = match &*known {
+            Some(queue) => queue.instead(),
+            None => shm.find_queue(self.name.as_deref().unwrap_or_default())?,
+        };
+        if found.is_none() {
+            // Of one that has been destroyed the last that is known.
+            return Ok(known);
+        }
+        self.queue.store(found);
+        Ok(self.queue.load())
     }
 
     /// The queue, as far as it is known.
-    pub(crate) fn known(&self) -> Option<&Arc<PortQueue>> {
-        self.queue.get()
+    pub(crate) fn known(&self) -> Known {
+        self.queue.load()
     }
 
     /// Name of the queue.
-    pub(crate) fn name(&self) -> &str {
-        self.queue.get().map_or(self.name.as_deref().unwrap_or_default(), |queue| queue.name())
+    pub(crate) fn name(&self) -> String {
+        let name = self.known().as_ref().map(|queue| queue.name().to_owned());
+        name.or_else(|| self.name.clone()).unwrap_or_default()
     }
 
     /// What is at the other side, for people: ports of this scheduler, or the name of the queue.
@@ -121,7 +140,8 @@ impl End {
 
     /// Announces that a block sleeps until there is something, or room; `false`: there is, it must not sleep. Only by whoever runs the block.
     pub(crate) fn arm(&self) -> bool {
-        let Some(queue) = self.queue.get() else { return true };
+        let known = self.known();
+        let Some(queue) = &*known else { return true };
         if let Some(local) = &self.local {
             if self.interest == Interest::Space {
                 local.announce_blocked();
@@ -131,35 +151,36 @@ impl End {
                 .fetch_add(u64::from(sleeps), Ordering::Relaxed);
             return sleeps;
         }
-        let sleeps = if self.armed.load(Ordering::Relaxed) {
-            queue.is_unrung(self.interest) || !queue.rearm(self.interest)
-        } else {
-            queue.arm(self.interest)
-        };
-        // Release: whoever sees it armed sees the bit raised.
-        self.armed.store(sleeps, Ordering::Release);
+        if let Some(end) = &*self.armed.load() {
+            if end.is_unrung(self.interest) || !end.rearm(self.interest) {
+                return true;
+            }
+            self.armed.store(None);
+            return false;
+        }
+        let end = queue.arm(self.interest);
+        let sleeps = end.is_some();
+        self.armed.store(end);
         sleeps
     }
 
     /// Ends what [`End::arm`] began, if it did: what has been told to us meanwhile is told to somebody else.
     pub(crate) fn disarm(&self) {
-        if self.armed.load(Ordering::Relaxed) {
-            self.armed.store(false, Ordering::Relaxed);
-            if let Some(queue) = self.queue.get() {
-                queue.disarm(self.interest);
-            }
+        if self.is_armed()
+            && let Some(end) = self.armed.swap(None)
+        {
+            end.disarm(self.interest);
         }
     }
 
     /// Whether a block sleeps at it, for somebody outside to notify.
     pub(crate) fn is_armed(&self) -> bool {
-        self.armed.load(Ordering::Relaxed)
+        self.armed.load().is_some()
     }
 
     /// Whether a block sleeps at it, and somebody has notified for it since.
     pub(crate) fn is_rung(&self) -> bool {
-        self.armed.load(Ordering::Acquire)
-            && self.queue.get().is_some_and(|queue| !queue.is_unrung(self.interest))
+        self.armed.load().as_ref().is_some_and(|end| !end.is_unrung(self.interest))
     }
 
     /// The block at it has ended. A queue that ends with it, or with the last block of a link of this scheduler, is closed: behind its last
@@ -167,8 +188,8 @@ impl End {
     pub(crate) fn leave(&self, shm: &ShmManager) -> bool {
         self.disarm();
         // A block that ends before its first work has not looked for its queue. One that cannot be found has no end.
-        let queue = if self.only { self.queue(shm).ok().flatten() } else { self.queue.get() };
-        let Some(queue) = queue else { return false };
+        let known = if self.only { self.queue(shm).ok() } else { Some(self.known()) };
+        let Some(queue) = known.as_deref().and_then(Option::as_ref) else { return false };
         let is_input = self.interest == Interest::Data;
         let Some(local) = &self.local else {
             if self.only {

@@ -104,7 +104,7 @@ impl HandleTable {
             None => find(manager, what, name)?,
         };
         let same = |end: &End| match (&end.queue, &queue) {
-            (Some(a), Some(b)) => end.what == what && Arc::ptr_eq(a, b),
+            (Some(a), Some(b)) => end.what == what && a.is_same(b),
             (None, _) => end.what == what && end.name == name,
             (Some(_), None) => false,
         };
@@ -174,7 +174,7 @@ impl HandleTable {
     /// The handle to send to a subscription to `topic`.
     pub(crate) fn add_target(&mut self, topic: &str, queue: Arc<PortQueue>) -> u32 {
         let same = |end: &End| {
-            end.what == What::Target && end.queue.as_ref().is_some_and(|known| Arc::ptr_eq(known, &queue))
+            end.what == What::Target && end.queue.as_ref().is_some_and(|known| known.is_same(&queue))
         };
         match self.find(same) {
             Some((handle, _)) => handle,

@@ -105,15 +105,16 @@ impl Waits {
             manager.arm_names();
         }
         // It may have appeared between the look and the bit.
-        let (sleeps, queue) = match look(manager, handles, handle)? {
-            Found::Queue(queue) => (queue.arm(interest(kind)), Some(Arc::clone(queue))),
-            Found::Nothing => (true, None),
-            Found::Over => (false, None),
+        let queue = match look(manager, handles, handle)? {
+            Found::Queue(queue) => match queue.arm(interest(kind)) {
+                None => return Ok(false),
+                end => end,
+            },
+            Found::Nothing => None,
+            Found::Over => return Ok(false),
         };
-        if sleeps {
-            self.armed.push(Armed { handle, kind, queue });
-        }
-        Ok(sleeps)
+        self.armed.push(Armed { handle, kind, queue });
+        Ok(true)
     }
 
     /// Ends a wait without having consumed.

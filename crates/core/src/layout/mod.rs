@@ -64,7 +64,7 @@ shared!(SegmentHeader { magic, ready, bytes, page_bytes, version, persist, _rese
 /// Every size, offset and limit that another process relies on.
 pub(crate) const FACTS: &[(&str, usize)] = &[
     // Raised when the meaning of something changes without any number below changing.
-    ("protocol revision", 4),
+    ("protocol revision", 5),
     ("SegmentHeader", size_of::<SegmentHeader>()),
     ("SegmentHeader.ready", offset_of!(SegmentHeader, ready)),
     ("SegmentHeader.version", offset_of!(SegmentHeader, version)),
@@ -127,6 +127,7 @@ pub(crate) const FACTS: &[(&str, usize)] = &[
     ("RingHeader.start", offset_of!(RingHeader, start)),
     ("RingHeader.subscriptions", offset_of!(RingHeader, subscriptions)),
     ("RingHeader.published", offset_of!(RingHeader, published)),
+    ("RingHeader.attached", offset_of!(RingHeader, attached)),
     ("LeaseEntry", size_of::<LeaseEntry>()),
     ("Slot owner shift", queue::SLOT_OWNER_SHIFT as usize),
     ("Slot state shift", queue::SLOT_STATE_SHIFT as usize),

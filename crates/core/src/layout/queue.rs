@@ -275,7 +275,9 @@ pub(crate) struct RingHeader {
     /// Of a topic: messages published. Statistics; a publisher killed in a batch leaves it short. On a line of its own: written by
     /// every publish, while `subscriptions` is only read.
     pub(crate) published: AtomicU64,
-    _reserved_too: [AtomicU64; 15],
+    /// Who has the queue open, by this ring or by one whose place it has taken. Written by themselves; recovery takes out the dead.
+    pub(crate) attached: ParticipantSet,
+    _reserved_too: [AtomicU64; 13],
 }
 shared!(RingHeader {
     capacity,
@@ -316,6 +318,7 @@ shared!(RingHeader {
     peak,
     looked,
     published,
+    attached,
     _reserved_too
 });
 

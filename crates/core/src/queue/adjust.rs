@@ -17,7 +17,8 @@ impl PortQueue {
     /// there is room. For everybody who has the queue open, who need not know of it; and whoever opens it with another capacity from now on
     /// gets it as it is.
     ///
-    /// All participants of the domain are kept out of their operations for some microseconds.
+    /// All participants of the domain are kept out of their operations while the messages that are there are moved: some microseconds for
+    /// thousands of them.
     ///
     /// # Errors
     /// `InvalidArgument`; `Closed`, `Destroyed`; `Timeout` when a participant stays inside an operation (stopped, or without processor time);
@@ -140,8 +141,12 @@ impl PortQueue {
             let header = queue.header();
             let known = header.named.load(Ordering::Relaxed);
             if !options.would_change(noun, &queue, known)? {
+                // Inside: whoever replaces the ring sees it, or we see that it has been replaced.
+                let pin = queue.participant.pin()?;
                 header.named.fetch_or(options.named(), Ordering::Relaxed);
-                if !queue.has_been_replaced() {
+                let is_it = !queue.has_been_replaced();
+                drop(pin);
+                if is_it {
                     return Ok(queue);
                 }
                 continue;

@@ -113,6 +113,7 @@ pub(super) fn attach_listed(
         }
         _ => {}
     }
+    view.header().attached.add(participant.slot);
     Ok(Some(PortQueue::new(Arc::clone(cache), name, listed, view, options)))
 }
 
@@ -158,6 +159,7 @@ pub(crate) fn create(
     let made = (|| {
         let ring = lay_out(participant, buffer, &options)?;
         prepare(ring.header());
+        ring.header().attached.add(participant.slot);
         fault::hit(Point::CreateInitialised);
         let _pin = participant.pin()?;
         let entry = participant.domain.claim_entry(participant.slot, key, buffer.id)?;

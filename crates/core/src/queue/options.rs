@@ -122,9 +122,12 @@ pub struct ResolvedOptions {
 impl QueueOptions {
     /// Checks the values and fills in the defaults.
     pub(crate) fn resolve(&self, name: &str) -> Result<ResolvedOptions> {
-        let invalid = |what: &str, value: u32, want: &str| {
-            Err(Error::invalid_argument(format!("queue {name:?}: {what} is {value}, must be {want}")))
-        };
+        self.complete(name).map_err(|what| Error::invalid_argument(format!("queue {name:?}: {what}")))
+    }
+
+    /// The same; the error: which value is wrong, and what it must be.
+    fn complete(&self, name: &str) -> std::result::Result<ResolvedOptions, String> {
+        let invalid = |what: &str, value: u32, want: &str| Err(format!("{what} is {value}, must be {want}"));
         let capacity = self.capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY as u32);
         if capacity == 0 || capacity as usize > MAX_QUEUE_CAPACITY {
             return invalid("capacity", capacity, "1 to 1048576");
@@ -165,7 +168,8 @@ impl QueueOptions {
                     "0 on an at-most-once queue",
                 );
             }
-            crate::segment::validate_name("dead-letter queue", &dead_letter_name(name))?;
+            crate::segment::validate_name("dead-letter queue", &dead_letter_name(name))
+                .map_err(|error| error.to_string())?;
         }
         // A receiver that is busy with a message occupies its slot; the newest one needs another.
         let least = if overflow == Overflow::Latest { 2 } else { 1 };
@@ -194,7 +198,15 @@ impl QueueOptions {
     /// The same for those that are in `which`.
     pub(super) fn check_those(&self, which: u32, noun: &str, name: &str, is: &ResolvedOptions) -> Result<()> {
         // What is left out is as it is, so that one option may rest on another.
-        let asked = self.or_named(is, !RESIZED).resolve(name)?;
+        let asked = match self.or_named(is, !RESIZED).complete(name) {
+            Ok(asked) => asked,
+            Err(what) => {
+                // Wrong by itself, or beside what others have asked for.
+                self.resolve(name)?;
+                let message = format!("{noun} {name:?} exists with options that exclude this: {what}");
+                return Err(Error::new(ErrorKind::OptionsMismatch, message));
+            }
+        };
         let which = self.named() & which;
         let differs = |field: &Field<'_>| which & field.bit != 0 && !field.is_same;
         match fields(&asked, is).iter().find(|field| differs(field)) {
@@ -342,7 +354,7 @@ impl ResolvedOptions {
     }
 
     /// The options as they are meant, of a queue of which those in `named` have been asked for.
-    pub(super) fn meant(&self, named: u32) -> Self {
+    pub(crate) fn meant(&self, named: u32) -> Self {
         match named & NARROWED {
             0 => self.clone(),
             _ => Self { capacity: self.limit.next_power_of_two(), limit: 0, ..self.clone() },

@@ -51,8 +51,8 @@ impl PortQueue {
         }
     }
 
-    /// Publishes a message, if one that is older is in the way (by a whole lap, or by the limit) instead of that, unless a receiver has
-    /// taken it. `None`: receivers that have taken theirs have not freed the slots yet, or other senders were faster every time.
+    /// Publishes a message, instead of those that are older and in the way (by a whole lap, or by the limit), unless receivers have
+    /// taken them. `None`: receivers that have taken theirs have not freed the slots yet, or other senders were faster every time.
     #[cold]
     pub(super) fn push_over(
         &self,
@@ -61,7 +61,10 @@ impl PortQueue {
         id: u32,
         dropped: &mut u32,
     ) -> Option<u64> {
-        for _ in 0..BATCH_MAX {
+        let mut tries = BATCH_MAX;
+        // What has room, in the end, unless others are faster: of a queue that was made smaller, after as many as there are too many.
+        for _ in 0..RING_TRIES_MAX {
+            let before = *dropped;
             let (limit, pending) = (self.options.limit, self.leases().pending());
             let at = match limit {
                 0 => ring.push(tail, id),
@@ -73,10 +76,17 @@ impl PortQueue {
             if limit > 0 && pending > 0 {
                 // What waits to be delivered again is older than all that is in the ring.
                 *dropped += u32::from(self.drop_pending_by_policy());
-                continue;
+            } else {
+                let room = if limit == 0 { self.options.capacity } else { limit };
+                let old = tail.checked_sub(room.into());
+                *dropped += old.map_or(0, |old| self.drop_before(ring, old + 1, u32::MAX));
             }
-            let room = if limit == 0 { self.options.capacity } else { limit };
-            *dropped += tail.checked_sub(room.into()).map_or(0, |old| self.drop_before(ring, old + 1, 1));
+            if *dropped == before {
+                tries -= 1;
+                if tries == 0 {
+                    break;
+                }
+            }
         }
         None
     }

@@ -168,6 +168,11 @@ impl PortQueue {
         &self.name
     }
 
+    /// Whether `other` is an end of the same queue, of whatever ring. Both are of the same domain.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.listed.is_same_name(other.listed)
+    }
+
     /// Options of the queue, as they were when this end was opened: see [`PortQueue::instead`].
     pub fn options(&self) -> &ResolvedOptions {
         &self.options

@@ -7,12 +7,13 @@
 //!    its position, each lease in its entry. Killed here: a dead participant alone holds it, so recount frees it.
 //! 2. The old ring becomes REPLACED: from here on nothing in it counts. Killed here: recovery does the next step.
 //! 3. The name table names the new ring, by the reference that it had to the old one.
-//! 4. The world goes on, and whoever waits at the old ring is woken. Killed here: a recovery wakes everybody.
+//! 4. Whoever waits at the old ring is woken, and the world goes on. Killed here: a recovery wakes everybody.
 //!
 //! An end of the old ring passes on what is asked of it, for as long as there is one: see [`PortQueue::instead`].
 
 use super::ResolvedOptions;
 use super::lifecycle::lay_out;
+use super::options::NARROWED;
 use super::port_queue::PortQueue;
 use super::view::RingView;
 use crate::buffer::Buffer;
@@ -120,7 +121,8 @@ impl PortQueue {
     /// `Timeout` when the world could not be stopped for it; `Exhausted`, `NoSpace`; `OptionsMismatch` when there is to be one producer (or
     /// consumer) and there are several.
     pub(super) fn replace(&self, options: &ResolvedOptions, named: u32) -> Result<bool> {
-        let mut slots = self.slots_in_use();
+        let (messages, leases) = self.in_use();
+        let mut slots = messages.max(leases);
         loop {
             let (options, named) = options.with_slots(slots, named);
             let bytes = ring_bytes(options.capacity as usize, options.leases());
@@ -135,7 +137,6 @@ impl PortQueue {
                 let pin = self.participant.enter();
                 self.forget(self.listed.ring);
                 drop(pin);
-                self.wake_all();
             }
             // Held by the name table now, or by nobody.
             self.participant.let_go(buffer)?;
@@ -156,6 +157,8 @@ impl PortQueue {
     fn replace_by(&self, buffer: Buffer, options: &ResolvedOptions, named: u32) -> Result<Attempt> {
         let participant = &self.participant;
         let ring = lay_out(participant, buffer, options)?;
+        // As much as can be done while the others go on.
+        ring.ring().begin_at(self.ring().taken());
         let stopped =
             at_rest_within(&participant.domain, || self.hand_over(&ring, buffer.id, options, named))?;
         stopped.ok_or_else(|| {
@@ -177,7 +180,8 @@ impl PortQueue {
             // Somebody has sent since the caller looked.
             return Attempt::Over;
         }
-        let needed = self.slots_in_use();
+        let (messages, leases) = self.in_use();
+        let needed = messages.max(leases);
         if needed > to.slots().len() {
             return Attempt::TooSmall(needed);
         }
@@ -190,11 +194,13 @@ impl PortQueue {
             }
         }
         let taken = to.ring().fill_from(&self.ring());
-        to.leases().fill_from(&self.leases());
+        to.leases().fill_from(&self.leases(), leases);
         let settled = if self.leases().is_any() { self.leases().settled() } else { taken };
         to.header().settled.count.store(settled, Ordering::Relaxed);
         take_over(to.header(), from, options);
-        to.header().named.store(named, Ordering::Relaxed);
+        // Somebody may have asked for what is so already since the caller looked.
+        let meanwhile = from.named.load(Ordering::Relaxed) & !NARROWED;
+        to.header().named.store(named | meanwhile, Ordering::Relaxed);
         fault::hit(Point::ReplaceFilled);
         let (segment, index) = split_id(id);
         let Some(pool) = self.participant.held_pool(segment) else { return Attempt::Over };
@@ -207,12 +213,15 @@ impl PortQueue {
         // Release: whoever sees it raised sees what was replaced.
         domain.registry().remaps.fetch_add(1, Ordering::Release);
         fault::hit(Point::ReplaceListed);
+        // Now, lest they sleep for as long as we are stopped afterwards. They go on when the world does.
+        self.wake_all();
         Attempt::Done
     }
 
-    /// Slots that a ring needs to have the messages that are in this one, and the leases. Exact at rest.
-    fn slots_in_use(&self) -> usize {
-        (self.ring().depth() as usize).max(self.leases().used())
+    /// Slots for the messages, and entries for the leases, that a ring needs to have those that are in this one. Exact at rest.
+    fn in_use(&self) -> (usize, usize) {
+        let (ready, published) = (self.ring().depth(), self.ring().published());
+        (ready as usize, self.leases().used(published, ready))
     }
 }
 
@@ -239,7 +248,8 @@ fn take_over(to: &RingHeader, from: &RingHeader, options: &ResolvedOptions) {
     for (to, from) in halves {
         to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
     }
-    let sets = [(&to.sending, &from.sending), (&to.receiving, &from.receiving)];
+    let sets =
+        [(&to.sending, &from.sending), (&to.receiving, &from.receiving), (&to.attached, &from.attached)];
     let words = sets.iter().flat_map(|(to, from)| to.words.iter().zip(&from.words));
     let counts = [
         (&*to.dropped, &*from.dropped),

@@ -17,7 +17,7 @@ impl ParticipantSet {
         (&self.words[slot / 64 % self.words.len()], 1 << (slot % 64))
     }
 
-    fn add(&self, slot: usize) {
+    pub(super) fn add(&self, slot: usize) {
         let (word, bit) = self.bit(slot);
         // SYNC ROLE (seq-cst): see `is_empty`.
         word.fetch_or(bit, Ordering::SeqCst);
@@ -44,7 +44,7 @@ impl ParticipantSet {
         word.load(Ordering::Relaxed) & bit != 0
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         // Relaxed: a number of this moment.
         self.words.iter().map(|word| word.load(Ordering::Relaxed).count_ones() as usize).sum()
     }
@@ -115,6 +115,7 @@ impl PortQueue {
         }
         // Inside: a recovery sees the bit, or that the queue is closed if it is to be.
         let pin = self.participant.enter();
+        header.attached.remove(slot);
         header.receiving.remove(slot);
         let has_sent = header.sending.remove(slot);
         fault::hit(Point::ProducerLeft);

@@ -2,13 +2,11 @@
 
 use super::PortQueue;
 use crate::error::Error;
-use crate::layout::split_id;
-use crate::sync::Ordering;
 
 impl PortQueue {
     /// `error`, that this queue is not what was asked for, with who else has it open, and what to do.
     pub(crate) fn differs(&self, error: Error) -> Error {
-        let users = self.others();
+        let users = self.instead().map_or_else(|| self.others(), |queue| queue.others());
         error.advising(&match users.len() {
             0 => "nobody else has it open: destroy it first, or leave out what differs".to_owned(),
             1 => format!("{} has it open", users[0]),
@@ -16,14 +14,10 @@ impl PortQueue {
         })
     }
 
-    /// Participants but this one that have a reference to the ring.
+    /// Participants but this one that have it open.
     fn others(&self) -> Vec<String> {
-        let (segment, index) = split_id(self.listed.ring);
-        let Some(pool) = self.participant.held_pool(segment) else { return Vec::new() };
-        let has_it = |slot: usize| {
-            slot != self.participant.slot
-                && pool.row(slot).get(index).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)
-        };
-        self.domain().active().filter(|(slot, _)| has_it(*slot)).map(|(_, one)| one.described()).collect()
+        let (mine, attached) = (self.participant.slot, &self.header().attached);
+        let others = self.domain().active().filter(|(slot, _)| *slot != mine && attached.contains(*slot));
+        others.map(|(_, one)| one.described()).collect()
     }
 }

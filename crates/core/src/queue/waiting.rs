@@ -4,50 +4,59 @@ use super::port_queue::{Interest, PortQueue};
 use crate::layout::{RING_CLOSED, RING_OPEN, WaiterMask};
 use crate::sync::Ordering;
 use crate::wait::Waits;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What came of an attempt to arm an end.
+enum Armed {
+    Sleeps,
+    IsReady,
+    /// Another ring has taken the place of its ring.
+    Replaced,
+}
+
 impl PortQueue {
-    /// Announces that this participant will sleep until `interest` holds; `false`: it holds already, do not sleep.
-    /// Each call that returns `true` wants one [`PortQueue::disarm`].
-    pub fn arm(&self, interest: Interest) -> bool {
-        // Pinned, so that no bit is raised after we have left.
-        let Ok(pin) = self.participant.pin() else { return false }; // whoever looks now is told
+    /// Announces that this participant will sleep until `interest` holds, and returns the end at which it did; `None`: it holds already, do not
+    /// sleep. Each end that is returned wants one [`PortQueue::disarm`], or a [`PortQueue::rearm`] that returns `true`. It is another one than
+    /// this if another ring has taken the place of this one's.
+    pub fn arm(self: &Arc<Self>, interest: Interest) -> Option<Arc<Self>> {
+        let mut end = Arc::clone(self);
+        loop {
+            match end.arm_here(interest) {
+                Armed::Sleeps => return Some(end),
+                Armed::IsReady => return None,
+                // Whoever looks at one that has ended meanwhile is told.
+                Armed::Replaced => end = end.instead()?,
+            }
+        }
+    }
+
+    fn arm_here(&self, interest: Interest) -> Armed {
+        // Pinned, so that no bit is raised after we have left, or after everybody has been woken whose bit is in a ring that is replaced.
+        let Ok(_pin) = self.participant.pin() else { return Armed::IsReady };
         if self.has_been_replaced() {
-            drop(pin);
-            return self.instead().is_some_and(|queue| queue.arm(interest));
+            return Armed::Replaced;
         }
         let mask = self.mask(interest);
         self.waits(interest).begin(mask, self.participant.slot);
         if self.is_ready_here(interest) {
             self.end_wait(interest);
-            return false;
+            return Armed::IsReady;
         }
         mask.waits.fetch_add(1, Ordering::Relaxed);
-        true
+        Armed::Sleeps
     }
 
-    /// Whether nobody has notified for `interest` since it was armed. Costs a load, where [`PortQueue::rearm`] looks at the queue; but a
-    /// sender that died between sending and notifying shows only there, so after a recovery look there.
+    /// Whether nobody has notified for `interest` since this end was armed for it. Costs two loads, where [`PortQueue::rearm`] looks at the
+    /// queue; but a sender that died between sending and notifying shows only there, so after a recovery look there.
     pub fn is_unrung(&self, interest: Interest) -> bool {
-        if self.has_been_replaced() {
-            // What waits at this ring has been notified when it was replaced.
-            return !self.waits(interest).any()
-                && self.instead().is_some_and(|queue| queue.is_unrung(interest));
-        }
-        self.mask(interest).is_set(self.participant.slot)
+        // Of a ring that is replaced everybody is woken; who does it may not have come to it yet.
+        self.mask(interest).is_set(self.participant.slot) && !self.has_been_replaced()
     }
 
-    /// Raises the bit again after a wake that brought nothing; `true`: it holds now (and the wait has ended).
+    /// Raises the bit of an armed end again after a wake that brought nothing; `true`: look at the queue now (and the wait has ended).
     pub fn rearm(&self, interest: Interest) -> bool {
-        let Ok(pin) = self.participant.pin() else { return true };
-        if self.has_been_replaced() {
-            let is_here = self.waits(interest).any();
-            if is_here {
-                self.end_wait(interest);
-            }
-            drop(pin);
-            return is_here || self.instead().is_none_or(|queue| queue.rearm(interest));
-        }
+        let Ok(_pin) = self.participant.pin() else { return true };
         self.mask(interest).set(self.participant.slot);
         let ready = self.is_ready_here(interest);
         if ready {
@@ -56,13 +65,9 @@ impl PortQueue {
         ready
     }
 
-    /// Ends a wait without consuming (timeout, abort): a wake that was meant for us goes to somebody else.
+    /// Ends the wait of an armed end without consuming (timeout, abort): a wake that was meant for us goes to somebody else.
     pub fn disarm(&self, interest: Interest) {
         let Ok(pin) = self.participant.pin() else { return };
-        if self.has_been_replaced() && !self.waits(interest).any() {
-            drop(pin);
-            return self.instead().iter().for_each(|queue| queue.disarm(interest));
-        }
         let passes_on = self.end_wait(interest) && self.is_ready_here(interest);
         drop(pin);
         if passes_on {
@@ -133,24 +138,28 @@ impl PortQueue {
     /// assert!(queue.wait(Interest::Data, Duration::from_secs(1)));
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn wait(&self, interest: Interest, timeout: Duration) -> bool {
+    pub fn wait(self: &Arc<Self>, interest: Interest, timeout: Duration) -> bool {
         let deadline = crate::os::deadline(timeout);
         let mut sequence = self.participant.wake_sequence();
-        if !self.arm(interest) {
-            return true;
-        }
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                self.disarm(interest);
-                return false;
+        while let Some(end) = self.arm(interest) {
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    end.disarm(interest);
+                    return false;
+                }
+                self.participant.park(sequence, left);
+                sequence = self.participant.wake_sequence();
+                if end.rearm(interest) {
+                    break;
+                }
             }
-            self.participant.park(sequence, left);
-            sequence = self.participant.wake_sequence();
-            if self.rearm(interest) {
-                return true;
+            // Unless it is only that the queue has another ring now.
+            if !end.has_been_replaced() {
+                break;
             }
         }
+        true
     }
 
     pub(super) fn wake_all(&self) {

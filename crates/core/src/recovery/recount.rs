@@ -228,6 +228,7 @@ impl Recount<'_> {
             header.settled.idle_waiters.clear(dead.slot);
             header.sending.remove(dead.slot);
             header.receiving.remove(dead.slot);
+            header.attached.remove(dead.slot);
         }
         // Of any ring: one of the dead may have left it, and not come to close it. Everybody is notified afterwards.
         header.close_without_producers();

@@ -9,7 +9,7 @@ pub use services::{MailboxSnapshot, ServiceSnapshot};
 pub use topics::{SubscriptionSnapshot, TopicSnapshot};
 
 use crate::error::Result;
-use crate::layout::{NameEntry, ParticipantSlot, SEGMENT_READY};
+use crate::layout::{KIND_RING, NameEntry, ParticipantSlot, RING_REPLACED, SEGMENT_READY, ring_bytes};
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
 use crate::queue::{ResolvedOptions, RingView};
@@ -92,7 +92,7 @@ pub struct PoolSnapshot {
     pub buffers: u64,
     /// Buffers in use, rings of queues included.
     pub used: u64,
-    /// Of these, rings of queues.
+    /// Of these, rings of queues, and rings that queues had before they were resized, which somebody still has open.
     pub rings: u64,
     /// Segments they lie in.
     pub segments: u64,
@@ -167,6 +167,7 @@ fn size_classes(domain: &Domain, pools: &[Arc<Pool>]) -> Vec<PoolSnapshot> {
         class.used += u64::from(pool.used());
         class.segments += 1;
         class.high_water += u64::from(pool.high_water());
+        class.rings += replaced_rings(pool);
     }
     for (listed, _) in domain.entries() {
         let pool = pools.iter().find(|p| p.index == crate::layout::split_id(listed.ring).0);
@@ -177,15 +178,29 @@ fn size_classes(domain: &Domain, pools: &[Arc<Pool>]) -> Vec<PoolSnapshot> {
     classes.into_values().collect()
 }
 
+/// Rings of a pool that others have taken the place of, and somebody still has open.
+fn replaced_rings(pool: &Arc<Pool>) -> u64 {
+    if pool.geometry.buffer_bytes < ring_bytes(1, 0) {
+        return 0;
+    }
+    let is_replaced = |index: &usize| {
+        let kind = pool.header(*index).map(|header| header.kind.load(Ordering::Acquire));
+        let ring = || RingView::new(pool, *index).ok().flatten();
+        pool.is_allocated(*index)
+            && kind == Some(KIND_RING)
+            && ring().is_some_and(|(ring, _)| ring.header().state.load(Ordering::Relaxed) == RING_REPLACED)
+    };
+    (0..pool.geometry.count).filter(is_replaced).count() as u64
+}
+
 /// What there is of a kind.
 fn of_kind(domain: &Domain, kind: Kind) -> impl Iterator<Item = (EntryRef, &NameEntry)> {
     domain.entries().filter(move |(_, entry)| entry.is_kind(kind))
 }
 
-/// The ring of an entry, with its pool and index there.
-fn ring(domain: &Domain, entry: EntryRef) -> Option<(Arc<Pool>, usize, RingView, ResolvedOptions)> {
+/// The ring of an entry.
+fn ring(domain: &Domain, entry: EntryRef) -> Option<(RingView, ResolvedOptions)> {
     let (segment, at) = crate::layout::split_id(entry.ring);
     let pool = domain.pool(segment).ok().flatten()?;
-    let (view, options) = RingView::new(&pool, at).ok().flatten()?;
-    Some((pool, at, view, options))
+    RingView::new(&pool, at).ok().flatten()
 }

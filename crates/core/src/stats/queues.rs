@@ -2,7 +2,6 @@
 
 use super::{of_kind as entries_of_kind, ring};
 use crate::layout::{ParticipantSlot, RING_OPEN, RingHeader};
-use crate::pool::Pool;
 use crate::queue::{PortQueue, ResolvedOptions, RingView};
 use crate::registry::{Domain, EntryRef, Kind};
 use crate::sync::{Ordering, fence};
@@ -86,7 +85,7 @@ impl PortQueue {
     pub fn last_stats(&self) -> QueueSnapshot {
         let last = || match self.instead() {
             Some(queue) => queue.last_stats(),
-            None => describe(self.view(), self.options().clone(), self.name().to_owned(), 1, Vec::new()),
+            None => describe(self.view(), self.options_meant(), self.name().to_owned(), 1, Vec::new()),
         };
         self.stats().unwrap_or_else(last)
     }
@@ -111,24 +110,23 @@ pub(super) fn queue(domain: &Domain, mut entry: EntryRef) -> Option<QueueSnapsho
 }
 
 fn queue_in(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
-    let (pool, at, view, options) = ring(domain, entry)?;
-    let name = domain.entry(entry).name.get();
-    let attached = pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1);
-    let users = users(domain, &pool, at, view.header());
+    let (view, options) = ring(domain, entry)?;
+    let (name, header) = (domain.entry(entry).name.get(), view.header());
+    let options = options.meant(header.named.load(Ordering::Relaxed));
+    let attached = header.attached.count() as u32;
+    let users = users(domain, header);
     Some(describe(&view, options, name, attached, users))
 }
 
-/// Whoever uses a ring holds its buffer, which is `index` of `pool`, or has a role there and an end of a ring that this one has taken the place
-/// of.
-fn users(domain: &Domain, pool: &Pool, index: usize, header: &RingHeader) -> Vec<QueueUser> {
+fn users(domain: &Domain, header: &RingHeader) -> Vec<QueueUser> {
     let user = |(slot, participant): (usize, &ParticipantSlot)| {
         let epoch = participant.epoch.load(Ordering::Relaxed);
-        let holds = pool.row(slot).get(index).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0);
+        let is_there = header.attached.contains(slot);
         let (sends, receives) = (header.sending.contains(slot), header.receiving.contains(slot));
         // SYNC JOIN (acquire fence): what was read is the tenant's, unless the slot has been given to another meanwhile.
         fence(Ordering::Acquire);
         let user = QueueUser { participant: slot, epoch, sends, receives };
-        ((holds || sends || receives) && domain.is_tenant(slot, epoch)).then_some(user)
+        (is_there && domain.is_tenant(slot, epoch)).then_some(user)
     };
     domain.active().filter_map(user).collect()
 }

@@ -64,7 +64,7 @@ pub(super) fn topics(domain: &Domain) -> Vec<TopicSnapshot> {
 }
 
 fn topic(domain: &Domain, entry: EntryRef) -> Option<TopicSnapshot> {
-    let (pool, at, view, options) = ring(domain, entry)?;
+    let (view, options) = ring(domain, entry)?;
     let header = view.header();
     let history = header.history.load(Ordering::Relaxed);
     let topic = TopicSnapshot {
@@ -76,7 +76,7 @@ fn topic(domain: &Domain, entry: EntryRef) -> Option<TopicSnapshot> {
         codec: options.codec,
         closed: header.state.load(Ordering::Relaxed) != RING_OPEN,
         published: header.published.load(Ordering::Relaxed),
-        attached: pool.header(at)?.refs.load(Ordering::Relaxed).saturating_sub(1),
+        attached: header.attached.count() as u32,
         subscriptions: Vec::new(),
     };
     // Read while it was still this topic, or not at all.

@@ -30,7 +30,7 @@ pub(crate) fn work(role: &str, isolated: &Isolated) {
 }
 
 /// Sends, waiting as long as it takes; false: the queue has ended.
-fn send(queue: &PortQueue, buffer: BufferPtr) -> bool {
+fn send(queue: &Arc<PortQueue>, buffer: BufferPtr) -> bool {
     let mut pending = Some(buffer);
     while let Some(buffer) = pending.take() {
         match queue.try_send(buffer) {
@@ -47,7 +47,7 @@ fn send(queue: &PortQueue, buffer: BufferPtr) -> bool {
 }
 
 /// Copies messages in, waiting as long as it takes; false: the queue has ended.
-fn put(queue: &PortQueue, messages: &[&[u8]]) -> bool {
+fn put(queue: &Arc<PortQueue>, messages: &[&[u8]]) -> bool {
     let mut done = 0;
     while done < messages.len() {
         let (count, outcome) = queue.put(messages[done..].iter().copied());
@@ -154,7 +154,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn request(&mut self, queue: &PortQueue, mut request: BufferPtr, call: u64) -> bool {
+    fn request(&mut self, queue: &Arc<PortQueue>, mut request: BufferPtr, call: u64) -> bool {
         request.set_envelope(&Envelope::request(self.shm.id(), call as u32));
         let kept = request.share().unwrap();
         let sent = send(queue, request);

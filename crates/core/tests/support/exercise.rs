@@ -112,10 +112,10 @@ fn use_queue(shm: &ShmManager, queue: &Arc<PortQueue>, random: &mut Random) {
     let sleeps = random.below(8) == 0;
     for interest in [Interest::Data, Interest::Space, Interest::Idle] {
         let _ = (queue.is_ready(interest), sleeps && queue.wait(interest, MOMENT));
-        if queue.arm(interest) {
-            let _ = queue.is_unrung(interest);
-            if !queue.rearm(interest) {
-                queue.disarm(interest);
+        if let Some(end) = queue.arm(interest) {
+            let _ = end.is_unrung(interest);
+            if !end.rearm(interest) {
+                end.disarm(interest);
             }
         }
     }

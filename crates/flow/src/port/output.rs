@@ -41,11 +41,12 @@ impl Outlet {
         if self.closed {
             return Ok(usize::MAX);
         }
-        let Some(queue) = self.end.queue(shm)? else { return Ok(0) };
-        // Somebody may have changed how much it holds.
-        let now = queue.instead();
-        let options = now.as_ref().unwrap_or(queue).options();
-        let most = if options.limit > 0 { options.limit } else { options.capacity } as usize;
+        let known = self.end.queue(shm)?;
+        let Some(queue) = &*known else { return Ok(0) };
+        let options = queue.options();
+        // A queue whose capacity follows its load grows when that is sent for which it has no room.
+        let most = if options.limit > 0 { options.limit } else { options.capacity.max(options.capacities.1) };
+        let most = most as usize;
         let waits = matches!(options.overflow, millrace::Overflow::Block | millrace::Overflow::Reject);
         Ok(if waits { most.saturating_sub(queue.len()) } else { most })
     }
@@ -65,7 +66,8 @@ impl Outlet {
     pub(crate) fn flush(&mut self, shm: &ShmManager, allocator: &SharedBufferAllocator) -> Result<Flushed> {
         let mut sent = 0;
         while !self.staged.is_empty() && !self.closed {
-            let Some(queue) = self.end.queue(shm)? else { return Ok(Flushed { sent, all: false }) };
+            let known = self.end.queue(shm)?;
+            let Some(queue) = &*known else { return Ok(Flushed { sent, all: false }) };
             let slice = self.staged.as_slices().0;
             let (accepted, outcome) = queue.send(slice);
             self.staged.drain(..accepted);

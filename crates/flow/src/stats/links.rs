@@ -17,8 +17,8 @@ pub(crate) fn link(end: &End, allocator: &SharedBufferAllocator) -> Option<LinkR
         None if is_input => (Vec::new(), Some(end.port.label.clone())),
         None => (vec![end.port.label.clone()], None),
     };
-    let mut report = LinkReport { from, to, queue: end.name().to_owned(), ..LinkReport::default() };
-    if let Some(queue) = end.known() {
+    let mut report = LinkReport { from, to, queue: end.name(), ..LinkReport::default() };
+    if let Some(queue) = &*end.known() {
         let stats = queue.last_stats();
         report.capacity = if stats.limit > 0 { stats.limit } else { stats.capacity };
         report.depth = stats.depth;

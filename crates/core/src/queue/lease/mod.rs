@@ -200,16 +200,26 @@ impl<'a> Leases<'a> {
             .collect()
     }
 
-    /// Entries up to the last one that is not free.
-    pub(crate) fn used(&self) -> usize {
-        let last = (0..self.entries.len()).rev().find(|entry| self.word(*entry) != LeaseWord::FREE);
-        last.map_or(0, |entry| entry + 1)
+    /// Entries up to the last one that is not free, at rest, beside a ring of which `ready` of `published` messages are left. Does not look
+    /// further than it needs to: leases are taken from the first entries.
+    pub(crate) fn used(&self, published: u64, ready: u64) -> usize {
+        let mut left = self.unsettled(|| published).saturating_sub(ready);
+        let mut used = 0;
+        for entry in 0..self.entries.len() {
+            if left == 0 {
+                break;
+            }
+            if self.word(entry) != LeaseWord::FREE {
+                (used, left) = (entry + 1, left - 1);
+            }
+        }
+        used
     }
 
-    /// Fills in this table, which nobody else sees, with the leases of `from`, each in its entry, while nobody changes any; there is room for
-    /// them.
-    pub(crate) fn fill_from(&self, from: &Leases<'_>) {
-        for (to, from) in self.entries.iter().zip(from.entries) {
+    /// Fills in this table, which nobody else sees, with the first `used` leases of `from`, each in its entry, while nobody changes any; there
+    /// is room for them.
+    pub(crate) fn fill_from(&self, from: &Leases<'_>, used: usize) {
+        for (to, from) in self.entries.iter().zip(from.entries).take(used) {
             to.word.store(from.word.load(Ordering::Relaxed), Ordering::Relaxed);
             to.position.store(from.position.load(Ordering::Relaxed), Ordering::Relaxed);
             to.deliveries.store(from.deliveries.load(Ordering::Relaxed), Ordering::Relaxed);

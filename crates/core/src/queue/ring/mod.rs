@@ -250,18 +250,31 @@ impl<'a> Ring<'a> {
         self.walk(&mut self.tail(), || self.tail(), free).is_some()
     }
 
-    /// Fills in this ring, which nobody else sees, with the messages of `from`, each at its position, while nobody moves any; there is room for
-    /// them. Returns the position of the first.
+    /// Makes this ring, which nobody else sees, one of which all messages before `position` have been taken.
+    pub(crate) fn begin_at(&self, position: u64) {
+        self.set_free(position, self.slots.len() as u64);
+        self.head.store(position, Ordering::Relaxed);
+        self.tail.store(position, Ordering::Relaxed);
+    }
+
+    /// Fills in this ring, which nobody else sees and which began where `from` was some time ago, with the messages of `from`, each at its
+    /// position, while nobody moves any; there is room for them. Returns the position of the first. It takes as long as there are messages,
+    /// and have been since.
     pub(crate) fn fill_from(&self, from: &Ring<'_>) -> u64 {
         let (taken, published) = (from.taken(), from.published());
-        for position in (taken..).take(self.slots.len()) {
+        let (begun, slots) = (self.head.load(Ordering::Relaxed), self.slots.len() as u64);
+        match taken.wrapping_sub(begun) {
+            more if more <= slots => self.set_free(begun.wrapping_add(slots), more),
+            _ => self.begin_at(taken),
+        }
+        for at in 0..published.saturating_sub(taken).min(slots) {
+            let position = taken + at;
             let (here, there) = (self.lap(position), Slot(from.slot(position).load(Ordering::Relaxed)));
             let is_message = there.state() == SlotState::Ready && there.laps_ahead(from.lap(position)) == 0;
-            let slot = match position < published {
-                true if is_message => Slot::ready(here, there.id()),
+            let slot = match is_message {
+                true => Slot::ready(here, there.id()),
                 // Not in a ring that is sound: passed over as one that was taken.
-                true => Slot::free(here.wrapping_add(1)),
-                false => Slot::free(here),
+                false => Slot::free(here.wrapping_add(1)),
             };
             // Relaxed: it is the name table that makes the ring findable.
             self.slot(position).store(slot.0, Ordering::Relaxed);
@@ -269,6 +282,13 @@ impl<'a> Ring<'a> {
         self.head.store(taken, Ordering::Relaxed);
         self.tail.store(published, Ordering::Relaxed);
         taken
+    }
+
+    fn set_free(&self, first: u64, count: u64) {
+        for position in (0..count).map(|at| first.wrapping_add(at)) {
+            // Relaxed, as in `fill_from`.
+            self.slot(position).store(Slot::free(self.lap(position)).0, Ordering::Relaxed);
+        }
     }
 
     /// Moves the tail hint up to `position`.
