@@ -33,7 +33,7 @@ type Bounds = Omit<Growth, 'seconds'>
  */
 export function boundsOf(participants: number, inProcess: number): Bounds {
   return {
-    rssBytes: inProcess * 64 * 2 ** 20,
+    rssBytes: inProcess * 96 * 2 ** 20,
     descriptors: inProcess * (8 + participants),
     memoryBytes: 32 * 2 ** 20,
   }
@@ -102,8 +102,8 @@ export function growing(growth: Growth, bounds: Bounds): string[] {
 }
 
 function behindWarmUp<S extends { seconds: number }>(samples: readonly S[]): S[] {
-  const end = samples.at(-1)?.seconds ?? 0
-  return samples.filter(({ seconds }) => seconds >= end * WARM_UP)
+  const [begin, end] = [samples[0]?.seconds ?? 0, samples.at(-1)?.seconds ?? 0]
+  return samples.filter(({ seconds }) => seconds >= begin + (end - begin) * WARM_UP)
 }
 
 /** By how much the line of least squares rises from the first to the last sample. */

@@ -18,6 +18,7 @@ export const RUST_TESTS = {}
 
 /** Specs of Node.js, by file without its ending. */
 export const SPECS = {
+  'cli/record': 'stops processes by signals',
   docs: 'compiles the documents with a native esbuild for the system that installed it',
   structure: 'reads sources: the same everywhere',
   'package/contents': 'reads what is packed: the same everywhere',
@@ -34,6 +35,7 @@ export const SPECS = {
   'process/small-memory': 'mounts a small /dev/shm',
   'process/stalled': 'stops processes by signals',
   'process/starved': 'sets limits of descriptors',
+  'stress/stress': 'kills and stops processes by signals, and reads /proc',
   'flow/supervisor': 'asks processes to end by SIGTERM, which ends them at once on Windows',
   'flow/supervisor-kill': 'asks processes to end by SIGTERM, which ends them at once on Windows',
 }
