@@ -6,13 +6,14 @@ import { describeCommit, describeMachine } from '../bench/lib/machine.js'
 import { root } from '../bench/lib/paths.js'
 import { Progress } from '../bench/lib/progress.js'
 import { count as countOf, UsageError } from '../cli/command.js'
+import { interrupted } from '../cli/interrupted.js'
 import { type Column, table } from '../cli/table.js'
 import { bytes, short } from '../cli/units.js'
 import { compare, incomparable, readBaseline, slower, writeBaseline } from './lib/baseline.js'
 import { pageOf } from './lib/page.js'
 import { prove } from './lib/prove.js'
 import type { Report, Result } from './lib/result.js'
-import { run } from './lib/run.js'
+import { run, type RunOptions } from './lib/run.js'
 import { type Scenario, SCENARIOS } from './scenarios.js'
 
 const HELP = `npm run stress -- [scenario…] [options]
@@ -66,8 +67,6 @@ const { values: flags, positionals } = parseArgs({
   },
 })
 
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130))
-
 try {
   if (flags.help) console.log(HELP)
   else if (flags.list) console.log(table(SCENARIOS, LISTED).join('\n'))
@@ -78,14 +77,20 @@ try {
   process.exitCode = 2
 }
 
-function chosen(): { scenarios: readonly Scenario[]; seconds: number; processes: number | undefined; seed: number } {
+function chosen(): RunOptions & { scenarios: readonly Scenario[] } {
   const scenarios = positionals.length === 0 ? SCENARIOS : positionals.map(named)
   const processes = countOf('processes', flags.processes)
   for (const { name, least } of scenarios) {
     if (processes === undefined || processes >= least) continue
     throw new UsageError(`scenario ${name} needs ${least} processes, not ${processes}`)
   }
-  return { scenarios, seconds: countOf('seconds', flags.seconds)!, processes, seed: countOf('seed', flags.seed)! }
+  return {
+    scenarios,
+    seconds: countOf('seconds', flags.seconds)!,
+    processes,
+    seed: countOf('seed', flags.seed)!,
+    signal: interrupted(),
+  }
 }
 
 function named(name: string): Scenario {
@@ -96,7 +101,7 @@ function named(name: string): Scenario {
   )
 }
 
-/** Runs what was chosen; whether all was well. */
+/** Runs what was chosen, until it is interrupted; whether all was well. */
 async function runAll(): Promise<boolean> {
   const { scenarios, ...options } = chosen()
   const about = {
@@ -110,6 +115,7 @@ async function runAll(): Promise<boolean> {
   const results: Result[] = []
   const progress = new Progress(scenarios.length)
   for (const scenario of scenarios) {
+    if (options.signal.aborted) break
     progress.begin(scenario.title)
     const result = await run(scenario, options)
     const comparison = why === null ? compare(baseline!, result) : null

@@ -16,6 +16,7 @@ export async function prove(scenarios: readonly Scenario[], options: RunOptions)
   const proofs: Proof[] = []
   for (const scenario of scenarios) {
     for (const fault of findable(scenario)) {
+      if (options.signal.aborted) return proofs
       const { problems } = await run(scenario, { ...options, fault })
       proofs.push({ scenario: scenario.name, fault, problems })
     }

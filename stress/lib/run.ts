@@ -15,13 +15,15 @@ export interface RunOptions {
   /** Default: those of the scenario. */
   readonly processes?: number | undefined
   readonly seed: number
+  /** Ends the time of a scenario. */
+  readonly signal: AbortSignal
   readonly fault?: Fault
 }
 
 /** Runs a scenario in a domain and a directory of its own. */
 export async function run(
   scenario: Scenario,
-  { seconds, processes, seed, fault }: RunOptions,
+  { seconds, processes, seed, signal, fault }: RunOptions,
 ): Promise<Omit<Result, 'baseline'>> {
   const { name, title, threads, maxBytes } = scenario
   const count = processes ?? scenario.processes
@@ -32,6 +34,7 @@ export async function run(
       seconds,
       processes: count,
       seed,
+      signal,
       ...(threads !== undefined && { threads }),
       ...(maxBytes !== undefined && { maxBytes }),
       ...(fault !== undefined && { fault }),
@@ -44,14 +47,14 @@ export async function run(
       ...stage.problems,
       ...(growth === null ? [] : growing(growth, boundsOf(count, threads === true ? count : 1))),
     ]
-    const { messages } = stage
+    const { messages, took } = stage
     const latency = latencyIn(stage.latencies)
-    const perSecond = messages / seconds
+    const perSecond = messages / took
     return {
       scenario: name,
       title,
       processes: count,
-      seconds,
+      seconds: took,
       messages,
       perSecond,
       latency,

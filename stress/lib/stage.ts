@@ -1,5 +1,6 @@
 // Where a scenario runs: a domain, participants in processes or threads of their own, a watch over them, and what is not as it must be.
 import { setTimeout } from 'node:timers/promises'
+import { pause } from '../../cli/follow.js'
 import { Program } from '../../bench/lib/control.js'
 import { type ShmManager, ShmObserver, type Size } from '../../index.js'
 import { leftovers, traceOf } from '../../lib/testing/traces.js'
@@ -16,6 +17,8 @@ export interface StageOptions {
   readonly processes: number
   /** Of what is random. */
   readonly seed: number
+  /** Ends its time. */
+  readonly signal: AbortSignal
   /** Participants are worker threads of this process. */
   readonly threads?: boolean
   readonly maxBytes?: Size
@@ -57,6 +60,8 @@ export class Stage {
   readonly latencies: Float64Array[] = []
   /** Messages that came. */
   messages = 0
+  /** s that its time took in fact. */
+  took: number
   readonly #options: StageOptions
   readonly #participants: Participant[] = []
   readonly #destroys: (() => void)[] = []
@@ -67,6 +72,7 @@ export class Stage {
 
   constructor(options: StageOptions) {
     this.#options = options
+    this.took = options.seconds
     this.#fault = options.fault
     this.ends = new Ends({ directory: options.directory, domain: DOMAIN }, options.maxBytes)
     this.#shm = this.ends.shm
@@ -139,13 +145,16 @@ export class Stage {
 
   /** Waits for the time of the scenario, and looks at everybody meanwhile. */
   async time(): Promise<void> {
-    const end = performance.now() + this.seconds * 1e3
-    const pause = Math.max(LOOK_PAUSE_MS, (this.seconds * 1e3) / LOOKS)
-    while (performance.now() < end && !this.#over) {
+    const { signal } = this.#options
+    const began = performance.now()
+    const end = began + this.seconds * 1e3
+    const between = Math.max(LOOK_PAUSE_MS, (this.seconds * 1e3) / LOOKS)
+    while (performance.now() < end && !this.#over && !signal.aborted) {
       await this.#look()
-      await setTimeout(Math.max(0, Math.min(pause, end - performance.now())))
+      await pause(Math.max(0, Math.min(between, end - performance.now())), signal)
     }
     this.#over = true
+    this.took = (performance.now() - began) / 1e3
     await this.#look()
   }
 
