@@ -96,7 +96,7 @@ export type {
 } from './lib/session/snapshot.js'
 export { SageQueueManager } from './lib/sage/manager.js'
 export type { SageDomainOptions } from './lib/sage/namespace.js'
-export type { SageQueueOptions } from './lib/sage/open.js'
+export type { SageQueueOptions } from './lib/sage/options.js'
 export { SageQueue } from './lib/sage/queue.js'
 export type { SageQueueEntry, SageQueueStats } from './lib/sage/stats.js'
 export type { Acknowledge } from './lib/sage/unacknowledged.js'

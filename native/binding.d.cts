@@ -31,6 +31,8 @@ export declare class BindingManager {
   queueInfo(queue: number): BindingQueueInfo | null
   /** How many participants send to the queue, and how many receive from it; null while it does not exist or when it has been destroyed. */
   queueRoles(queue: number): Array<number> | null
+  /** Who else has the queue open, and what to do where it is not what was asked for; null while it does not exist. */
+  whoseQueue(queue: number): string | null
   /** Changes how many messages the queue holds; false: there is no queue yet. */
   resizeQueue(queue: number, capacity: number): boolean
   /** Says "no more". */

@@ -1,6 +1,6 @@
 // What becomes of values that cannot be got.
 import test from 'ava'
-import { type Codec, SageQueue } from '../../index.js'
+import { type Codec, SageQueue, type SageQueueOptions } from '../../index.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { another, openSage } from '../helpers/sage.js'
 
@@ -16,26 +16,33 @@ const fragile: Codec<string> = {
 /** Reads what it cannot. */
 const sturdy: Codec<string> = { ...fragile, decode: (bytes) => Buffer.from(bytes).toString() }
 
-test('what was delivered too often goes to the dead letters', async (t) => {
-  const q = openSage<string>(t, { maxDeliveries: 2 })
-  await q.put('poison')
-  await q.put('food')
-  const joined = q.join()
-  for (let i = 0; i < 2; i++) {
-    t.is(await q.get(), 'poison')
-    q.giveBack()
-  }
-  t.is(await q.get(), 'food')
-  q.taskDone()
-  await joined
-  t.like(q.getStats(), { size: 0, inWork: 0 })
-  using dead = new SageQueue('jobs.dead', { namespace: q.namespace })
-  t.is(dead.getNowait(), 'poison')
-})
+const TWICE: SageQueueOptions<string> = { maxDeliveries: 2 }
+for (const [who, own, others] of [
+  ['the getting end', TWICE, {}],
+  ['somebody else, later', {}, TWICE],
+] as const)
+  test(`what was delivered too often goes to the dead letters, if ${who} has said how often`, async (t) => {
+    const q = openSage<string>(t, own)
+    another(t, q, others)
+    await q.put('poison')
+    await q.put('food')
+    const joined = q.join()
+    for (let i = 0; i < 2; i++) {
+      t.is(await q.get(), 'poison')
+      q.giveBack()
+    }
+    t.is(await q.get(), 'food')
+    q.taskDone()
+    await joined
+    t.like(q.getStats(), { size: 0, inWork: 0 })
+    using dead = new SageQueue('jobs.dead', { namespace: q.namespace })
+    t.is(dead.getNowait(), 'poison')
+    t.like(dead.getStats(), { size: 0, inWork: 1, maxsize: 1024 })
+  })
 
 test('what cannot be decoded goes to the dead letters at once, and the next get goes on', async (t) => {
   const q = openSage(t, { codec: fragile })
-  const other = another(t, q, { codec: fragile, acknowledge: 'get' })
+  const other = another(t, q, { codec: fragile })
   for (const text of ['abc', 'defg', 'hij', 'klmn']) await q.put(text)
   throwsCode(t, () => q.peek(), 'ERR_MILLRACE_DECODE', 'jobs', 'stays')
   const joined = q.join()
@@ -44,6 +51,7 @@ test('what cannot be decoded goes to the dead letters at once, and the next get 
   t.is(await q.get(), 'defg')
   throwsCode(t, () => other.getNowait(), 'ERR_MILLRACE_DECODE', "'jobs.dead'")
   t.is(await other.get(), 'klmn')
+  other.taskDone()
   q.taskDone()
   await joined
   t.like(q.getStats(), { size: 0, inWork: 0, redelivered: 0 })

@@ -1,21 +1,85 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { SageQueue, SageQueueManager, type SageQueueOptions, ShmManager } from '../../index.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { another, openSage, testNamespace } from '../helpers/sage.js'
 
 test('options that differ from what exists', (t) => {
-  const q = openSage(t, { maxsize: 10, codec: 'json' })
+  const q = openSage(t, { maxsize: 10, codec: 'json', acknowledge: 'get', maxDeliveries: 3 })
   const open = (options: SageQueueOptions<unknown>) => () => another(t, q, options)
-  throwsCode(t, open({ maxsize: 11 }), 'ERR_MILLRACE_OPTIONS_MISMATCH', '10', '11', 'jobs')
-  throwsCode(t, open({ codec: 'v8' }), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'json', 'v8')
+  const alone = 'was asked for: nobody else has it open: destroy it first'
+  for (const [options, says] of [
+    [{ maxsize: 11 }, 'maxsize 10, 11'],
+    [{ maxsize: 5000 }, 'maxsize 10, 5000'],
+    [{ codec: 'v8' }, 'codec "json", "v8"'],
+    [{ acknowledge: 'taskDone' }, 'acknowledge "get", "taskDone"'],
+    [{ maxDeliveries: 4 }, 'maxDeliveries 3, 4'],
+    [{ maxDeliveries: Infinity }, 'maxDeliveries 3, 0'],
+  ] as const) {
+    throwsCode(t, open(options), 'ERR_MILLRACE_OPTIONS_MISMATCH', `SageQueue "jobs" exists with ${says} ${alone}`)
+  }
+  throwsCode(
+    t,
+    () => new SageQueue('jobs.dead', { namespace: q.namespace, maxDeliveries: 2 }),
+    'ERR_MILLRACE_INVALID_ARGUMENT',
+    "SageQueue 'jobs.dead' has no maxDeliveries",
+  )
   throwsCode(t, open({ maxBytes: '1GiB' }), 'ERR_MILLRACE_OPTIONS_MISMATCH')
   for (const maxsize of [0, -1, 1.5, 2 ** 21])
     throwsCode(t, open({ maxsize }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'maxsize')
   throwsCode(t, open({ acknowledge: 'auto' as never }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'auto')
   t.is(another(t, q).getStats().codec, 'json')
+})
+
+test('a mismatch tells who has the queue open', async (t) => {
+  const namespace = testNamespace(t)
+  const worker = new Worker(
+    `const { workerData } = require('node:worker_threads')
+     const { SageQueue } = require(workerData.module)
+     globalThis.queue = new SageQueue('jobs', { namespace: workerData.namespace, acknowledge: 'get' })
+     const { parentPort } = require('node:worker_threads')
+     parentPort.once('message', () => globalThis.queue.close())
+     parentPort.postMessage('open')`,
+    { eval: true, workerData: { namespace, module: join(import.meta.dirname, '../../index.cjs') } },
+  )
+  await once(worker, 'message')
+  throwsCode(
+    t,
+    () => new SageQueue('jobs', { namespace, acknowledge: 'taskDone' }),
+    'ERR_MILLRACE_OPTIONS_MISMATCH',
+    'SageQueue "jobs" exists with acknowledge "get", "taskDone" was asked for: "node ',
+    `(process ${process.pid}) has it open`,
+  )
+  worker.postMessage('close')
+  await once(worker, 'exit')
+})
+
+test('options are those of whoever names them first, in either order, for those who have the queue open already', async (t) => {
+  const first = openSage<number[]>(t)
+  t.is(first.maxsize, 1024)
+  // What it has in hand stays in hand.
+  await another(t, first, { maxsize: 2000, codec: 'msgpack' }).put([1])
+  t.deepEqual(await first.get(), [1])
+  const second = another(t, first, { acknowledge: 'get', maxDeliveries: 1 })
+  t.deepEqual([first.maxsize, first.getStats().codec, first.getStats().inWork], [2000, 'msgpack', 1])
+  first.taskDone()
+  await first.put([2])
+  await second.put([3])
+  t.deepEqual([await first.get(), await first.get()], [[2], [3]])
+  t.is(first.getStats().inWork, 0)
+  throwsCode(t, () => another(t, first, { acknowledge: 'taskDone' }), 'ERR_MILLRACE_OPTIONS_MISMATCH')
+})
+
+test('who puts first without a codec has named it', async (t) => {
+  const first = openSage<Date>(t)
+  const second = another(t, first)
+  await second.put(new Date(5))
+  throwsCode(t, () => another(t, first, { codec: 'msgpack' }), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'codec "v8", "msgpack"')
+  t.deepEqual(await first.get(), new Date(5))
 })
 
 test('names', (t) => {

@@ -72,13 +72,13 @@ export function codecOf<T>(option: CodecName | Codec<T>): NamedCodec<T> {
   return { name, reuses: true, encode: (value) => option.encode(value), decode: (bytes) => option.decode(bytes) }
 }
 
-/** The codec that `queue` was created with, for participants that attach without naming one. */
-export function codecRecorded<T>(name: string, queue: string): NamedCodec<T> {
+/** The codec of that name, which `subject` was created with, for participants that attach without naming one. */
+export function codecRecorded<T>(name: string, subject: string): NamedCodec<T> {
   const known = builtIn<T>(name === '' ? 'bytes' : name)
   if (known !== undefined) return known
   throw new MillraceError(
     'ERR_MILLRACE_OPTIONS_MISMATCH',
-    `queue ${show(queue)} was created with codec ${show(name)}: pass that codec to portQueue to put or get values`,
+    `${subject} was created with codec ${show(name)}: pass that codec where you open it, to put or get values`,
   )
 }
 

@@ -389,7 +389,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
       this.#receiver.peek()?.release()
       return undefined
     }
-    const codec = codecRecorded<T>(info.codec, this.name)
+    const codec = codecRecorded<T>(info.codec, `queue '${this.name}'`)
     if (!info.codecOpen) this.#codec = codec
     return codec
   }

@@ -2,7 +2,8 @@ import { type ErrorCode, hasCode } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { Sender } from '../queue/sender.js'
 import type { Namespace } from './namespace.js'
-import { deadLettersOf, isDeadLetters, openWorkQueue, type WorkQueue } from './open.js'
+import { deadLettersOf, isDeadLetters } from './options.js'
+import { WorkQueue } from './work-queue.js'
 
 /** Why there may be no queue for dead letters now: no memory, no place, another one of that name, or it was destroyed just now. */
 const NO_QUEUE: readonly ErrorCode[] = [
@@ -13,12 +14,12 @@ const NO_QUEUE: readonly ErrorCode[] = [
   'ERR_MILLRACE_DESTROYED',
 ]
 
-/** Where values go that cannot be got: another SageQueue, `<name>.dead`, made when it is needed. */
+/** Where values go that cannot be decoded: another SageQueue, `<name>.dead`, made when it is needed. */
 export class DeadLetters<T> {
   readonly name: string
   readonly #namespace: Namespace
   readonly #source: WorkQueue<T>
-  #queue: { readonly handle: number; readonly sender: Sender } | undefined
+  #open: { readonly queue: WorkQueue<T>; readonly sender: Sender } | undefined
 
   constructor(namespace: Namespace, source: WorkQueue<T>) {
     this.name = deadLettersOf(source.name)
@@ -30,8 +31,8 @@ export class DeadLetters<T> {
   tryMove(message: BufferPtr): boolean {
     if (isDeadLetters(this.#source.name)) return false
     try {
-      this.#queue ??= this.#open()
-      return this.#queue.sender.trySend(message)
+      this.#open ??= this.#make()
+      return this.#open.sender.trySend(message)
     } catch (error) {
       // Without a queue the next message tries to make one.
       this.close()
@@ -41,12 +42,12 @@ export class DeadLetters<T> {
   }
 
   close(): void {
-    if (this.#queue !== undefined) this.#namespace.detach(this.#queue.handle)
-    this.#queue = undefined
+    this.#open?.queue.close()
+    this.#open = undefined
   }
 
-  #open() {
-    const { handle } = openWorkQueue(this.#namespace, this.name, { maxsize: undefined, codec: this.#source.codec })
-    return { handle, sender: new Sender(this.#namespace.session, handle, `queue '${this.name}'`) }
+  #make() {
+    const queue = WorkQueue.open(this.#namespace, this.name, { codec: this.#source.codec })
+    return { queue, sender: new Sender(this.#namespace.session, queue.handle, `queue '${this.name}'`) }
   }
 }

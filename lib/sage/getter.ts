@@ -1,3 +1,4 @@
+import type { NamedCodec } from '../codec/codec.js'
 import { MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { putBack } from '../memory/discard.js'
@@ -9,8 +10,8 @@ import type { Session } from '../session/session.js'
 import { queueStatsOf } from '../session/snapshot.js'
 import { DeadLetters } from './dead-letters.js'
 import type { Namespace } from './namespace.js'
-import type { SageEndOptions, WorkQueue } from './open.js'
 import { Unacknowledged } from './unacknowledged.js'
+import type { WorkQueue } from './work-queue.js'
 
 /** The getting side of a SageQueue: sorts out what cannot be got, and keeps the rest until it is finished. */
 export class Getter<T> {
@@ -20,18 +21,16 @@ export class Getter<T> {
   readonly #queue: WorkQueue<T>
   readonly #receiver: Receiver
   readonly #deadLetters: DeadLetters<T>
-  readonly #options: SageEndOptions<T>
   readonly #cancel: Cancel
   readonly #take = (): Taken<BufferPtr> => this.#next()
 
-  constructor(namespace: Namespace, queue: WorkQueue<T>, subject: string, options: SageEndOptions<T>, cancel: Cancel) {
+  constructor(namespace: Namespace, queue: WorkQueue<T>, subject: string, cancel: Cancel) {
     this.unacknowledged = new Unacknowledged(subject)
     this.#subject = subject
     this.#session = namespace.session
     this.#queue = queue
     this.#receiver = new Receiver(namespace.session, queue.handle, subject)
     this.#deadLetters = new DeadLetters(namespace, queue)
-    this.#options = options
     this.#cancel = cancel
   }
 
@@ -75,13 +74,10 @@ export class Getter<T> {
     this.#deadLetters.close()
   }
 
-  /** The next message that may be got. Those that were delivered too often are moved away. */
   #next(): Taken<BufferPtr> {
-    for (;;) {
-      const message = this.#receiver.take()
-      if (message === undefined && this.unacknowledged.leases >= this.#queue.leases) throw this.#handsFull()
-      if (!message || message.attempt <= this.#options.maxDeliveries || !this.#moveAway(message)) return message
-    }
+    const message = this.#receiver.take()
+    if (message === undefined && this.unacknowledged.leases >= this.#queue.leases) throw this.#handsFull()
+    return message
   }
 
   #moveAway(message: BufferPtr): boolean {
@@ -99,9 +95,10 @@ export class Getter<T> {
       message.nack()
       throw this.#cancel.reason
     }
+    const codec = this.#codecOf(message)
     let value: T
     try {
-      value = this.#queue.codec.decode(message.bytes)
+      value = codec.decode(message.bytes)
     } catch (cause) {
       const moved = this.#moveAway(message)
       // Given back it would be the next again, for everybody, for ever.
@@ -109,9 +106,19 @@ export class Getter<T> {
       const { name } = this.#deadLetters
       throw this.#decodeError(cause, moved ? `is in queue '${name}' now` : `is kept here until this end is closed`)
     }
-    if (this.#options.acknowledge === 'get') message.release()
+    if (this.#queue.acknowledge === 'get') message.release()
     else this.unacknowledged.add(value, message)
     return value
+  }
+
+  /** How to decode `message`, which is given back if that is not known here. */
+  #codecOf(message: BufferPtr): NamedCodec<T> {
+    try {
+      return this.#queue.codec
+    } catch (error) {
+      message.nack()
+      throw error
+    }
   }
 
   #decodeError(cause: unknown, whereabouts: string): MillraceError {

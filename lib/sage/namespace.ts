@@ -1,7 +1,7 @@
 import { directoryIn } from '../domain/base-directory.js'
 import { ShmManager } from '../domain/manager.js'
 import { invalidArgument } from '../errors.js'
-import type { BindingQueueOptions } from '../native/native.js'
+import type { BindingManager, BindingQueueOptions } from '../native/native.js'
 import type { OpenOptions } from '../domain/options.js'
 import type { OptionNames } from '../check.js'
 import { checkName } from '../check.js'
@@ -127,18 +127,23 @@ export class Namespace {
     if (!this.session.closed) this.session.call((native) => native.detachQueue(handle))
   }
 
-  /** Destroys queue `name` for everybody. False: there is none. */
-  destroy(name: string): boolean {
+  /** What `work` finds of queue `name`, by a handle that it has meanwhile. */
+  with<R>(name: string, work: (native: BindingManager, handle: number) => R): R {
     const handle = this.attach(name)
     try {
-      return this.session.call((native) => {
-        const exists = native.depth(handle) !== null
-        if (exists) native.destroyQueue(handle)
-        return exists
-      })
+      return this.session.call((native) => work(native, handle))
     } finally {
       this.detach(handle)
     }
+  }
+
+  /** Destroys queue `name` for everybody. False: there is none. */
+  destroy(name: string): boolean {
+    return this.with(name, (native, handle) => {
+      const exists = native.depth(handle) !== null
+      if (exists) native.destroyQueue(handle)
+      return exists
+    })
   }
 
   /** Its queues now. */

@@ -1,4 +1,4 @@
-import type { Encoded, NamedCodec } from '../codec/codec.js'
+import type { Encoded } from '../codec/codec.js'
 import { MillraceError } from '../errors.js'
 import { byteLengthOf } from '../memory/store.js'
 import { Sender } from '../queue/sender.js'
@@ -10,9 +10,10 @@ import { type QueueStats, queueStatsOf } from '../session/snapshot.js'
 import { idleAt } from '../session/wait-key.js'
 import { Getter } from './getter.js'
 import { Namespace } from './namespace.js'
-import type { SageQueueOptions } from './open.js'
-import { checkQueueName, checkSageOptions, findWorkQueue, openWorkQueue } from './open.js'
+import type { SageQueueOptions } from './options.js'
+import { checkQueueName, checkSageOptions } from './options.js'
 import { entryOf, type SageQueueStats } from './stats.js'
+import { WorkQueue } from './work-queue.js'
 
 /**
  * A queue in the manner of Python's `queue.Queue`, between all processes and worker threads of this machine: values of any kind
@@ -30,13 +31,11 @@ export class SageQueue<T = unknown> implements Disposable {
   readonly name: string
   /** The tenant it belongs to; empty: none. */
   readonly namespace: string
-  /** Values it holds. */
-  readonly maxsize: number
   readonly #namespace: Namespace
   readonly #session: Session
+  readonly #queue: WorkQueue<T>
   readonly #handle: number
   readonly #subject: string
-  readonly #codec: NamedCodec<T>
   readonly #sender: Sender
   readonly #writer: ValueWriter
   readonly #getter: Getter<T>
@@ -45,7 +44,7 @@ export class SageQueue<T = unknown> implements Disposable {
   /**
    * Opens queue `name`, or creates it.
    * @param name 1 to 58 letters, digits, `.`, `_` or `-`, beginning with a letter or digit
-   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH` when it exists with another maxsize or codec
+   * @throws {@link MillraceError} `ERR_MILLRACE_OPTIONS_MISMATCH` when somebody has named another option
    */
   constructor(name: string, options?: SageQueueOptions<T>)
   /** @internal With `create` false it throws `ERR_MILLRACE_NOT_FOUND` unless the queue exists. */
@@ -56,24 +55,28 @@ export class SageQueue<T = unknown> implements Disposable {
     const namespace = Namespace.join(options)
     try {
       const subject = `queue '${name}'`
-      const queue = (create ? openWorkQueue : findWorkQueue)<T>(namespace, name, checked)
+      const queue = WorkQueue[create ? 'open' : 'find'](namespace, name, checked)
       if (queue === undefined) throw new MillraceError('ERR_MILLRACE_NOT_FOUND', `there is no ${subject}`)
       const { session } = namespace
       this.name = name
       this.namespace = namespace.name
-      this.maxsize = queue.maxsize
       this.#namespace = namespace
       this.#session = session
+      this.#queue = queue
       this.#handle = queue.handle
       this.#subject = subject
-      this.#codec = queue.codec
       this.#sender = new Sender(session, queue.handle, subject)
       this.#writer = new ValueWriter(session, this.#sender, queue.handle)
-      this.#getter = new Getter(namespace, queue, subject, checked, this.#cancel)
+      this.#getter = new Getter(namespace, queue, subject, this.#cancel)
     } catch (error) {
       namespace.leave()
       throw error
     }
+  }
+
+  /** Values it holds. */
+  get maxsize(): number {
+    return this.#queue.maxsize
   }
 
   /** Whether this end was closed. */
@@ -208,7 +211,7 @@ export class SageQueue<T = unknown> implements Disposable {
     this.#cancel.cancel(this.#closedError())
     try {
       this.#getter.close()
-      this.#namespace.detach(this.#handle)
+      this.#queue.close()
     } finally {
       this.#namespace.leave()
     }
@@ -221,7 +224,7 @@ export class SageQueue<T = unknown> implements Disposable {
 
   #encode(value: T): Encoded {
     this.#checkOpen()
-    const encoded = this.#codec.encode(value)
+    const encoded = this.#queue.codecToPut.encode(value)
     const bytes = byteLengthOf(encoded)
     const { maxBytes } = this.#namespace
     if (bytes <= maxBytes) return encoded

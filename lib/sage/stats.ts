@@ -1,4 +1,5 @@
 import type { QueueStats } from '../session/snapshot.js'
+import { maxsizeOf } from './work-queue.js'
 
 /** A queue of a namespace, as {@link SageQueueManager.list} tells. */
 export interface SageQueueEntry {
@@ -33,6 +34,7 @@ export interface SageQueueStats extends SageQueueEntry {
 }
 
 /** What is told of a queue in a list. */
-export function entryOf({ name, limit, codec, depth, leased, closed, attached }: QueueStats): SageQueueEntry {
-  return { name, maxsize: limit, codec, size: depth, inWork: leased, closed, attached }
+export function entryOf(stats: QueueStats): SageQueueEntry {
+  const { name, codec, depth, leased, closed, attached } = stats
+  return { name, maxsize: maxsizeOf(stats), codec, size: depth, inWork: leased, closed, attached }
 }

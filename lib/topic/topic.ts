@@ -142,7 +142,7 @@ export class Topic<T = Uint8Array> {
   /** The codec, once the topic exists or the caller named one. */
   #findCodec(): NamedCodec<T> | undefined {
     const info = this.#codec === undefined ? this.info : null
-    if (info !== null) this.#codec = codecRecorded(info.codec, this.name)
+    if (info !== null) this.#codec = codecRecorded(info.codec, `topic '${this.name}'`)
     return this.#codec
   }
 }

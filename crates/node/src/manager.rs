@@ -115,6 +115,12 @@ impl BindingManager {
         self.with_live_queue(queue, |queue| vec![queue.producers() as u32, queue.consumers() as u32])
     }
 
+    /// Who else has the queue open, and what to do where it is not what was asked for; null while it does not exist.
+    #[napi(catch_unwind)]
+    pub fn whose_queue(&self, queue: u32) -> Result<Option<String>> {
+        self.with_queue(queue, PortQueue::whose)
+    }
+
     /// Changes how many messages the queue holds; false: there is no queue yet.
     #[napi(catch_unwind)]
     pub fn resize_queue(&self, queue: u32, capacity: u32) -> Result<bool> {

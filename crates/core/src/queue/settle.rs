@@ -164,15 +164,19 @@ impl PortQueue {
             return Ok(Arc::clone(queue));
         }
         let name = dead_letter_name(&self.name);
-        // Whoever made one beforehand knows what they want of it; else it is like this one.
-        let queue = match attach(&self.cache, Kind::Queue, &name)? {
+        let ResolvedOptions { capacity, type_id, codec, .. } = self.options.clone();
+        let like_this = QueueOptions { codec: Some(codec), ..QueueOptions::default() };
+        let (kind, options) = if self.domain().entry(self.listed).is_kind(Kind::Work) {
+            // The rest is for whoever gets from it to say, as of every SageQueue.
+            (Kind::Work, QueueOptions { delivery: Some(Delivery::AtLeastOnce), ..like_this })
+        } else {
+            let (capacity, type_id) = (Some(capacity), Some(type_id));
+            (Kind::Queue, QueueOptions { capacity, type_id, ..like_this })
+        };
+        // Whoever made one beforehand knows what they want of it.
+        let queue = match attach(&self.cache, kind, &name)? {
             Some(queue) => queue,
-            None => {
-                let ResolvedOptions { capacity, type_id, codec, .. } = self.options.clone();
-                let (capacity, type_id, codec) = (Some(capacity), Some(type_id), Some(codec));
-                let options = QueueOptions { capacity, type_id, codec, ..QueueOptions::default() };
-                attach_or_create(&self.cache, Kind::Queue, &name, &options)?
-            }
+            None => attach_or_create(&self.cache, kind, &name, &options)?,
         };
         *known = Some(Arc::clone(&queue));
         Ok(queue)
