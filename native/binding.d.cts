@@ -104,6 +104,8 @@ export declare class BindingManager {
   depth(queue: number): number | null
   /** A handle for topic `name`. With options it is created or attached to, without it may not exist yet. */
   topic(name: string, options?: BindingTopicOptions | undefined | null): number
+  /** Makes the topic if nobody has, and somebody subscribes to it; whether it exists. */
+  makeTopic(topic: number): boolean
   /** The topic as it is; null while it does not exist or when it has been destroyed. */
   topicInfo(topic: number): BindingTopicInfo | null
   /** Says "no more". */

@@ -88,6 +88,33 @@ test.serial('the consumer comes when the producer has closed the queue and left'
   t.like(tally, { count, last: count - 1, disordered: 0, damaged: 0 })
 })
 
+test.serial('a topic that nobody publishes to, or subscribes to: who waits for long is told', async (t) => {
+  const shm = testDomain(t).open()
+  const ending = new AbortController()
+  const { signal } = ending
+  using subscription = shm.topic('heard').subscribe()
+  const warnings: NodeJS.ErrnoException[] = []
+  const told = new Promise<void>((resolve) => {
+    process.on('warning', function hear(warning) {
+      if (warnings.push(warning) < 2) return
+      process.off('warning', hear)
+      resolve()
+    })
+  })
+  const waits = [subscription.receive({ signal }), shm.topic('told').put(Uint8Array.of(1), { signal })]
+  for (const wait of waits) wait.catch(() => {})
+  await told
+  t.deepEqual(
+    warnings.map(({ name, message }) => `${name}: ${message}`),
+    [
+      "MillraceWarning: no message arrived on the subscription to topic 'heard' for 2 s, because nobody has created it: who publishes bytes to it, or names its options, does",
+      "MillraceWarning: topic 'told' was not created for 2 s, because nobody has created it: who publishes bytes to it while somebody subscribes, or names its options, does",
+    ],
+  )
+  ending.abort()
+  await rejectsCode(t, subscription.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', 'nobody has created it')
+})
+
 test.serial('a queue that nobody creates: who waits for long is told, and so is who gives up', async (t) => {
   const shm = testDomain(t).open()
   const queue = shm.portQueue<unknown>('late')

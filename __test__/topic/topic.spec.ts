@@ -52,6 +52,55 @@ test('who subscribes late gets the history, then everything', async (t) => {
   t.is(buffersInUse(shm), 4)
 })
 
+for (const [first, options] of [
+  ['the publisher', undefined],
+  ['the subscriber', undefined],
+  ['the publisher', { history: 2 }],
+  ['the subscriber', { history: 2 }],
+] as const) {
+  const whose = options === undefined ? 'with options nowhere' : 'with options of the subscriber'
+  test(`start order does not matter: ${first} first, ${whose}`, async (t) => {
+    const domain = testDomain(t)
+    const [publisher, subscriber] = [domain.open(), domain.open()]
+    const publish = () => {
+      const topic = publisher.topic('topic')
+      return [topic.put(Uint8Array.of(1)), topic.publish(numbered(publisher, 2)), topic.putMany([Uint8Array.of(3)])]
+    }
+    const early = first === 'the publisher' ? publish() : []
+    const buffer = publisher.allocate(1)
+    t.is(publisher.topic('topic').tryPut(Uint8Array.of(0)), null)
+    t.is(publisher.topic('topic').tryPublish(buffer), null)
+    buffer.release()
+    using subscription = subscriber.topic<never>('topic', options).subscribe()
+    const published = first === 'the publisher' ? early : publish()
+    for (const one of await Promise.all(published)) t.deepEqual(one, { delivered: 1, dropped: 0, blocked: [] })
+    const messages = [await subscription.receive(), ...subscription.receiveMany(9)]
+    t.is(messages.length, 3)
+    for (const message of messages) message.release()
+    t.is(publisher.topic('topic').info?.history, options?.history ?? 0)
+    t.deepEqual(publisher.topic('topic').tryPut(Uint8Array.of(4)), { delivered: 1, dropped: 0, blocked: [] })
+  })
+}
+
+test('values of a topic that nobody has named a codec for wait for that, whoever subscribes', async (t) => {
+  const shm = openDomain(t)
+  const topic = shm.topic<{ n: number }>('topic')
+  using subscription = topic.subscribe()
+  t.is(topic.tryPut({ n: 0 }), null)
+  await rejectsCode(t, topic.put({ n: 1 }, { timeout: 10 }), 'ERR_MILLRACE_TIMEOUT', "topic 'topic' was not created")
+  const put = topic.put({ n: 2 })
+  shm.topic('topic', { codec: 'json' })
+  t.deepEqual(await put, { delivered: 1, dropped: 0, blocked: [] })
+  t.deepEqual(await subscription.get(), { n: 2 })
+})
+
+test('a topic that is destroyed ends the waits of those who publish', async (t) => {
+  const shm = openDomain(t)
+  const topic = shm.topic('topic', {})
+  topic.destroy()
+  await rejectsCode(t, topic.put(Uint8Array.of(1)), 'ERR_MILLRACE_DESTROYED')
+})
+
 test('start order does not matter', async (t) => {
   const domain = testDomain(t)
   const [publisher, subscriber] = [domain.open(), domain.open()]

@@ -68,6 +68,8 @@ const BATCH_OPTIONS: OptionNames<BatchOptions> = { ...WAIT_OPTIONS, max: true }
 export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   readonly #session: Session
   readonly #name: string
+  /** What messages call it. */
+  readonly #subject: string
   readonly #handle: number
   readonly #receiver: Receiver
   readonly #sender: Sender
@@ -76,8 +78,14 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   #codec: NamedCodec<T> | undefined
 
   /** @internal */
-  constructor(session: Session, name: string, handle: number, codec: NamedCodec<T> | undefined) {
-    const subject = `queue '${name}'`
+  constructor(
+    session: Session,
+    name: string,
+    handle: number,
+    codec: NamedCodec<T> | undefined,
+    subject = `queue '${name}'`,
+  ) {
+    this.#subject = subject
     this.#name = name
     this.#session = session
     this.#handle = handle
@@ -389,7 +397,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
       this.#receiver.peek()?.release()
       return undefined
     }
-    const codec = codecRecorded<T>(info.codec, `queue '${this.name}'`)
+    const codec = codecRecorded<T>(info.codec, this.#subject)
     if (!info.codecOpen) this.#codec = codec
     return codec
   }
@@ -407,7 +415,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   }
 
   #ended(): never {
-    throw this.#session.failure(STATUS_CLOSED, `queue '${this.name}'`)
+    throw this.#session.failure(STATUS_CLOSED, this.#subject)
   }
 }
 

@@ -247,8 +247,7 @@ export class Waits {
       this.#memory.look()
       if (isFirst) warnOfWait('MILLRACE_NO_MEMORY', what, `: ${this.#session.exhaustedFailure(bytes).message}`)
     } else if (isFirst && this.#isMissing(queue)) {
-      const who = what.includes('topic ') ? 'who names its options' : 'who sends bytes to it, or names its options,'
-      warnOfWait('MILLRACE_NO_QUEUE', what, `, because nobody has created it: ${who} does`)
+      warnOfWait('MILLRACE_NO_QUEUE', what, `, because nobody has created it: ${whoCreates(what)} does`)
     } else if (isFirst && kind === KIND_SPACE && this.#hasNoConsumer(queue)) {
       warnOfWait('MILLRACE_NO_CONSUMER', what, ', and nobody receives there: has it the same name on both sides?')
     } else {
@@ -274,7 +273,7 @@ export class Waits {
 
   #isMissing(queue: number): boolean {
     try {
-      return this.#session.call((open) => open.depth(queue)) === null
+      return this.#session.call((open) => open.queueInfo(queue)) === null
     } catch {
       // Closed, or damaged, of which the wait itself tells.
       return false
@@ -330,4 +329,11 @@ export class Waits {
   #hold(): void {
     this.#doorbell?.hold(this.#holds.count > 0 || this.#memory.keepsAlive)
   }
+}
+
+/** Who makes the queue, or the topic, that is missing where `what` does not happen. */
+function whoCreates(what: string): string {
+  if (what.includes('subscription to topic ')) return 'who publishes bytes to it, or names its options,'
+  if (what.includes('topic ')) return 'who publishes bytes to it while somebody subscribes, or names its options,'
+  return 'who sends bytes to it, or names its options,'
 }

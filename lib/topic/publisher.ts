@@ -12,7 +12,7 @@ import { limitsOf } from '../session/limits.js'
 import { tellSent } from '../session/passing.js'
 import type { Session } from '../session/session.js'
 import type { WaitKey } from '../session/wait-key.js'
-import { spaceIn } from '../session/wait-key.js'
+import { dataIn, spaceIn } from '../session/wait-key.js'
 import type { BlockedSubscriber } from './blocked.js'
 import { describe, tellIfBlocked } from './blocked.js'
 
@@ -41,6 +41,7 @@ export class Publisher {
   readonly #onBlocked: (subscriber: BlockedSubscriber) => void
   readonly #subject: string
   readonly #creation: WaitKey
+  readonly #naming: WaitKey
 
   constructor(session: Session, topic: number, name: string, onBlocked: (subscriber: BlockedSubscriber) => void) {
     this.#session = session
@@ -48,6 +49,7 @@ export class Publisher {
     this.#onBlocked = onBlocked
     this.#subject = `topic '${name}'`
     this.#creation = spaceIn(topic)
+    this.#naming = dataIn(topic)
   }
 
   tryPublish(buffer: BufferPtr): Published | null {
@@ -113,10 +115,24 @@ export class Publisher {
     return all
   }
 
-  /** Waits for the topic to exist, until `attempt` succeeds. */
+  /** Makes the topic if nobody has, and somebody subscribes to it; whether it exists. */
+  make(): boolean {
+    return this.#session.call((open) => open.makeTopic(this.#topic))
+  }
+
+  /** Waits for somebody to create the topic, or to subscribe to it, which makes it, until `attempt` succeeds. */
   exists<T>(limits: Limits, attempt: () => T | undefined): Promise<T> {
+    return this.#wait(this.#creation, limits, attempt)
+  }
+
+  /** The same for somebody to create it who says what values become. */
+  named<T>(limits: Limits, attempt: () => T | undefined): Promise<T> {
+    return this.#wait(this.#naming, limits, attempt)
+  }
+
+  #wait<T>(key: WaitKey, limits: Limits, attempt: () => T | undefined): Promise<T> {
     const look = () => (this.#exists() ? attempt() : undefined)
-    return this.#session.waits.wait(this.#creation, limits, `${this.#subject} was not created`, look)
+    return this.#session.waits.wait(key, limits, `${this.#subject} was not created`, look)
   }
 
   #exists(): boolean {

@@ -53,7 +53,11 @@ export class SubscriberQueue<T> extends PortQueue<T> implements Subscription<T> 
     handle: number,
     codec: NamedCodec<T> | undefined,
   ) {
-    super(session, subscription === undefined ? topic : `${topic}.${subscription}`, handle, codec)
+    const [name, subject] =
+      subscription === undefined
+        ? [topic, `the subscription to topic '${topic}'`]
+        : [`${topic}.${subscription}`, `subscription '${subscription}' to topic '${topic}'`]
+    super(session, name, handle, codec, subject)
     this.#topic = topic
     this.#subscription = subscription
     this.#end = () => {

@@ -1,7 +1,9 @@
 import type { BufferPtr } from '../memory/buffer-ptr.js'
+import type { ValueSink } from '../memory/encode-ahead.js'
 import { putValues } from '../memory/encode-ahead.js'
 import type { NamedCodec } from '../codec/codec.js'
 import { codecRecorded } from '../codec/codec.js'
+import { isBytes } from '../codec/views.js'
 import type { WaitOptions } from '../session/limits.js'
 import type { SubscribeOptions, TopicOptions } from './options.js'
 import { checkOptions } from '../check.js'
@@ -30,8 +32,8 @@ export interface TopicInfo extends Required<Omit<TopicOptions<never>, 'codec'>> 
  * One to many: what is published goes to every subscriber, through a queue of its own with a policy of its own. It is one buffer
  * with a reference for each, however many there are. Who is slow, full or dead holds up nobody else.
  *
- * Every participant may hold the topic before anybody has created it, and subscribe to it: waiting calls then wait for that,
- * `try…` calls return null. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and `ERR_MILLRACE_CLOSED` once the
+ * Every participant may hold the topic before anybody has created it, and subscribe to it. Who publishes to one that nobody has named options
+ * for, and that somebody subscribes to, makes it; while there is neither, waiting calls wait for that, and `try…` calls return null. All calls throw `ERR_MILLRACE_DESTROYED` once it was destroyed, and `ERR_MILLRACE_CLOSED` once the
  * manager was closed.
  */
 export class Topic<T = Uint8Array> {
@@ -92,7 +94,7 @@ export class Topic<T = Uint8Array> {
 
   /** Copies `value` in and publishes it, as {@link Topic.tryPublish} does. Null also if the domain waits when it is exhausted, and is. */
   tryPut(value: T): Published | null {
-    const codec = this.#findCodec()
+    const codec = this.#codecToPut([value])
     return codec === undefined ? null : this.#publisher.tryPut(codec.encode(value))
   }
 
@@ -106,7 +108,12 @@ export class Topic<T = Uint8Array> {
 
   /** Copies `values` in and publishes them, in order. When it throws, as {@link Topic.put} does, a prefix has been published. */
   putMany(values: readonly T[], options?: WaitOptions): Promise<Published> {
-    return putValues(this.#publisher, values, options, () => this.#findCodec())
+    const publisher = this.#publisher
+    const sink: ValueSink<Published> = {
+      exists: (limits, attempt) => publisher[areBytes(values) ? 'exists' : 'named'](limits, attempt),
+      putMany: (list, limits) => publisher.putMany(list, limits),
+    }
+    return putValues(sink, values, options, () => this.#codecToPut(values))
   }
 
   /**
@@ -139,10 +146,20 @@ export class Topic<T = Uint8Array> {
     this.#session.call((open) => open.destroyTopic(this.#handle))
   }
 
+  /** The codec to put `values` by. Bytes need none: for those who subscribe, the topic is made; for anything else somebody has to name one. */
+  #codecToPut(values: readonly T[]): NamedCodec<T> | undefined {
+    const codec = this.#findCodec()
+    return codec === undefined && areBytes(values) && this.#publisher.make() ? this.#findCodec() : codec
+  }
+
   /** The codec, once the topic exists or the caller named one. */
   #findCodec(): NamedCodec<T> | undefined {
     const info = this.#codec === undefined ? this.info : null
     if (info !== null) this.#codec = codecRecorded(info.codec, `topic '${this.name}'`)
     return this.#codec
   }
+}
+
+function areBytes(values: readonly unknown[]): boolean {
+  return Array.isArray(values) && values.every(isBytes)
 }

@@ -208,6 +208,20 @@ impl HandleTable {
         end.topic.as_ref().ok_or(Failure::Status(Status::NotFound))
     }
 
+    /// The same for a publisher: a topic that nobody has created, and somebody subscribes to, is made.
+    #[inline]
+    pub(crate) fn topic_to_publish(
+        &mut self,
+        manager: &ShmManager,
+        handle: u32,
+    ) -> Result<&Arc<Topic>, Failure> {
+        let end = self.at(handle)?;
+        if end.topic.is_none() {
+            end.topic = manager.awaited_topic(&end.name)?;
+        }
+        end.topic.as_ref().ok_or(Failure::Status(Status::NotFound))
+    }
+
     /// Which topic `handle` is a subscription to.
     pub(crate) fn subscribed_topic(&mut self, handle: u32) -> Option<&str> {
         let end = self.at(handle).ok().filter(|end| end.what == What::Subscription);

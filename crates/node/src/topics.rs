@@ -55,6 +55,14 @@ impl BindingManager {
         })
     }
 
+    /// Makes the topic if nobody has, and somebody subscribes to it; whether it exists.
+    #[napi(catch_unwind)]
+    pub fn make_topic(&self, topic: u32) -> Result<bool> {
+        self.session(|session| {
+            Ok(existing(session.handles.topic_to_publish(&session.manager, topic))?.is_some())
+        })
+    }
+
     /// The topic as it is; null while it does not exist or when it has been destroyed.
     #[napi(catch_unwind)]
     pub fn topic_info(&self, topic: u32) -> Result<Option<BindingTopicInfo>> {

@@ -101,11 +101,11 @@ impl Waits {
         }
         self.sequence = manager.wake_sequence();
         manager.arm_doorbell();
-        if !matches!(look(manager, handles, handle)?, Found::Queue(_)) {
+        if !matches!(look(manager, handles, (handle, kind))?, Found::Queue(_)) {
             manager.arm_names();
         }
         // It may have appeared between the look and the bit.
-        let queue = match look(manager, handles, handle)? {
+        let queue = match look(manager, handles, (handle, kind))? {
             Found::Queue(queue) => match queue.arm(interest(kind)) {
                 None => return Ok(false),
                 end => end,
@@ -198,12 +198,19 @@ impl Armed {
         }
         manager.arm_names();
         // Armed for its creation only: whoever waited looks at the queue itself now.
-        look(manager, handles, self.handle).map(|found| !matches!(found, Found::Nothing))
+        look(manager, handles, (self.handle, self.kind)).map(|found| !matches!(found, Found::Nothing))
     }
 }
 
-fn look<'a>(manager: &ShmManager, handles: &'a mut HandleTable, handle: u32) -> millrace::Result<Found<'a>> {
-    let found = if handles.is_topic(handle) {
+/// Whoever waits for room in a topic makes it for those who subscribe to it; whoever waits for anything else there waits for its maker.
+fn look<'a>(
+    manager: &ShmManager,
+    handles: &'a mut HandleTable,
+    (handle, kind): (u32, u32),
+) -> millrace::Result<Found<'a>> {
+    let found = if handles.is_topic(handle) && kind == KIND_SPACE {
+        handles.topic_to_publish(manager, handle).map(|_| Found::Over)
+    } else if handles.is_topic(handle) {
         handles.topic(manager, handle).map(|_| Found::Over)
     } else {
         handles.queue(manager, handle).map(Found::Queue)

@@ -131,6 +131,27 @@ impl ShmManager {
         self.topics.get_or_find(name, find)
     }
 
+    /// Topic `name` for somebody who publishes to it: created with the default options if nobody has created it and somebody subscribes to
+    /// it. `None`: nobody does either.
+    ///
+    /// # Errors
+    /// As [`ShmManager::topic`].
+    ///
+    /// ```
+    /// # use millrace::*;
+    /// # let shm = ShmManager::open(&format!("doc-{}", std::process::id()), &OpenOptions::default())?;
+    /// assert!(shm.awaited_topic("topic-awaited")?.is_none());
+    /// let queue = shm.subscribe("topic-awaited", &SubscribeOptions::default())?;
+    /// let topic = shm.awaited_topic("topic-awaited")?.expect("somebody subscribes to it");
+    /// topic.try_publish(shm.allocate(10)?).unwrap();
+    /// assert_eq!(queue.try_receive()?.1, TakeOutcome::Done);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn awaited_topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
+        let find = || topic::attach_if_awaited(&self.queues, name);
+        self.topics.get_or_find(name, find)
+    }
+
     /// Subscribes to topic `name`, which need not exist yet. The queue brings what the topic keeps for late comers, then all that is
     /// published from now on. Destroying it ends the subscription, and so does the end of this manager unless it has a name.
     ///

@@ -57,6 +57,19 @@ pub(crate) fn attach(cache: &Arc<QueueCache>, name: &str) -> Result<Option<Topic
     Ok(queue::attach(cache, Kind::Topic, name)?.map(|ring| Topic::new(cache, ring)))
 }
 
+/// The same, and creates it with the default options if somebody subscribes to it. Who names options creates the topic before they
+/// subscribe, so nobody has.
+pub(crate) fn attach_if_awaited(cache: &Arc<QueueCache>, name: &str) -> Result<Option<Topic>> {
+    if let Some(topic) = attach(cache, name)? {
+        return Ok(Some(topic));
+    }
+    let domain = &cache.participant.domain;
+    match domain.find_all(Kind::Subscription, name).next() {
+        Some(_) => attach_or_create(cache, name, &TopicOptions::default()).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Attaches to topic `name`, or creates it.
 pub(crate) fn attach_or_create(cache: &Arc<QueueCache>, name: &str, options: &TopicOptions) -> Result<Topic> {
     let (ring, history) = options.resolve(name)?;
