@@ -28,6 +28,13 @@ export interface BufferSource {
  * @throws `MillraceError` as `allocate` does; `ERR_MILLRACE_INVALID_ARGUMENT` for a table of another copy of `apache-arrow`
  */
 export function writeTable<T extends TypeMap>(source: BufferSource, table: Table<T> | RecordBatch<T>): BufferPtr {
+  if (typeof (source as Partial<BufferSource> | null)?.allocate !== 'function') {
+    throw invalidArgument(
+      'where a table is written',
+      'a ShmManager or an allocator: queue.send(writeTable(shm, table))',
+      source,
+    )
+  }
   const encoded = encode(table)
   const buffer = source.allocate(encoded.byteLength)
   try {
@@ -44,7 +51,12 @@ export function writeTable<T extends TypeMap>(source: BufferSource, table: Table
  * may be used after the message was released.
  */
 export function tableOf<T extends TypeMap>(message: BufferPtr): Table<T> {
-  return decode<T>(message.bytes)
+  const bytes: unknown = (message as Partial<BufferPtr> | null)?.bytes
+  if (!(bytes instanceof Uint8Array)) {
+    const rule = 'a message that was received; of bytes, tableFromIPC() of apache-arrow makes a table'
+    throw invalidArgument('what a table is read from', rule, message)
+  }
+  return decode<T>(bytes)
 }
 
 /**

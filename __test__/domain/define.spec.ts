@@ -71,7 +71,7 @@ test('a definition is of one kind, and its validator need not be waited for', as
     INVALID,
     "the schema of queue 'jobs' validates asynchronously",
   )
-  throwsCode(t, () => shm.topic(jobs as never), INVALID, 'what names a topic must be its name, or its definition alone')
+  throwsCode(t, () => shm.topic(jobs as never), INVALID, "a topic was asked for by the definition of queue 'jobs'")
   throwsCode(t, () => defineQueue({ name: 'a/b' }), 'ERR_MILLRACE_INVALID_NAME', '"a/b"')
   throwsCode(
     t,

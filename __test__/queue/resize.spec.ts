@@ -76,7 +76,7 @@ test('capacity follows the load', async (t) => {
   )
   t.is(shm.portQueue('queue', { capacity: { min: 2, max: 32 } }).info!.capacity, 32)
   const wrong = () => shm.portQueue('queue', { capacity: { min: 2, max: 64 } })
-  throwsCode(t, wrong, 'ERR_MILLRACE_OPTIONS_MISMATCH', 'maxCapacity 32', '64')
+  throwsCode(t, wrong, 'ERR_MILLRACE_OPTIONS_MISMATCH', 'capacity.max 32', '64')
 })
 
 test('bad capacities', (t) => {
@@ -88,7 +88,7 @@ test('bad capacities', (t) => {
     throwsCode(t, () => shm.portQueue('other', { capacity: capacity as never }), 'ERR_MILLRACE_INVALID_ARGUMENT')
   }
   const drops = () => shm.portQueue('other', { capacity: { min: 1, max: 2 }, overflow: 'latest' })
-  throwsCode(t, drops, 'ERR_MILLRACE_INVALID_ARGUMENT', 'maxCapacity')
+  throwsCode(t, drops, 'ERR_MILLRACE_INVALID_ARGUMENT', 'capacity.max')
   queue.close()
   throwsCode(t, () => queue.resize(4), 'ERR_MILLRACE_CLOSED', 'queue')
   queue.destroy()

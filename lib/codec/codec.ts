@@ -14,7 +14,8 @@ export const bytesCodec: NamedCodec<Uint8Array> = {
   name: 'bytes',
   encode(value) {
     if (value instanceof Uint8Array || isBytes(value)) return value
-    throw invalidArgument("a value for codec 'bytes'", 'a Uint8Array', value)
+    const rule = "a Uint8Array (for other values name a codec, such as { codec: 'json' })"
+    throw invalidArgument("a value for codec 'bytes'", rule, value)
   },
   decode: (bytes) => bytes.slice(),
 }

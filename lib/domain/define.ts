@@ -1,5 +1,5 @@
 import { checkName } from '../check.js'
-import { invalidArgument } from '../errors.js'
+import { invalidArgument, misuse } from '../errors.js'
 import type { StandardSchema } from '../codec/standard-schema.js'
 import type { CodecName, Codec, CodecOption, WithCodec } from '../codec/types.js'
 import { validated } from '../codec/validated.js'
@@ -88,8 +88,15 @@ export function definedAs<Kind extends 'queue' | 'topic' | 'service', Options>(
   what: string | Definition<Kind, Options>,
   options: Options | undefined,
 ): [name: string, options: Options | undefined] {
-  if (typeof what !== 'object' || what === null) return [what, options]
+  if (typeof what !== 'object' || what === null) {
+    if (options !== null) return [what, options]
+    throw invalidArgument(`options of ${kind} '${what}'`, 'an object', options)
+  }
   if (what.kind === kind && options === undefined) return [what.name, what.options]
+  if (what.kind === kind)
+    throw misuse(`the options of ${kind} '${what.name}' are in its definition, and none are possible beside it`)
+  if (typeof what.kind === 'string')
+    throw misuse(`a ${kind} was asked for by the definition of ${what.kind} '${what.name}'`)
   throw invalidArgument(`what names a ${kind}`, `its name, or its definition alone`, what)
 }
 

@@ -122,6 +122,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
 
   private constructor(session: Session, participant: number, directory: string) {
     super()
+    if (!(session instanceof Session)) throw misuse("a ShmManager is made by ShmManager.open('domain'), not by new")
     this.domain = session.domain
     this.participant = participant
     this.directory = directory

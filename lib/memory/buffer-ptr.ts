@@ -293,10 +293,7 @@ export class BufferPtr implements Disposable {
     const check = (reference: BufferPtr, session: Session): void => {
       if (typeof reference !== 'object' || reference === null || !(#session in reference)) throw noReference(reference)
       if (reference.#session !== session) {
-        throw new MillraceError(
-          'ERR_MILLRACE_FOREIGN_BUFFER',
-          `buffer ${reference.#id} belongs to another ShmManager (of domain '${reference.#session.domain}')`,
-        )
+        throw foreign(reference.#id, reference.#session.domain, session.domain)
       }
       if (reference.#state < 0 || session.closed) throw reference.#gone()
     }
@@ -355,6 +352,15 @@ export class BufferPtr implements Disposable {
 isNoValue(BufferPtr, () => {
   throw misuse('a BufferPtr cannot be written as JSON: use its text(), json() or copy(), or send it through a queue')
 })
+
+/** Why buffer `id`, of a manager of domain `its`, cannot be sent by one of domain `ours`. */
+function foreign(id: number, its: string, ours: string): MillraceError {
+  const message =
+    its === ours
+      ? `buffer ${id} belongs to another ShmManager of domain '${its}' than the one that is to send it: open one for each process or thread, and use that for both`
+      : `buffer ${id} belongs to domain '${its}' and is to be sent in domain '${ours}': copy it, by put(buffer.bytes)`
+  return new MillraceError('ERR_MILLRACE_FOREIGN_BUFFER', message)
+}
 
 /** Why `value` cannot be sent. */
 function noReference(value: unknown): MillraceError {

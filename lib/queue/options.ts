@@ -1,5 +1,6 @@
 import type { OptionNames } from '../check.js'
 import { checkBoolean, checkInteger, checkOptions, checkWord } from '../check.js'
+import { misuse } from '../errors.js'
 import type { CodecOption } from '../codec/codec.js'
 import { MAX_QUEUE_CAPACITY } from '../native/generated/limits.js'
 import type { BindingQueueOptions } from '../native/native.js'
@@ -96,5 +97,7 @@ function bindCapacity(capacity: number | CapacityRange): Pick<BindingQueueOption
   if (typeof capacity !== 'object') return { capacity: checkInteger('capacity', capacity, 1, MAX_QUEUE_CAPACITY) }
   const { min, max } = checkOptions('capacity', capacity, CAPACITY_RANGE)
   checkInteger('capacity.max', max, 1, MAX_QUEUE_CAPACITY)
-  return { capacity: checkInteger('capacity.min', min, 1, max), maxCapacity: max }
+  checkInteger('capacity.min', min, 1, MAX_QUEUE_CAPACITY)
+  if (min > max) throw misuse(`capacity.min is ${min}, more than capacity.max, which is ${max}`)
+  return { capacity: min, maxCapacity: max }
 }

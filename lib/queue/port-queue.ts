@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { inspect, type InspectOptions } from 'node:util'
 import type { NamedCodec } from '../codec/codec.js'
 import { codecRecorded } from '../codec/codec.js'
 import { isNoValue } from '../codec/no-value.js'
@@ -21,6 +22,7 @@ import { PullIterator } from '../session/pull-iterator.js'
 import type { Session } from '../session/session.js'
 import type { QueueStats } from '../session/snapshot.js'
 import { inWords, queueStatsOf } from '../session/snapshot.js'
+import { shown } from '../session/shown.js'
 import type { Batch } from './batch.js'
 import type { ConsumeOptions, Handler } from './consume.js'
 import { consume, CONSUME_OPTIONS } from './consume.js'
@@ -382,6 +384,16 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
   /** @internal Lets go of the queue without a word to anybody else. Nothing may be done with this object afterwards. */
   detach(): void {
     this.#session.call((open) => open.detachQueue(this.#handle))
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return shown(this.shownAs, this.name, () => this.info, options)
+  }
+
+  /** @internal What `console.log` calls it. */
+  protected get shownAs(): string {
+    return 'PortQueue'
   }
 
   #roles(): [producers: number, consumers: number] {

@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util'
 import type { Encoded } from '../codec/codec.js'
 import { MillraceError } from '../errors.js'
 import { byteLengthOf } from '../memory/store.js'
@@ -8,6 +9,7 @@ import { type Limits, limitsOf, type WaitOptions } from '../session/limits.js'
 import type { Session } from '../session/session.js'
 import { type QueueStats, queueStatsOf } from '../session/snapshot.js'
 import { idleAt } from '../session/wait-key.js'
+import { shown } from '../session/shown.js'
 import { Getter } from './getter.js'
 import { Namespace } from './namespace.js'
 import type { SageQueueOptions } from './options.js'
@@ -220,6 +222,11 @@ export class SageQueue<T = unknown> implements Disposable {
   /** The same as {@link SageQueue.close}, for `using`. */
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return shown('SageQueue', this.name, () => (this.closed ? { closed: true } : this.getStats()), options)
   }
 
   #encode(value: T): Encoded {

@@ -84,7 +84,8 @@ export class Session {
   }
 
   closedFailure(): MillraceError {
-    const waited = this.#cutShort === 0 ? '' : `; ${this.#cutShort} calls waited when it was closed: await them first`
+    const calls = this.#cutShort === 1 ? '1 call' : `${this.#cutShort} calls`
+    const waited = this.#cutShort === 0 ? '' : `; ${calls} waited when it was closed: await them first`
     return new MillraceError('ERR_MILLRACE_CLOSED', `the ShmManager of domain ${show(this.domain)} is closed${waited}`)
   }
 

@@ -258,8 +258,9 @@ export class Waits {
   }
 
   /** Why what is waited for does not come, if it is that. */
-  #reason({ kind, queue }: WaitKey): string {
-    return kind !== KIND_POOL && this.#isMissing(queue) ? ': nobody has created it' : ''
+  #reason({ kind, queue, bytes }: WaitKey): string {
+    if (kind === KIND_POOL) return `: ${this.#session.exhaustedFailure(bytes).message}`
+    return this.#isMissing(queue) ? ': nobody has created it' : ''
   }
 
   #hasNoConsumer(queue: number): boolean {

@@ -201,7 +201,7 @@ export class Publisher {
   }
 
   #timeout(error: MillraceError, cause: BlockedSubscriber[]): MillraceError {
-    const message = `${error.message}: full is ${cause.map(describe).join(', ')}; all others have the message`
+    const message = `${error.message}: full is ${cause.map(describe).join(', ')}; all others have the message, but for those whose overflow policy has dropped it`
     return new MillraceError('ERR_MILLRACE_TIMEOUT', message, { cause })
   }
 

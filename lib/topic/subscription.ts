@@ -74,6 +74,10 @@ export class SubscriberQueue<T> extends PortQueue<T> implements Subscription<T> 
     return this.#subscription
   }
 
+  protected override get shownAs(): string {
+    return 'Subscription'
+  }
+
   override close(): void {
     this.#end()
   }

@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { ValueSink } from '../memory/encode-ahead.js'
 import { putValues } from '../memory/encode-ahead.js'
@@ -15,6 +16,7 @@ import { Publisher } from './publisher.js'
 import type { Session } from '../session/session.js'
 import { SubscriberQueue, type Subscription } from './subscription.js'
 import { limitsOf } from '../session/limits.js'
+import { shown } from '../session/shown.js'
 
 export type { BlockedReport, BlockedSubscriber, Published }
 
@@ -144,6 +146,11 @@ export class Topic<T = Uint8Array> {
   /** Removes the topic and all its subscriptions for everybody; every wait ends with `ERR_MILLRACE_DESTROYED`. Idempotent. */
   destroy(): void {
     this.#session.call((open) => open.destroyTopic(this.#handle))
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return shown('Topic', this.name, () => this.info, options)
   }
 
   /** The codec to put `values` by. Bytes need none: for those who subscribe, the topic is made; for anything else somebody has to name one. */

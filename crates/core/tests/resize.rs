@@ -328,7 +328,7 @@ fn roles_and_ends_go_along() {
     queue.resize(16).unwrap();
     assert_eq!((queue.producers(), queue.consumers()), (1, 0));
     let refused = queue.try_send(shm.allocate(1).unwrap()).unwrap_err();
-    assert!(refused.to_string().contains("participant 1 is it"), "{refused}");
+    assert!(refused.to_string().contains("and participant 1, "), "{refused}");
     drop(theirs);
     assert!(queue.is_closed(), "its producer has gone, by an end of the ring before");
     assert_eq!(queue.resize(4).unwrap_err().kind(), ErrorKind::Closed);
@@ -393,7 +393,7 @@ fn capacity_follows_the_load() {
     assert!(shm.port_queue("q", &options).is_ok(), "made with that");
     let other = QueueOptions { max_capacity: Some(512), ..capacity(4) };
     let refused = shm.port_queue("q", &other).unwrap_err().to_string();
-    assert!(refused.contains("exists with maxCapacity 256, 512 was asked for"), "{refused}");
+    assert!(refused.contains("exists with capacity.max 256, 512 was asked for"), "{refused}");
     let (mut bytes, mut lengths) = ([0; 40 * 256], [0; 256]);
     assert_eq!(queue.get(&mut bytes, &mut lengths).unwrap().0, 256);
     // It has been full until now, then it is quiet: the sentinel halves it at each look.
@@ -404,11 +404,11 @@ fn capacity_follows_the_load() {
     }
     assert!(began.elapsed() > Duration::from_secs(5));
     for (options, what) in [
-        (QueueOptions { max_capacity: Some(2), ..capacity(4) }, "maxCapacity is 2"),
+        (QueueOptions { max_capacity: Some(2), ..capacity(4) }, "capacity.max is 2"),
         (QueueOptions { max_capacity: Some(8), limit: Some(2), ..capacity(4) }, "limit is 2"),
         (
             QueueOptions { max_capacity: Some(8), overflow: Some(Overflow::DropOldest), ..capacity(4) },
-            "maxCapacity is 8",
+            "capacity.max is 8",
         ),
     ] {
         let refused = shm.port_queue("r", &options).unwrap_err();

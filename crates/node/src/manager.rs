@@ -98,7 +98,9 @@ impl BindingManager {
     pub(crate) fn named(&self, what: What, name: &str, options: Option<BindingQueueOptions>) -> Result<u32> {
         let options = options.map(BindingQueueOptions::into_core).transpose()?;
         self.session(|session| {
-            session.handles.add(&session.manager, what, name, options.as_ref()).map_err(from_core)
+            let capacity = options.as_ref().and_then(|options| options.capacity);
+            let handle = session.handles.add(&session.manager, what, name, options.as_ref());
+            handle.map_err(|error| from_core(no_ring(error, name, capacity)))
         })
     }
 
@@ -124,7 +126,10 @@ impl BindingManager {
     /// Changes how many messages the queue holds; false: there is no queue yet.
     #[napi(catch_unwind)]
     pub fn resize_queue(&self, queue: u32, capacity: u32) -> Result<bool> {
-        let resized = self.with_queue(queue, |queue| queue.resize(capacity))?;
+        let resize = |queue: &PortQueue| {
+            queue.resize(capacity).map_err(|error| no_ring(error, queue.name(), Some(capacity)))
+        };
+        let resized = self.with_queue(queue, resize)?;
         Ok(resized.transpose().map_err(from_core)?.is_some())
     }
 
@@ -372,4 +377,14 @@ fn described<'env>(env: &'env Env, error: &millrace::Error) -> Result<Object<'en
         Ok(object)
     })();
     object.map_err(|e: napi::Error| from_napi(&e))
+}
+
+/// `error`, which is said of a buffer, of the queue that was to have it for its ring.
+fn no_ring(error: millrace::Error, name: &str, capacity: Option<u32>) -> millrace::Error {
+    match (error.kind(), capacity) {
+        (ErrorKind::TooLarge | ErrorKind::Exhausted | ErrorKind::NoSpace, Some(capacity)) => {
+            error.about(&format!("there is no memory for queue {name:?} to hold {capacity} messages"))
+        }
+        _ => error,
+    }
 }

@@ -24,6 +24,6 @@ export class RestartPlan {
   /** After `before` restarts within the window. */
   #delay(before: number): number {
     const { initial, factor, max, jitter } = this.#options.backoff
-    return Math.min(max, initial * factor ** before) * (1 - jitter * Math.random())
+    return Math.round(Math.min(max, initial * factor ** before) * (1 - jitter * Math.random()))
   }
 }

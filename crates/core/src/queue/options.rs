@@ -151,13 +151,13 @@ impl QueueOptions {
         }
         let max_capacity = self.max_capacity.unwrap_or(0);
         if max_capacity as usize > MAX_QUEUE_CAPACITY || (1..capacity).contains(&max_capacity) {
-            return invalid("maxCapacity", max_capacity, &format!("its capacity of {capacity} to 1048576"));
+            return invalid("capacity.max", max_capacity, &format!("its capacity of {capacity} to 1048576"));
         }
         if max_capacity > 0 && limit > 0 {
-            return invalid("limit", limit, "left out with maxCapacity");
+            return invalid("limit", limit, "left out where the capacity is a range");
         }
         if max_capacity > 0 && !matches!(overflow, Overflow::Block | Overflow::Reject) {
-            return invalid("maxCapacity", max_capacity, "left out with an overflow policy that drops");
+            return invalid("capacity.max", max_capacity, "left out with an overflow policy that drops");
         }
         let delivery = self.delivery.unwrap_or_default();
         if self.max_deliveries.is_some_and(|limit| limit > 0) {
@@ -213,7 +213,11 @@ impl QueueOptions {
             None => Ok(()),
             Some(Field { what, asked, is, .. }) => Err(Error::new(
                 ErrorKind::OptionsMismatch,
-                format!("{noun} {name:?} exists with {what} {is:?}, {asked:?} was asked for"),
+                format!(
+                    "{noun} {name:?} exists with {what} {}, {} was asked for",
+                    shown(what, is),
+                    shown(what, asked)
+                ),
             )),
         }
     }
@@ -292,6 +296,17 @@ struct Field<'a> {
     is: &'a dyn Debug,
 }
 
+/// An option as whoever asks for it writes it.
+fn shown(what: &str, value: &dyn Debug) -> String {
+    match (what, format!("{value:?}").as_str()) {
+        ("producers" | "consumers", "0") => "\"many\"".to_owned(),
+        // Nobody has named one, and what was sent is bytes.
+        ("codec", "\"\"") => "\"bytes\"".to_owned(),
+        ("capacity.max", "0") => "none".to_owned(),
+        (_, text) => text.to_owned(),
+    }
+}
+
 fn fields<'a>(asked: &'a ResolvedOptions, is: &'a ResolvedOptions) -> [Field<'a>; 11] {
     fn field<'a, T: PartialEq + Debug>(bit: u32, what: &'static str, asked: &'a T, is: &'a T) -> Field<'a> {
         Field { bit, what, is_same: asked == is, asked, is }
@@ -300,7 +315,7 @@ fn fields<'a>(asked: &'a ResolvedOptions, is: &'a ResolvedOptions) -> [Field<'a>
     let capacity = if is.capacities.0 > 0 { &is.capacities.0 } else { &is.capacity };
     [
         field(CAPACITY, "capacity", &asked.capacity, capacity),
-        field(MAX_CAPACITY, "maxCapacity", &asked.capacities.1, &is.capacities.1),
+        field(MAX_CAPACITY, "capacity.max", &asked.capacities.1, &is.capacities.1),
         field(LIMIT, "limit", &asked.limit, &is.limit),
         field(OVERFLOW, "overflow policy", &asked.overflow, &is.overflow),
         field(DELIVERY, "delivery", &asked.delivery, &is.delivery),

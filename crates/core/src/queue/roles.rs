@@ -4,7 +4,7 @@ use super::Interest;
 use super::PortQueue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
-use crate::layout::{CLOSES_BEGUN, ParticipantSet, RING_CLOSED, RING_OPEN, RingHeader};
+use crate::layout::{CLOSES_BEGUN, ParticipantSet, ParticipantSlot, RING_CLOSED, RING_OPEN, RingHeader};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Bit of an end that has sent.
@@ -92,10 +92,12 @@ impl PortQueue {
             && let Err(other) = token.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
             && other != me
         {
-            return Err(Error::new(
-                ErrorKind::Role,
-                format!("queue {:?} has one {what}: participant {} is it", self.name, other - 1),
-            ));
+            let domain = self.domain();
+            let who =
+                domain.active_at(other as usize - 1).map_or_else(String::new, ParticipantSlot::described);
+            let message =
+                format!("queue {:?} has one {what}, and participant {}, {who}, is it", self.name, other - 1);
+            return Err(Error::new(ErrorKind::Role, message));
         }
         if role == SENDS && self.options.close_with_producers {
             // Before the bit: killed between the two, we were a producer.

@@ -20,12 +20,13 @@ pub(crate) use history::History;
 pub(crate) use join_state::JoinState;
 pub(crate) use subscribe::{subscribe, unsubscribe};
 
-use crate::error::Result;
-use crate::layout::RingHeader;
+use crate::error::{Error, Result};
+use crate::layout::{ParticipantSlot, RingHeader};
 use crate::queue::{self, PortQueue, QueueCache};
-use crate::registry::{Kind, Participant};
+use crate::registry::{EntryRef, Kind, Participant};
 use crate::sync::Ordering;
 use publish::Targets;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 /// This participant's end of a topic. It may publish; to subscribe see [`crate::ShmManager::subscribe`].
@@ -73,10 +74,30 @@ pub(crate) fn attach_if_awaited(cache: &Arc<QueueCache>, name: &str) -> Result<O
 /// Attaches to topic `name`, or creates it.
 pub(crate) fn attach_or_create(cache: &Arc<QueueCache>, name: &str, options: &TopicOptions) -> Result<Topic> {
     let (ring, history) = options.resolve(name)?;
-    let check = |ring: &PortQueue| options.check(ring).map_err(|error| ring.differs(error));
+    let check = |ring: &PortQueue| options.check(ring).map_err(|error| differs(ring, error));
     let keep = |header: &RingHeader| header.history.store(history, Ordering::Relaxed);
     let ring = queue::attach_or_make(cache, Kind::Topic, name, || Ok(ring), check, keep)?;
     Ok(Topic::new(cache, ring))
+}
+
+/// `error`, that the topic is not what was asked for, with who else publishes or subscribes, and what to do.
+fn differs(ring: &PortQueue, error: Error) -> Error {
+    let domain = ring.domain();
+    let owner = |listed: EntryRef| {
+        let (slot, epoch) = domain.entry(listed).owner();
+        domain.tenant(slot, epoch).map(ParticipantSlot::described)
+    };
+    let subscribers: BTreeSet<_> =
+        domain.find_all(Kind::Subscription, ring.name()).filter_map(owner).collect();
+    if subscribers.is_empty() {
+        return ring.differs(error);
+    }
+    let names: Vec<_> = subscribers.into_iter().collect();
+    error.advising(&format!(
+        "{} subscribe{} to it",
+        names.join(", "),
+        if names.len() == 1 { "s" } else { "" }
+    ))
 }
 
 impl Topic {
@@ -99,7 +120,7 @@ impl Topic {
 
     /// Checks what was asked for against what the topic is.
     pub(crate) fn check(&self, options: &TopicOptions) -> Result<()> {
-        options.check(&self.ring).map_err(|error| self.ring.differs(error))
+        options.check(&self.ring).map_err(|error| differs(&self.ring, error))
     }
 
     /// Says "no more": publishing fails from now on, subscribers drain what they have and then see the end. Idempotent.

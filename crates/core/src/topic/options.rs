@@ -63,8 +63,8 @@ impl TopicOptions {
                 format!("topic {name:?} exists with {what} {is:?}, {asked:?} was asked for"),
             ))
         };
-        if self.history.is_some() && history != kept {
-            return differs("history", &history, &kept);
+        if let Some(asked) = self.history.filter(|_| history != kept) {
+            return differs("history", &asked, &kept);
         }
         if self.type_id.is_some() && asked.type_id != is.type_id {
             return differs("type id", &asked.type_id, &is.type_id);
