@@ -60,7 +60,15 @@ export class TestTerminal {
     this.#process = join(folder, 'pid')
     const command = `tty > '${this.#device}'; echo $$ > '${this.#process}'; stty rows ${rows} cols ${columns}; exec ${words}`
     const shell = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
-      env: { ...process.env, TERM: 'xterm-256color', FORCE_COLOR: undefined, NO_COLOR: undefined, ...env },
+      // What else decides about colours: whatever the tests run in.
+      env: {
+        ...process.env,
+        TERM: 'xterm-256color',
+        FORCE_COLOR: undefined,
+        NO_COLOR: undefined,
+        CI: undefined,
+        ...env,
+      },
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     t.teardown(() => {

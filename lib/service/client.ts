@@ -103,8 +103,8 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
         const { runner, runs } = inspect(session, call.tracker!)
         if (runner === undefined || (runs <= call.retries && !call.begun)) continue
         if (session.call((open) => open.isRunnerAlive(runner.slot, runner.epochLow))) continue
-        this.#cancel(call)
-        call.fail(serverLost(name))
+        // Another may have begun it since: that one is told.
+        this.#giveUp(call, serverLost(name))
       } catch (error) {
         call.fail(error)
       }

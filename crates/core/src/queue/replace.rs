@@ -158,7 +158,10 @@ impl PortQueue {
         let participant = &self.participant;
         let ring = lay_out(participant, buffer, options)?;
         // As much as can be done while the others go on.
-        ring.ring().begin_at(self.ring().taken());
+        let taken = self.ring().taken();
+        ring.ring().begin_at(taken);
+        // Nobody takes it for one with leases who looks at everything meanwhile.
+        ring.header().settled.count.store(taken, Ordering::Relaxed);
         let stopped =
             at_rest_within(&participant.domain, || self.hand_over(&ring, buffer.id, options, named))?;
         stopped.ok_or_else(|| {
