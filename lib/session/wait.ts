@@ -245,7 +245,7 @@ export class Waits {
     const isFirst = !this.#told.has(queue)
     if (kind === KIND_POOL) {
       this.#memory.look()
-      if (isFirst) warnOfWait('MILLRACE_NO_MEMORY', what, `: ${this.#session.exhaustedFailure(bytes).message}`)
+      if (isFirst) warnOfWait('MILLRACE_NO_MEMORY', what, this.#whyNoMemory(bytes))
     } else if (isFirst && this.#isMissing(queue)) {
       warnOfWait('MILLRACE_NO_QUEUE', what, `, because nobody has created it: ${whoCreates(what)} does`)
     } else if (isFirst && kind === KIND_SPACE && this.#hasNoConsumer(queue)) {
@@ -259,8 +259,17 @@ export class Waits {
 
   /** Why what is waited for does not come, if it is that. */
   #reason({ kind, queue, bytes }: WaitKey): string {
-    if (kind === KIND_POOL) return `: ${this.#session.exhaustedFailure(bytes).message}`
+    if (kind === KIND_POOL) return this.#whyNoMemory(bytes)
     return this.#isMissing(queue) ? ': nobody has created it' : ''
+  }
+
+  #whyNoMemory(bytes: number): string {
+    try {
+      return `: ${this.#session.exhaustedFailure(bytes).message}`
+    } catch {
+      // Damaged, of which whoever allocates next is told; a timer has nobody to tell.
+      return ''
+    }
   }
 
   #hasNoConsumer(queue: number): boolean {
