@@ -226,3 +226,26 @@ function fickle() {
     },
   }
 }
+
+test('a loop of calls that never have to wait lets the event loop turn', async (t) => {
+  const { shm, queue } = openQueue(t, { capacity: 4 })
+  const latest = shm.portQueue('latest', { overflow: 'latest' })
+  const topic = shm.topic('topic', {})
+  const one = new Uint8Array(1)
+  const loops: [string, () => Promise<unknown>][] = [
+    ['get', () => (queue.tryPut(one), queue.get())],
+    ['receive', async () => (queue.tryPut(one), (await queue.receive()).release())],
+    ['put', () => latest.put(one)],
+    ['putMany', () => latest.putMany([one, one])],
+    ['send', () => latest.send(shm.allocate(1))],
+    ['publish', () => topic.publish(shm.allocate(1))],
+    ['topic.put', () => topic.put(one)],
+  ]
+  for (const [name, call] of loops) {
+    let turned = false
+    setImmediate(() => (turned = true))
+    const patience = performance.now() + 5000
+    while (!turned && performance.now() < patience) await call()
+    t.true(turned, name)
+  }
+})

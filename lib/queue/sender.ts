@@ -13,7 +13,6 @@ import type { Session } from '../session/session.js'
 import type { WaitKey } from '../session/wait-key.js'
 import { spaceIn } from '../session/wait-key.js'
 
-const DONE = Promise.resolve()
 const REJECT = OVERFLOWS.indexOf('reject')
 
 /** The sending side of a queue. */
@@ -68,11 +67,16 @@ export class Sender {
   send(buffer: BufferPtr, options: WaitOptions | undefined): Promise<void> {
     try {
       const limits = limitsOf(options)
-      if (!this.crowded && this.trySend(buffer)) return DONE
+      if (!this.crowded && this.trySend(buffer)) return this.done()
       return this.sendLater(buffer, limits)
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  /** What a call returns that need not wait. */
+  done(): Promise<void> {
+    return this.#session.waits.done()
   }
 
   /** Sends `buffer` after those who wait already. `owned`: it is released if it cannot be sent. */

@@ -12,7 +12,6 @@ import type { Progress } from './progress.js'
 import type { Sender } from './sender.js'
 import { NOT_STAGED, stageAt } from './staging.js'
 
-const DONE = Promise.resolve()
 const NOTHING = new Uint32Array(0)
 
 /**
@@ -50,13 +49,13 @@ export class ValueWriter {
 
   put(encoded: Encoded, limits: Limits): Promise<void> {
     const { crowded } = this.#sender
-    if (!crowded && this.#tryStaged(encoded) === STATUS_OK) return DONE
+    if (!crowded && this.#tryStaged(encoded) === STATUS_OK) return this.#sender.done()
     const id = storeEncoded(this.#session, encoded)
     if (id === NO_ID) {
       const detached = detachEncoded(encoded)
       return this.#sender.inTurn(limits, () => this.#putOne(detached, limits))
     }
-    if (!crowded && this.#offer(id)) return DONE
+    if (!crowded && this.#offer(id)) return this.#sender.done()
     return this.#sender.sendLater(new BufferPtr(this.#session, id), limits, true)
   }
 
@@ -102,6 +101,7 @@ export class ValueWriter {
         }
       }
     })
+    await this.#sender.done()
   }
 
   /** Undefined: it is not for the stage. */

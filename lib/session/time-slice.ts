@@ -14,13 +14,18 @@ export class TimeSlice {
 
   /** Counts one step of work. True: the slice is over, await {@link TimeSlice.pass} before the next step. */
   exceeded(): boolean {
-    if (--this.#left > 0) return false
+    return --this.#left <= 0 && this.#look()
+  }
+
+  // Apart, so that the step itself is small enough to be compiled into the loop.
+  #look(): boolean {
     const now = performance.now()
     const rest = SLICE_MS - (now - this.#since)
     const pace = (now - this.#looked) / this.#steps
     // Looking at the clock costs as much as a small message: the next look comes when half of the rest is over, at the pace of the last steps.
     const steps = Math.min(this.#steps << 1, STEPS_MAX, rest / 2 / pace)
-    this.#steps = steps >= 1 ? Math.trunc(steps) : 1
+    // A small integer, also for the engine: it is counted down at every step.
+    this.#steps = steps >= 1 ? steps | 0 : 1
     this.#left = this.#steps
     this.#looked = now
     return rest <= 0

@@ -10,12 +10,15 @@ import { type Doorbell, openDoorbell } from './doorbell.js'
 import { OverdueWaits, warnOfWait } from './overdue.js'
 import { OwnMemory } from './own-memory.js'
 import { Spinner } from './spinner.js'
+import { TimeSlice } from './time-slice.js'
 import type { WaitKey } from './wait-key.js'
 import { waitId } from './wait-key.js'
 import { type Attempt, HoldCount, timeoutError, WaitList } from './wait-list.js'
 
 /** How long a blocked thread stays in native code, in ms: `worker.terminate()` takes effect in between. */
 const BLOCK_SLICE_MS = 100
+
+const DONE = Promise.resolve()
 
 /** What waits need of their session. */
 export interface WaitSession {
@@ -45,6 +48,7 @@ export class Waits {
   readonly #session: WaitSession
   readonly #places = new Map<number, Place>()
   readonly #spinner = new Spinner()
+  readonly #slice = new TimeSlice()
   /** How many wait here for something but memory, and keep the process alive. */
   readonly #holds = new HoldCount()
   /** How many wait for their turn to wait: those whose turn it is keep the process alive. */
@@ -83,10 +87,24 @@ export class Waits {
   wait<T>(key: WaitKey, limits: Limits, what: string, attempt: Attempt<T>, tried = false): Promise<T> {
     try {
       const result = this.has(key) ? undefined : this.#try(limits.spin, attempt, tried)
-      return result === undefined ? this.#park(key, limits, what, attempt) : Promise.resolve(result)
+      if (result === undefined) return this.#park(key, limits, what, attempt)
+      return this.doneWith(result)
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  /**
+   * What a call returns that need not wait. Now and then that takes a turn of the event loop: a loop of such calls would keep timers and I/O
+   * out for ever.
+   */
+  done(): Promise<void> {
+    return this.#slice.exceeded() ? this.#slice.pass() : DONE
+  }
+
+  /** The same with a result. */
+  doneWith<T>(result: T): Promise<T> {
+    return this.#slice.exceeded() ? this.#slice.pass().then(() => result) : Promise.resolve(result)
   }
 
   /** Blocks this thread until `attempt` succeeds. */
@@ -143,6 +161,7 @@ export class Waits {
 
   /** Wakes those whose attempt may succeed. */
   dispatch(): void {
+    this.#slice.restart()
     let found: number
     let reports = false
     let departures = false

@@ -74,7 +74,7 @@ export class Publisher {
     if (status !== STATUS_OK) return this.#goOn([buffer], status, limits)
     const published = tally()
     markSent(buffer)
-    return Promise.resolve(this.#told(published, 1))
+    return this.#session.waits.doneWith(this.#told(published, 1))
   }
 
   async publishMany(buffers: readonly BufferPtr[], options: WaitOptions | undefined): Promise<Published> {
