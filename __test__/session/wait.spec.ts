@@ -245,7 +245,10 @@ test('a loop of calls that never have to wait lets the event loop turn', async (
     let turned = false
     setImmediate(() => (turned = true))
     const patience = performance.now() + 5000
-    while (!turned && performance.now() < patience) await call()
+    while (performance.now() < patience) {
+      await call()
+      if (turned) break
+    }
     t.true(turned, name)
   }
 })
