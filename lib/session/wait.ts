@@ -1,18 +1,19 @@
 import { isMainThread } from 'node:worker_threads'
 import { MillraceError } from '../errors.js'
-import { BATCH_MAX, KIND_POOL, KIND_SPACE, QUEUE_POOL } from '../native/generated/block.js'
+import { BATCH_MAX, KIND_POOL, QUEUE_POOL } from '../native/generated/block.js'
 import { STATUS_ARMED, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
 import type { BlockingOptions, Limits, Spin } from './limits.js'
 import { checkOptions, checkTimeout } from '../check.js'
 import { BLOCKING_OPTIONS, checkSpin } from './limits.js'
 import { type Doorbell, openDoorbell } from './doorbell.js'
-import { OverdueWaits, warnOfWait } from './overdue.js'
+import { OverdueWaits } from './overdue.js'
 import { OwnMemory } from './own-memory.js'
 import { Spinner } from './spinner.js'
 import { TimeSlice } from './time-slice.js'
 import type { WaitKey } from './wait-key.js'
 import { waitId } from './wait-key.js'
+import { WaitReasons } from './wait-reasons.js'
 import { type Attempt, HoldCount, timeoutError, WaitList } from './wait-list.js'
 
 /** How long a blocked thread stays in native code, in ms: `worker.terminate()` takes effect in between. */
@@ -55,14 +56,14 @@ export class Waits {
   readonly turns = new HoldCount()
   readonly #memory: OwnMemory
   readonly #overdue = new OverdueWaits((key, what) => this.#isOverdue(key, what))
-  /** Queues, and memory, that a warning has told of. */
-  readonly #told = new Set<number>()
+  readonly #reasons: WaitReasons
   #doorbell: Doorbell | undefined
   #onReports: (() => void) | undefined
   #onDepartures: (() => void) | undefined
 
   constructor(session: WaitSession) {
     this.#session = session
+    this.#reasons = new WaitReasons(session)
     this.#memory = new OwnMemory(
       () => session.isOwnMemory(),
       () => this.#hold(),
@@ -127,7 +128,7 @@ export class Waits {
         if (status === STATUS_OK) continue
         if (status !== STATUS_ARMED) throw this.#session.failure(status, 'the wait')
         const left = deadline - performance.now()
-        if (left <= 0) throw timeoutError(what, limit, this.#reason(key))
+        if (left <= 0) throw timeoutError(what, limit, this.#reasons.of(key))
         if (this.#session.call((open) => open.waitSync(Math.ceil(Math.min(left, BLOCK_SLICE_MS))))) this.dispatch()
       }
     } finally {
@@ -252,7 +253,7 @@ export class Waits {
       this.#hold()
     }
     const holds = key.kind === KIND_POOL ? this.#memory.holds : this.#holds
-    const list = new WaitList(onLeave, holds, () => this.#reason(key))
+    const list = new WaitList(onLeave, holds, () => this.#reasons.of(key))
     const place: Place = { key, list, armed: false }
     this.#places.set(key.id, place)
     this.#overdue.add(key, what)
@@ -260,53 +261,11 @@ export class Waits {
   }
 
   /** Looks at a wait that goes on for long; whether to look again. */
-  #isOverdue({ kind, queue, bytes }: WaitKey, what: string): boolean {
-    const isFirst = !this.#told.has(queue)
-    if (kind === KIND_POOL) {
-      this.#memory.look()
-      if (isFirst) warnOfWait('MILLRACE_NO_MEMORY', what, this.#whyNoMemory(bytes))
-    } else if (isFirst && this.#isMissing(queue)) {
-      warnOfWait('MILLRACE_NO_QUEUE', what, `, because nobody has created it: ${whoCreates(what)} does`)
-    } else if (isFirst && kind === KIND_SPACE && this.#hasNoConsumer(queue)) {
-      warnOfWait('MILLRACE_NO_CONSUMER', what, ', and nobody receives there: has it the same name on both sides?')
-    } else {
-      return false
-    }
-    this.#told.add(queue)
-    return kind === KIND_POOL
-  }
-
-  /** Why what is waited for does not come, if it is that. */
-  #reason({ kind, queue, bytes }: WaitKey): string {
-    if (kind === KIND_POOL) return this.#whyNoMemory(bytes)
-    return this.#isMissing(queue) ? ': nobody has created it' : ''
-  }
-
-  #whyNoMemory(bytes: number): string {
-    try {
-      return `: ${this.#session.exhaustedFailure(bytes).message}`
-    } catch {
-      // Damaged, of which whoever allocates next is told; a timer has nobody to tell.
-      return ''
-    }
-  }
-
-  #hasNoConsumer(queue: number): boolean {
-    try {
-      return this.#session.call((open) => open.queueRoles(queue))?.[1] === 0
-    } catch {
-      // As below.
-      return false
-    }
-  }
-
-  #isMissing(queue: number): boolean {
-    try {
-      return this.#session.call((open) => open.queueInfo(queue)) === null
-    } catch {
-      // Closed, or damaged, of which the wait itself tells.
-      return false
-    }
+  #isOverdue(key: WaitKey, what: string): boolean {
+    const isForMemory = key.kind === KIND_POOL
+    if (isForMemory) this.#memory.look()
+    this.#reasons.warn(key, what)
+    return isForMemory
   }
 
   /** Appends to `places` those a ready pair means: one notification stands for all sizes of the pool. */
@@ -358,11 +317,4 @@ export class Waits {
   #hold(): void {
     this.#doorbell?.hold(this.#holds.count > 0 || this.#memory.keepsAlive)
   }
-}
-
-/** Who makes the queue, or the topic, that is missing where `what` does not happen. */
-function whoCreates(what: string): string {
-  if (what.includes('subscription to topic ')) return 'who publishes bytes to it, or names its options,'
-  if (what.includes('topic ')) return 'who publishes bytes to it while somebody subscribes, or names its options,'
-  return 'who sends bytes to it, or names its options,'
 }
