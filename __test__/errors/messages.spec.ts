@@ -38,6 +38,11 @@ const TEXTS: [text: string | RegExp, code: ErrorCode, provoke: (shm: ShmManager)
     (shm) => shm.portQueue('q', {}).put({ a: 1 } as never),
   ],
   [
+    "the codec of queue 'none' was not named within 5 ms: nobody has created it",
+    'ERR_MILLRACE_TIMEOUT',
+    (shm) => shm.portQueue<unknown>('none').put({ a: 1 }, { timeout: 5 }),
+  ],
+  [
     /^no buffer of 2097152 bytes came back within 5 ms: domain .* has no buffer of 2097152 bytes left: .*; smaller buffers in use take up the budget$/,
     'ERR_MILLRACE_TIMEOUT',
     async (shm) => {

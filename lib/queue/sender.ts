@@ -116,9 +116,9 @@ export class Sender {
     return this.#session.waits.wait(this.#space, limits, this.#noSpace, attempt, tried)
   }
 
-  /** Waits for the queue to exist, until `attempt` succeeds. */
+  /** Waits for the queue to exist, with the codec that a value needs that is no bytes, until `attempt` succeeds. */
   exists<T>(limits: Limits, attempt: () => T | undefined): Promise<T> {
-    return this.#session.waits.wait(this.#space, limits, `${this.#subject} was not created`, attempt)
+    return this.#session.waits.wait(this.#space, limits, `the codec of ${this.#subject} was not named`, attempt)
   }
 
   /** Offers the buffer that has been named to the queue. False: full, closed, or not there yet. */
