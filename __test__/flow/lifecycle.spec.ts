@@ -169,8 +169,10 @@ test.serial('what it has counted while it runs', async (t) => {
 test.serial('the event loop turns while a flow runs', async (t) => {
   const { scheduler } = pair(openDomain(t))
   void scheduler.run()
+  const state = () => scheduler.stats().blocks[0]!.state
+  await until(() => state() === 'running')
   for (let turns = 0; turns < 1000; turns++) await new Promise((resolve) => setImmediate(resolve))
-  t.is(scheduler.stats().blocks[0]!.state, 'running')
+  t.is(state(), 'running')
   await scheduler.stop()
 })
 

@@ -24,7 +24,7 @@ function segmentsOf(manager: BindingManager): BindingSegment[] {
 test.serial('a server that cannot reach its clients for want of descriptors ends serving, and lives', async (t) => {
   const domain = testDomain(t)
   const shm = domain.open()
-  const few = { execPath: '/bin/sh', execArgv: ['-c', 'ulimit -n 64; exec "$0" "$@"', process.execPath] }
+  const few = { execPath: '/bin/sh', execArgv: ['-c', 'ulimit -n 128; exec "$0" "$@"', process.execPath] }
   const server = startChild(t, 'service-without-descriptors', { domain: domain.name }, few)
   await server.started()
   const near = shm.service<number, number>('work', { codec: 'json' })

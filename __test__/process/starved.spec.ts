@@ -9,7 +9,7 @@ onLinux('a wait for a queue that cannot be attached meets the error itself, and 
   const shm = domain.open()
   const good = shm.portQueue('good', {})
   await good.put(Buffer.from('first'))
-  const execArgv = ['-c', 'ulimit -n 64; exec "$MILLRACE_TEST_NODE" "$0" "$@"']
+  const execArgv = ['-c', 'ulimit -n 128; exec "$MILLRACE_TEST_NODE" "$0" "$@"']
   const env = { ...process.env, MILLRACE_TEST_NODE: process.execPath }
   const child = await startChild(
     t,

@@ -4,10 +4,9 @@
 //! beyond, another scheduler or a program, tells by the queue itself: a task that goes to sleep *arms* the end, which raises the
 //! participant's bit in the queue, and whoever sends or receives there takes the bit and notifies the participant.
 
-use arc_swap::{ArcSwapOption, Guard};
 use millrace::{Interest, PortQueue, Result, ShmManager};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Number of a block in its scheduler.
 pub(crate) type TaskId = usize;
@@ -65,9 +64,9 @@ pub(crate) struct End {
     /// Of a queue that somebody else makes: it is attached when it is there.
     name: Option<String>,
     /// Changed only by whoever runs the block, as the next one is: others look.
-    queue: ArcSwapOption<PortQueue>,
+    queue: Shared,
     /// Where a block sleeps, for somebody outside to notify.
-    armed: ArcSwapOption<PortQueue>,
+    armed: Shared,
     pub(crate) interest: Interest,
     /// The port whose end it is.
     pub(crate) port: Port,
@@ -77,26 +76,45 @@ pub(crate) struct End {
     pub(crate) only: bool,
 }
 
-/// A queue that may not be known yet, for as long as one looks at it.
-pub(crate) type Known = Guard<Option<Arc<PortQueue>>>;
+/// A queue that may not be known yet.
+pub(crate) type Known = Option<Arc<PortQueue>>;
+
+/// One that somebody changes while others look.
+#[derive(Debug)]
+struct Shared(Mutex<Known>);
+
+impl Shared {
+    fn new(queue: Known) -> Self {
+        Self(Mutex::new(queue))
+    }
+
+    fn load(&self) -> Known {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts `queue` in its place, and returns what was there: nobody lets go of a queue under the lock.
+    fn swap(&self, queue: Known) -> Known {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), queue)
+    }
+}
 
 impl End {
     /// That of a link.
     pub(crate) fn new(queue: Arc<PortQueue>, interest: Interest, port: Port, local: Arc<Local>) -> Self {
-        let (queue, armed) = (ArcSwapOption::new(Some(queue)), ArcSwapOption::empty());
+        let (queue, armed) = (Shared::new(Some(queue)), Shared::new(None));
         Self { name: None, queue, armed, interest, port, local: Some(local), only: false }
     }
 
     /// That of queue `name`, which need not exist yet; `only`: it ends with the block, which is the only one at this side of it.
     pub(crate) fn named(name: &str, interest: Interest, port: Port, only: bool) -> Self {
-        let (queue, armed) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        let (queue, armed) = (Shared::new(None), Shared::new(None));
         Self { name: Some(name.to_owned()), queue, armed, interest, port, local: None, only }
     }
 
     /// The queue, by the ring that it has now; `None`: nobody has made it yet.
     pub(crate) fn queue(&self, shm: &ShmManager) -> Result<Known> {
         let known = self.queue.load();
-        match &*known {
+        match &known {
             Some(queue) if !queue.has_been_replaced() => Ok(known),
             _ => self.look(shm, known),
         }
@@ -104,7 +122,7 @@ impl End {
 
     #[cold]
     fn look(&self, shm: &ShmManager, known: Known) -> Result<Known> {
-        let found = match &*known {
+        let found = match &known {
             Some(queue) => queue.instead(),
             None => shm.find_queue(self.name.as_deref().unwrap_or_default())?,
         };
@@ -112,8 +130,8 @@ impl End {
             // Of one that has been destroyed the last that is known.
             return Ok(known);
         }
-        self.queue.store(found);
-        Ok(self.queue.load())
+        let _before = self.queue.swap(found.clone());
+        Ok(found)
     }
 
     /// The queue, as far as it is known.
@@ -141,7 +159,7 @@ impl End {
     /// Announces that a block sleeps until there is something, or room; `false`: there is, it must not sleep. Only by whoever runs the block.
     pub(crate) fn arm(&self) -> bool {
         let known = self.known();
-        let Some(queue) = &*known else { return true };
+        let Some(queue) = &known else { return true };
         if let Some(local) = &self.local {
             if self.interest == Interest::Space {
                 local.announce_blocked();
@@ -151,16 +169,16 @@ impl End {
                 .fetch_add(u64::from(sleeps), Ordering::Relaxed);
             return sleeps;
         }
-        if let Some(end) = &*self.armed.load() {
+        if let Some(end) = &self.armed.load() {
             if end.is_unrung(self.interest) || !end.rearm(self.interest) {
                 return true;
             }
-            self.armed.store(None);
+            self.armed.swap(None);
             return false;
         }
         let end = queue.arm(self.interest);
         let sleeps = end.is_some();
-        self.armed.store(end);
+        self.armed.swap(end);
         sleeps
     }
 
@@ -189,7 +207,7 @@ impl End {
         self.disarm();
         // A block that ends before its first work has not looked for its queue. One that cannot be found has no end.
         let known = if self.only { self.queue(shm).ok() } else { Some(self.known()) };
-        let Some(queue) = known.as_deref().and_then(Option::as_ref) else { return false };
+        let Some(queue) = known.as_ref().and_then(Option::as_ref) else { return false };
         let is_input = self.interest == Interest::Data;
         let Some(local) = &self.local else {
             if self.only {

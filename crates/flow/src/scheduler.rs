@@ -220,7 +220,7 @@ impl Scheduler {
             if let Err(error) = self.make(link) {
                 // Those that have been made are of no use.
                 let made = self.inputs.values().filter(|end| end.local.is_some());
-                for queue in made.filter_map(|end| end.known().clone()) {
+                for queue in made.filter_map(|end| end.known()) {
                     queue.destroy();
                 }
                 return Err(error);

@@ -50,7 +50,8 @@ pub struct SubscriptionSnapshot {
 /// Every topic that exists or is subscribed to, by name.
 pub(super) fn topics(domain: &Domain) -> Vec<TopicSnapshot> {
     let all = of_kind(domain, Kind::Topic).filter_map(|(at, _)| topic(domain, at));
-    let mut topics: BTreeMap<_, _> = all.map(|topic| (topic.name.clone(), topic)).collect();
+    let mut topics = BTreeMap::new();
+    all.for_each(|topic| _ = topics.insert(topic.name.clone(), topic));
     for (at, entry) in of_kind(domain, Kind::Subscription) {
         let (participant, epoch) = entry.owner();
         let (topic, label) = (entry.name.get(), entry.label.get());

@@ -26,7 +26,6 @@ use crate::queue::{self, PortQueue, QueueCache};
 use crate::registry::{EntryRef, Kind, Participant};
 use crate::sync::Ordering;
 use publish::Targets;
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 /// This participant's end of a topic. It may publish; to subscribe see [`crate::ShmManager::subscribe`].
@@ -87,12 +86,15 @@ fn differs(ring: &PortQueue, error: Error) -> Error {
         let (slot, epoch) = domain.entry(listed).owner();
         domain.tenant(slot, epoch).map(ParticipantSlot::described)
     };
-    let subscribers: BTreeSet<_> =
-        domain.find_all(Kind::Subscription, ring.name()).filter_map(owner).collect();
-    if subscribers.is_empty() {
+    let mut names = Vec::new();
+    for name in domain.find_all(Kind::Subscription, ring.name()).filter_map(owner) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
         return ring.differs(error);
     }
-    let names: Vec<_> = subscribers.into_iter().collect();
     error.advising(&format!(
         "{} subscribe{} to it",
         names.join(", "),

@@ -18,7 +18,7 @@ pub(crate) fn link(end: &End, allocator: &SharedBufferAllocator) -> Option<LinkR
         None => (vec![end.port.label.clone()], None),
     };
     let mut report = LinkReport { from, to, queue: end.name(), ..LinkReport::default() };
-    if let Some(queue) = &*end.known() {
+    if let Some(queue) = &end.known() {
         let stats = queue.last_stats();
         report.capacity = if stats.limit > 0 { stats.limit } else { stats.capacity };
         report.depth = stats.depth;
