@@ -141,7 +141,7 @@ impl End {
 
     /// Name of the queue.
     pub(crate) fn name(&self) -> String {
-        let name = self.known().as_ref().map(|queue| queue.name().to_owned());
+        let name = self.known().map(|queue| queue.name().to_owned());
         name.or_else(|| self.name.clone()).unwrap_or_default()
     }
 
@@ -158,8 +158,7 @@ impl End {
 
     /// Announces that a block sleeps until there is something, or room; `false`: there is, it must not sleep. Only by whoever runs the block.
     pub(crate) fn arm(&self) -> bool {
-        let known = self.known();
-        let Some(queue) = &known else { return true };
+        let Some(queue) = self.known() else { return true };
         if let Some(local) = &self.local {
             if self.interest == Interest::Space {
                 local.announce_blocked();
@@ -169,7 +168,7 @@ impl End {
                 .fetch_add(u64::from(sleeps), Ordering::Relaxed);
             return sleeps;
         }
-        if let Some(end) = &self.armed.load() {
+        if let Some(end) = self.armed.load() {
             if end.is_unrung(self.interest) || !end.rearm(self.interest) {
                 return true;
             }
@@ -184,9 +183,7 @@ impl End {
 
     /// Ends what [`End::arm`] began, if it did: what has been told to us meanwhile is told to somebody else.
     pub(crate) fn disarm(&self) {
-        if self.is_armed()
-            && let Some(end) = self.armed.swap(None)
-        {
+        if let Some(end) = self.armed.swap(None) {
             end.disarm(self.interest);
         }
     }
@@ -198,7 +195,7 @@ impl End {
 
     /// Whether a block sleeps at it, and somebody has notified for it since.
     pub(crate) fn is_rung(&self) -> bool {
-        self.armed.load().as_ref().is_some_and(|end| !end.is_unrung(self.interest))
+        self.armed.load().is_some_and(|end| !end.is_unrung(self.interest))
     }
 
     /// The block at it has ended. A queue that ends with it, or with the last block of a link of this scheduler, is closed: behind its last
@@ -206,8 +203,8 @@ impl End {
     pub(crate) fn leave(&self, shm: &ShmManager) -> bool {
         self.disarm();
         // A block that ends before its first work has not looked for its queue. One that cannot be found has no end.
-        let known = if self.only { self.queue(shm).ok() } else { Some(self.known()) };
-        let Some(queue) = known.as_ref().and_then(Option::as_ref) else { return false };
+        let queue = if self.only { self.queue(shm).ok().flatten() } else { self.known() };
+        let Some(queue) = queue else { return false };
         let is_input = self.interest == Interest::Data;
         let Some(local) = &self.local else {
             if self.only {

@@ -201,11 +201,7 @@ impl HandleTable {
     /// The topic behind `handle`, as [`HandleTable::queue`].
     #[inline]
     pub(crate) fn topic(&mut self, manager: &ShmManager, handle: u32) -> Result<&Arc<Topic>, Failure> {
-        let end = self.at(handle)?;
-        if end.topic.is_none() {
-            end.topic = manager.find_topic(&end.name)?;
-        }
-        end.topic.as_ref().ok_or(Failure::Status(Status::NotFound))
+        self.topic_by(handle, |name| manager.find_topic(name))
     }
 
     /// The same for a publisher: a topic that nobody has created, and somebody subscribes to, is made.
@@ -215,9 +211,18 @@ impl HandleTable {
         manager: &ShmManager,
         handle: u32,
     ) -> Result<&Arc<Topic>, Failure> {
+        self.topic_by(handle, |name| manager.awaited_topic(name))
+    }
+
+    #[inline]
+    fn topic_by(
+        &mut self,
+        handle: u32,
+        find: impl FnOnce(&str) -> millrace::Result<Option<Arc<Topic>>>,
+    ) -> Result<&Arc<Topic>, Failure> {
         let end = self.at(handle)?;
         if end.topic.is_none() {
-            end.topic = manager.awaited_topic(&end.name)?;
+            end.topic = find(&end.name)?;
         }
         end.topic.as_ref().ok_or(Failure::Status(Status::NotFound))
     }

@@ -91,7 +91,7 @@ impl Cell {
 
     /// Whether it waits for messages alone, and there are none.
     pub(crate) fn has_nothing_to_do(&self) -> bool {
-        let is_empty = |end: &End| end.known().as_ref().is_none_or(|queue| queue.is_empty());
+        let is_empty = |end: &End| end.known().is_none_or(|queue| queue.is_empty());
         matches!(self.reason, Some(Reason::Input(_) | Reason::AnyInput))
             && self.inputs.iter().all(|input| input.len() == 0 && is_empty(&input.end))
     }
@@ -109,9 +109,8 @@ impl Cell {
             Some(Reason::Output(output)) => {
                 let ends: Vec<_> = self.outputs[output].outlets.iter().map(|outlet| &outlet.end).collect();
                 // Of several that it feeds, those that hold it up; all, if it is about to wake.
-                let is_full = |end: &&&Arc<End>| {
-                    end.known().as_ref().is_none_or(|queue| !queue.is_ready(Interest::Space))
-                };
+                let is_full =
+                    |end: &&&Arc<End>| end.known().is_none_or(|queue| !queue.is_ready(Interest::Space));
                 let full: Vec<_> = ends.iter().filter(is_full).copied().collect();
                 if full.is_empty() { ends } else { full }
             }
@@ -165,7 +164,7 @@ fn announce(end: &End, waits: bool, env: &Env<'_>) -> bool {
     if end.known().is_none() {
         env.shm.arm_names();
         // An error shows when the block is stepped.
-        if !end.queue(env.shm).is_ok_and(|known| known.is_none()) {
+        if !matches!(end.queue(env.shm), Ok(None)) {
             return false;
         }
     }

@@ -76,7 +76,7 @@ impl Input {
     /// Messages that were dropped on their way to it: of a queue that nobody else receives from, also behind the last one that came.
     pub(crate) fn gaps(&self) -> u64 {
         let is_mine = self.end.local.is_some() || self.end.only;
-        let untold = self.end.known().as_ref().filter(|_| is_mine).map_or(0, |queue| queue.untold_gap());
+        let untold = self.end.known().filter(|_| is_mine).map_or(0, |queue| queue.untold_gap());
         self.gaps + u64::from(untold)
     }
 
@@ -102,8 +102,7 @@ impl Input {
             return Ok(false);
         }
         self.sated = false;
-        let known = self.end.queue(shm)?;
-        let Some(queue) = &known else {
+        let Some(queue) = self.end.queue(shm)? else {
             self.closed |= draining;
             return Ok(false);
         };
@@ -195,7 +194,7 @@ impl Input {
         }
         self.known.iter().for_each(|known| self.latencies.record(known.stamp, at));
         self.ahead = if self.len() == 0 { (taken * 2).clamp(8, BATCH) } else { taken.clamp(1, BATCH) };
-        if let Some(queue) = &self.end.known() {
+        if let Some(queue) = self.end.known() {
             for received in self.items.iter().take(taken) {
                 if let Some(lease) = received.lease {
                     queue.ack(lease, received.buffer.id);
@@ -217,7 +216,7 @@ impl Input {
         let mut left = Left { lost: 0, comes_again: true };
         for (at, received) in std::mem::take(&mut self.items).into_iter().enumerate().rev() {
             let was_taken = at < self.taken;
-            let returned = match (received.lease, &self.end.known()) {
+            let returned = match (received.lease, self.end.known()) {
                 (Some(lease), Some(queue)) => {
                     let returned = queue.nack(lease, received.buffer.id).is_ok();
                     if !returned {
@@ -241,7 +240,7 @@ impl Input {
         (self.taken, self.committed) = (0, false);
         self.known.clear();
         if self.end.leave(shm)
-            && let Some(queue) = &self.end.known()
+            && let Some(queue) = self.end.known()
         {
             // It is closed now, so whoever sends takes back what is not taken here, up to the end of the queue: each message is
             // counted by one of us.

@@ -41,8 +41,7 @@ impl Outlet {
         if self.closed {
             return Ok(usize::MAX);
         }
-        let known = self.end.queue(shm)?;
-        let Some(queue) = &known else { return Ok(0) };
+        let Some(queue) = self.end.queue(shm)? else { return Ok(0) };
         let options = queue.options();
         // A queue whose capacity follows its load grows when that is sent for which it has no room.
         let most = if options.limit > 0 { options.limit } else { options.capacity.max(options.capacities.1) };
@@ -66,8 +65,7 @@ impl Outlet {
     pub(crate) fn flush(&mut self, shm: &ShmManager, allocator: &SharedBufferAllocator) -> Result<Flushed> {
         let mut sent = 0;
         while !self.staged.is_empty() && !self.closed {
-            let known = self.end.queue(shm)?;
-            let Some(queue) = &known else { return Ok(Flushed { sent, all: false }) };
+            let Some(queue) = self.end.queue(shm)? else { return Ok(Flushed { sent, all: false }) };
             let slice = self.staged.as_slices().0;
             let (accepted, outcome) = queue.send(slice);
             self.staged.drain(..accepted);

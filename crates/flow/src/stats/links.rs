@@ -18,14 +18,14 @@ pub(crate) fn link(end: &End, allocator: &SharedBufferAllocator) -> Option<LinkR
         None => (vec![end.port.label.clone()], None),
     };
     let mut report = LinkReport { from, to, queue: end.name(), ..LinkReport::default() };
-    if let Some(queue) = &end.known() {
+    if let Some(queue) = end.known() {
         let stats = queue.last_stats();
         report.capacity = if stats.limit > 0 { stats.limit } else { stats.capacity };
         report.depth = stats.depth;
         report.high_water = stats.high_water;
         report.sent = stats.sent;
         report.dropped = stats.dropped;
-        report.oldest = oldest(queue, allocator);
+        report.oldest = oldest(&queue, allocator);
         [report.send_waits, report.receive_waits] = match &end.local {
             // Blocks of one scheduler do not wait by the queue.
             Some(local) => [local.sleeps(Interest::Space), local.sleeps(Interest::Data)],
