@@ -32,8 +32,8 @@ if (runtimes.some(({ libc }) => libc === 'musl')) {
   copyFileSync(builtAddon(target), join(ROOT, 'native', fileOf(target)))
 }
 const paths = new Map(runtimes.map((runtime) => [runtime, install(runtime)]))
-const nodes = runtimes.filter(({ title }) => title === 'Node.js').map((runtime) => paths.get(runtime))
-const env = { ...process.env, MILLRACE_TEST_NODES: nodes.join(':') }
+const others = runtimes.filter(({ title }) => title !== 'Deno').map((runtime) => paths.get(runtime))
+const env = { ...process.env, MILLRACE_TEST_RUNTIMES: others.join(':') }
 const results = []
 for (const [runtime, path] of paths) {
   const { name, title, libc, flags, skipped } = runtime

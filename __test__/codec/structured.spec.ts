@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { deserialize, serialize } from '../../lib/codec/structured.js'
@@ -41,13 +42,49 @@ test('by a queue, with causes that are no errors, and where only a getter has on
   t.is(((await queue.get()) as { error: Error }).error.message, 'new each time')
 })
 
-test('what one version writes every other reads', (t) => {
-  // Other versions of Node.js, as paths separated by colons; without any, this one alone.
-  const nodes = (process.env['MILLRACE_TEST_NODES'] ?? '').split(':').filter((path) => path !== '')
+/** `{ a: 1 }` and a Buffer, as V8 writes them, and as Bun does. */
+const OF_V8 = ['ff0f6f22016149027b01', 'ff0f5c0a03616263']
+const OF_BUN = [
+  '0e00000002010000806107ffffffff',
+  'ff42554e010e000000010200000000000000160200000000000000000300000000000000150300000000000000616263010000000101000000000000001302ffffffffffffffff',
+]
+
+test('a value in the format of another engine is refused, and stays in its queue', (t) => {
+  const [own, other] = isBun(process.execPath) ? [OF_BUN, OF_V8] : [OF_V8, OF_BUN]
+  const { shm, queue } = openQueue<unknown>(t, { codec: 'v8', delivery: 'at-least-once' })
+  for (const hex of other) {
+    const bytes = Buffer.from(hex, 'hex')
+    const message = new RegExp(`^a value of ${bytes.length} bytes .* 'v8' here: Bun .* 'msgpack'`)
+    const failure = { code: 'ERR_MILLRACE_DECODE', message }
+    t.throws(() => deserialize(bytes), failure)
+    const buffer = shm.allocate(bytes.length)
+    buffer.bytes.set(bytes)
+    queue.trySend(buffer)
+    t.throws(() => queue.tryGet(), failure)
+    queue.tryReceive()!.release()
+  }
+  for (const hex of own) t.notThrows(() => deserialize(Buffer.from(hex, 'hex')))
+})
+
+test('what one version writes every other of the same engine reads, and no other', (t) => {
+  // Other versions of Node.js, and Bun, as paths separated by colons; without any, this one alone.
+  const others = (process.env['MILLRACE_TEST_RUNTIMES'] ?? '').split(':').filter((path) => path !== '')
   const program = fileURLToPath(new URL('../fixtures/structured.js', import.meta.url))
-  const run = (node: string, ...args: string[]) => execFileSync(node, [program, ...args], { encoding: 'utf8' })
-  const written = [process.execPath, ...nodes].map((node) => run(node))
-  for (const node of [process.execPath, ...nodes]) {
-    for (const bytes of written) t.is(run(node, bytes), 'x: y: 5', `${node} reads ${bytes.slice(0, 20)}`)
+  const run = (runtime: string, ...args: string[]) =>
+    execFileSync(runtime, [program, ...args], { encoding: 'utf8', stdio: 'pipe' })
+  const runtimes = [process.execPath, ...others]
+  const written = runtimes.map((runtime) => [runtime, run(runtime)] as const)
+  for (const reader of runtimes) {
+    for (const [writer, bytes] of written) {
+      if (isBun(reader) === isBun(writer)) t.is(run(reader, bytes), 'x: y: 5', `${reader} reads ${writer}`)
+      else
+        t.throws(
+          () => run(reader, bytes),
+          { message: /not in the format of codec 'v8' here/ },
+          `${reader} reads ${writer}`,
+        )
+    }
   }
 })
+
+const isBun = (runtime: string) => basename(runtime).startsWith('bun')

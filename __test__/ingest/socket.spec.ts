@@ -254,6 +254,16 @@ test('a socket that cannot be taken over is refused, and left as it is', async (
   t.is(buffersInUse(shm), 0)
 })
 
+const testOnBun = 'bun' in process.versions ? test : test.skip
+testOnBun('where sockets are not handed over, that is said, and the socket left as it is', async (t) => {
+  const shm = openDomain(t)
+  const { accepted, peer } = await pair(t, { pauseOnConnect: true })
+  peer.end('sent')
+  throwsCode(t, () => fromSocket(shm, accepted), 'ERR_MILLRACE_UNSUPPORTED', 'does not hand sockets over', '{ port }')
+  t.is(await text(accepted), 'sent')
+  t.is(buffersInUse(shm), 0)
+})
+
 test('a socket whose pool is exhausted from the beginning waits', async (t) => {
   const shm = openDomain(t, { maxBytes: '1MiB' })
   const held: BufferPtr[] = []

@@ -2,6 +2,7 @@
 import { getEventListeners } from 'node:events'
 import test from 'ava'
 import { type BufferPtr, type Codec, MillraceError } from '../../index.js'
+import { decodeFailure } from '../../lib/service/failure.js'
 import { buffersInUse } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
 import { json, pair } from '../helpers/service.js'
@@ -99,6 +100,13 @@ test('own properties of an error travel, as far as they can be cloned', async (t
   t.like(error, { status: 404, details: { id: 7 } })
   t.false('retry' in error)
   end()
+})
+
+test('an error in the format of another engine is told as one that cannot be read', (t) => {
+  const bytes = Buffer.from('bun' in process.versions ? 'ff0f6f7b00' : '0e00000002ffffffff', 'hex')
+  const { code, message } = decodeFailure(bytes, 'service fails') as MillraceError
+  t.is(code, 'ERR_MILLRACE_REMOTE')
+  t.regex(message, /^service fails answered with an error that cannot be read: .*not in the format of codec 'v8'/)
 })
 
 test('a buffer given to a call is taken over, however that ends', async (t) => {

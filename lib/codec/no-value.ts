@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { types } from 'node:util'
 import { invalidArgument, show } from '../errors.js'
+import { hasFormatOfV8 } from './structured.js'
 import type { ValueCodecName } from './types.js'
 
 // Objects that stand for something in the domain, a BufferPtr for one, cannot be copied as values: a codec would write their public numbers
@@ -13,8 +14,8 @@ const COUNT = Symbol.for('millrace.not-a-value.count')
 /** How many of them JSON.stringify and msgpackr have met, in this realm. */
 const met = ((globalThis as Record<symbol, unknown>)[COUNT] ??= { count: 0 }) as { count: number }
 
-/** What V8 writes of those that it does not refuse: an object without properties. */
-const NO_PROPERTIES = Buffer.from('{\0')
+/** What V8, or Bun, writes of those that it does not refuse: an object, and that it has no properties. */
+const NO_PROPERTIES = Buffer.from(hasFormatOfV8 ? '{\0' : '\u0002\u00ff', 'latin1')
 /** To look through so many bytes is cheaper than to call native code for it. */
 const FEW = 64
 
@@ -49,7 +50,7 @@ export function encodeAsking<T>(codec: ValueCodecName, value: unknown, encode: (
   return encoded as T
 }
 
-/** What `serialize`, which is V8's, makes of `value`. @throws if there was an object in it that is no value. */
+/** What `serialize`, that of the runtime, makes of `value`. @throws if there was an object in it that is no value. */
 export function encodeCloning(value: unknown, serialize: (value: unknown) => Buffer): Buffer {
   let bytes: Buffer | undefined
   let failure: unknown

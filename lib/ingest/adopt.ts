@@ -1,10 +1,10 @@
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net'
 import { Socket } from 'node:net'
-import { invalidArgument } from '../errors.js'
+import { invalidArgument, MillraceError } from '../errors.js'
 
 /** What of a net.Socket has no public name: child_process hands sockets over in the same way. */
 interface Inside {
-  ['_handle']: { reading?: boolean; readStop(): number } | null
+  ['_handle']: { reading?: boolean; readStop?: () => number } | null
   ['_server']: object | null
   connecting: boolean
   encrypted?: boolean
@@ -24,13 +24,19 @@ export function isSocket(source: object): source is Socket {
 
 /**
  * Takes the connection of `socket`, which is of no use afterwards: Node fixes where a socket reads to when it makes it.
- * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` if bytes of either direction could be lost; the socket is as before then
+ * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT` if bytes of either direction could be lost, `ERR_MILLRACE_UNSUPPORTED` where
+ * sockets cannot be taken over, as on Bun; the socket is as before then
  */
 export function detach(socket: Socket): Detached {
   const inside = socket as Socket & Inside
   const rule = obstacle(inside)
   if (rule !== undefined) throw invalidArgument('a socket to read from', rule, socket)
   const { _handle: handle, _server: server } = inside
+  if (typeof handle!.readStop !== 'function') {
+    const message =
+      'this runtime does not hand sockets over: say where to connect to, { port } or { path }, or iterate over the socket'
+    throw new MillraceError('ERR_MILLRACE_UNSUPPORTED', message)
+  }
   handle!.reading = false
   handle!.readStop()
   Object.assign(inside, { _handle: null, _server: null })

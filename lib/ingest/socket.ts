@@ -28,7 +28,8 @@ export interface SocketSource extends AsyncIterableIterator<BufferPtr, undefined
  * is paused, and so in the end its peer. Ends with the other side's end, throws what the socket fails with; leaving the loop, or closing
  * the manager, destroys the socket, and so ends the loop.
  * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_ARGUMENT`, also for a socket that cannot be taken over, which is left as it is:
- * one of TLS, one that somebody reads from, one that has not written all that it was given
+ * one of TLS, one that somebody reads from, one that has not written all that it was given; `ERR_MILLRACE_UNSUPPORTED` for any socket on Bun,
+ * which hands none over
  */
 export function fromSocket(
   shm: BufferOwner,

@@ -42,7 +42,11 @@ export function decodeFailure(bytes: Uint8Array, origin: string): Error {
   try {
     return errorOf(deserialize(bytes.slice()) as Sent, origin)
   } catch (cause) {
-    return new MillraceError('ERR_MILLRACE_CORRUPT', `${origin} answered with an error that cannot be read`, { cause })
+    const message = `${origin} answered with an error that cannot be read`
+    // Of another runtime, perhaps: the request has failed there, and nothing is broken.
+    if (cause instanceof MillraceError)
+      return new MillraceError('ERR_MILLRACE_REMOTE', `${message}: ${cause.message}`, { cause })
+    return new MillraceError('ERR_MILLRACE_CORRUPT', message, { cause })
   }
 }
 
