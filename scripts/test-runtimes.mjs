@@ -1,6 +1,7 @@
 // Tests other runtimes on Linux x64: `npm run test:runtimes [-- [--write] [--only WORD] NAME…]`, all of runtimes/list.mjs or those named, each with all specs but
-// those that are left out there. Ends with the table of docs/install.md, and writes it there with `--write`. Build before; what is for musl
-// needs `npm run build:all -- linux-x64-musl`, and musl itself.
+// those that are left out there. Ends with the table of docs/install.md, and writes it there with `--write`, where those that are not named are
+// as their last whole run in this checkout left them. Build before; what is for musl needs `npm run build:all -- linux-x64-musl`, and musl itself
+// with its libstdc++.
 import { spawnSync } from 'node:child_process'
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +10,7 @@ import { countTap, runCounted } from './counted.mjs'
 import { builtAddon, fileOf, ROOT, targetsNamed } from './release/targets.mjs'
 import { install } from './runtimes/install.mjs'
 import { runtimesNamed } from './runtimes/list.mjs'
-import { sectionOf, write } from './runtimes/table.mjs'
+import { keep, kept, sectionOf, write } from './runtimes/table.mjs'
 import { avaWithout } from './specs.mjs'
 
 const { values, positionals } = parseArgs({
@@ -33,17 +34,19 @@ if (runtimes.some(({ libc }) => libc === 'musl')) {
 }
 const paths = new Map(runtimes.map((runtime) => [runtime, install(runtime)]))
 const others = runtimes.filter(({ title }) => title !== 'Deno').map((runtime) => paths.get(runtime))
-const env = { ...process.env, MILLRACE_TEST_RUNTIMES: others.join(':') }
+const common = { ...process.env, MILLRACE_TEST_RUNTIMES: others.join(':') }
 const results = []
 for (const [runtime, path] of paths) {
   const { name, title, libc, flags, skipped } = runtime
   const version = versionOf(path)
+  const env = { ...common, ...runtime.env }
   console.log(`\n${name}: ${path}, ${version}`)
   const args = [...flags, ...avaWithout(skipped, values.only)]
   const counted = await runCounted(name, { command: path, args, count: countTap, cwd: ROOT, env })
-  results.push({ title, version, libc, skipped, counted })
+  const result = { title, version, libc, skipped, counted }
+  results.push(result)
+  if (values.only === undefined) keep(name, result)
 }
-const section = sectionOf(results)
-console.log(`\n${results.map(({ counted }) => counted.text).join('\n')}\n\n${section}`)
-if (values.write) write(section)
+console.log(`\n${results.map(({ counted }) => counted.text).join('\n')}\n\n${sectionOf(results)}`)
+if (values.write) write(sectionOf(runtimesNamed([]).map(({ name }) => kept(name))))
 process.exitCode = results.every(({ counted }) => counted.failed === 0) ? 0 : 1

@@ -3,12 +3,10 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
-import { millrace } from '../helpers/cli.js'
+import { MAIN, millrace, RUNTIME_FLAGS } from '../helpers/cli.js'
 import { testDirectory } from '../helpers/directory.js'
 
-const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 const onBash = spawnSync('bash', ['-c', ':']).status === 0 ? test : test.skip
 
 /** What bash offers for the words of a line, the last of which is being written. */
@@ -16,7 +14,7 @@ function offered(t: ExecutionContext, directory: string, words: string[]): strin
   const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   const tool = join(folder, 'millrace')
-  writeFileSync(tool, `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`)
+  writeFileSync(tool, `#!/bin/sh\nexec '${process.execPath}' ${RUNTIME_FLAGS.join(' ')} '${MAIN}' "$@"\n`)
   chmodSync(tool, 0o755)
   const script = `source <(millrace completion bash)
     COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _millrace; printf '%s\\n' "\${COMPREPLY[@]}"`

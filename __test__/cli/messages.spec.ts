@@ -1,7 +1,7 @@
 // Commands that move or show messages, against domains with other processes in them.
 import test, { type ExecutionContext } from 'ava'
 import { type Overflow, SageQueue } from '../../index.js'
-import { millrace, millraceBy, startMillrace } from '../helpers/cli.js'
+import { millrace, millraceBy, sendSignal, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
 import { HAS_TERMINALS, TestTerminal } from '../helpers/terminal.js'
 import { until } from '../process/children.js'
@@ -15,7 +15,7 @@ function inDirectory({ path }: TestDirectory) {
 /** What a command that goes on prints, line by line. */
 function lines(t: ExecutionContext, { path }: TestDirectory, ...args: string[]) {
   const running = startMillrace(...args, '--directory', path)
-  t.teardown(() => running.process.kill('SIGKILL'))
+  t.teardown(() => sendSignal(running.process, 'SIGKILL'))
   const told: string[] = []
   running.process.stdout!.on('data', (text: string) => told.push(...text.split('\n').filter((line) => line !== '')))
   return { ...running, told }
@@ -71,7 +71,7 @@ test('a get that is killed while it waits takes nothing with it', async (t) => {
   const queue = shm.portQueue('queue', { capacity: 2 })
   const waiting = lines(t, directory, 'get', 'domain/queue', '--timeout', '30000')
   await until(() => queue.stats()!.receiveWaits === 1)
-  waiting.process.kill('SIGKILL')
+  sendSignal(waiting.process, 'SIGKILL')
   await waiting.ended
   queue.tryPut(Buffer.from('x'))
   t.is((await inDirectory(directory)('get', 'domain/queue', '--timeout', '30000')).stdout, 'x\n')
@@ -206,7 +206,7 @@ for (const overflow of ['block', 'drop-oldest'] satisfies Overflow[]) {
     await until(() => tap.told.length === 3)
     t.deepEqual(tap.told, ['one', 'two', 'three'])
     t.like(queue.stats(), { depth: 1, received: 2, dropped: 0 })
-    tap.process.kill('SIGINT')
+    sendSignal(tap.process, 'SIGINT')
     t.is((await tap.ended).code, 0)
   })
 }
@@ -220,9 +220,9 @@ test('tap of a topic sees what is published, and holds nobody up, also when it i
   topic.tryPut({ a: 1 })
   await until(() => tap.told.length === 1)
   t.deepEqual(tap.told, ['{"length":7,"value":"{\\"a\\":1}"}'])
-  if (process.platform !== 'win32') tap.process.kill('SIGSTOP')
+  if (process.platform !== 'win32') sendSignal(tap.process, 'SIGSTOP')
   for (let i = 0; i < 10_000; i++) t.truthy(topic.tryPut({ i }))
-  tap.process.kill('SIGKILL')
+  sendSignal(tap.process, 'SIGKILL')
   await tap.ended
   await until(() => shm.registry.snapshot().recoveries === 1)
   t.is(topic.tryPut({ b: 1 })!.delivered, 0)
@@ -258,7 +258,7 @@ test('hz counts what passes through a work queue, too', async (t) => {
   await until(() => running.told.length > 0)
   for (let i = 0; i < 3; i++) queue.putNowait(i)
   await until(() => running.told.some((line) => (JSON.parse(line) as { depth: number }).depth === 3))
-  running.process.kill('SIGINT')
+  sendSignal(running.process, 'SIGINT')
   const { code, stdout } = await running.ended
   t.is(code, 0)
   const rates = stdout
@@ -302,6 +302,6 @@ test('bw: the mean size of what is seen, times what passes', async (t) => {
   })
   const { size, sent, bytes } = samples().find((sample) => sample.size === 1000 && sample.sent > 0)!
   t.is(bytes, size! * sent)
-  running.process.kill('SIGINT')
+  sendSignal(running.process, 'SIGINT')
   t.is((await running.ended).code, 0)
 })

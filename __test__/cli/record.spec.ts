@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
 import type { PortQueue } from '../../index.js'
 import { type Played, RecordingReader } from '../../cli/recording/reader.js'
-import { millrace, millraceBy, startMillrace } from '../helpers/cli.js'
+import { millrace, millraceBy, sendSignal, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
 import { until } from '../process/children.js'
 
@@ -91,7 +91,7 @@ test('a topic is recorded until Ctrl-C, and replayed to its subscribers, values 
   const recording = start('record', 'domain/topic', file)
   await until(() => shm.registry.snapshot().topics[0]!.subscriptions.length === 1)
   for (let i = 0; i < 100; i++) await topic.put({ i })
-  recording.process.kill('SIGINT')
+  sendSignal(recording.process, 'SIGINT')
   t.like(await recording.ended, { code: 0, stdout: `${file}: 100 messages\n`, stderr: '' })
   const subscription = topic.subscribe()
   t.is((await run('replay', file, 'domain/topic', '--speed', 'Infinity')).code, 0)
@@ -106,11 +106,11 @@ test('what a recorder could not follow is counted: a topic', async (t) => {
   const topic = shm.topic('topic', {})
   const recording = start('record', 'domain/topic', file, '--json')
   await until(() => shm.registry.snapshot().topics[0]!.subscriptions.length === 1)
-  recording.process.kill('SIGSTOP')
+  sendSignal(recording.process, 'SIGSTOP')
   const published = 10_000
   for (let i = 0; i < published; i++) await topic.put(Buffer.from(`${i}`))
-  recording.process.kill('SIGINT')
-  recording.process.kill('SIGCONT')
+  sendSignal(recording.process, 'SIGINT')
+  sendSignal(recording.process, 'SIGCONT')
   const { code, stdout } = await recording.ended
   const { recorded, missed, complete } = JSON.parse(stdout) as { recorded: number; missed: number; complete: boolean }
   t.deepEqual([code, complete, recorded + missed], [3, false, published])
@@ -133,9 +133,9 @@ test('what was missed is counted, too, when --count ends it', async (t) => {
   const recording = start('record', 'domain/topic', file, '--json', '--count', '1')
   const subscribed = () => shm.registry.snapshot().topics[0]!.subscriptions
   await until(() => subscribed().length === 1)
-  recording.process.kill('SIGSTOP')
+  sendSignal(recording.process, 'SIGSTOP')
   for (let i = 0; i < 5000; i++) await topic.put(Buffer.from(`${i}`))
-  recording.process.kill('SIGCONT')
+  sendSignal(recording.process, 'SIGCONT')
   t.like(JSON.parse((await recording.ended).stdout), { recorded: 1, missed: 5000 - 4096 })
 })
 
@@ -146,12 +146,12 @@ test('with --block nothing is missed, however slow the recorder is', async (t) =
   const topic = shm.topic('topic', {})
   const recording = start('record', 'domain/topic', file, '--block', '--count', '10000')
   await until(() => shm.registry.snapshot().topics[0]!.subscriptions.length === 1)
-  recording.process.kill('SIGSTOP')
+  sendSignal(recording.process, 'SIGSTOP')
   const publishing = (async () => {
     for (const text of texts(10_000)) await topic.put(Buffer.from(text))
   })()
   await until(() => shm.registry.snapshot().topics[0]!.subscriptions[0]!.sendWaits > 0)
-  recording.process.kill('SIGCONT')
+  sendSignal(recording.process, 'SIGCONT')
   await publishing
   t.is((await recording.ended).code, 0)
   t.deepEqual(await contentOf(file), { messages: texts(10_000), missed: 0, cut: null })
@@ -167,7 +167,7 @@ test('of a queue whose messages stay in it, what was not seen is counted', async
   await until(() => statSync(file, { throwIfNoEntry: false }) !== undefined && readFileSync(file).includes('first'))
   for (const text of texts(50)) queue.tryPut(Buffer.from(text))
   t.is(drained(queue).length, 51)
-  recording.process.kill('SIGINT')
+  sendSignal(recording.process, 'SIGINT')
   const { code, stdout } = await recording.ended
   const { recorded, missed } = JSON.parse(stdout) as { recorded: number; missed: number }
   t.deepEqual([code, recorded + missed], [3, 51])
@@ -184,7 +184,7 @@ test('a file that ends anywhere is replayed up to there, and said to be cut off'
   await until(
     () => statSync(file, { throwIfNoEntry: false }) !== undefined && readFileSync(file).includes('message 19'),
   )
-  recording.process.kill('SIGKILL')
+  sendSignal(recording.process, 'SIGKILL')
   t.is((await recording.ended).signal, 'SIGKILL')
   t.deepEqual(await contentOf(file), { messages: texts(20), missed: null, cut: 'it is cut off' })
   const whole = readFileSync(file)

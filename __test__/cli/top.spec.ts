@@ -7,7 +7,7 @@ import test from 'ava'
 import { ShmObserver } from '../../index.js'
 import { Ages } from '../../cli/top/ages.js'
 import type { View } from '../../cli/top/view.js'
-import { millrace, startMillrace } from '../helpers/cli.js'
+import { millrace, sendSignal, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
 import { HAS_TERMINALS, TestTerminal } from '../helpers/terminal.js'
 
@@ -181,10 +181,14 @@ test('--json without --once: a line an interval, until it is interrupted', async
   directory.open('camera')
   const { process: child, ended } = startMillrace('top', '--json', '--interval', '10', '--directory', directory.path)
   let lines = 0
+  let isAsked = false
   child.stdout!.on('data', (text: string) => {
     lines += text.split('\n').length - 1
     // A second one ends it at once.
-    if (lines >= 3 && !child.killed) child.kill('SIGINT')
+    if (lines >= 3 && !isAsked) {
+      isAsked = true
+      sendSignal(child, 'SIGINT')
+    }
   })
   const { code, stdout } = await ended
   t.is(code, 0)

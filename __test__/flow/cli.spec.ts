@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { BlockStats, ChildState, FlowFault } from '../../flow.js'
 import type { ShmManager } from '../../index.js'
-import { millrace, type Outcome, type Running, startMillrace } from '../helpers/cli.js'
+import { millrace, type Outcome, type Running, sendSignal, startMillrace } from '../helpers/cli.js'
 import { testDomain } from '../helpers/domain.js'
 import { nothingLeft } from '../helpers/flow.js'
 import { until } from '../process/children.js'
@@ -74,7 +74,7 @@ function startFlow(t: ExecutionContext, text: string, ...options: string[]): Run
   t.timeout(60_000)
   const shm = domain.open()
   const running = startMillrace('flow', 'run', fileOf(t, text), '--json', '--domain', domain.name, ...options)
-  t.teardown(() => running.process.kill('SIGKILL'))
+  t.teardown(() => sendSignal(running.process, 'SIGKILL'))
   return { ...running, shm }
 }
 
@@ -133,7 +133,7 @@ test.serial('run: a killed process is started again, and its messages are delive
   const { pid } = shm.registry.snapshot().participants.find(({ name }) => name === 'cpu')!
   process.kill(pid, 'SIGKILL')
   await until(() => shm.registry.snapshot().participants.some((one) => one.name === 'cpu' && one.pid !== pid))
-  tool.kill('SIGINT')
+  sendSignal(tool, 'SIGINT')
   const outcome = await ended
   t.is(outcome.code, 0, outcome.stderr)
   const own = linesIn(outcome).at(-1)!
@@ -160,7 +160,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test.serial(`run: the first ${signal} drains`, async (t) => {
     const { process: tool, ended, shm } = startFlow(t, NULLS(''))
     await until(() => isThere(shm, 'scheduler'))
-    tool.kill(signal)
+    sendSignal(tool, signal)
     const outcome = await ended
     t.is(outcome.code, 0, outcome.stderr)
     const line = linesIn(outcome)[0]!
@@ -186,9 +186,9 @@ links:
 test.serial('run: the second SIGINT ends it at once', async (t) => {
   const { process: tool, ended, shm } = startFlow(t, STUCK)
   await until(() => (shm.stats().queues['stuck.wait.in']?.received ?? 0) > 0)
-  tool.kill('SIGINT')
+  sendSignal(tool, 'SIGINT')
   await once(tool.stderr!, 'data')
-  tool.kill('SIGINT')
+  sendSignal(tool, 'SIGINT')
   const { signal, stdout, stderr } = await ended
   t.deepEqual([signal, stdout, stderr], ['SIGINT', '', 'stuck: draining; a second SIGINT ends it at once\n'])
 })
@@ -196,7 +196,7 @@ test.serial('run: the second SIGINT ends it at once', async (t) => {
 test.serial('run: a drain that takes longer than --timeout stops, and what is lost is told', async (t) => {
   const { process: tool, ended, shm } = startFlow(t, STUCK, '--timeout', '200')
   await until(() => (shm.stats().queues['stuck.wait.in']?.received ?? 0) > 0)
-  tool.kill('SIGINT')
+  sendSignal(tool, 'SIGINT')
   const outcome = await ended
   t.is(outcome.code, 3, outcome.stderr)
   const line = linesIn(outcome)[0]!

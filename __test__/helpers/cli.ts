@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url'
 /** The program. */
 export const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 
+/** What this runtime is told before a program: Deno asks for leave to load an addon. */
+export const RUNTIME_FLAGS: readonly string[] = 'deno' in process.versions ? ['run', '--allow-all'] : []
+
 /** How it has ended, and what it has said. */
 export interface Outcome {
   code: number | null
@@ -37,6 +40,14 @@ export function startProgram(program: string, args: readonly string[]): Running 
     end({ code: child.exitCode, signal: child.signalCode, stdout, stderr })
   })
   return { process: child, ended }
+}
+
+/**
+ * Sends a signal to a process, unless it has ended. Not by its own `kill()`: Deno takes what that has sent for how the process has ended, and
+ * sends nothing more.
+ */
+export function sendSignal({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): void {
+  if (exitCode === null && signalCode === null) process.kill(pid!, signal)
 }
 
 /** Runs it. */

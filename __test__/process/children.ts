@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import type { RecoveryReport, ShmManager } from '../../index.js'
+import { sendSignal } from '../helpers/cli.js'
 import { threadsOf } from '../helpers/threads.js'
 
 /** How a process ended. */
@@ -82,7 +83,7 @@ export class Child {
 
   /** Sends it a signal. */
   signal(signal: NodeJS.Signals): void {
-    this.#process.kill(signal)
+    sendSignal(this.#process, signal)
   }
 
   /** `kill -9`; resolves when it is gone. */

@@ -2,18 +2,16 @@ import { spawnSync } from 'node:child_process'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
+import { RUNTIME_FLAGS } from '../helpers/cli.js'
 import { leftovers, testDomain, type Trace } from '../helpers/domain.js'
 
 const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/${name}.js`, import.meta.url))
 /** `npm run test:runtimes` runs this on each. */
 const runtime = basename(process.execPath)
 
-/** Deno asks for leave to load an addon, and starts others with what it was given itself. */
-const flags = runtime.startsWith('deno') ? ['run', '--allow-all'] : []
-
 test('processes that wait for each other', (t) => {
   const { name } = testDomain(t)
-  const { status, signal, stderr } = spawnSync(process.execPath, [...flags, fixture('runtime'), name], {
+  const { status, signal, stderr } = spawnSync(process.execPath, [...RUNTIME_FLAGS, fixture('runtime'), name], {
     encoding: 'utf8',
     timeout: 20_000,
   })
@@ -50,7 +48,7 @@ function leftBy(t: ExecutionContext, program: string, ending: string): { code: u
   const options = { encoding: 'utf8', timeout: 20_000 } as const
   const { status, signal, stdout, stderr } = spawnSync(
     process.execPath,
-    [...flags, fixture(program), name, ending],
+    [...RUNTIME_FLAGS, fixture(program), name, ending],
     options,
   )
   t.log(stderr)

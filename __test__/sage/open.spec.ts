@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { SageQueue, SageQueueManager, type SageQueueOptions, ShmManager } from '../../index.js'
@@ -51,7 +51,7 @@ test('a mismatch tells who has the queue open', async (t) => {
     t,
     () => new SageQueue('jobs', { namespace, acknowledge: 'taskDone' }),
     'ERR_MILLRACE_OPTIONS_MISMATCH',
-    'SageQueue "jobs" exists with acknowledge "get", "taskDone" was asked for: "node ',
+    `SageQueue "jobs" exists with acknowledge "get", "taskDone" was asked for: "${basename(process.execPath)} `,
     `(process ${process.pid}) has it open`,
   )
   worker.postMessage('close')

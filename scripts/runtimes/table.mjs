@@ -1,11 +1,26 @@
 // What came of the runtimes, as docs/install.md shows it.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from '../release/targets.mjs'
 
 const DOCUMENT = join(ROOT, 'docs', 'install.md')
 const BEGIN = '<!-- runtimes:begin, written by npm run test:runtimes -- --write -->'
 const END = '<!-- runtimes:end -->'
+
+/** What came of the last whole run of a runtime, beside its program. */
+const resultOf = (name) => join(ROOT, 'target', 'runtimes', name, 'result.json')
+
+/** Keeps what has come of a whole run. */
+export function keep(name, result) {
+  writeFileSync(resultOf(name), JSON.stringify(result))
+}
+
+/** What came of the last whole run. */
+export function kept(name) {
+  const file = resultOf(name)
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'))
+  throw new Error(`${name} was not run here: npm run test:runtimes -- ${name}`)
+}
 
 /** The table, and below it what is left out where, with the reasons. */
 export function sectionOf(results) {
