@@ -29,7 +29,7 @@ export function startMillrace(...args: string[]): Running {
 
 /** Runs it by another program, which ends as it does. */
 export function millraceBy([program, ...own]: readonly string[], ...args: string[]): Promise<Outcome> {
-  return startProgram(program!, [...own, process.execPath, MAIN, ...args]).ended
+  return startProgram(program!, [...own, process.execPath, ...RUNTIME_FLAGS, MAIN, ...args]).ended
 }
 
 /** Starts any program. */

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { MAIN } from './cli.js'
+import { MAIN, RUNTIME_FLAGS } from './cli.js'
 import { threadsOf } from './threads.js'
 
 /** What is used of the emulator. */
@@ -56,7 +56,7 @@ export class TestTerminal {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-terminal-'))
     this.#device = join(folder, 'device')
     this.#emulator = new Terminal({ cols: columns, rows, allowProposedApi: true })
-    const words = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')
+    const words = [process.execPath, ...RUNTIME_FLAGS, MAIN, ...args].map((word) => `'${word}'`).join(' ')
     this.#process = join(folder, 'pid')
     const command = `tty > '${this.#device}'; echo $$ > '${this.#process}'; stty rows ${rows} cols ${columns}; exec ${words}`
     const shell = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {

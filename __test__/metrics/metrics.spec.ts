@@ -98,9 +98,11 @@ test('OpenTelemetry: the same numbers by its SDK, until it is closed', async (t)
   const provider = new MeterProvider({ readers: [reader] })
   t.teardown(() => provider.shutdown())
   let reads = 0
+  // What other processes do meanwhile is in one of two snapshots.
+  const snapshot = shm.registry.snapshot()
   const registration = registerInstruments(provider.getMeter('millrace'), () => {
     reads++
-    return shm.registry.snapshot()
+    return snapshot
   })
   const { resourceMetrics, errors } = await reader.collect()
   t.deepEqual(errors, [])
@@ -112,7 +114,7 @@ test('OpenTelemetry: the same numbers by its SDK, until it is closed', async (t)
     name.replaceAll('.', '_'),
     dataPoints.map(({ attributes, value }) => [labelsOf(attributes), value]),
   ])
-  const text = familiesIn(openMetrics(shm.registry.snapshot())).map(({ name, unit, samples }) => [
+  const text = familiesIn(openMetrics(snapshot)).map(({ name, unit, samples }) => [
     unit === null ? name : name.slice(0, -unit.length - 1),
     samples.map(({ labels, value }) => [labels, value]),
   ])

@@ -1,11 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { ROOT } from '../helpers/documents.js'
 
-const built = readdirSync(join(ROOT, 'native')).find((file) => file.endsWith('.node'))!
+const require = createRequire(import.meta.url)
+require(join(ROOT, 'native/binding.cjs'))
+/** The addon of this very runtime: there may be others. */
+const built = basename(Object.keys(require.cache).find((file) => file.endsWith('.node'))!)
 const platform = /^millrace\.(.*)\.node$/.exec(built)![1]!
 const name = `millrace-${platform}`
 

@@ -104,13 +104,14 @@ const compilers = ['5.7', '5', '6', '7'].map((version) => ({
   },
 }))
 
-/** With the npm that is on PATH. */
+/** With the npm that is on PATH. It takes packages for the C library of the system, unless it is told of that of this Node.js. */
 export function shortCases() {
+  const isMusl = process.platform === 'linux' && process.report.getReport().header.glibcVersionRuntime === undefined
   const npm = (process.env.PATH ?? '')
     .split(delimiter)
     .map((folder) => join(folder, 'npm'))
     .find((file) => existsSync(file))
-  return [ofClient(npmClient('npm', process.execPath, npm && realpathSync(npm)))]
+  return [ofClient(npmClient('npm', process.execPath, npm && realpathSync(npm), ...(isMusl ? ['--libc=musl'] : [])))]
 }
 
 export function cases() {

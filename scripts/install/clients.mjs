@@ -30,8 +30,8 @@ const yarnrc = (linker) => (url) => ({
 })
 
 /** npm, as the program `cli`. */
-export function npmClient(name, node, cli) {
-  return { name, node, files: npmrc, install: [[node, cli, 'install', 'millrace']], run: byNode(node) }
+export function npmClient(name, node, cli, ...options) {
+  return { name, node, files: npmrc, install: [[node, cli, 'install', 'millrace', ...options]], run: byNode(node) }
 }
 
 function npm(major, node) {

@@ -30,11 +30,12 @@ function packAll(stage, packages) {
   if (absent.length > 0) console.log(`not built, so empty: ${absent.join(', ')}`)
 }
 
-/** Packs `millrace` and the one platform that this checkout has the addon for. */
+/** Packs `millrace` and the platforms that this checkout has addons for. */
 function packOwn(stage, packages) {
   packMain(stage, packages)
-  const target = TARGETS.find((one) => existsSync(ownAddon(one)))
-  packPlatform(target, ownAddon(target), stage, packages)
+  for (const target of TARGETS.filter((one) => existsSync(ownAddon(one)))) {
+    packPlatform(target, ownAddon(target), stage, packages)
+  }
 }
 
 function ownAddon(target) {
