@@ -1,7 +1,8 @@
 // Tests of a port: the suites of Rust, the addon with the programs of the README and the demo, and the specs of Node.js.
 //
-// A port is { env, target, addon, node, folder, skipped }: what cargo's environment is, its arguments that choose the target, `built` and
-// `name` of the addon, how a program of Node.js is run, where output goes, and what is left out: `skipped.mjs` beside it.
+// A port is { env, target, addon, node, folder, skipped, word }: what cargo's environment is, its arguments that choose the target, `built` and
+// `name` of the addon, how a program of Node.js is run, where output goes, what is left out: `skipped.mjs` beside it, and what specs have in
+// their names.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -92,7 +93,7 @@ async function programs(port) {
 
 async function specs(port) {
   buildAddon(port)
-  const [command, ...args] = port.node(avaWithout(port.skipped))
+  const [command, ...args] = port.node(avaWithout(port.skipped, port.word))
   return [await runCounted('node', { command, args, count: countTap, cwd: ROOT, env: port.env })]
 }
 
