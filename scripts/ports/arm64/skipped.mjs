@@ -7,8 +7,18 @@ export const SUITES = {
   'millrace/protocol_model': 'a model, in which the processor has no part; it takes hours under emulation',
 }
 
+const ONE_USER = 'the namespace that qemu is registered in has one user'
+
 /** Tests of Rust, by name. */
-export const RUST_TESTS = {}
+export const RUST_TESTS = {
+  a_pool_of_somebody_else_is_an_error_that_names_it_and_blocks_nobody: ONE_USER,
+  a_registry_of_somebody_else_is_not_mapped_and_blocks_nobody: ONE_USER,
+  a_umask_that_takes_everything_does_no_harm: ONE_USER,
+  an_ordinary_user_is_not_let_into_objects_of_others_either: ONE_USER,
+  without_threads_opening_fails_and_leaves_nothing: ONE_USER,
+  without_memory_to_map_the_error_says_so: 'qemu takes no limit of the address space',
+  children_that_are_just_being_forked_keep_no_lock: 'qemu hangs on a lock of its own in a fork beside other threads',
+}
 
 /** Specs of Node.js, by file without its ending, and tests of them, by a part of their titles: none is run, the programs are. */
 export const SPECS = {}
