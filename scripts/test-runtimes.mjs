@@ -1,7 +1,7 @@
 // Tests other runtimes on Linux x64: `npm run test:runtimes [-- [--write] [--only WORD] NAME…]`, all of runtimes/list.mjs or those named, each with all specs but
-// those that are left out there. Ends with the table of docs/install.md, and writes it there with `--write`, where those that are not named are
-// as their last whole run in this checkout left them. Build before; what is for musl needs `npm run build:all -- linux-x64-musl`, and musl itself
-// with its libstdc++.
+// those that are left out there. Ends with the table of docs/install.md, and writes it there with `--write`: with those not named as their last
+// whole run in this checkout left them, if there was one. Build before; what is for musl needs `npm run build:all -- linux-x64-musl`, and
+// musl itself with its libstdc++.
 import { spawnSync } from 'node:child_process'
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,5 +48,5 @@ for (const [runtime, path] of paths) {
   if (values.only === undefined) keep(name, result)
 }
 console.log(`\n${results.map(({ counted }) => counted.text).join('\n')}\n\n${sectionOf(results)}`)
-if (values.write) write(sectionOf(runtimesNamed([]).map(({ name }) => kept(name))))
+if (values.write) write(sectionOf(runtimesNamed([]).flatMap(({ name }) => kept(name) ?? [])))
 process.exitCode = results.every(({ counted }) => counted.failed === 0) ? 0 : 1
