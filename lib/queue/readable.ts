@@ -7,6 +7,7 @@ import type { Limits } from '../session/limits.js'
 import { limitsOf } from '../session/limits.js'
 import type { Batch } from './batch.js'
 import type { ReadableOptions } from './streams.js'
+import { TimeSlice } from '../session/time-slice.js'
 import { checkStream, VALUES_READY } from './streams.js'
 
 /** Where a stream's messages come from. */
@@ -31,6 +32,8 @@ export class QueueReadable<T> extends Readable {
   readonly #source: StreamSource<T>
   readonly #bytes: boolean
   readonly #cancel = new Cancel()
+  readonly #limits: Limits = { ...limitsOf(undefined, this.#cancel), yields: true }
+  readonly #slice = new TimeSlice()
   /** In order. */
   readonly #pushed: Pushed[] = []
   /** Their sizes together. */
@@ -68,7 +71,13 @@ export class QueueReadable<T> extends Readable {
       else this.#pushAll(batch)
     }
     const fail = (error: unknown) => this.destroy(error as Error)
-    this.#source.wait(max, limitsOf(undefined, this.#cancel)).then(arrive).catch(fail)
+    this.#wait(max).then(arrive).catch(fail)
+  }
+
+  async #wait(max: number): Promise<Batch | null> {
+    // A reader that always finds something would keep timers and I/O out for ever.
+    if (this.#slice.exceeded()) await this.#slice.pass()
+    return await this.#source.wait(max, this.#limits)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

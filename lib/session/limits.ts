@@ -55,6 +55,8 @@ export interface Limits {
   readonly spin: Spin | undefined
   /** Whether the wait keeps the process alive. */
   readonly hold: boolean
+  /** Whether its caller lets the event loop turn itself: what is there is handed over at once, lest it be in nobody's hands for a turn. */
+  readonly yields?: boolean
   /** The error of a wait whose time is over; left out: `ERR_MILLRACE_TIMEOUT`. */
   readonly expired?: () => MillraceError
 }

@@ -119,7 +119,7 @@ export class PullIterator<T extends object, R = T> implements AsyncIterableItera
   /** Without a timeout every wait has the same limits. */
   #limitsNow(): Limits {
     if (this.#limits === undefined || this.#limits.timeout !== Infinity) {
-      this.#limits = limitsOf(this.#options, this.#cancel)
+      this.#limits = { ...limitsOf(this.#options, this.#cancel), yields: true }
     }
     return this.#limits
   }

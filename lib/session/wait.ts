@@ -89,7 +89,7 @@ export class Waits {
     try {
       const result = this.has(key) ? undefined : this.#try(limits.spin, attempt, tried)
       if (result === undefined) return this.#park(key, limits, what, attempt)
-      return this.doneWith(result)
+      return limits.yields === true ? Promise.resolve(result) : this.doneWith(result)
     } catch (error) {
       return Promise.reject(error)
     }
