@@ -16,7 +16,12 @@ const require = createRequire(import.meta.url)
 
 interface Engine {
   packer: Msgpackr.Packr
+  /** Typed arrays are views of its input. */
   unpacker: Msgpackr.Unpackr
+  /** The same, but bytes in a value are copies: of {@link Engine.scratch}. */
+  copying: Msgpackr.Unpackr
+  /** What a small value is unpacked from. Memory of its own, and a view on it, would cost as much as the rest. */
+  scratch: Buffer
 }
 
 let engine: Engine | undefined
@@ -29,7 +34,12 @@ function load(): Engine {
   const { Packr, Unpackr } = require('#msgpackr') as typeof Msgpackr
   // Records keep objects apart from maps.
   const options = { structuredClone: true, moreTypes: true, useRecords: true }
-  engine = { packer: new Packr(options), unpacker: new Unpackr(options) }
+  engine = {
+    packer: new Packr(options),
+    unpacker: new Unpackr(options),
+    copying: new Unpackr({ ...options, copyBuffers: true }),
+    scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
+  }
   return engine
 }
 
@@ -46,9 +56,17 @@ export function msgpackCodec(): NamedCodec<unknown> {
       }
       return new DirectWriter(value, expected, (bytes) => (expected = bytes))
     },
-    // Typed arrays are views of their input, so the input must not be shared memory.
-    decode: (bytes) => load().unpacker.unpack(Buffer.from(bytes.slice().buffer)) as unknown,
+    decode: unpack,
   }
+}
+
+/** The value of `bytes`, which may lie in shared memory: read once, by the copy. Unpacking runs no code of anybody's. */
+function unpack(bytes: Uint8Array): unknown {
+  const { unpacker, copying, scratch } = load()
+  const { length } = bytes
+  if (length > SCRATCH_BYTES) return unpacker.unpack(Buffer.from(bytes.slice().buffer))
+  scratch.set(bytes)
+  return copying.unpack(scratch, length)
 }
 
 const packAny = (value: unknown): Buffer => load().packer.pack(value)
