@@ -1,8 +1,8 @@
 // Blocks of JavaScript, between themselves and with native ones: everything arrives, in order, once, and nothing is left.
 import test from 'ava'
 import {
-  bytes,
   buffers,
+  bytes,
   filter,
   flow,
   Gain,
@@ -11,6 +11,7 @@ import {
   NullSink,
   NullSource,
   objects,
+  Scheduler,
   sink,
   source,
   VerifySink,
@@ -18,6 +19,7 @@ import {
 } from '../../flow.js'
 import type { ShmManager } from '../../index.js'
 import { buffersInUse, openDomain } from '../helpers/domain.js'
+import { until } from '../process/children.js'
 import { count, nothingLeft, number } from '../helpers/flow.js'
 
 /** A flow that counts to `to`, and what its sink has got. */
@@ -225,3 +227,24 @@ test('names of blocks that a queue cannot have, or that are too long, make queue
     names.map((_, at) => [at]),
   )
 })
+
+for (const senderFirst of [true, false]) {
+  const order = senderFirst ? 'sends' : 'receives'
+  test(`nobody makes the queue between a native block and one of JavaScript; who ${order} is first`, async (t) => {
+    const shm = openDomain(t)
+    const scheduler = new Scheduler(shm, { threads: 1 })
+    const from = scheduler.add(new NullSource({ size: 8, count: 500 }))
+    from.out.connect(shm.portQueue('port'))
+    let items = 0
+    const f = flow('taking', shm)
+    const end = f.add(sink('end', bytes, (batch) => void (items += batch.length)))
+    end.in.connect(shm.portQueue('port'))
+    const sent = senderFirst ? scheduler.run() : undefined
+    const run = await f.start()
+    await (sent ?? scheduler.run())
+    await until(() => items === 500)
+    shm.portQueue('port').close()
+    await run.done
+    t.is(buffersInUse(shm), 0)
+  })
+}

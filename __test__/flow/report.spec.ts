@@ -154,6 +154,44 @@ test('a JavaScript producer and a native sink, which ends when the queue is clos
   t.true(isWhole(shm))
 })
 
+for (const senderFirst of [true, false]) {
+  const order = senderFirst ? 'the sender' : 'the receiver'
+  test(`nobody names an option; ${order} is first, and told of that nobody is at the other side`, async (t) => {
+    const shm = testDomain(t).open()
+    const warned = new Promise<NodeJS.ErrnoException>((resolve) => {
+      process.on('warning', function hear(warning) {
+        if (!warning.message.includes(shm.domain)) return
+        process.off('warning', hear)
+        resolve(warning)
+      })
+    })
+    const [sends, receives] = [new Scheduler(shm, { threads: 1 }), new Scheduler(shm, { threads: 1 })]
+    const source = sends.add(new NullSource({ size: 64, count: 1000 }), { name: 'source' })
+    const sink = receives.add(new NullSink({ count: 1000 }), { name: 'sink' })
+    const queue = shm.portQueue(`${shm.domain}-port`)
+    source.out.connect(queue)
+    sink.in.connect(queue)
+    const first = (senderFirst ? sends : receives).run()
+    const { name, message, ...warning } = await warned
+    t.is(name, 'MillraceWarning')
+    t.deepEqual(
+      [(warning as NodeJS.ErrnoException).code, message],
+      senderFirst
+        ? [
+            'MILLRACE_NO_QUEUE',
+            `output 'source.out' sends nothing to queue '${queue.name}' for 2 s, because nobody has created it: a block that receives from it, or who names its options, does`,
+          ]
+        : [
+            'MILLRACE_NO_PRODUCER',
+            `input 'sink.in' gets nothing from queue '${queue.name}' for 2 s, and nobody sends there: has it the same name on both sides?`,
+          ],
+    )
+    await Promise.all([first, (senderFirst ? receives : sends).run()])
+    t.is(sink.stats().items, 1000)
+    t.true(isWhole(shm))
+  })
+}
+
 test('a source and a sink that are linked in one scheduler', async (t) => {
   const shm = testDomain(t).open()
   await using scheduler = new Scheduler(shm, { threads: 2 })

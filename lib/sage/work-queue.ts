@@ -126,6 +126,7 @@ function agree<T>(namespace: Namespace, name: string, asked: Asked<T>): void {
   const { maxsize, codec, acknowledge, maxDeliveries } = asked
   const options: BindingQueueOptions = {
     delivery: AT_LEAST_ONCE,
+    defaultCodec: DEFAULT_CODEC,
     ...(maxsize !== undefined && { capacity: Math.max(maxsize, LEASES_MIN), limit: maxsize }),
     ...(codec !== undefined && { codec: codec.name }),
     ...(acknowledge !== undefined && { typeId: ACKNOWLEDGE.indexOf(acknowledge) }),

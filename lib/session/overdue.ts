@@ -1,7 +1,7 @@
 import type { WaitKey } from './wait-key.js'
 
 /** After how long a wait is looked at, in ms. */
-const PATIENCE_MS = 2000
+export const PATIENCE_MS = 2000
 
 /** Waits that go on for long: each is looked at after two seconds, and again if asked to. Keeps no process alive. */
 export class OverdueWaits {
@@ -50,7 +50,7 @@ export class OverdueWaits {
 
 /** Tells by a process warning of a wait that went on for {@link PATIENCE_MS}. */
 export function warnOfWait(
-  code: 'MILLRACE_NO_QUEUE' | 'MILLRACE_NO_CONSUMER' | 'MILLRACE_NO_MEMORY',
+  code: 'MILLRACE_NO_QUEUE' | 'MILLRACE_NO_CONSUMER' | 'MILLRACE_NO_PRODUCER' | 'MILLRACE_NO_MEMORY',
   what: string,
   why: string,
 ): void {

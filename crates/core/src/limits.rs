@@ -122,9 +122,16 @@ pub const LOOK_AGAIN_NS: u64 = 100_000_000;
 /// allocated in between, goes back to the system.
 pub const TRIM_LOOK_NS: u64 = 10_000_000_000;
 
-/// Time that a trim, or whoever replaces the ring of a queue, waits for the world to stop before it lets things be, in ns. Whoever asks for a
+/// Time that a trim, or a queue that follows its load, waits for the world to stop before it lets things be, in ns. Whoever asks for a
 /// buffer, or sends to a queue that grows, waits as long.
 pub const REST_PATIENCE_NS: u64 = 20_000_000;
+
+/// The same for somebody who asks for a queue to be changed, and gets an error where it cannot be: who is inside an operation may have to wait
+/// for a processor, on a busy machine for many others.
+pub const CHANGE_PATIENCE_NS: u64 = 2_000_000_000;
+
+/// Time between two attempts to stop the world, in ns.
+pub const REST_AGAIN_NS: u64 = 50_000;
 
 /// Tries to change a queue, each of which fails only because somebody else has changed it meanwhile, before it counts as damaged.
 pub const ADJUST_TRIES_MAX: u32 = 1 << 10;

@@ -85,6 +85,43 @@ fn a_message_delivered_too_often_goes_to_the_dead_letters() {
 }
 
 #[test]
+fn dead_letters_have_as_much_room_as_they_need_unless_somebody_has_said_how_much() {
+    let isolated = Isolated::new("dead-room");
+    let shm = isolated.open();
+    for asked in [None, Some(4)] {
+        let queue = shm.port_queue("q", &options(4, 1)).unwrap();
+        let dead = asked.map(|slots| {
+            let capacity = QueueOptions { capacity: Some(slots), ..QueueOptions::default() };
+            shm.port_queue("q.dead", &capacity).unwrap()
+        });
+        let mut again = 0;
+        for i in 0..40 {
+            put(&shm, &queue, i);
+            while let Some(message) = take(&queue) {
+                again += usize::from(message.attempt() > 1);
+                if message.attempt() > 2 {
+                    // No room: it comes again until somebody deals with it.
+                    break;
+                }
+                message.nack().unwrap();
+            }
+        }
+        let dead = dead.unwrap_or_else(|| shm.find_queue("q.dead").unwrap().unwrap());
+        let moved: Vec<_> = std::iter::from_fn(|| take(&dead)).map(|message| message.sequence()).collect();
+        match asked {
+            None => assert_eq!((moved, again), ((0..40).collect(), 0)),
+            Some(_) => assert_eq!((moved, again), ((0..4).collect(), 2 * 36)),
+        }
+        // What it holds may still be said.
+        let said = QueueOptions { capacity: Some(4), ..QueueOptions::default() };
+        assert_eq!(shm.port_queue("q.dead", &said).unwrap().options_meant().capacity, 4);
+        queue.destroy();
+        dead.destroy();
+    }
+    assert_eq!(used(&shm), 0);
+}
+
+#[test]
 fn a_closed_queue_ends_only_when_the_last_lease_of_others_has() {
     let isolated = Isolated::new("closed");
     let (shm, other) = (isolated.open(), isolated.open());

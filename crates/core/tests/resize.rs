@@ -5,7 +5,7 @@ mod support;
 
 use millrace::{
     Buffer, BufferPtr, Delivery, ErrorKind, Interest, Overflow, PortQueue, PutOutcome, QueueOptions,
-    Received, SendOutcome, ShmManager, TakeOutcome,
+    Received, SendOutcome, ShmManager, TakeOutcome, TrySendError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -462,6 +462,62 @@ fn options_are_those_of_whoever_asks_for_them_first() {
         shm.find_queue(name).unwrap().unwrap().destroy();
     }
     assert_eq!(used(&shm), 0);
+    clean(&shm);
+}
+
+#[test]
+fn a_closed_queue_takes_options_too_and_stays_closed() {
+    let isolated = Isolated::new("resize-closed");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let delivery = QueueOptions { delivery: Some(Delivery::AtLeastOnce), ..QueueOptions::default() };
+    let queue = shm.port_queue("q", &delivery).unwrap();
+    (0..6).for_each(|sequence| assert!(send(&shm, &queue, sequence)));
+    let held = take(&queue).unwrap();
+    take(&queue).unwrap().nack().unwrap();
+    queue.close();
+    let asked = QueueOptions { type_id: Some(1), max_deliveries: Some(5), ..capacity(8) };
+    let theirs = other.port_queue("q", &asked).unwrap();
+    assert_eq!((theirs.options().type_id, theirs.options().capacity), (1, 8));
+    assert!(queue.has_been_replaced() && queue.is_closed() && theirs.is_closed());
+    assert!(matches!(theirs.try_send(other.allocate(1).unwrap()), Err(TrySendError::Closed(_))));
+    assert_eq!(theirs.resize(16).unwrap_err().kind(), ErrorKind::Closed);
+    clean(&shm);
+    assert_eq!(sequences(&theirs), [1, 2, 3, 4, 5]);
+    assert_eq!(theirs.try_receive().unwrap().1, TakeOutcome::Empty, "one is held");
+    held.nack().unwrap();
+    assert_eq!(sequences(&queue), [0]);
+    assert_eq!(theirs.try_receive().unwrap().1, TakeOutcome::Closed);
+    queue.destroy();
+    assert!(other.port_queue("q", &QueueOptions { type_id: Some(2), ..delivery }).is_ok(), "a new one");
+    clean(&shm);
+}
+
+#[test]
+fn a_default_codec_is_named_in_place_and_is_nobodys_wish() {
+    let isolated = Isolated::new("resize-codec");
+    let (shm, other) = (isolated.open(), isolated.open());
+    let default = || QueueOptions { default_codec: Some("v8".to_owned()), ..QueueOptions::default() };
+    let naming = |codec: &str| QueueOptions { codec: Some(codec.to_owned()), ..default() };
+    let queue = shm.port_queue("q", &default()).unwrap();
+    assert_eq!((&*queue.options_meant().codec, queue.is_codec_open()), ("v8", true));
+    let theirs = other.port_queue("q", &naming("v8")).unwrap();
+    assert!(!theirs.has_been_replaced() && !queue.has_been_replaced(), "there was nothing to change");
+    assert!(!queue.is_codec_open());
+    let refused = shm.port_queue("q", &naming("json")).unwrap_err();
+    assert!(refused.to_string().contains("exists with codec \"v8\", \"json\" was asked for"), "{refused}");
+    // Another may be named, by whoever is the first.
+    let queue = shm.port_queue("named", &default()).unwrap();
+    let theirs = other.port_queue("named", &naming("json")).unwrap();
+    assert_eq!((&*theirs.options_meant().codec, queue.has_been_replaced()), ("json", true));
+    // What is sent without one is bytes, whatever the default is.
+    let queue = shm.port_queue("sent", &default()).unwrap();
+    assert!(send(&shm, &queue, 1));
+    assert_eq!((&*queue.options_meant().codec, queue.is_codec_open()), ("", false));
+    let refused = other.port_queue("sent", &naming("v8")).unwrap_err();
+    assert!(refused.to_string().contains("exists with codec \"bytes\", \"v8\" was asked for"), "{refused}");
+    queue.resize(8).unwrap();
+    assert_eq!(&*queue.options_meant().codec, "");
+    assert!(other.port_queue("sent", &naming("bytes")).is_ok());
     clean(&shm);
 }
 

@@ -51,5 +51,5 @@ pub use options::{BlockOptions, LinkOptions, OnError, Policy, Priority, Schedule
 pub use ports::{Ports, Ready};
 pub use run::Run;
 pub use scheduler::{BlockId, Scheduler};
-pub use stats::{BlockReport, BlockState, LatencyReport, LinkReport, Report, Stall};
+pub use stats::{Alone, BlockReport, BlockState, LatencyReport, LinkReport, Report, Stall};
 pub use work::Work;

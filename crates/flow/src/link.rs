@@ -4,7 +4,7 @@
 //! beyond, another scheduler or a program, tells by the queue itself: a task that goes to sleep *arms* the end, which raises the
 //! participant's bit in the queue, and whoever sends or receives there takes the bit and notifies the participant.
 
-use millrace::{Interest, PortQueue, Result, ShmManager};
+use millrace::{Interest, PortQueue, QueueOptions, Result, ShmManager};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,7 +61,8 @@ impl Local {
 /// The queue at a port.
 #[derive(Debug)]
 pub(crate) struct End {
-    /// Of a queue that somebody else makes: it is attached when it is there.
+    /// Of a queue by name: it is attached when it is there, and made by who receives from it. A sender might have gone, and the domain with
+    /// it, before anybody came for what it had sent.
     name: Option<String>,
     /// Changed only by whoever runs the block, as the next one is: others look.
     queue: Shared,
@@ -111,7 +112,7 @@ impl End {
         Self { name: Some(name.to_owned()), queue, armed, interest, port, local: None, only }
     }
 
-    /// The queue, by the ring that it has now; `None`: nobody has made it yet.
+    /// The queue, by the ring that it has now; `None`: nobody has made it yet, and a sender does not.
     pub(crate) fn queue(&self, shm: &ShmManager) -> Result<Known> {
         let known = self.queue.load();
         match &known {
@@ -122,9 +123,12 @@ impl End {
 
     #[cold]
     fn look(&self, shm: &ShmManager, known: Known) -> Result<Known> {
-        let found = match &known {
-            Some(queue) => queue.instead(),
-            None => shm.find_queue(self.name.as_deref().unwrap_or_default())?,
+        let name = self.name.as_deref().unwrap_or_default();
+        let found = match (&known, self.interest) {
+            (Some(queue), _) => queue.instead(),
+            // With options that are nobody's wish.
+            (None, Interest::Data) => Some(shm.port_queue(name, &QueueOptions::default())?),
+            (None, _) => shm.find_queue(name)?,
         };
         if found.is_none() {
             // Of one that has been destroyed the last that is known.
@@ -152,8 +156,19 @@ impl End {
             (Some(local), _) => {
                 local.from.iter().map(|port| format!("{:?}", port.label)).collect::<Vec<_>>().join(" or ")
             }
+            (None, _) if self.known().is_none() => {
+                format!("queue {:?}, which nobody has created", self.name())
+            }
             (None, _) => format!("queue {:?}", self.name()),
         }
+    }
+
+    /// Whether it is at somebody else's queue, which nobody has made, or to which nobody has sent.
+    pub(crate) fn is_alone(&self) -> bool {
+        let is_unused = |queue: Arc<PortQueue>| queue.producers() == 0 && queue.is_empty();
+        let is_alone =
+            || self.known().is_none_or(|queue| self.interest == Interest::Data && is_unused(queue));
+        self.local.is_none() && is_alone()
     }
 
     /// Announces that a block sleeps until there is something, or room; `false`: there is, it must not sleep. Only by whoever runs the block.

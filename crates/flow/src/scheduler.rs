@@ -140,7 +140,7 @@ impl Scheduler {
         }
     }
 
-    /// Links an input to a queue that others send to. It need not exist yet. The block ends when the queue is closed and empty.
+    /// Links an input to a queue that others send to. If it does not exist, the block makes it, with options that are nobody's wish. The block ends when the queue is closed and empty.
     ///
     /// # Errors
     /// `InvalidArgument` when there is no such input, or it is linked already.
@@ -168,7 +168,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Links an output to a queue that others receive from. It need not exist yet. It stays open when the block has ended.
+    /// Links an output to a queue that others receive from. It need not exist yet: it is made by who receives from it, or names its options. It
+    /// stays open when the block has ended.
     ///
     /// # Errors
     /// `InvalidArgument` when there is no such output, or it is linked to that queue already.

@@ -6,7 +6,7 @@ mod support;
 
 use millrace::{ErrorKind, Overflow, QueueOptions, Result};
 use millrace_flow::blocks::{NullSink, NullSource};
-use millrace_flow::{Block, Io, LinkOptions, Ports, Scheduler, SchedulerOptions, Work};
+use millrace_flow::{Alone, Block, Io, LinkOptions, Ports, Scheduler, SchedulerOptions, Work};
 use std::sync::{Arc, mpsc};
 use support::blocks::{assert_whole, domain, fill, queue, single};
 use support::steps::{Step, forward, policies, small};
@@ -102,6 +102,42 @@ fn a_stall_names_the_sibling_that_holds_up_a_fan_out_and_not_the_others() {
             "blocks wait for each other: \"source.out\" waits for room in \"first.b\"; \
              \"first.a\" has 0 of 1 messages and waits for \"source.out\"; 2 others wait for these"
         );
+        assert_whole(&shm);
+    }
+}
+
+#[test]
+fn who_receives_from_a_queue_creates_it_and_who_is_alone_there_is_told() {
+    for (options, sender_first) in policies().into_iter().flat_map(|o| [(o.clone(), true), (o, false)]) {
+        let shm = domain();
+        let new = || Scheduler::new(Arc::clone(&shm), options.clone()).unwrap();
+        let (mut sends, mut receives) = (new(), new());
+        let source = sends.add("source", NullSource::new(8, 100)).unwrap();
+        sends.connect_output((source, "out"), "port").unwrap();
+        let sink = receives.add("sink", NullSink::new(100)).unwrap();
+        receives.connect_input((sink, "in"), "port").unwrap();
+        let (first, second, port, why) = if sender_first {
+            (
+                sends,
+                receives,
+                "source.out",
+                "\"source.out\" waits for room in queue \"port\", which nobody has created",
+            )
+        } else {
+            (receives, sends, "sink.in", "\"sink.in\" has 0 of 1 messages and waits for queue \"port\"")
+        };
+        let first = first.start().unwrap();
+        support::until("the first sleeps", || first.explain().contains("waits for"));
+        assert_eq!(first.explain(), why);
+        let alone = Alone { port: port.to_owned(), queue: "port".to_owned(), receives: !sender_first };
+        assert_eq!(first.alone(), [alone]);
+        let second = second.run().unwrap();
+        let first = first.wait().unwrap();
+        let sink = second.block("sink").or(first.block("sink")).unwrap();
+        assert_eq!(sink.items_in, 100);
+        // Whoever comes later says what it is to be.
+        let asked = QueueOptions { capacity: Some(16), ..QueueOptions::default() };
+        assert_eq!(queue(&shm, "port", asked).options().capacity, 16);
         assert_whole(&shm);
     }
 }

@@ -59,6 +59,8 @@ pub struct BindingQueueOptions {
     pub type_id: Option<u32>,
     /// Name of the codec.
     pub codec: Option<String>,
+    /// What the codec is for as long as nobody names one.
+    pub default_codec: Option<String>,
 }
 
 impl BindingQueueOptions {
@@ -83,6 +85,7 @@ impl BindingQueueOptions {
             close_with_producers: self.close_with_producers,
             type_id: self.type_id,
             codec: self.codec,
+            default_codec: self.default_codec,
         })
     }
 }

@@ -76,7 +76,7 @@ export class InputPort<in T = unknown> extends Port {
   declare readonly [MESSAGE]: (message: T) => void
 
   /**
-   * Takes messages from `queue`, which need not exist yet. The block ends when the queue is closed and empty.
+   * Takes messages from `queue`, which is made if it does not exist. The block ends when the queue is closed and empty.
    * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`: it is no queue, or the scheduler has been started
    */
   connect(queue: PortQueue<T>): void {
@@ -93,7 +93,8 @@ export class OutputPort<out T = unknown> extends Port {
   declare readonly [MESSAGE]: T
 
   /**
-   * Sends messages to `queue`, which need not exist yet. It stays open when the block has ended: other producers may go on.
+   * Sends messages to `queue`, which need not exist yet: it is made by who receives from it, or names its options. It stays open when the
+   * block has ended: other producers may go on.
    * @throws `MillraceError` as {@link InputPort.connect}
    */
   connect(queue: PortQueue<T>): void {

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { ErrorCode } from '../../errors.js'
 import { callNative, MillraceError } from '../../errors.js'
 import type { BindingFlow, BindingRun } from '../../native/native.js'
+import { PATIENCE_MS, warnOfWait } from '../../session/overdue.js'
 import type { Session } from '../../session/session.js'
 import type { Stall, StallEvents } from '../block/stall-watch.js'
 import { endsWithin, stallError, StallWatch } from '../block/stall-watch.js'
@@ -22,6 +23,8 @@ export class FlowRun {
   readonly #native: BindingRun
   readonly #sources: readonly boolean[]
   readonly #watch: StallWatch
+  /** Looks once for blocks that wait at queues at whose other side nobody is. */
+  readonly #overdue: NodeJS.Timeout
   #last: Report | undefined
 
   /** @throws `MillraceError` when they cannot be started. */
@@ -35,14 +38,15 @@ export class FlowRun {
     this.#sources = sources
     this.#native = session.call((open) => open.runFlow(flow))
     this.#watch = new StallWatch(stallTimeout, () => this.stalls(stallTimeout), tell)
+    this.#overdue = setTimeout(() => this.#warn(), PATIENCE_MS).unref()
     const forget = session.onClose(() => {
-      this.#watch.stop()
+      this.#stopLooking()
       const counted = callNative(() => this.#native.close())
       if (counted !== null) this.#last = this.#report(JSON.parse(counted) as Counted)
     })
     this.ended = this.#native.ended().then((outcome) => {
       forget()
-      this.#watch.stop()
+      this.#stopLooking()
       return this.#end(JSON.parse(outcome) as Outcome)
     })
   }
@@ -94,6 +98,24 @@ export class FlowRun {
     const working = callNative(() => this.#native.explain())
     const message = `blocks did not return from their work within ${timeout} ms: ${working}`
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
+  }
+
+  #stopLooking(): void {
+    this.#watch.stop()
+    clearTimeout(this.#overdue)
+  }
+
+  #warn(): void {
+    for (const { port, queue, receives } of callNative(() => this.#native.alone())) {
+      if (receives) {
+        const what = `input '${port}' gets nothing from queue '${queue}'`
+        warnOfWait('MILLRACE_NO_PRODUCER', what, ', and nobody sends there: has it the same name on both sides?')
+      } else {
+        const what = `output '${port}' sends nothing to queue '${queue}'`
+        const why = ', because nobody has created it: a block that receives from it, or who names its options, does'
+        warnOfWait('MILLRACE_NO_QUEUE', what, why)
+      }
+    }
   }
 
   #report(counted: Counted): Report {

@@ -77,24 +77,31 @@ class FlowWiring {
   #wiringOf({ block, deadLetters, retries, backoffMs, skips, batch }: AddedJsBlock, at: number): Wiring {
     const inputs = new Map<JsInput<never>, QueueEnd>()
     for (const port of block.inputs as readonly JsInput<never>[]) {
-      inputs.set(port, this.#links.inputOf(port, at) ?? this.#outer(port, port.queues[0]!))
+      inputs.set(port, this.#links.inputOf(port, at) ?? this.#outer(port, port.queues[0]!, true))
     }
     const outputs = new Map<JsOutput<unknown>, readonly Route[]>()
     for (const port of block.outputs as readonly JsOutput<unknown>[]) {
       outputs.set(port, [
         ...this.#links.routesOf(port),
-        ...port.queues.map((queue) => ({ ends: [this.#outer(port, queue)] })),
+        ...port.queues.map((queue) => ({ ends: [this.#outer(port, queue, false)] })),
       ])
     }
     const letters = deadLetters === undefined ? undefined : this.#host.shm.portQueue<unknown>(deadLetters)
     return { inputs, outputs, batch, onError: { retries, backoffMs, skips, deadLetters: letters } }
   }
 
-  /** A queue that others have made, as we use it. It is compared with what the port takes or sends, if it exists. */
-  #outer(port: JsInput<never> | JsOutput<unknown>, { name }: OuterQueue): QueueEnd {
+  /** A queue of others, as we use it. It is compared with what the port takes or sends, if it exists; if not, who receives makes it. */
+  #outer(port: JsInput<never> | JsOutput<unknown>, { name }: OuterQueue, receives: boolean): QueueEnd {
+    const { encoding, id } = port.type
     const queue = this.#host.shm.portQueue<unknown>(name)
     const { info } = queue
-    const { encoding, id } = port.type
+    if (info === null && receives) {
+      const codec = encoding?.codec
+      return {
+        queue: this.#host.shm.portQueue<unknown>(name, { codec, ...(id !== 0 && { typeId: id }) }),
+        own: undefined,
+      }
+    }
     const sameId = id === info?.typeId || id === 0 || info?.typeId === 0
     if (info === null || (sameId && info.codec === encoding?.codec.name)) return { queue, own: undefined }
     const message = `${port.label} is of type ${describe(port.type)}, id ${id}, queue '${name}' has codec '${info.codec}' and id ${info.typeId}`

@@ -17,12 +17,14 @@ use super::growth::GrowLock;
 use crate::error::Result;
 use crate::fault::{self, Point};
 use crate::layout::{SEGMENT_EMPTY, SEGMENT_READY, SEGMENT_UNLISTED};
+use crate::limits::REST_PATIENCE_NS;
 use crate::pool::Pool;
-use crate::registry::{Domain, Participant, at_rest_within};
+use crate::registry::{Domain, Participant, World, at_rest_within};
 use crate::segment::SegmentName;
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a trim has given back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,8 +49,10 @@ impl Participant {
             .collect();
         pools.retain(|pool| pool.used() == 0 && which(pool));
         if !pools.is_empty() {
-            let Some(unlisted) = at_rest_within(domain, || unlist(domain, &pools))? else { return Ok(None) };
-            report = unlisted;
+            match at_rest_within(domain, Duration::from_nanos(REST_PATIENCE_NS), || unlist(domain, &pools))? {
+                World::Stopped(unlisted) => report = unlisted,
+                World::Moving(_) => return Ok(None),
+            }
             remove_unlisted(domain, lock)?;
         }
         if report.segments > 0 {

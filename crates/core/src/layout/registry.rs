@@ -133,7 +133,7 @@ pub(crate) struct ParticipantSlot {
     pub(crate) epoch: AtomicU32,
     /// Process id as its own namespace numbers it: for people and for pidfds, never a proof of life.
     pub(crate) pid: AtomicU32,
-    /// 0, or where somebody has seen it stalled: a `StallPhase` of `recovery::stalled`. Written by those who look after their neighbours;
+    /// 0, or where somebody has seen it stalled: a `StallPhase` of `registry::stop`. Written by those who look after their neighbours;
     /// set to 0 by itself when it goes on, by joiners and by recovery. A crash of the writer leaves it to the participant itself.
     pub(crate) stalled: AtomicU32,
     pub(crate) started_ms: AtomicU64,

@@ -5,11 +5,16 @@ use super::options::{CODEC, QueueOptions, RESIZED, ROOM};
 use super::port_queue::PortQueue;
 use super::replace::clock_seconds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{RING_CLOSED, RING_DESTROYED, RING_REPLACED};
-use crate::limits::{ADJUST_TRIES_MAX, GROW_AGAIN_NS, MAX_QUEUE_CAPACITY, QUIET_SECONDS};
+use crate::layout::{RING_CLOSED, RING_DESTROYED};
+use crate::limits::{
+    ADJUST_TRIES_MAX, CHANGE_PATIENCE_NS, GROW_AGAIN_NS, MAX_QUEUE_CAPACITY, QUIET_SECONDS, REST_PATIENCE_NS,
+};
 use crate::sync::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+
+const CHANGE_PATIENCE: Duration = Duration::from_nanos(CHANGE_PATIENCE_NS);
+const REST_PATIENCE: Duration = Duration::from_nanos(REST_PATIENCE_NS);
 
 impl PortQueue {
     /// Makes the queue hold `capacity` messages, 1 to 1 Mi, rounded up to a power of two; of a queue with a limit, that is what becomes
@@ -52,9 +57,12 @@ impl PortQueue {
                 next = instead;
                 queue = &next;
             }
+            if queue.state() == RING_CLOSED {
+                return Err(Error::new(ErrorKind::Closed, format!("queue {:?} has been closed", self.name)));
+            }
             let named = queue.header().named.load(Ordering::Relaxed);
-            let wanted = queue.options.meant(named).resized(capacity, named);
-            if queue.replace(&wanted, named | RESIZED)? {
+            let wanted = queue.options_meant().resized(capacity, named);
+            if queue.replace(&wanted, named | RESIZED, CHANGE_PATIENCE)? {
                 return Ok(());
             }
             if queue.is_destroyed() {
@@ -62,9 +70,6 @@ impl PortQueue {
                     ErrorKind::Destroyed,
                     format!("queue {:?} has been destroyed", self.name),
                 ));
-            }
-            if queue.state() != RING_REPLACED && queue.is_closed() {
-                return Err(Error::new(ErrorKind::Closed, format!("queue {:?} has been closed", self.name)));
             }
         }
         Err(self.is_damaged())
@@ -81,7 +86,20 @@ impl PortQueue {
     #[cold]
     #[inline(never)]
     pub(super) fn grow(&self) -> bool {
-        let (now, (_, most)) = (self.options.most() as u32, self.options.capacities);
+        self.grow_to(self.options.capacities.1)
+    }
+
+    /// The same for a queue of which nobody has said how much it holds.
+    pub(super) fn grow_unless_asked(&self) -> bool {
+        if let Some(queue) = self.instead() {
+            return queue.grow_unless_asked();
+        }
+        let asked = self.header().named.load(Ordering::Relaxed) & (ROOM | RESIZED);
+        asked == 0 && self.grow_to(MAX_QUEUE_CAPACITY as u32)
+    }
+
+    fn grow_to(&self, most: u32) -> bool {
+        let now = self.options.most() as u32;
         // One that has been replaced has its successor to grow.
         if now >= most || !self.is_open() {
             return false;
@@ -115,7 +133,7 @@ impl PortQueue {
     fn follow(&self, capacity: u32) -> bool {
         let named = self.header().named.load(Ordering::Relaxed);
         self.domain().entry(self.listed).is_replaceable()
-            && self.replace(&self.options.meant(named).resized(capacity, named), named).is_ok()
+            && self.replace(&self.options_meant().resized(capacity, named), named, REST_PATIENCE).is_ok()
     }
 
     /// Whether the codec may still become what somebody asks for: nobody has, and nothing has been sent.
@@ -151,10 +169,10 @@ impl PortQueue {
                 }
                 continue;
             }
-            let wanted = options.or_named(&queue.options.meant(known), known).resolve(&queue.name)?;
-            let done = queue.replace(&wanted, known | options.named())?;
-            if !done && matches!(queue.state(), RING_CLOSED | RING_DESTROYED) {
-                // What is left of it cannot be changed.
+            let wanted = options.or_named(&queue.options_meant(), known).resolve(&queue.name)?;
+            let done = queue.replace(&wanted, known | options.named(), CHANGE_PATIENCE)?;
+            if !done && queue.state() == RING_DESTROYED {
+                // Nothing is left of it.
                 return Ok(queue);
             }
         }
@@ -165,7 +183,7 @@ impl PortQueue {
 impl QueueOptions {
     /// Whether the queue has to change for these. An error if somebody has asked for something else.
     fn would_change(&self, noun: &str, queue: &PortQueue, named: u32) -> Result<bool> {
-        let (name, is) = (&queue.name, &queue.options.meant(named));
+        let (name, is) = (&queue.name, &queue.options_meant());
         // What has been sent without a codec is bytes.
         let are_bytes = self.codec.as_ref().is_none_or(|codec| codec == "bytes" || *codec == is.codec);
         let sent = if are_bytes || queue.ring().published() == 0 { 0 } else { CODEC };

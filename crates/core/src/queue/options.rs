@@ -90,6 +90,8 @@ pub struct QueueOptions {
     pub type_id: Option<u32>,
     /// Name of the codec, compared at attach. Default empty: none.
     pub codec: Option<String>,
+    /// What the codec is for as long as nobody names one and nothing has been sent; compared with nothing.
+    pub default_codec: Option<String>,
 }
 
 /// Options with every default filled in.
@@ -137,7 +139,7 @@ impl QueueOptions {
                 return invalid(what, value, "0 (many) or 1");
             }
         }
-        let codec = self.codec.clone().unwrap_or_default();
+        let codec = self.codec.clone().or_else(|| self.default_codec.clone()).unwrap_or_default();
         if codec.len() > MAX_CODEC_BYTES {
             return invalid("length of the codec name", codec.len() as u32, "at most 31 bytes");
         }
@@ -236,6 +238,7 @@ impl QueueOptions {
             (CLOSE_WITH_PRODUCERS, self.close_with_producers.is_some()),
             (TYPE_ID, self.type_id.is_some()),
             (CODEC, self.codec.is_some()),
+            (DEFAULT_CODEC, self.default_codec.is_some()),
         ];
         given.iter().filter(|(_, given)| *given).map(|(bit, _)| bit).sum()
     }
@@ -265,6 +268,7 @@ impl QueueOptions {
             }),
             type_id: or(self.type_id, has(TYPE_ID), || is.type_id),
             codec: or(self.codec.clone(), has(CODEC), || is.codec.clone()),
+            default_codec: self.default_codec.clone().or_else(|| Some(is.codec.clone())),
         }
     }
 }
@@ -280,6 +284,8 @@ const CONSUMERS: u32 = 1 << 7;
 const CLOSE_WITH_PRODUCERS: u32 = 1 << 8;
 const TYPE_ID: u32 = 1 << 9;
 pub(super) const CODEC: u32 = 1 << 10;
+/// What its codec is, unless one is named, is a default.
+pub(super) const DEFAULT_CODEC: u32 = 1 << 11;
 /// How much the queue holds has been changed while it was in use, and is not what was asked for before.
 pub(super) const RESIZED: u32 = 1 << 31;
 /// The ring has more slots than are used, for messages that were there: its limit is what the capacity is meant to be, and nobody's wish.
@@ -365,14 +371,6 @@ impl ResolvedOptions {
                 (Self { capacity: slots, limit, ..self.clone() }, named & !NARROWED | narrowed)
             }
             _ => (self.clone(), named & !NARROWED),
-        }
-    }
-
-    /// The options as they are meant, of a queue of which those in `named` have been asked for.
-    pub(crate) fn meant(&self, named: u32) -> Self {
-        match named & NARROWED {
-            0 => self.clone(),
-            _ => Self { capacity: self.limit.next_power_of_two(), limit: 0, ..self.clone() },
         }
     }
 

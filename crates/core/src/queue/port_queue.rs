@@ -178,9 +178,10 @@ impl PortQueue {
         &self.options
     }
 
-    /// The same as they are meant, where the ring has more slots than are used: for messages that were there when it was made smaller.
+    /// The same as they are meant: the ring may have more slots than are used, for messages that were there when it was made smaller, and a
+    /// default codec of which nobody has made use.
     pub fn options_meant(&self) -> ResolvedOptions {
-        self.options.meant(self.header().named.load(Ordering::Relaxed))
+        self.view.meant(&self.options)
     }
 
     /// Messages in the queue now, those that wait to be delivered again included. Cheap; exact while nobody moves, and else what it was

@@ -13,26 +13,28 @@
 
 use super::ResolvedOptions;
 use super::lifecycle::lay_out;
-use super::options::NARROWED;
+use super::options::{CODEC, NARROWED};
 use super::port_queue::PortQueue;
 use super::view::RingView;
 use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
 use crate::layout::{
-    CLOSES_BEGUN, CLOSES_LATER, ParticipantSet, RING_OPEN, RING_REPLACED, RingHeader, ring_bytes, split_id,
+    CLOSES_BEGUN, CLOSES_LATER, ParticipantSet, RING_CLOSED, RING_OPEN, RING_REPLACED, RingHeader,
+    ring_bytes, split_id,
 };
 use crate::os::clock_ms;
-use crate::registry::at_rest_within;
+use crate::registry::{World, at_rest_within};
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// What came of an attempt to replace a ring, the world being stopped.
 enum Attempt {
     Done,
     /// It takes so many slots.
     TooSmall(usize),
-    /// The ring is not what it was: it has ended, or others have replaced it.
+    /// The ring is not what it was: it has been destroyed, or others have replaced it.
     Over,
     /// So many participants have a role that one may have.
     Taken(&'static str, usize),
@@ -114,13 +116,13 @@ impl PortQueue {
     }
 
     /// Puts a ring with `options`, of which those in `named` have been asked for, in the place of this one. `false`: it is not the ring of
-    /// its queue any more, or takes no more messages. It may come to have more slots than `options` say, for the messages that are there, and
+    /// its queue any more. It may come to have more slots than `options` say, for the messages that are there, and
     /// takes no more messages for that.
     ///
     /// # Errors
-    /// `Timeout` when the world could not be stopped for it; `Exhausted`, `NoSpace`; `OptionsMismatch` when there is to be one producer (or
+    /// `Timeout` when the world could not be stopped for it within `patience`; `Exhausted`, `NoSpace`; `OptionsMismatch` when there is to be one producer (or
     /// consumer) and there are several.
-    pub(super) fn replace(&self, options: &ResolvedOptions, named: u32) -> Result<bool> {
+    pub(super) fn replace(&self, options: &ResolvedOptions, named: u32, patience: Duration) -> Result<bool> {
         let (messages, leases) = self.in_use();
         let mut slots = messages.max(leases);
         loop {
@@ -131,7 +133,7 @@ impl PortQueue {
                 return Err(self.allocator.exhausted(bytes));
             }
             let buffer = Buffer { id: ids[0], received: false };
-            let attempt = self.replace_by(buffer, &options, named);
+            let attempt = self.replace_by(buffer, &options, named, patience);
             if matches!(attempt, Ok(Attempt::Done)) {
                 // The name table's reference.
                 let pin = self.participant.enter();
@@ -154,7 +156,13 @@ impl PortQueue {
         }
     }
 
-    fn replace_by(&self, buffer: Buffer, options: &ResolvedOptions, named: u32) -> Result<Attempt> {
+    fn replace_by(
+        &self,
+        buffer: Buffer,
+        options: &ResolvedOptions,
+        named: u32,
+        patience: Duration,
+    ) -> Result<Attempt> {
         let participant = &self.participant;
         let ring = lay_out(participant, buffer, options)?;
         // As much as can be done while the others go on.
@@ -162,24 +170,26 @@ impl PortQueue {
         ring.ring().begin_at(taken);
         // Nobody takes it for one with leases who looks at everything meanwhile.
         ring.header().settled.count.store(taken, Ordering::Relaxed);
-        let stopped =
-            at_rest_within(&participant.domain, || self.hand_over(&ring, buffer.id, options, named))?;
-        stopped.ok_or_else(|| {
-            let message = format!(
-                "queue {:?} cannot be changed now: a participant stays inside an operation, or is being recovered",
-                self.name
-            );
-            Error::new(ErrorKind::Timeout, message)
-        })
+        let domain = &participant.domain;
+        match at_rest_within(domain, patience, || self.hand_over(&ring, buffer.id, options, named))? {
+            World::Stopped(attempt) => Ok(attempt),
+            World::Moving(hindrance) => {
+                let why = hindrance.describe(domain);
+                let message = format!("queue {:?} cannot be changed now: {why}", self.name);
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
     }
 
     /// Steps 1 to 3. The world is stopped.
     fn hand_over(&self, to: &RingView, id: u32, options: &ResolvedOptions, named: u32) -> Attempt {
         let (domain, from) = (&self.participant.domain, self.header());
-        if !domain.is_current(self.listed) || self.state() != RING_OPEN {
+        let state = self.state();
+        if !domain.is_current(self.listed) || !matches!(state, RING_OPEN | RING_CLOSED) {
             return Attempt::Over;
         }
-        if options.codec != self.options.codec && options.codec != "bytes" && self.ring().published() > 0 {
+        let newly_named = named & !from.named.load(Ordering::Relaxed);
+        if newly_named & CODEC != 0 && options.codec != "bytes" && self.ring().published() > 0 {
             // Somebody has sent since the caller looked.
             return Attempt::Over;
         }
@@ -196,6 +206,7 @@ impl PortQueue {
                 return Attempt::Taken(what, set.count());
             }
         }
+        to.header().state.store(state, Ordering::Relaxed);
         let taken = to.ring().fill_from(&self.ring());
         to.leases().fill_from(&self.leases(), leases);
         let settled = if self.leases().is_any() { self.leases().settled() } else { taken };

@@ -1,12 +1,12 @@
 //! Ending a lease: acknowledge, give back, or move to the dead letters.
 
-use super::lifecycle::{attach, attach_or_create};
-use super::options::{Delivery, QueueOptions, ResolvedOptions, dead_letter_name};
+use super::lifecycle::attach_or_make;
+use super::options::{Delivery, QueueOptions, ROOM, ResolvedOptions, dead_letter_name};
 use super::port_queue::{PortQueue, Received};
 use crate::buffer::{Buffer, Settle, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{RING_DESTROYED, RING_OPEN, split_id};
+use crate::layout::{RING_DESTROYED, RING_OPEN, RingHeader, split_id};
 use crate::registry::{Kind, Pin};
 use crate::sync::{Ordering, dekker_fence};
 use std::sync::{Arc, PoisonError};
@@ -125,7 +125,7 @@ impl PortQueue {
     }
 
     /// Moves messages that have been delivered too often to the dead-letter queue and compacts the rest; returns how many are left.
-    /// While that queue takes no more (or cannot be made), they are delivered once more instead: nothing is lost, nothing spins.
+    /// While that queue takes no more (or cannot be made), they are delivered once more instead: nothing is lost.
     #[cold]
     pub(super) fn dead_letter(&self, out: &mut [Received]) -> usize {
         let mut kept = 0;
@@ -146,7 +146,8 @@ impl PortQueue {
         if allocator.share_for_send(&one, |_| true).is_err() {
             return false;
         }
-        let sent = dead_letters.send(&one).0 == 1;
+        let send = || dead_letters.send(&one).0 == 1;
+        let sent = send() || (dead_letters.grow_unless_asked() && send());
         if sent {
             // Killed before this: it is delivered again and sent there twice, which at-least-once allows.
             self.ack(received.lease.unwrap_or_default(), received.buffer.id);
@@ -173,11 +174,10 @@ impl PortQueue {
             let (capacity, type_id) = (Some(capacity), Some(type_id));
             (Kind::Queue, QueueOptions { capacity, type_id, ..like_this })
         };
-        // Whoever made one beforehand knows what they want of it.
-        let queue = match attach(&self.cache, kind, &name)? {
-            Some(queue) => queue,
-            None => attach_or_create(&self.cache, kind, &name, &options)?,
-        };
+        // Whoever made one beforehand knows what they want of it; how much ours holds is nobody's wish.
+        let resolve = || options.resolve(&name);
+        let name_them = |header: &RingHeader| header.named.store(options.named() & !ROOM, Ordering::Relaxed);
+        let queue = attach_or_make(&self.cache, kind, &name, resolve, |_| Ok(()), name_them)?;
         *known = Some(Arc::clone(&queue));
         Ok(queue)
     }

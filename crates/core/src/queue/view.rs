@@ -1,6 +1,7 @@
 //! The ring of a queue as it lies in shared memory, mapped and checked.
 
 use super::lease::Leases;
+use super::options::{CODEC, DEFAULT_CODEC, NARROWED};
 use super::ring::Ring;
 use super::{Overflow, ResolvedOptions};
 use crate::error::Result;
@@ -50,6 +51,24 @@ impl RingView {
     #[inline]
     pub(crate) fn leases(&self) -> Leases<'_> {
         Leases::new(self.header(), &self.leases)
+    }
+
+    /// `options`, which this ring has, as they are meant: what is not so by anybody's wish is left out.
+    pub(crate) fn meant(&self, options: &ResolvedOptions) -> ResolvedOptions {
+        let named = self.header().named.load(Ordering::Relaxed);
+        let is_default = named & (CODEC | DEFAULT_CODEC) == DEFAULT_CODEC;
+        // What has been sent without a codec is bytes.
+        let codec = if is_default && self.ring().published() > 0 { "" } else { &options.codec };
+        let capacity = match named & NARROWED {
+            0 => (options.capacity, options.limit),
+            _ => (options.limit.next_power_of_two(), 0),
+        };
+        ResolvedOptions {
+            capacity: capacity.0,
+            limit: capacity.1,
+            codec: codec.to_owned(),
+            ..options.clone()
+        }
     }
 
     /// What the queue has now, from counts, without a look at each message. Exact at rest, and else what it was at about this time. (A queue that

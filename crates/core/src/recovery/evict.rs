@@ -1,6 +1,6 @@
 //! Eviction: ends a participant that stands in the way, for certain that one, and waits until its death has been repaired.
 
-use super::{RecoveryReport, Sweep, describe, reports_since, sweep};
+use super::{RecoveryReport, Sweep, reports_since, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::liveness::{Tenant, unknown_process};
 use crate::registry::{Domain, find_dead};
@@ -56,7 +56,7 @@ pub(crate) fn evict(domain: &Domain, slot: usize, epoch: u32, timeout: Duration)
             return Err(gone());
         }
         let why = match sweep(domain)? {
-            Sweep::Later(hindrance) => describe(hindrance, domain),
+            Sweep::Later(hindrance) => hindrance.describe(domain),
             Sweep::Recovered(_) | Sweep::Nothing => "something still holds its life lock".to_owned(),
         };
         if Instant::now() >= deadline {

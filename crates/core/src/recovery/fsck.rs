@@ -1,7 +1,7 @@
 //! fsck: is every buffer of a live domain free, held, queued or referenced exactly as recorded? Looks only, changes nothing.
 
 use super::ownership::is_orphan;
-use super::{Sweep, describe, sweep};
+use super::{Sweep, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     KIND_RING, LeaseState, LeaseWord, NameEntry, PARTICIPANT_ACTIVE, PARTICIPANT_FREE, PARTICIPANT_LEAVING,
@@ -115,7 +115,7 @@ pub(crate) fn fsck(domain: &Domain, timeout: Duration) -> Result<Vec<Finding>> {
                 format!(
                     "domain {:?} could not be brought to rest: {}",
                     domain.name,
-                    describe(hindrance, domain)
+                    hindrance.describe(domain)
                 ),
             ));
         }

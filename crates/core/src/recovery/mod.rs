@@ -19,6 +19,7 @@ mod report;
 mod sentinel;
 mod stalled;
 
+pub use crate::registry::StallPhase;
 pub(crate) use assist::assist;
 pub use event::{Change, Event, EventCursor};
 pub(crate) use evict::evict;
@@ -29,8 +30,8 @@ pub(crate) use ownership::end_owned;
 pub use report::{RecoveredTotals, RecoveryReport};
 pub(crate) use report::{reports_since, totals};
 pub(crate) use sentinel::Sentinel;
-pub use stalled::{StallPhase, StallReport};
-pub(crate) use stalled::{stalled, stalled_at};
+pub use stalled::StallReport;
+pub(crate) use stalled::stalled;
 
 use crate::error::Result;
 use crate::fault::{self, Point};
@@ -50,30 +51,6 @@ pub(crate) enum Sweep {
     Recovered(usize),
     /// Not possible now: look again soon.
     Later(Hindrance),
-}
-
-/// Why a recovery could not be done now, in words, for an error.
-fn describe(hindrance: Hindrance, domain: &Domain) -> String {
-    let slot = match hindrance {
-        Hindrance::Inside(slot) => Some(slot),
-        Hindrance::Recovery => domain.recoverer().or_else(|| {
-            let stalled = stalled(domain).into_iter().find(|s| s.phase == StallPhase::Recovering);
-            stalled.map(|s| s.slot)
-        }),
-    };
-    let who = slot.and_then(|slot| domain.participants().get(slot).map(|p| (slot, p))).map_or_else(
-        || "somebody".to_owned(),
-        |(slot, p)| {
-            let pid = p.pid.load(Ordering::Relaxed);
-            format!("participant {slot} ({:?}, process {pid})", p.name.get())
-        },
-    );
-    match hindrance {
-        Hindrance::Inside(_) => {
-            format!("{who} stays inside an operation: it is stopped, or gets no processor time")
-        }
-        Hindrance::Recovery => format!("{who} recovers, or looks, and does not come to an end"),
-    }
 }
 
 /// Looks for dead participants and recovers them.

@@ -7,40 +7,26 @@
 use crate::layout::ParticipantSlot;
 use crate::limits::{LOOK_AGAIN_NS, SWEEP_NS};
 use crate::liveness::Tenant;
-use crate::registry::{Domain, Hindrance, Participant};
+use crate::registry::{Domain, Hindrance, Participant, StallPhase, stalled_at};
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Where a participant is stalled, and so who waits for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[repr(u32)]
-pub enum StallPhase {
-    /// Outside every operation: nobody waits for it, but whoever wants its messages.
-    Outside = 1,
-    /// Inside an operation: the dead are not recovered meanwhile, and a queue blocks when it comes round to a slot it has taken.
-    Inside = 2,
-    /// At a recovery: the dead are not recovered meanwhile, and if it has begun to change something everybody waits for it.
-    Recovering = 3,
-}
-
-impl StallPhase {
-    fn from_bits(bits: u32) -> Option<Self> {
-        [Self::Outside, Self::Inside, Self::Recovering].into_iter().find(|phase| *phase as u32 == bits)
-    }
-
-    /// Where participant `slot` is. `tenant`: its process, if that can be had; it may hold the recovery lock and have raised nothing.
-    fn of(domain: &Domain, slot: usize, participant: &ParticipantSlot, tenant: Option<&Tenant>) -> Self {
-        let holds_lock = || tenant.is_some_and(|tenant| tenant.holds_lock(&domain.dir, "recovery.lock"));
-        if domain.recoverer() == Some(slot) || holds_lock() {
-            Self::Recovering
-        } else if is_inside(participant) {
-            Self::Inside
-        } else {
-            Self::Outside
-        }
+/// Where participant `slot` is. `tenant`: its process, if that can be had; it may hold the recovery lock and have raised nothing.
+fn phase_of(
+    domain: &Domain,
+    slot: usize,
+    participant: &ParticipantSlot,
+    tenant: Option<&Tenant>,
+) -> StallPhase {
+    let holds_lock = || tenant.is_some_and(|tenant| tenant.holds_lock(&domain.dir, "recovery.lock"));
+    if domain.recoverer() == Some(slot) || holds_lock() {
+        StallPhase::Recovering
+    } else if is_inside(participant) {
+        StallPhase::Inside
+    } else {
+        StallPhase::Outside
     }
 }
 
@@ -62,11 +48,6 @@ pub struct StallReport {
     pub name: String,
     /// Where it is stalled.
     pub phase: StallPhase,
-}
-
-/// Where this participant is stalled, if it is.
-pub(crate) fn stalled_at(participant: &ParticipantSlot) -> Option<StallPhase> {
-    StallPhase::from_bits(participant.stalled.load(Ordering::Acquire))
 }
 
 /// Everybody who is stalled.
@@ -139,7 +120,7 @@ impl StallWatch {
             match self.tenant(domain, slot, participant) {
                 Some(tenant) if !tenant.is_stopped() => return,
                 Some(tenant) => {
-                    let phase = StallPhase::of(domain, slot, participant, Some(tenant));
+                    let phase = phase_of(domain, slot, participant, Some(tenant));
                     mark(domain, slot, participant, Some(phase));
                 }
                 None => {}
@@ -172,7 +153,7 @@ impl StallWatch {
         let tenant = self.tenant(domain, slot, participant);
         // An operation takes microseconds: who has been in one for so long is stalled, whatever the kernel calls it.
         if tenant.is_some_and(Tenant::is_stopped) || since.elapsed() >= Duration::from_nanos(SWEEP_NS) {
-            mark(domain, slot, participant, Some(StallPhase::of(domain, slot, participant, tenant)));
+            mark(domain, slot, participant, Some(phase_of(domain, slot, participant, tenant)));
         }
     }
 

@@ -4,13 +4,38 @@
 use super::Domain;
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{PARTICIPANT_ACTIVE, RECOVERING_FOR_GOOD};
-use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS, REST_PATIENCE_NS};
+use crate::layout::{PARTICIPANT_ACTIVE, ParticipantSlot, RECOVERING_FOR_GOOD};
+use crate::limits::{MAX_PARTICIPANTS, QUIESCE_NS, REST_AGAIN_NS};
 use crate::liveness::LifeLock;
 use crate::os::{deadline, wake_all};
 use crate::segment::FileLock;
 use crate::sync::{Ordering, fence};
+use serde::Serialize;
 use std::time::{Duration, Instant};
+
+/// Where a participant is stalled, and so who waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u32)]
+pub enum StallPhase {
+    /// Outside every operation: nobody waits for it, but whoever wants its messages.
+    Outside = 1,
+    /// Inside an operation: the dead are not recovered meanwhile, and a queue blocks when it comes round to a slot it has taken.
+    Inside = 2,
+    /// At a recovery: the dead are not recovered meanwhile, and if it has begun to change something everybody waits for it.
+    Recovering = 3,
+}
+
+impl StallPhase {
+    fn from_bits(bits: u32) -> Option<Self> {
+        [Self::Outside, Self::Inside, Self::Recovering].into_iter().find(|phase| *phase as u32 == bits)
+    }
+}
+
+/// Where this participant is stalled, if it is.
+pub(crate) fn stalled_at(participant: &ParticipantSlot) -> Option<StallPhase> {
+    StallPhase::from_bits(participant.stalled.load(Ordering::Acquire))
+}
 
 /// Why the world could not be stopped now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +44,27 @@ pub(crate) enum Hindrance {
     Recovery,
     /// The participant in this slot lives and did not leave its operation.
     Inside(usize),
+}
+
+impl Hindrance {
+    /// In words, for an error.
+    pub(crate) fn describe(self, domain: &Domain) -> String {
+        let is_recovering = |p: &&ParticipantSlot| stalled_at(p) == Some(StallPhase::Recovering);
+        let who = match self {
+            Self::Inside(slot) => domain.participants().get(slot),
+            Self::Recovery => {
+                let recoverer = domain.recoverer().and_then(|slot| domain.participants().get(slot));
+                recoverer.or_else(|| domain.active().map(|(_, p)| p).find(is_recovering))
+            }
+        };
+        let who = who.map_or_else(|| "somebody".to_owned(), ParticipantSlot::described);
+        match self {
+            Self::Inside(_) => {
+                format!("{who} stays inside an operation: it is stopped, or gets no processor time")
+            }
+            Self::Recovery => format!("{who} recovers, or looks, and does not come to an end"),
+        }
+    }
 }
 
 /// How [`with_world_stopped`] ended.
@@ -99,26 +145,27 @@ pub(crate) fn with_world_at_rest<T>(domain: &Domain, f: impl FnOnce() -> T) -> R
     })
 }
 
-/// The same, tried for a moment. `None`: somebody stays inside, or recovers, longer than that.
-pub(crate) fn at_rest_within<T>(domain: &Domain, mut f: impl FnMut() -> T) -> Result<Option<T>> {
-    let deadline = deadline(Duration::from_nanos(REST_PATIENCE_NS));
+/// The same, tried for as long as `patience`, or until it is somebody who has been seen not to run that is in the way.
+pub(crate) fn at_rest_within<T>(
+    domain: &Domain,
+    patience: Duration,
+    mut f: impl FnMut() -> T,
+) -> Result<World<T>> {
+    let deadline = deadline(patience);
     loop {
-        match with_world_at_rest(domain, &mut f)? {
-            World::Stopped(value) => return Ok(Some(value)),
-            World::Moving(Hindrance::Inside(slot)) if is_stalled(domain, slot) => return Ok(None),
-            World::Moving(_) => {}
+        let hindrance = match with_world_at_rest(domain, &mut f)? {
+            World::Moving(hindrance) => hindrance,
+            stopped => return Ok(stopped),
+        };
+        let is_stalled =
+            |slot: usize| domain.participants().get(slot).is_some_and(|p| stalled_at(p).is_some());
+        let in_vain = matches!(hindrance, Hindrance::Inside(slot) if is_stalled(slot));
+        // A recovery, or a look for one, takes less; so does whoever was interrupted inside an operation, where processors are free.
+        if in_vain || Instant::now() > deadline {
+            return Ok(World::Moving(hindrance));
         }
-        // A recovery, or a look for one, takes less; so does whoever was interrupted inside an operation.
-        if Instant::now() > deadline {
-            return Ok(None);
-        }
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_nanos(REST_AGAIN_NS));
     }
-}
-
-/// Whether the participant in this slot has been seen not to run.
-fn is_stalled(domain: &Domain, slot: usize) -> bool {
-    domain.participants().get(slot).is_some_and(|p| p.stalled.load(Ordering::Acquire) != 0)
 }
 
 /// Lets everybody in although somebody is about to recover: it has only begun to wait for the others, and has not come further for
@@ -192,3 +239,6 @@ fn quiesce(domain: &Domain, dead: &mut Vec<Dead>) -> Result<Option<usize>> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -13,8 +13,8 @@ use crate::layout::{KIND_RING, NameEntry, ParticipantSlot, RING_REPLACED, SEGMEN
 use crate::limits::MAX_SEGMENTS;
 use crate::pool::Pool;
 use crate::queue::{ResolvedOptions, RingView};
-use crate::recovery::{RecoveredTotals, StallPhase, stalled_at, totals};
-use crate::registry::{Domain, EntryRef, Kind};
+use crate::recovery::{RecoveredTotals, totals};
+use crate::registry::{Domain, EntryRef, Kind, StallPhase, stalled_at};
 use crate::sync::{Ordering, fence};
 use serde::Serialize;
 use std::collections::BTreeMap;

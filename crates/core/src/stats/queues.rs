@@ -112,7 +112,7 @@ pub(super) fn queue(domain: &Domain, mut entry: EntryRef) -> Option<QueueSnapsho
 fn queue_in(domain: &Domain, entry: EntryRef) -> Option<QueueSnapshot> {
     let (view, options) = ring(domain, entry)?;
     let (name, header) = (domain.entry(entry).name.get(), view.header());
-    let options = options.meant(header.named.load(Ordering::Relaxed));
+    let options = view.meant(&options);
     let attached = header.attached.count() as u32;
     let users = users(domain, header);
     Some(describe(&view, options, name, attached, users))

@@ -2,7 +2,7 @@
 
 use super::{Cell, Env, Want};
 use crate::link::{End, TaskId};
-use crate::stats::Activity;
+use crate::stats::{Activity, Alone};
 use millrace::Interest;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +82,15 @@ impl Cell {
     /// Whether every notification may be for it: it waits for memory, or for a queue that does not exist.
     pub(crate) fn waits_for_anything(&self) -> bool {
         self.waits_for_memory || self.ends().any(|end| end.known().is_none())
+    }
+
+    /// Its ports at queues at whose other side nobody is.
+    pub(crate) fn alone(&self) -> impl Iterator<Item = Alone> {
+        self.ends().filter(|end| end.is_alone()).map(|end| Alone {
+            port: end.port.label.clone(),
+            queue: end.name(),
+            receives: end.interest == Interest::Data,
+        })
     }
 
     /// Whether it has announced to others that it waits.

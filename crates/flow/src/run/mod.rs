@@ -5,7 +5,7 @@ mod timers;
 mod worker;
 
 use crate::options::SchedulerOptions;
-use crate::stats::{Report, Stall};
+use crate::stats::{Alone, Report, Stall};
 use crate::task::Task;
 use millrace::{Error, ErrorKind, Result, ShmManager};
 use shared::{Shared, Waited};
@@ -147,6 +147,12 @@ impl Run {
     /// What has been counted so far. Of a block that is in its work for longer than 20 ms: what had been counted when it was last asked.
     pub fn report(&self) -> Report {
         self.shared.report()
+    }
+
+    /// Ports of blocks that wait, and have taken nothing yet, at queues at whose other side nobody is: perhaps for a name that is not the
+    /// same there.
+    pub fn alone(&self) -> Vec<Alone> {
+        self.shared.alone()
     }
 
     /// What each block that has not ended waits for, or that it works.

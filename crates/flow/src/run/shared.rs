@@ -5,7 +5,7 @@ use crate::idle::Idle;
 use crate::link::TaskId;
 use crate::options::Policy;
 use crate::run_state::heard;
-use crate::stats::{Report, Stall};
+use crate::stats::{Alone, Report, Stall};
 use crate::task::Task;
 use crossbeam::deque::{Injector, Stealer, Worker};
 use millrace::{Error, ErrorKind, SharedBufferAllocator, ShmManager};
@@ -353,6 +353,13 @@ impl Shared {
         }
         let links = self.tasks.iter().flat_map(|task| task.links(&self.allocator));
         Report { blocks, links: links.collect() }
+    }
+
+    /// Ports of blocks that sleep, at queues at whose other side nobody is.
+    pub(super) fn alone(&self) -> Vec<Alone> {
+        let left = self.tasks.iter().filter(|task| !task.run.has_ended());
+        let cells = left.filter_map(|task| task.try_cell()).filter(|cell| !cell.has_taken());
+        cells.flat_map(|cell| cell.alone().collect::<Vec<_>>()).collect()
     }
 
     /// What each block waits for that has not ended.

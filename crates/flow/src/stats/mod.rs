@@ -83,6 +83,17 @@ pub struct Stall {
     pub working: Duration,
 }
 
+/// A port at a queue at whose other side nobody is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alone {
+    /// The port, as `block.port`.
+    pub port: String,
+    /// Name of the queue.
+    pub queue: String,
+    /// It is an input, and nobody has sent there. An output: nobody has created the queue, which whoever receives from it does.
+    pub receives: bool,
+}
+
 /// How old data was when it came to an input: the time since a source had sent it, or the oldest of what it was made of, until the call of
 /// work that took it began.
 #[derive(Clone, Debug, Default)]

@@ -273,7 +273,7 @@ impl<'a> Ring<'a> {
             let is_message = there.state() == SlotState::Ready && there.laps_ahead(from.lap(position)) == 0;
             let slot = match is_message {
                 true => Slot::ready(here, there.id()),
-                // Not in a ring that is sound: passed over as one that was taken.
+                // Taken back by its sender, when the queue was closed, or damaged: passed over as one that was taken.
                 false => Slot::free(here.wrapping_add(1)),
             };
             // Relaxed: it is the name table that makes the ring findable.

@@ -148,3 +148,21 @@ fn a_damaged_tail_at_the_end_of_all_positions_is_no_room() {
     ring.prefetch(tail, 256);
     assert_eq!(ring.push(&mut tail, 7), None);
 }
+
+#[test]
+fn a_message_that_was_taken_back_from_between_others_is_passed_over_where_they_are_moved() {
+    let (old, new) = (Heap::new(4), Heap::new(8));
+    let (from, to) = (old.ring(), new.ring());
+    let mut tail = 0;
+    for id in 0..4 {
+        assert_eq!(from.push(&mut tail, id), Some(id.into()));
+    }
+    let removed = from.retract(1, 1, 9).unwrap();
+    from.recycle(removed);
+    to.begin_at(from.taken());
+    assert_eq!(to.fill_from(&from), 0);
+    assert_eq!((to.depth_by_slots(), to.published()), (3, 4));
+    let mut head = to.head();
+    let taken: Vec<_> = std::iter::from_fn(|| to.pop(&mut head, 1, |_| true)).map(Taken::id).collect();
+    assert_eq!((taken, to.taken()), (vec![0, 2, 3], 4));
+}
