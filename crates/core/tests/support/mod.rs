@@ -9,6 +9,7 @@
 )]
 
 mod isolated;
+pub(crate) mod queues;
 
 pub(crate) use isolated::{Isolated, child, role, used, was_killed};
 use millrace::ShmManager;

@@ -1,9 +1,7 @@
 use super::*;
-use crate::error::ErrorKind;
 use crate::limits::REST_PATIENCE_NS;
-use crate::manager::{OpenOptions, ShmManager};
-use crate::queue::QueueOptions;
 use crate::registry::Participant;
+use crate::{ErrorKind, OpenOptions, QueueOptions, ShmManager};
 use std::sync::Arc;
 
 fn open(domain: &str, name: &str) -> (ShmManager, Arc<Participant>) {
