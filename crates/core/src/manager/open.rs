@@ -5,17 +5,21 @@ use super::leave::{give_up, remove_if_deserted};
 use super::opened::{Discarded, Opened};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::{self, Point};
+use crate::layout::PARTICIPANT_ACTIVE;
 use crate::limits::{DEFAULT_MAX_BYTES, MAX_MAX_BYTES, MIN_MAX_BYTES, OPEN_TIMEOUT_NS};
 use crate::liveness::{is_anybody_alive, living_processes};
 use crate::os;
-use crate::recovery::{Sweep, assist, sweep};
+use crate::recovery::{assist, sweep};
 use crate::registry::{Domain, Kind, Participant};
 use crate::segment::{DomainDir, DomainLock, SegmentName, validate_name};
 use crate::stats::snapshot;
 use crate::sync::Ordering;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a slot is waited for that somebody is about to leave.
+const SLOT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Joins domain `name` below `base`, which is made if need be. On failure nothing is left behind that was not there before.
 pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<(Participant, Opened)> {
@@ -40,16 +44,32 @@ pub(super) fn join(base: &Path, name: &str, options: &OpenOptions) -> Result<(Pa
         }
     };
     let label = options.name.clone().unwrap_or_else(|| format!("process {}", std::process::id()));
-    let joined = Participant::join(Arc::clone(&domain), &label).or_else(|error| {
-        // The table may be full of dead participants.
-        let freed = error.kind() == ErrorKind::Limit && matches!(sweep(&domain), Ok(Sweep::Recovered(_)));
-        if freed { Participant::join(Arc::clone(&domain), &label) } else { Err(error) }
+    let joined = Participant::join(Arc::clone(&domain), &label).or_else(|error| match error.kind() {
+        ErrorKind::Limit => join_when_swept(&domain, &label),
+        _ => Err(error),
     });
     if joined.is_err() {
         drop(spare);
         give_up(lock, base, &domain);
     }
     Ok((joined?, opened))
+}
+
+/// Joins `domain`, where no slot was to be had: the table may be full of the dead, and of those that nobody has told of yet.
+fn join_when_swept(domain: &Arc<Domain>, label: &str) -> Result<Participant> {
+    let deadline = os::deadline(SLOT_PATIENCE);
+    loop {
+        // If somebody else is at it, the next look finds what they have freed.
+        let _ = sweep(domain);
+        let joined = Participant::join(Arc::clone(domain), label);
+        let is_full = joined.as_ref().is_err_and(|error| error.kind() == ErrorKind::Limit);
+        let is_any_leaving =
+            domain.participants().iter().any(|p| p.state.load(Ordering::Acquire) != PARTICIPANT_ACTIVE);
+        if !is_full || !is_any_leaving || Instant::now() >= deadline {
+            return joined;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Whoever was refused has held the lock, and the last participant may have left meanwhile.
