@@ -12,7 +12,6 @@ const native = (scope, file) =>
     .map((name) => tool(scope, name, file))
     .find((path) => existsSync(path))
 
-const [bun, deno, pnpm12] = [native('@oven', 'bin/bun'), native('@deno', 'deno'), native('@pnpm', 'pnpm')]
 const byNode = (node) => (program) => [node, program]
 
 /** What the registry is called in the settings of each. */
@@ -51,6 +50,8 @@ function yarn4(linker, node) {
 
 /** All of them; one that lacks its executable, or the Node.js it needs, has `node` or a command undefined. `newNode` is 22.13 or newer. */
 export function clients(node, newNode) {
+  // Asked here: the tools are installed when this file has been read.
+  const [bun, deno, pnpm12] = [native('@oven', 'bin/bun'), native('@deno', 'deno'), native('@pnpm', 'pnpm')]
   return [
     npm(10, node),
     npm(11, node),
