@@ -3,6 +3,7 @@ import type { Command } from './command.js'
 import { bw } from './commands/bw.js'
 import { clean } from './commands/clean.js'
 import { completion } from './commands/completion.js'
+import { dashboard } from './commands/dashboard.js'
 import { doctor } from './commands/doctor.js'
 import { drain } from './commands/drain.js'
 import { evict } from './commands/evict.js'
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   ls,
   inspect,
   top,
+  dashboard,
   fsck,
   doctor,
   clean,

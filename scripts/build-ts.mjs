@@ -1,11 +1,12 @@
 // TypeScript → dist/: ESM and declarations by tsc, then the CommonJS entries and their declarations for `require('millrace')`, libraries that
-// come along, and the schema of flows.
+// come along, the schema of flows, and the page of the dashboard.
 import { spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { bundleLibraries, LIBRARIES, writeFlowSchema } from './libraries.mjs'
+import { writePage } from './page.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const dist = join(root, 'dist')
@@ -92,5 +93,11 @@ await build({
 })
 await bundleLibraries()
 const schema = await writeFlowSchema()
-const bundled = [...LIBRARIES, ...schema, ...Object.keys(bundles).flatMap((name) => [`${name}.cjs`, `${name}.cjs.map`])]
+const page = await writePage()
+const bundled = [
+  ...LIBRARIES,
+  ...schema,
+  page,
+  ...Object.keys(bundles).flatMap((name) => [`${name}.cjs`, `${name}.cjs.map`]),
+]
 prune(new Set([...emitted, ...declarations, ...bundled.map((file) => join(dist, file))]))

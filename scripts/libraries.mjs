@@ -5,6 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import Ajv from 'ajv/dist/2020.js'
 import standaloneCode from 'ajv/dist/standalone/index.js'
 import { build } from 'esbuild'
+import { PAGE_PACKAGES } from './page.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const dist = join(root, 'dist')
@@ -19,7 +20,7 @@ const EXPORTS = {
 }
 
 /** Packages of which something is in dist/: `graphlib` is a part of dagre, `crc` one of `@mcap/core`, and of ajv there is a little that every validator needs. */
-export const BUNDLED = [...Object.keys(EXPORTS), '@dagrejs/graphlib', '@foxglove/crc', 'ajv']
+export const BUNDLED = [...Object.keys(EXPORTS), '@dagrejs/graphlib', '@foxglove/crc', 'ajv', ...PAGE_PACKAGES]
 
 /** Files of dist/ that {@link bundleLibraries} writes. */
 export const LIBRARIES = Object.keys(EXPORTS).map(fileOf)

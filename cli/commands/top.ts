@@ -1,14 +1,13 @@
 import { type Command, milliseconds, UsageError, word } from '../command.js'
+import { Sampler } from '../figures/sampler.js'
+import type { View } from '../figures/view.js'
 import { pause } from '../follow.js'
 import { interrupted } from '../interrupted.js'
 import { snapshotOf } from '../place.js'
 import { underTitle } from '../table.js'
-import { Ages } from '../top/ages.js'
-import { read, type Reading } from '../top/reading.js'
 import { bodyOf, type Key, pressed, screenOf, type State, summary, told } from '../top/screen.js'
 import { type Order, TABLES } from '../top/tables.js'
 import { Terminal } from '../top/terminal.js'
-import { type View, viewOf } from '../top/view.js'
 
 const COLUMNS = [...new Set(TABLES.flatMap(({ headings }) => headings))]
 
@@ -33,7 +32,7 @@ export const top: Command = {
     if (domain !== undefined) snapshotOf(domain, where)
     const stop = new AbortController()
     interrupted().addEventListener('abort', () => stop.abort())
-    const views = viewsOf(() => read(domain, where), interval, stop.signal)
+    const views = viewsOf(new Sampler(domain === undefined ? [] : [domain], where), interval, stop.signal)
     if (!once && !json) return live(views, { ...START, ...order }, stop)
     for await (const view of views) {
       // The first has no rates yet.
@@ -55,13 +54,9 @@ function checkTerminal(): void {
 }
 
 /** What goes on, once an interval, until `signal` is aborted. */
-async function* viewsOf(look: () => Reading, interval: number, signal: AbortSignal): AsyncGenerator<View> {
-  let before: Reading | undefined
-  const ages = new Ages()
+async function* viewsOf(sampler: Sampler, interval: number, signal: AbortSignal): AsyncGenerator<View> {
   while (!signal.aborted) {
-    const now = look()
-    yield viewOf(before, now, ages)
-    before = now
+    yield sampler.look().view
     await pause(interval, signal)
   }
 }

@@ -2,7 +2,7 @@
 import { printable } from '../table.js'
 import { bytes, plural } from '../units.js'
 import { type Order, TABLES } from './tables.js'
-import type { View } from './view.js'
+import type { View } from '../figures/view.js'
 
 /** Of the lines of a small terminal, those that warnings may take. */
 const MOST_WARNINGS = 5

@@ -1,7 +1,7 @@
 // The tables of `millrace top`.
 import { type Column, table } from '../table.js'
 import { bytes, short } from '../units.js'
-import type { View } from './view.js'
+import type { View } from '../figures/view.js'
 
 /** A column, and what its rows are sorted by where that is not what it shows. */
 type Sorted<R> = readonly [heading: string, cell: Column<R>[1], by?: (row: R) => number]

@@ -86,6 +86,7 @@ function nameOf(id: string, place: string, domains: readonly Inspected[]): strin
   return who === undefined ? id : described(who)
 }
 
-function described(one: ParticipantStats): string {
+/** A participant as messages name it. */
+export function described(one: ParticipantStats): string {
   return `${idOf(one)} (${JSON.stringify(one.name)}, process ${one.pid})`
 }

@@ -1,4 +1,4 @@
-// What `millrace top` shows: rows of what there is, with rates from two readings.
+// What `millrace top` and the dashboard show: rows of what there is, with rates from two readings.
 import type { Overflow, QueueStats } from '../../index.js'
 import { type AnyQueue, idOf, type Inspected, ownerOf, queuesOf, stateOf } from '../inspected.js'
 import type { Ages } from './ages.js'

@@ -1,4 +1,4 @@
-// What `millrace top` reads, once an interval. It takes part in nothing.
+// What `millrace top` and the dashboard read, once an interval. It takes part in nothing.
 import { MillraceError, ShmObserver } from '../../index.js'
 import { inspect, type Inspected } from '../inspected.js'
 
@@ -16,10 +16,10 @@ export interface Unreadable {
   readonly message: string
 }
 
-/** Reads domain `asked`, or all there are. One that has ended is no error: it is not there. */
-export function read(asked: string | undefined, where: { directory?: string }): Reading {
+/** Reads the domains `asked` for, or all there are. One that has ended is no error: it is not there. */
+export function read(asked: readonly string[], where: { directory?: string }): Reading {
   const at = performance.now()
-  const names = asked === undefined ? ShmObserver.list(where).map(({ domain }) => domain) : [asked]
+  const names = asked.length === 0 ? ShmObserver.list(where).map(({ domain }) => domain) : asked
   const seen = names.flatMap((name) => look(name, where) ?? [])
   return {
     at,

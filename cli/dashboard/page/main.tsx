@@ -1,0 +1,5 @@
+// The page of `millrace dashboard`.
+import { render } from 'preact'
+import { App } from './app.js'
+
+render(<App />, document.querySelector('#page')!)
