@@ -14,7 +14,9 @@ export const SUITES = {
 }
 
 /** Tests of Rust, by name. */
-export const RUST_TESTS = {}
+export const RUST_TESTS = {
+  the_system_gets_the_memory_from_all_of_them: 'looks for what is mapped in /proc',
+}
 
 /** Specs of Node.js, by file without its ending. */
 export const SPECS = {

@@ -167,6 +167,7 @@ impl Mapping {
         if self.is_retired.swap(true, Ordering::AcqRel) {
             return;
         }
+        semaphore::unmapped(self.start);
         self.unmap();
         let kind = MEM_RESERVE | MEM_COMMIT;
         // SAFETY: the range has just become free.
@@ -176,23 +177,29 @@ impl Mapping {
             // write there.
             std::process::abort();
         }
+        collect_unmapped();
     }
 
     fn unmap(&self) {
-        semaphore::unmapped(self.start);
         let view = MEMORY_MAPPED_VIEW_ADDRESS { Value: self.start().cast() };
         // SAFETY: exactly our view, and whoever has a pointer into it keeps us alive.
         unsafe { UnmapViewOfFile(view) };
-        if let Ok(directory) = directory() {
-            collect(&directory);
-        }
+    }
+}
+
+/// Removes what nobody has mapped any more. Not while a range is free that is to be taken again: it asks for memory, and takes long.
+fn collect_unmapped() {
+    if let Ok(directory) = directory() {
+        collect(&directory);
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
         if !*self.is_retired.get_mut() {
-            return self.unmap();
+            semaphore::unmapped(self.start);
+            self.unmap();
+            return collect_unmapped();
         }
         // SAFETY: exactly the zero pages that have taken the place of our view.
         unsafe { VirtualFree(self.start().cast(), 0, MEM_RELEASE) };
