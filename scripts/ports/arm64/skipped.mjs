@@ -8,6 +8,7 @@ export const SUITES = {
 }
 
 const ONE_USER = 'the namespace that qemu is registered in has one user'
+const NO_LIMIT = 'qemu takes no limit of the address space'
 
 /** Tests of Rust, by name. */
 export const RUST_TESTS = {
@@ -16,7 +17,8 @@ export const RUST_TESTS = {
   a_umask_that_takes_everything_does_no_harm: ONE_USER,
   an_ordinary_user_is_not_let_into_objects_of_others_either: ONE_USER,
   without_threads_opening_fails_and_leaves_nothing: ONE_USER,
-  without_memory_to_map_the_error_says_so: 'qemu takes no limit of the address space',
+  without_memory_to_map_the_error_says_so: NO_LIMIT,
+  a_run_whose_threads_cannot_be_started_ends_at_once_and_leaves_nothing: NO_LIMIT,
   children_that_are_just_being_forked_keep_no_lock: 'qemu hangs on a lock of its own in a fork beside other threads',
 }
 
