@@ -92,6 +92,10 @@ points! {
     ReplaceMarked,
     /// The name table names the ring that has taken its place; nobody has been told.
     ReplaceListed,
+    /// The name table's reference to the ring before is dropped.
+    ReplaceUnreffed,
+    /// The others go on; the maker of the new ring still holds it.
+    ReplaceResumed,
     /// The end of a producer has gone; the queue, which may have to, has not been closed.
     ProducerLeft,
     /// Closed; nobody told.

@@ -41,6 +41,10 @@ fn work(role: &str, isolated: &Isolated) {
             say("ready");
             std::thread::park();
         }
+        "resize" => {
+            shm.port_queue("q", &QueueOptions::default()).unwrap().resize(64).unwrap();
+            say("ready");
+        }
         // Recovers whoever dies, in its sentinel.
         "recover" => {
             say("ready");
@@ -64,16 +68,20 @@ fn await_stop(child: &Child) {
 
 /// Stops it outside everything: its sentinel must not be sweeping just then.
 fn stop(child: &Child, isolated: &Isolated) {
-    let lock = isolated.base.join(&isolated.name).join("recovery.lock");
     loop {
         signal(child, Signal::STOP);
         await_stop(child);
-        // Free, or not made yet.
-        if std::fs::File::open(&lock).is_err() || std::fs::File::open(&lock).unwrap().try_lock().is_ok() {
+        if nobody_recovers(isolated) {
             return;
         }
         signal(child, Signal::CONT);
     }
+}
+
+fn nobody_recovers(isolated: &Isolated) -> bool {
+    let lock = isolated.base.join(&isolated.name).join("recovery.lock");
+    // Free, or not made yet.
+    std::fs::File::open(&lock).map_or(true, |lock| lock.try_lock().is_ok())
 }
 
 /// Waits until exactly that many are stalled.
@@ -220,6 +228,34 @@ test_with_children!(stopped_inside_an_operation_it_holds_up_recoveries_only, |na
     assert!(late.to_string().contains(&inside.id().to_string()), "{late}");
     drop(queue);
     goes_on(&isolated, shm, inside);
+});
+
+test_with_children!(who_is_stopped_after_it_has_replaced_a_ring_has_nothing_more_to_do, |name| {
+    loop {
+        let (isolated, shm) = scene("replaced");
+        // Has the ring before, too.
+        let queue = shm.find_queue("q").unwrap().unwrap();
+        let fault = ("MILLRACE_FAULT", "ReplaceResumed:1:stop".to_owned());
+        let mut resizer = child(name, "resize", &isolated, &[fault]);
+        await_stop(&resizer);
+        // Else its sentinel has been stopped with the recovery lock: another time.
+        let is_it = nobody_recovers(&isolated);
+        if is_it {
+            let prey = started(name, "hold", &isolated);
+            end(prey);
+            await_recoveries(&shm, 1);
+            assert_eq!(shm.fsck().unwrap(), []);
+        }
+        signal(&resizer, Signal::CONT);
+        assert!(resizer.wait().unwrap().success());
+        assert_eq!(shm.fsck().unwrap(), []);
+        assert_eq!(queue.instead().unwrap().options().capacity, 64);
+        drop(queue);
+        finish(&isolated, shm);
+        if is_it {
+            return;
+        }
+    }
 });
 
 /// Stops a recoverer at `point` of the recovery of a third process; returns it.

@@ -6,7 +6,7 @@
 //! 1. A ring is allocated and, with the world stopped, filled in: the messages, leases and counts of the one it is to replace, each message at
 //!    its position, each lease in its entry. Killed here: a dead participant alone holds it, so recount frees it.
 //! 2. The old ring becomes REPLACED: from here on nothing in it counts. Killed here: recovery does the next step.
-//! 3. The name table names the new ring, by the reference that it had to the old one.
+//! 3. The name table names the new ring, and lets go of the old one.
 //! 4. Whoever waits at the old ring is woken, and the world goes on. Killed here: a recovery wakes everybody.
 //!
 //! An end of the old ring passes on what is asked of it, for as long as there is one: see [`PortQueue::instead`].
@@ -134,12 +134,7 @@ impl PortQueue {
             }
             let buffer = Buffer { id: ids[0], received: false };
             let attempt = self.replace_by(buffer, &options, named, patience);
-            if matches!(attempt, Ok(Attempt::Done)) {
-                // The name table's reference.
-                let pin = self.participant.enter();
-                self.forget(self.listed.ring);
-                drop(pin);
-            }
+            fault::hit(Point::ReplaceResumed);
             // Held by the name table now, or by nobody.
             self.participant.let_go(buffer)?;
             match attempt? {
@@ -227,6 +222,9 @@ impl PortQueue {
         // Release: whoever sees it raised sees what was replaced.
         domain.registry().remaps.fetch_add(1, Ordering::Release);
         fault::hit(Point::ReplaceListed);
+        // The name table's reference to the old one, in here: a recovery after this counts who holds it, which would drop it once more.
+        self.forget(self.listed.ring);
+        fault::hit(Point::ReplaceUnreffed);
         // Now, lest they sleep for as long as we are stopped afterwards. They go on when the world does.
         self.wake_all();
         Attempt::Done
