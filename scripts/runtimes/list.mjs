@@ -50,6 +50,8 @@ const BUN = {
   },
 }
 
+const OWN_WORDS = 'it says in words of its own that there is no such module'
+
 const DENO = {
   title: 'Deno',
   file: 'deno',
@@ -59,6 +61,8 @@ const DENO = {
     TESTS: {
       'what cannot be written goes back': 'a file that may not grow ends it, by SIGXFSZ',
       'the C library is': 'its `process.execPath` cannot be made another',
+      'a fault is found: a module that there is not': OWN_WORDS,
+      'importBlock makes a block that can be written down': OWN_WORDS,
     },
   },
 }
