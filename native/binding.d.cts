@@ -155,8 +155,8 @@ export declare class BindingRun {
   ended(): Promise<string>
   /** What has been counted so far, as JSON. */
   report(): string
-  /** Ports of blocks that have taken nothing yet, at queues at whose other side nobody is. */
-  alone(): Array<BindingAlone>
+  /** Ports of blocks that have taken nothing yet, at queues at whose other side nobody is, as JSON. */
+  alone(): string
   /** What each block that has not ended waits for, or that it works. */
   explain(): string
   /** Blocks whose call of work has taken longer than so many ms so far, as JSON. */
@@ -171,16 +171,6 @@ export declare class BindingRun {
   resume(): void
   /** Ends every block after the work it is in, and leaves the domain; what was counted, as JSON. Nothing, when that has been done. */
   close(): string | null
-}
-
-/** A port at a queue at whose other side nobody is. */
-export interface BindingAlone {
-  /** The port, as `block.port`. */
-  port: string
-  /** Name of the queue. */
-  queue: string
-  /** It is an input. */
-  receives: boolean
 }
 
 /** A block. */

@@ -16,6 +16,14 @@ interface Outcome {
   message: string | null
 }
 
+/** A port at a queue at whose other side nobody is. */
+interface Alone {
+  port: string
+  queue: string
+  /** It is an input, to whose queue nobody has sent. */
+  receives: boolean
+}
+
 /** Blocks that threads of the addon run. */
 export class FlowRun {
   /** Settles when every block has ended; rejects with the first failure of one. */
@@ -106,7 +114,7 @@ export class FlowRun {
   }
 
   #warn(): void {
-    for (const { port, queue, receives } of callNative(() => this.#native.alone())) {
+    for (const { port, queue, receives } of JSON.parse(callNative(() => this.#native.alone())) as Alone[]) {
       if (receives) {
         const what = `input '${port}' gets nothing from queue '${queue}'`
         warnOfWait('MILLRACE_NO_PRODUCER', what, ', and nobody sends there: has it the same name on both sides?')

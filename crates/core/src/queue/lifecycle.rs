@@ -29,10 +29,19 @@ pub(crate) fn attach_or_create(
     name: &str,
     options: &QueueOptions,
 ) -> Result<Arc<PortQueue>> {
-    let named = options.named();
+    attach_or_create_naming(cache, kind, name, options, options.named())?.agree(kind.noun(), options)
+}
+
+/// The same, whatever the options of the queue are if it exists; if not, those in `named` are somebody's wish.
+pub(super) fn attach_or_create_naming(
+    cache: &Arc<QueueCache>,
+    kind: Kind,
+    name: &str,
+    options: &QueueOptions,
+    named: u32,
+) -> Result<Arc<PortQueue>> {
     let name_them = |header: &RingHeader| header.named.store(named, Ordering::Relaxed);
-    let queue = attach_or_make(cache, kind, name, || options.resolve(name), |_| Ok(()), name_them)?;
-    queue.agree(kind.noun(), options)
+    attach_or_make(cache, kind, name, || options.resolve(name), |_| Ok(()), name_them)
 }
 
 /// The same for any kind: `check` compares what was asked for with what there is, `prepare` is that of [`create`].

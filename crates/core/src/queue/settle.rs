@@ -1,12 +1,12 @@
 //! Ending a lease: acknowledge, give back, or move to the dead letters.
 
-use super::lifecycle::attach_or_make;
+use super::lifecycle::attach_or_create_naming;
 use super::options::{Delivery, QueueOptions, ROOM, ResolvedOptions, dead_letter_name};
 use super::port_queue::{PortQueue, Received};
 use crate::buffer::{Buffer, Settle, not_held};
 use crate::error::Result;
 use crate::fault::{self, Point};
-use crate::layout::{RING_DESTROYED, RING_OPEN, RingHeader, split_id};
+use crate::layout::{RING_DESTROYED, RING_OPEN, split_id};
 use crate::registry::{Kind, Pin};
 use crate::sync::{Ordering, dekker_fence};
 use std::sync::{Arc, PoisonError};
@@ -175,9 +175,8 @@ impl PortQueue {
             (Kind::Queue, QueueOptions { capacity, type_id, ..like_this })
         };
         // Whoever made one beforehand knows what they want of it; how much ours holds is nobody's wish.
-        let resolve = || options.resolve(&name);
-        let name_them = |header: &RingHeader| header.named.store(options.named() & !ROOM, Ordering::Relaxed);
-        let queue = attach_or_make(&self.cache, kind, &name, resolve, |_| Ok(()), name_them)?;
+        let named = options.named() & !ROOM;
+        let queue = attach_or_create_naming(&self.cache, kind, &name, &options, named)?;
         *known = Some(Arc::clone(&queue));
         Ok(queue)
     }

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Priorities of blocks.
 const PRIORITIES: usize = 3;
+const TOLD: u64 = 1 << 16;
+const TELLING: u64 = TOLD - 1;
 /// Sleep without a timer.
 const FOREVER: Duration = Duration::from_secs(3600);
 
@@ -62,6 +64,8 @@ pub(super) struct Shared {
     pub(super) left: AtomicUsize,
     /// Runs that have ever begun.
     pub(super) runs: AtomicU64,
+    /// How many are telling every block something, of which there are at most [`TELLING`], and how many have ever begun to, times [`TOLD`].
+    told: AtomicU64,
 }
 
 #[derive(Default)]
@@ -108,6 +112,7 @@ impl Shared {
             ended: Condvar::new(),
             left: AtomicUsize::new(tasks.len()),
             runs: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             tasks,
         };
         for task in 0..shared.tasks.len() {
@@ -219,7 +224,11 @@ impl Shared {
 
     /// Whether no block can ever run again: all wait, none for a time or for anything outside.
     fn is_stalled(&self) -> bool {
-        let runs = self.runs.load(Ordering::SeqCst);
+        let (runs, told) = (self.runs.load(Ordering::SeqCst), self.told.load(Ordering::SeqCst));
+        // Not while everything is being woken, one after the other: those that come first may have run and ended by now.
+        if told & TELLING != 0 {
+            return false;
+        }
         // Nobody runs a block now, and if no run has begun when we have looked at all, nobody has woken one meanwhile.
         self.idle.all_sleep()
             && !self.is_paused()
@@ -230,6 +239,7 @@ impl Shared {
                 .iter()
                 .all(|task| task.run.has_ended() || (task.run.is_idle() && !task.run.is_watched()))
             && self.runs.load(Ordering::SeqCst) == runs
+            && self.told.load(Ordering::SeqCst) == told
     }
 
     /// Whether all that a stalled run waits for are messages, and there are none, after there were some, or as it is drained: it has only not
@@ -323,17 +333,26 @@ impl Shared {
     }
 
     pub(super) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-        self.wake_everything();
+        self.tell(&self.draining);
     }
 
     pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        self.wake_everything();
+        self.tell(&self.stopping);
     }
 
     pub(super) fn pause(&self, paused: bool) {
         self.paused.store(paused, Ordering::Relaxed);
+        self.idle.wake_all(&self.shm);
+    }
+
+    /// Sets `what`, and has every block look at it.
+    fn tell(&self, what: &AtomicBool) {
+        // SeqCst, as for `runs`: whoever sees what comes of it sees that it has begun.
+        self.told.fetch_add(TOLD + 1, Ordering::SeqCst);
+        what.store(true, Ordering::Relaxed);
+        self.wake_everything();
+        self.told.fetch_sub(1, Ordering::SeqCst);
+        // Workers that have looked meanwhile whether all is stalled look again.
         self.idle.wake_all(&self.shm);
     }
 
@@ -357,9 +376,13 @@ impl Shared {
 
     /// Ports of blocks that sleep, at queues at whose other side nobody is.
     pub(super) fn alone(&self) -> Vec<Alone> {
-        let left = self.tasks.iter().filter(|task| !task.run.has_ended());
-        let cells = left.filter_map(|task| task.try_cell()).filter(|cell| !cell.has_taken());
-        cells.flat_map(|cell| cell.alone().collect::<Vec<_>>()).collect()
+        let mut all = Vec::new();
+        for task in self.tasks.iter().filter(|task| !task.run.has_ended()) {
+            if let Some(cell) = task.try_cell().filter(|cell| !cell.has_taken()) {
+                all.extend(cell.alone());
+            }
+        }
+        all
     }
 
     /// What each block waits for that has not ended.

@@ -13,12 +13,12 @@ use crate::options::duration;
 use crate::to_json;
 use graph::{BindingFlow, BindingPorts, Settings, build};
 use millrace::{Error, OpenOptions, ShmManager};
+use millrace_flow::Run;
 use millrace_flow::ports::PortSpec;
-use millrace_flow::{Alone, Run};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use report::{Counted, Outcome, counted, stalls};
+use report::{Counted, Outcome, alone, counted, stalls};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,18 +33,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct BindingRun {
     id: u32,
-}
-
-/// A port at a queue at whose other side nobody is.
-#[napi(object, object_from_js = false)]
-#[derive(Debug)]
-pub struct BindingAlone {
-    /// The port, as `block.port`.
-    pub port: String,
-    /// Name of the queue.
-    pub queue: String,
-    /// It is an input.
-    pub receives: bool,
 }
 
 /// The ports of a block of that kind, which may depend on its settings.
@@ -108,11 +96,10 @@ impl BindingRun {
         self.with(|run| to_json(&counted(&run.report())))
     }
 
-    /// Ports of blocks that have taken nothing yet, at queues at whose other side nobody is.
+    /// Ports of blocks that have taken nothing yet, at queues at whose other side nobody is, as JSON.
     #[napi(catch_unwind)]
-    pub fn alone(&self) -> Result<Vec<BindingAlone>> {
-        let alone = self.with(Run::alone)?.into_iter();
-        Ok(alone.map(|Alone { port, queue, receives }| BindingAlone { port, queue, receives }).collect())
+    pub fn alone(&self) -> Result<String> {
+        self.with(|run| to_json(&alone(&run.alone())))
     }
 
     /// What each block that has not ended waits for, or that it works.

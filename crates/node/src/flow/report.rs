@@ -1,6 +1,6 @@
 //! What has been counted of a flow, as JSON.
 
-use millrace_flow::{BlockReport, BlockState, LatencyReport, LinkReport, Report, Stall};
+use millrace_flow::{Alone, BlockReport, BlockState, LatencyReport, LinkReport, Report, Stall};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -76,6 +76,14 @@ pub(super) struct StallJson<'a> {
     working: f64,
 }
 
+/// `Alone` of `lib/flow`.
+#[derive(Serialize)]
+pub(super) struct AloneJson<'a> {
+    port: &'a str,
+    queue: &'a str,
+    receives: bool,
+}
+
 /// How a run has ended.
 #[derive(Default, Serialize)]
 pub(super) struct Outcome<'a> {
@@ -96,6 +104,13 @@ pub(super) fn counted(report: &Report) -> Counted<'_> {
 
 pub(super) fn stalls(stalls: &[Stall]) -> Vec<StallJson<'_>> {
     stalls.iter().map(|Stall { block, working }| StallJson { block, working: ms(*working) }).collect()
+}
+
+pub(super) fn alone(alone: &[Alone]) -> Vec<AloneJson<'_>> {
+    alone
+        .iter()
+        .map(|Alone { port, queue, receives }| AloneJson { port, queue, receives: *receives })
+        .collect()
 }
 
 fn link(report: &LinkReport) -> LinkJson<'_> {
