@@ -2,7 +2,6 @@ import { setImmediate } from 'node:timers'
 import type { OptionNames } from '../../check.js'
 import { checkFunction, checkOptions, isPromiseLike } from '../../check.js'
 import { invalidArgument } from '../../errors.js'
-import { discard } from '../../memory/discard.js'
 import { BATCH_MAX } from '../../native/generated/block.js'
 import { onAbort } from '../../session/cancel.js'
 import { TimeSlice } from '../../session/time-slice.js'
@@ -63,6 +62,8 @@ export class SourceBlock<T, V = T> extends JsBlock {
         outbox.add(value)
         if (outbox.full) await outbox.flush()
         if (slice.exceeded()) await slice.pass()
+        // Stopped meanwhile: what is asked for now nobody would count.
+        io.stopping.throwIfAborted()
         if (told) break
       }
       await outbox.flush()
@@ -97,7 +98,7 @@ class Outbox<V> {
   /** @throws what sending has failed with; the reason of a stop */
   add(value: V): void {
     if (this.#ended) {
-      discard(value)
+      this.#io.lose(this.#out, [value])
       this.#io.stopping.throwIfAborted()
     }
     this.#list.push(value)
