@@ -61,9 +61,9 @@ pub use queue::{
     SendOutcome, TakeOutcome, TrySendError,
 };
 pub use recovery::{
-    Change, Event, EventCursor, Finding, FindingKind, RecoveredTotals, RecoveryReport, StallPhase,
-    StallReport,
+    Change, Event, EventCursor, Finding, FindingKind, RecoveredTotals, RecoveryReport, StallReport,
 };
+pub use registry::StallPhase;
 pub use segment_view::{SegmentView, header_field, layout_facts};
 pub use stats::{
     MailboxSnapshot, ParticipantSnapshot, PoolSnapshot, QueueSnapshot, QueueUser, ServiceSnapshot, Snapshot,

@@ -24,7 +24,6 @@ use crate::segment::SegmentName;
 use crate::sync::Ordering;
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a trim has given back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -49,7 +48,7 @@ impl Participant {
             .collect();
         pools.retain(|pool| pool.used() == 0 && which(pool));
         if !pools.is_empty() {
-            match at_rest_within(domain, Duration::from_nanos(REST_PATIENCE_NS), || unlist(domain, &pools))? {
+            match at_rest_within(domain, REST_PATIENCE_NS, || unlist(domain, &pools))? {
                 World::Stopped(unlisted) => report = unlisted,
                 World::Moving(_) => return Ok(None),
             }

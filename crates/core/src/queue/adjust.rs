@@ -13,9 +13,6 @@ use crate::sync::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-const CHANGE_PATIENCE: Duration = Duration::from_nanos(CHANGE_PATIENCE_NS);
-const REST_PATIENCE: Duration = Duration::from_nanos(REST_PATIENCE_NS);
-
 impl PortQueue {
     /// Makes the queue hold `capacity` messages, 1 to 1 Mi, rounded up to a power of two; of a queue with a limit, that is what becomes
     /// `capacity`, exactly. Messages keep their order, and none is lost: what there are too many of stays, and nothing more is taken until
@@ -62,7 +59,7 @@ impl PortQueue {
             }
             let named = queue.header().named.load(Ordering::Relaxed);
             let wanted = queue.options_meant().resized(capacity, named);
-            if queue.replace(&wanted, named | RESIZED, CHANGE_PATIENCE)? {
+            if queue.replace(&wanted, named | RESIZED, CHANGE_PATIENCE_NS)? {
                 return Ok(());
             }
             if queue.is_destroyed() {
@@ -133,7 +130,7 @@ impl PortQueue {
     fn follow(&self, capacity: u32) -> bool {
         let named = self.header().named.load(Ordering::Relaxed);
         self.domain().entry(self.listed).is_replaceable()
-            && self.replace(&self.options_meant().resized(capacity, named), named, REST_PATIENCE).is_ok()
+            && self.replace(&self.options_meant().resized(capacity, named), named, REST_PATIENCE_NS).is_ok()
     }
 
     /// Whether the codec may still become what somebody asks for: nobody has, and nothing has been sent.
@@ -170,7 +167,7 @@ impl PortQueue {
                 continue;
             }
             let wanted = options.or_named(&queue.options_meant(), known).resolve(&queue.name)?;
-            let done = queue.replace(&wanted, known | options.named(), CHANGE_PATIENCE)?;
+            let done = queue.replace(&wanted, known | options.named(), CHANGE_PATIENCE_NS)?;
             if !done && queue.state() == RING_DESTROYED {
                 // Nothing is left of it.
                 return Ok(queue);

@@ -27,7 +27,6 @@ use crate::os::clock_ms;
 use crate::registry::{World, at_rest_within};
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 /// What came of an attempt to replace a ring, the world being stopped.
 enum Attempt {
@@ -116,13 +115,13 @@ impl PortQueue {
     }
 
     /// Puts a ring with `options`, of which those in `named` have been asked for, in the place of this one. `false`: it is not the ring of
-    /// its queue any more. It may come to have more slots than `options` say, for the messages that are there, and
-    /// takes no more messages for that.
+    /// its queue any more. It may come to have more slots than `options` say, for the messages that are there, and takes no more messages for
+    /// that.
     ///
     /// # Errors
-    /// `Timeout` when the world could not be stopped for it within `patience`; `Exhausted`, `NoSpace`; `OptionsMismatch` when there is to be one producer (or
-    /// consumer) and there are several.
-    pub(super) fn replace(&self, options: &ResolvedOptions, named: u32, patience: Duration) -> Result<bool> {
+    /// `Timeout` when the world could not be stopped for it within `patience_ns`; `Exhausted`, `NoSpace`; `OptionsMismatch` when there is to be
+    /// one producer (or consumer) and there are several.
+    pub(super) fn replace(&self, options: &ResolvedOptions, named: u32, patience_ns: u64) -> Result<bool> {
         let (messages, leases) = self.in_use();
         let mut slots = messages.max(leases);
         loop {
@@ -133,7 +132,7 @@ impl PortQueue {
                 return Err(self.allocator.exhausted(bytes));
             }
             let buffer = Buffer { id: ids[0], received: false };
-            let attempt = self.replace_by(buffer, &options, named, patience);
+            let attempt = self.replace_by(buffer, &options, named, patience_ns);
             fault::hit(Point::ReplaceResumed);
             // Held by the name table now, or by nobody.
             self.participant.let_go(buffer)?;
@@ -156,7 +155,7 @@ impl PortQueue {
         buffer: Buffer,
         options: &ResolvedOptions,
         named: u32,
-        patience: Duration,
+        patience_ns: u64,
     ) -> Result<Attempt> {
         let participant = &self.participant;
         let ring = lay_out(participant, buffer, options)?;
@@ -166,7 +165,7 @@ impl PortQueue {
         // Nobody takes it for one with leases who looks at everything meanwhile.
         ring.header().settled.count.store(taken, Ordering::Relaxed);
         let domain = &participant.domain;
-        match at_rest_within(domain, patience, || self.hand_over(&ring, buffer.id, options, named))? {
+        match at_rest_within(domain, patience_ns, || self.hand_over(&ring, buffer.id, options, named))? {
             World::Stopped(attempt) => Ok(attempt),
             World::Moving(hindrance) => {
                 let why = hindrance.describe(domain);

@@ -59,16 +59,11 @@ impl RingView {
         let is_default = named & (CODEC | DEFAULT_CODEC) == DEFAULT_CODEC;
         // What has been sent without a codec is bytes.
         let codec = if is_default && self.ring().published() > 0 { "" } else { &options.codec };
-        let capacity = match named & NARROWED {
+        let (capacity, limit) = match named & NARROWED {
             0 => (options.capacity, options.limit),
             _ => (options.limit.next_power_of_two(), 0),
         };
-        ResolvedOptions {
-            capacity: capacity.0,
-            limit: capacity.1,
-            codec: codec.to_owned(),
-            ..options.clone()
-        }
+        ResolvedOptions { capacity, limit, codec: codec.to_owned(), ..options.clone() }
     }
 
     /// What the queue has now, from counts, without a look at each message. Exact at rest, and else what it was at about this time. (A queue that

@@ -19,7 +19,6 @@ mod report;
 mod sentinel;
 mod stalled;
 
-pub use crate::registry::StallPhase;
 pub(crate) use assist::assist;
 pub use event::{Change, Event, EventCursor};
 pub(crate) use evict::evict;

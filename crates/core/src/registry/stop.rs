@@ -145,13 +145,13 @@ pub(crate) fn with_world_at_rest<T>(domain: &Domain, f: impl FnOnce() -> T) -> R
     })
 }
 
-/// The same, tried for as long as `patience`, or until it is somebody who has been seen not to run that is in the way.
+/// The same, tried for as long as `patience_ns`, or until it is somebody who has been seen not to run that is in the way.
 pub(crate) fn at_rest_within<T>(
     domain: &Domain,
-    patience: Duration,
+    patience_ns: u64,
     mut f: impl FnMut() -> T,
 ) -> Result<World<T>> {
-    let deadline = deadline(patience);
+    let deadline = deadline(Duration::from_nanos(patience_ns));
     loop {
         let hindrance = match with_world_at_rest(domain, &mut f)? {
             World::Moving(hindrance) => hindrance,

@@ -15,19 +15,19 @@ fn open(domain: &str, name: &str) -> (ShmManager, Arc<Participant>) {
 fn who_is_inside_is_waited_for_and_named() {
     let domain = format!("stop-{}", std::process::id());
     let ((_shm, me), (_other, other)) = (open(&domain, "shm"), open(&domain, "other"));
-    let at_rest = |patience: Duration| {
-        let within = || at_rest_within(&me.domain, patience, || ()).unwrap();
+    let at_rest = || {
+        let within = || at_rest_within(&me.domain, 1_000_000, || ()).unwrap();
         // Of a thread that is inside nothing.
         std::thread::scope(|scope| scope.spawn(within).join().unwrap())
     };
     let pin = other.pin().unwrap();
-    let World::Moving(hindrance) = at_rest(Duration::from_millis(1)) else { panic!("somebody is inside") };
+    let World::Moving(hindrance) = at_rest() else { panic!("somebody is inside") };
     assert_eq!(hindrance, Hindrance::Inside(other.slot));
     let told = hindrance.describe(&me.domain);
     let who = format!("\"other\" (process {}) stays inside an operation", std::process::id());
     assert!(told.starts_with(&who), "{told}");
     drop(pin);
-    assert!(matches!(at_rest(Duration::from_millis(1)), World::Stopped(())));
+    assert!(matches!(at_rest(), World::Stopped(())));
 }
 
 #[test]
