@@ -140,7 +140,8 @@ impl Scheduler {
         }
     }
 
-    /// Links an input to a queue that others send to. If it does not exist, the block makes it, with options that are nobody's wish. The block ends when the queue is closed and empty.
+    /// Links an input to a queue that others send to. If it does not exist, the block makes it, with options that are nobody's wish. The block
+    /// ends when the queue is closed and empty.
     ///
     /// # Errors
     /// `InvalidArgument` when there is no such input, or it is linked already.
