@@ -102,7 +102,7 @@ class Parts extends AsyncByteQueue {
 }
 
 const RULE =
-  "a Table or RecordBatch of the copy of 'apache-arrow' that millrace/arrow imports: install one copy, and load both by import, or both by require()"
+  'a Table or RecordBatch of the copy of "apache-arrow" that millrace/arrow imports: install one copy, and load both by import, or both by require()'
 
 /**
  * Whether all of `table` was made by the copy of Arrow that this module imports. Tables of another copy are instances of ours, too, but

@@ -139,15 +139,12 @@ test('an option that there is not is an error that says which was meant', async 
       () => shm.evict({ slot: 0, epoch: 0 }, wrong({ Timeout: 1 })),
       'evict has no option "Timeout": did you mean "timeout"?',
     ],
-    [
-      () => shm.portQueue('a', wrong({ capasity: 5 })),
-      'queue \'a\' has no option "capasity": did you mean "capacity"?',
-    ],
-    [() => shm.topic('a', wrong({ histroy: 5 })), 'topic \'a\' has no option "histroy": did you mean "history"?'],
-    [() => shm.service('a', wrong({ codecs: 'json' })), 'service \'a\' has no option "codecs": did you mean "codec"?'],
+    [() => shm.portQueue('a', wrong({ capasity: 5 })), 'queue "a" has no option "capasity": did you mean "capacity"?'],
+    [() => shm.topic('a', wrong({ histroy: 5 })), 'topic "a" has no option "histroy": did you mean "history"?'],
+    [() => shm.service('a', wrong({ codecs: 'json' })), 'service "a" has no option "codecs": did you mean "codec"?'],
     [
       () => topic.subscribe(wrong({ limit: 5 })),
-      'a subscription to topic \'topic\' has no option "limit": there are name, capacity, overflow, delivery, maxDeliveries',
+      'a subscription to topic "topic" has no option "limit": there are name, capacity, overflow, delivery, maxDeliveries',
     ],
     [
       () => queue.send(shm.allocate(1), wrong({ timeOut: 1 })),
@@ -193,7 +190,7 @@ test('an option that there is not is an error that says which was meant', async 
       'readInto has no option "pos": there are position, bytes',
     ],
     [() => migrate(queue, shm, queue, wrong({ folow: true })), 'migrate has no option "folow": did you mean "follow"?'],
-    [() => new SageQueue('a', wrong({ maxSiz: 1 })), 'SageQueue \'a\' has no option "maxSiz": did you mean "maxsize"?'],
+    [() => new SageQueue('a', wrong({ maxSiz: 1 })), 'SageQueue "a" has no option "maxSiz": did you mean "maxsize"?'],
     [() => jobs.get(wrong({ timeot: 1 })), 'a wait has no option "timeot": did you mean "timeout"?'],
     [
       () => SageQueueManager.list(wrong({ namespaces: '' })),

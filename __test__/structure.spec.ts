@@ -91,3 +91,17 @@ function circlesIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
   for (const path of imports.keys()) visit(path)
   return circles
 }
+
+/** A value in single quotes, in a text that is made of parts: of TypeScript or of Rust. */
+const SINGLE_QUOTED = /`[^`\n]*'\$\{[^`\n]*`|"[^"\n]*'\{[^"\n]*"/g
+
+test('names and values stand in double quotes in what is said', (t) => {
+  const files = ['lib', 'cli', 'crates/core/src', 'crates/flow/src', 'crates/node/src'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
+  )
+  const found = files
+    .filter((path) => /\.(ts|rs)$/.test(path))
+    .flatMap((path) => textOf(path).match(SINGLE_QUOTED) ?? [])
+  t.deepEqual(found, [])
+  t.is('`queue \'${name}\'`, `it is "${it}"`, format!("queue \'{name}\'")'.match(SINGLE_QUOTED)?.length, 2)
+})

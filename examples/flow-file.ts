@@ -14,7 +14,7 @@ assert.deepEqual(await validateFlow(text, { base: file }), [])
 const faults = await validateFlow(text.replace('to: count.in', 'to: cuont.in'), { base: file })
 assert.match(
   faults.map(({ line, message }) => `${line}: ${message}`).join(),
-  /26: there is no block of port 'cuont.in'/,
+  /26: there is no block of port "cuont.in"/,
 )
 assert.match(drawFlow(parseFlow(text), { format: 'mermaid' }), /^flowchart/m)
 
@@ -44,4 +44,4 @@ assert.deepEqual(['lines', 'parse', 'pack', 'double', 'count'].map(itemsOf), [
   LINES - BAD,
 ])
 assert.equal(blocks.find(({ name }) => name === 'parse')!.skipped, BAD)
-console.log(`${LINES} lines, ${BAD} of them bad and skipped in process 'cpu', the others counted behind a native block`)
+console.log(`${LINES} lines, ${BAD} of them bad and skipped in process "cpu", the others counted behind a native block`)

@@ -44,7 +44,7 @@ export function checkSize(what: string, value: unknown, min: number, max: number
   const bytes = match === null ? value : Math.round(Number(match[1]) * UNITS[match[2]!.toUpperCase()]!)
   if (typeof bytes === 'number' && Number.isInteger(bytes) && bytes >= min && bytes <= max) return bytes
   const units = 'B, KB, MB, GB, KiB, MiB, GiB or TiB'
-  throw invalidArgument(what, `a number of bytes from ${min} to ${max}, or text such as '512MiB' (${units})`, value)
+  throw invalidArgument(what, `a number of bytes from ${min} to ${max}, or text such as "512MiB" (${units})`, value)
 }
 
 /** @throws unless `signal` is an AbortSignal or left out. */

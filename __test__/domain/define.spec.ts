@@ -34,7 +34,7 @@ test('one definition is both sides of a queue, and what is put is what its valid
   await from.put({ id: '7' as never })
   await from.putMany([{ id: 8 }])
   t.deepEqual(to.getMany(9), [{ id: 7 }, { id: 8 }])
-  const message = "a value for queue 'jobs' is not what its schema asks for: id: is no whole number"
+  const message = 'a value for queue "jobs" is not what its schema asks for: id: is no whole number'
   await rejectsCode(t, from.put({ id: 'x' as never }), INVALID, message)
   throwsCode(t, () => from.tryPut(null as never), INVALID, message)
   // Whoever names the codec alone is not held to it.
@@ -48,14 +48,14 @@ test('topics and services', async (t) => {
   const topic = here.topic(defineTopic({ name: 'jobs', codec: 'v8', history: 4, schema: job }))
   await topic.put({ id: 1 })
   t.is(topic.info?.history, 4)
-  await rejectsCode(t, topic.put({ id: 0.5 }), INVALID, "topic 'jobs'", 'id: is no whole number')
+  await rejectsCode(t, topic.put({ id: 0.5 }), INVALID, 'topic "jobs"', 'id: is no whole number')
 
   const twice = defineService<Job, Job>({ name: 'twice', codec: 'json', schema: job, replySchema: job })
   void there.service(twice).serve(({ id }) => ({ id: id === 3 ? 0.5 : 2 * id }))
   const client = here.service(twice)
   t.deepEqual(await client.request({ id: 2 }), { id: 4 })
-  await rejectsCode(t, client.request({ id: 0.5 }), INVALID, "requests to service 'twice'")
-  await rejectsCode(t, client.request({ id: 3 }), INVALID, "replies of service 'twice'")
+  await rejectsCode(t, client.request({ id: 0.5 }), INVALID, 'requests to service "twice"')
+  await rejectsCode(t, client.request({ id: 3 }), INVALID, 'replies of service "twice"')
   const plain = defineService({ name: 'plain' })
   void there.service(plain).serve((request) => request)
   using reply = await here.service(plain).request(new Uint8Array(3))
@@ -69,15 +69,15 @@ test('a definition is of one kind, and its validator need not be waited for', as
     t,
     shm.portQueue(jobs).put({ id: 1 }),
     INVALID,
-    "the schema of queue 'jobs' validates asynchronously",
+    'the schema of queue "jobs" validates asynchronously',
   )
-  throwsCode(t, () => shm.topic(jobs as never), INVALID, "a topic was asked for by the definition of queue 'jobs'")
+  throwsCode(t, () => shm.topic(jobs as never), INVALID, 'a topic was asked for by the definition of queue "jobs"')
   throwsCode(t, () => defineQueue({ name: 'a/b' }), 'ERR_MILLRACE_INVALID_NAME', '"a/b"')
   throwsCode(
     t,
     () => defineQueue({ name: 'a', codec: 'json', schema: {} as never }),
     INVALID,
-    "the schema of queue 'a'",
+    'the schema of queue "a"',
   )
   const wrong = defineQueue({ name: 'a', capasity: 4 } as never)
   throwsCode(t, () => shm.portQueue(wrong), INVALID, 'did you mean "capacity"?')

@@ -17,7 +17,7 @@ test('sizes are read in any case; what is none is told the units', (t) => {
   t.throws(() => ShmManager.open('unused', { maxBytes: '8 megs' }), {
     code: INVALID,
     message:
-      /^maxBytes must be a number .* or text such as '512MiB' \(B, KB, MB, GB, KiB, MiB, GiB or TiB\), not "8 megs"$/,
+      /^maxBytes must be a number .* or text such as "512MiB" \(B, KB, MB, GB, KiB, MiB, GiB or TiB\), not "8 megs"$/,
   })
 })
 
@@ -66,7 +66,7 @@ test('a BufferPtr is neither cloned nor written as JSON', async (t) => {
   await t.throwsAsync(queue.put({ in: [buffer] }), {
     code: INVALID,
     message:
-      "value.in[0] for codec 'v8' must be data: send() passes buffers on, put() copies values, not an object of class BufferPtr",
+      'value.in[0] for codec "v8" must be data: send() passes buffers on, put() copies values, not an object of class BufferPtr',
   })
   t.is(buffersInUse(shm), 1)
 })
@@ -109,13 +109,13 @@ test('taskDone() of a copy, of what is finished, and of nothing', async (t) => {
   const jobs = new SageQueue<{ id: number }>('jobs', { namespace, codec: 'json' })
   t.teardown(() => jobs.destroy())
   const code = 'ERR_MILLRACE_NOT_HELD'
-  t.throws(() => jobs.taskDone(), { code, message: "taskDone(): no value of queue 'jobs' is in work at this end" })
+  t.throws(() => jobs.taskDone(), { code, message: 'taskDone(): no value of queue "jobs" is in work at this end' })
   await jobs.put({ id: 1 })
   const job = await jobs.get()
   t.throws(() => jobs.taskDone({ ...job }), {
     code,
     message:
-      "taskDone(): an object of class Object was not got from queue 'jobs' at this end, or is finished already: " +
+      'taskDone(): an object of class Object was not got from queue "jobs" at this end, or is finished already: ' +
       'pass the very object that get() returned, no copy of it (1 in work)',
   })
   jobs.taskDone(job)

@@ -17,28 +17,28 @@ const TEXTS: [text: string | RegExp, code: ErrorCode, provoke: (shm: ShmManager)
     () => new (ShmManager as unknown as new (name: string) => unknown)('x'),
   ],
   [
-    "a queue was asked for by the definition of topic 'news'",
+    'a queue was asked for by the definition of topic "news"',
     INVALID,
     (shm) => shm.portQueue(defineTopic({ name: 'news' }) as never),
   ],
   [
-    "the options of topic 'news' are in its definition, and none are possible beside it",
+    'the options of topic "news" are in its definition, and none are possible beside it',
     INVALID,
     (shm) => (shm.topic as (...all: unknown[]) => unknown).call(shm, defineTopic({ name: 'news' }), {}),
   ],
-  ["options of queue 'q' must be an object, not null", INVALID, (shm) => shm.portQueue('q', null as never)],
+  ['options of queue "q" must be an object, not null', INVALID, (shm) => shm.portQueue('q', null as never)],
   [
     'capacity.min is 64, more than capacity.max, which is 32',
     INVALID,
     (shm) => shm.portQueue('q', { capacity: { min: 64, max: 32 } }),
   ],
   [
-    "a value for codec 'bytes' must be a Uint8Array (for other values name a codec, such as { codec: 'json' }), not an object of class Object",
+    `a value for codec "bytes" must be a Uint8Array (for other values name a codec, such as { codec: 'json' }), not an object of class Object`,
     INVALID,
     (shm) => shm.portQueue('q', {}).put({ a: 1 } as never),
   ],
   [
-    "the codec of queue 'none' was not named within 5 ms: nobody has created it",
+    'the codec of queue "none" was not named within 5 ms: nobody has created it',
     'ERR_MILLRACE_TIMEOUT',
     (shm) => shm.portQueue<unknown>('none').put({ a: 1 }, { timeout: 5 }),
   ],
@@ -120,7 +120,7 @@ test('a buffer of another manager: of the same domain, and of another', (t) => {
   const queue = domain.open().portQueue('queue', {})
   for (const [other, says] of [
     [domain.open(), `than the one that is to send it: open one for each process or thread, and use that for both`],
-    [elsewhere.open(), `is to be sent in domain '${domain.name}': copy it, by put(buffer.bytes)`],
+    [elsewhere.open(), `is to be sent in domain "${domain.name}": copy it, by put(buffer.bytes)`],
   ] as const) {
     using buffer = other.allocate(8)
     const error = t.throws(() => queue.trySend(buffer), { code: 'ERR_MILLRACE_FOREIGN_BUFFER' })

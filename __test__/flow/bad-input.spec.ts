@@ -249,9 +249,9 @@ test('blocks of another copy of the package are refused, and the text says so', 
   const [native, script] = [new other.NullSource({ size: 1 }), other.source('one', { out: other.bytes }, () => [])]
   const refused = (add: () => unknown, ...parts: string[]) =>
     throwsCode(t, add, INVALID, 'another copy of millrace', ...parts)
-  refused(() => scheduler.add(native), "block 'NullSource'")
+  refused(() => scheduler.add(native), 'block "NullSource"')
   refused(() => scheduler.link(native.out, own.in))
   refused(() => flow('own', shm).add(native))
-  refused(() => flow('own', shm).add(script), "block 'one'")
+  refused(() => flow('own', shm).add(script), 'block "one"')
   throwsCode(t, () => scheduler.add(sourceOf('js', { out: bytes }, () => []) as never), INVALID, 'a native block')
 })

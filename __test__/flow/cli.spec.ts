@@ -222,7 +222,7 @@ test.serial('run of what is no flow tells all faults, with file and line, and ex
   t.deepEqual([code, stdout], [2, ''])
   t.regex(
     stderr,
-    /flow 'nulls' has 3 faults:\n {2}5:62: settings.count of block 'read' .*\n {2}6:5: .*\n {2}8:23: there is no block/,
+    /flow "nulls" has 3 faults:\n {2}5:62: settings.count of block "read" .*\n {2}6:5: .*\n {2}8:23: there is no block/,
   )
   for (const nameless of [bad.replace('name: nulls', ''), 'millrace: 1', '5']) {
     const file = fileOf(t, nameless)
@@ -242,7 +242,7 @@ test('validate tells whether a flow has faults, without running it', async (t) =
   const file = fileOf(t, NULLS(', cuont: 1'))
   const told = await millrace('flow', 'validate', file)
   t.is(told.code, 1)
-  t.is(told.stdout, `${file}:5:62: settings of block 'read' has no 'cuont'; it can have 'count', 'size'\n`)
+  t.is(told.stdout, `${file}:5:62: settings of block "read" has no "cuont"; it can have "count", "size"\n`)
   const json = await millrace('flow', 'validate', file, '--json')
   t.is(json.code, 1)
   const { faults } = JSON.parse(json.stdout) as { faults: FlowFault[] }

@@ -141,7 +141,7 @@ test('replicas of data: what divides messages among them is exported by their mo
     ...data,
     blocks: data.blocks.map((block) => (block.replicas ? Object.assign({}, block, { partitionBy: 'none' }) : block)),
   }
-  const fault = `export 'none' of module '${BLOCKS}' of block 'scale' must be a function`
+  const fault = `export "none" of module "${BLOCKS}" of block "scale" must be a function`
   await rejectsCode(t, Flow.fromJSON(shm, wrong, { base }), 'ERR_MILLRACE_INVALID_ARGUMENT', fault)
 })
 
@@ -180,7 +180,7 @@ test('a block of a program is shown by its class, and refused', async (t) => {
   const { message } = await rejectsCode(t, Flow.fromJSON(shm, data), 'ERR_MILLRACE_INVALID_ARGUMENT')
   t.is(
     message,
-    `flow 'mixed' has a fault:\n  block 'pass' is code of the program that has made it (MapBlock): give it by 'module' and 'export'`,
+    `flow "mixed" has a fault:\n  block "pass" is code of the program that has made it (MapBlock): give it by "module" and "export"`,
   )
 })
 
@@ -197,9 +197,9 @@ test('importBlock makes a block that can be written down', async (t) => {
   )
   t.is(given.name, 'x')
   for (const [module, exported, ...words] of [
-    ['./nowhere.js', 'scale', "module './nowhere.js' of block 'b' cannot be imported", 'Cannot find module'],
-    ['no-such-package', 'scale', "module 'no-such-package' of block 'b' cannot be imported"],
-    [BLOCKS, 'none', `export 'none' of module '${BLOCKS}' of block 'b' must be a function or a class`, "'scale'"],
+    ['./nowhere.js', 'scale', 'module "./nowhere.js" of block "b" cannot be imported', 'Cannot find module'],
+    ['no-such-package', 'scale', 'module "no-such-package" of block "b" cannot be imported'],
+    [BLOCKS, 'none', `export "none" of module "${BLOCKS}" of block "b" must be a function or a class`, '"scale"'],
     [BLOCKS, 'constant', 'must be a function or a class'],
     [BLOCKS, 'nothing', 'must be a block, of map(), sink() …, not 5'],
     [BLOCKS, 'fails', 'failed: it is Monday'],

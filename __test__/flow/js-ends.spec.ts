@@ -66,7 +66,7 @@ test('await using tells of a failure that nobody has heard of', async (t) => {
     await using run = await endless(shm, () => Promise.reject(new Error('broken'))).f.start()
     await until(() => run.stats().blocks.every(({ state }) => state !== 'running'))
   }
-  await rejectsCode(t, start(), 'ERR_MILLRACE_BLOCK_FAILED', "'end'", 'broken')
+  await rejectsCode(t, start(), 'ERR_MILLRACE_BLOCK_FAILED', '"end"', 'broken')
 })
 
 test('a drain or a stop that takes too long names the block', async (t) => {
@@ -80,7 +80,7 @@ test('a drain or a stop that takes too long names the block', async (t) => {
   })
   const run = await f.start()
   await until(() => used)
-  await rejectsCode(t, run.stop({ timeout: 20 }), 'ERR_MILLRACE_TIMEOUT', "'end'", '20 ms')
+  await rejectsCode(t, run.stop({ timeout: 20 }), 'ERR_MILLRACE_TIMEOUT', '"end"', '20 ms')
   release!()
   await run.done
   t.is(buffersInUse(shm), 0)
@@ -93,7 +93,7 @@ test('a drain or a stop that takes too long names the block', async (t) => {
     }),
   )
   g.link(from.out, g.add(sink('end', number, () => {})).in)
-  await rejectsCode(t, (await g.start()).drain({ timeout: 20 }), 'ERR_MILLRACE_TIMEOUT', "'from'", '20 ms')
+  await rejectsCode(t, (await g.start()).drain({ timeout: 20 }), 'ERR_MILLRACE_TIMEOUT', '"from"', '20 ms')
   t.is(buffersInUse(shm), 0)
 })
 
@@ -114,7 +114,7 @@ test('two flows of one name: the second says so, and harms nothing', async (t) =
   const one = endless(shm)
   await using run = await one.f.start()
   const error = await rejectsCode(t, endless(shm).f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', 'from.out → stage.in')
-  t.true(error.message.includes("'endless.stage.in'"))
+  t.true(error.message.includes('"endless.stage.in"'))
   await run.drain()
   t.is(one.end.stats().items, one.from.stats().items)
 })

@@ -45,7 +45,7 @@ test('a throw fails the run, with the name of the block; what came before it arr
   for (const fn of [unlucky, unluckyLater]) {
     const { f, stage, got } = failing(shm, fn)
     const run = await f.start()
-    const error = await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', "block 'stage'", 'unlucky')
+    const error = await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', 'block "stage"', 'unlucky')
     t.is((error.cause as Error).message, 'unlucky')
     t.like(stage.stats(), { state: 'failed', itemsOut: 13 })
     t.deepEqual(got, [...count(13)])
@@ -122,7 +122,7 @@ test('native blocks end when one of JavaScript fails, and those of JavaScript wh
   const broken = f.add(sink('broken', bytes, () => Promise.reject(new Error('broken'))))
   f.link(f.add(new NullSource({ size: 8 })).out, broken.in)
   f.link(f.add(new NullSource({ size: 8 })).out, f.add(new NullSink()).in)
-  await rejectsCode(t, (await f.start()).done, 'ERR_MILLRACE_BLOCK_FAILED', "'broken'")
+  await rejectsCode(t, (await f.start()).done, 'ERR_MILLRACE_BLOCK_FAILED', '"broken"')
 
   const g = flow('missing', shm, { threads: 1 })
   const missing = g.add(new FileSource({ path: '/nowhere/at/all', size: 8 }), { name: 'missing' })
@@ -199,7 +199,7 @@ test('a validator looks at what a block sends', async (t) => {
   const checked = type('json', { name: 'positive', schema: positive })
   const from = f.add(source('from', { out: checked }, () => [1, 2, -3]))
   f.link(from.out, f.add(sink('end', checked, () => {})).in)
-  const words = ['from.out', "'positive'", 'at.0: must be positive']
+  const words = ['from.out', '"positive"', 'at.0: must be positive']
   await rejectsCode(t, (await f.start()).done, 'ERR_MILLRACE_BLOCK_FAILED', ...words)
   t.is(buffersInUse(shm), 0)
 })
@@ -246,21 +246,21 @@ test('bad input names block and port', async (t) => {
     'ERR_MILLRACE_INVALID_ARGUMENT',
     'from.out',
     'end.in',
-    "'number'",
-    "'text'",
+    '"number"',
+    '"text"',
   )
-  throwsCode(t, () => f.add(sink('end', text, () => {})), 'ERR_MILLRACE_INVALID_ARGUMENT', "'end'")
+  throwsCode(t, () => f.add(sink('end', text, () => {})), 'ERR_MILLRACE_INVALID_ARGUMENT', '"end"')
   throwsCode(t, () => f.add({} as Sum), 'ERR_MILLRACE_INVALID_ARGUMENT', 'a block')
   throwsCode(t, () => f.link(from.out, new Sum().in), 'ERR_MILLRACE_INVALID_ARGUMENT', 'Sum', 'has not been added')
   throwsCode(t, () => flow('no name', shm), 'ERR_MILLRACE_INVALID_NAME')
-  throwsCode(t, () => map('m', number, number, 1 as never), 'ERR_MILLRACE_INVALID_ARGUMENT', "'m'")
+  throwsCode(t, () => map('m', number, number, 1 as never), 'ERR_MILLRACE_INVALID_ARGUMENT', '"m"')
   throwsCode(t, () => type('json', { schema: {} as never }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'Standard Schema')
-  await rejectsCode(t, f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', "output 'out'", "'from'", 'nothing')
-  await rejectsCode(t, flow('empty', shm).start(), 'ERR_MILLRACE_INVALID_ARGUMENT', "'empty'", 'no blocks')
+  await rejectsCode(t, f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', 'output "out"', '"from"', 'nothing')
+  await rejectsCode(t, flow('empty', shm).start(), 'ERR_MILLRACE_INVALID_ARGUMENT', '"empty"', 'no blocks')
 
   const g = flow('bad', shm)
   const other = g.add(sink('end', number, () => {}))
   other.in.connect(shm.portQueue<number>('queue', { codec: 'json', typeId: 7 }))
-  await rejectsCode(t, g.start(), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'end.in', "'queue'", '7')
+  await rejectsCode(t, g.start(), 'ERR_MILLRACE_OPTIONS_MISMATCH', 'end.in', '"queue"', '7')
   t.is(buffersInUse(shm), 0)
 })

@@ -141,7 +141,7 @@ test.serial('a source that is stuck while the flow drains ends with what it has 
   let ended: Promise<unknown> = Promise.resolve()
   const drain = (run: Run) => void (ended = run.drain())
   const end = await killed(t, { delivery: 'at-most-once', block: 'source', at: 'working' }, drain, () =>
-    rejectsCode(t, ended, 'ERR_MILLRACE_BLOCK_FAILED', "'child' with block '", '(SIGKILL)'),
+    rejectsCode(t, ended, 'ERR_MILLRACE_BLOCK_FAILED', '"child" with block "', '(SIGKILL)'),
   )
   t.deepEqual(end, { came: all.slice(0, STUCK_AT), lost: 0, redelivered: 0 })
 })

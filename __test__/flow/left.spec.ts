@@ -55,7 +55,7 @@ for (const delivery of ['at-least-once', 'at-most-once'] satisfies Delivery[]) {
 test('not while the other one runs, and not what it has no room for; a start that fails leaves it', async (t) => {
   const { shm, first } = await startLeft(t, { delivery: 'at-least-once', ends: true })
   const running = again(shm, 'at-least-once', 0)
-  await rejectsCode(t, running.f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', `'${QUEUE}'`, '1 participants have it open')
+  await rejectsCode(t, running.f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', `"${QUEUE}"`, '1 participants have it open')
   await kill(shm, first)
   const small = again(shm, 'at-least-once', 0, 16)
   await rejectsCode(t, small.f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', 'has 100 messages', 'capacity of 16')
@@ -63,7 +63,7 @@ test('not while the other one runs, and not what it has no room for; a start tha
   const other = shm.portQueue('left.other.in', {})
   const more = failing.f.add(source('more', { out: number }, () => []))
   failing.f.link(more.out, failing.f.add(sink('other', number, () => {})).in)
-  await rejectsCode(t, failing.f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', "'left.other.in'")
+  await rejectsCode(t, failing.f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', '"left.other.in"')
   other.destroy()
   const { f, got } = again(shm, 'at-least-once', 0)
   await using run = await f.start()

@@ -85,20 +85,20 @@ test('a failed expectation names port, place, both values and the seed', async (
 test('failures, and what is not there', async (t) => {
   const shm = openDomain(t)
   const code = 'ERR_MILLRACE_INVALID_ARGUMENT'
-  await rejectsCode(t, mock(broken(), shm).push('in', 1).run(), 'ERR_MILLRACE_BLOCK_FAILED', "'broken'")
+  await rejectsCode(t, mock(broken(), shm).push('in', 1).run(), 'ERR_MILLRACE_BLOCK_FAILED', '"broken"')
   const { stats } = await mock(broken(), shm, { onError: { action: 'skip', retries: 2, backoff: 60_000 } })
     .push('in', 1)
     .run()
   t.like(stats, { skipped: 1, retried: 2 })
-  throwsCode(t, () => mock(double(), shm).push('out', 1), code, "'double'", 'no input "out"', "'in'")
+  throwsCode(t, () => mock(double(), shm).push('out', 1), code, '"double"', 'no input "out"', '"in"')
   const result = await mock(double(), shm).run()
-  throwsCode(t, () => result.output('in'), code, "'double'", 'no output "in"', "'out'")
+  throwsCode(t, () => result.output('in'), code, '"double"', 'no output "in"', '"out"')
   const endless = source('endless', { out: bytes }, () => new Promise(() => {}) as never)
-  await rejectsCode(t, mock(endless, shm).run(), 'ERR_MILLRACE_BLOCK_FAILED', "'endless'", 'iterable')
+  await rejectsCode(t, mock(endless, shm).run(), 'ERR_MILLRACE_BLOCK_FAILED', '"endless"', 'iterable')
   const waits = source('waits', { out: number }, async function* () {
     yield await new Promise<number>(() => {})
   })
-  await rejectsCode(t, mock(waits, shm).run({ timeout: 50 }), 'ERR_MILLRACE_TIMEOUT', "'waits'", '50 ms', "'time'")
+  await rejectsCode(t, mock(waits, shm).run({ timeout: 50 }), 'ERR_MILLRACE_TIMEOUT', '"waits"', '50 ms', '"time"')
   nothingLeft(t, shm)
 })
 
@@ -116,7 +116,7 @@ test('a timer: ticks at multiples of its interval, in a time of its own', async 
     [1, 0],
     [2 ** 31, 1],
   ] as const) {
-    throwsCode(t, () => timer('bad', { interval, count: amount }), 'ERR_MILLRACE_INVALID_ARGUMENT', "'bad'")
+    throwsCode(t, () => timer('bad', { interval, count: amount }), 'ERR_MILLRACE_INVALID_ARGUMENT', '"bad"')
   }
 })
 

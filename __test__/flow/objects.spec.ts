@@ -111,7 +111,7 @@ test('reject: a full queue is a failure, and nothing is unaccounted for', async 
   const end = f.add(sink('end', item, async () => await new Promise((resolve) => setImmediate(resolve))))
   f.link(from.out, end.in, { capacity: 8, overflow: 'reject' })
   const run = await f.start()
-  await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', "'from'", 'from.out → end.in is full')
+  await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', '"from"', 'from.out → end.in is full')
   t.is(from.stats().itemsOut, end.stats().itemsIn)
 })
 
@@ -177,7 +177,7 @@ test('skipped and tried again; a failure loses what comes after it, and counts t
     f.link(from.out, stage.in).link(stage.out, end.in)
     const run = await f.start()
     if (onError === 'skip') await run.done
-    else await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', "'stage'", 'unlucky')
+    else await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', '"stage"', 'unlucky')
     const expected =
       onError === 'skip'
         ? { retried: 10, skipped: 10, itemsIn: 100, itemsOut: 90 }
@@ -215,10 +215,10 @@ test('what cannot be: native blocks, queues, other processes, at-least-once, dea
   throwsCode(t, () => f.link(from.out, native.in), code, 'from.out', 'NullSink1.in', 'native', "type('json')")
   const nativeSource = f.add(new NullSource({ size: 1 }))
   throwsCode(t, () => f.link(nativeSource.out as never, pass.in), code, 'NullSource1.out', 'pass.in', 'native')
-  throwsCode(t, () => f.link(from.out, text.in), code, 'from.out', "'item' by reference", 'text.in', "'text'")
+  throwsCode(t, () => f.link(from.out, text.in), code, 'from.out', '"item" by reference', 'text.in', '"text"')
   throwsCode(t, () => f.link(from.out, pass.in, { delivery: 'at-least-once' }), code, 'from.out → pass.in')
-  throwsCode(t, () => from.out.connect(shm.portQueue<Item>('queue')), code, 'from.out', "'queue'")
-  throwsCode(t, () => pass.in.connect(shm.portQueue<Item>('queue')), code, 'pass.in', "'queue'")
+  throwsCode(t, () => from.out.connect(shm.portQueue<Item>('queue')), code, 'from.out', '"queue"')
+  throwsCode(t, () => pass.in.connect(shm.portQueue<Item>('queue')), code, 'pass.in', '"queue"')
   const onError = { deadLetters: shm.portQueue('dead') }
   throwsCode(
     t,
@@ -228,9 +228,9 @@ test('what cannot be: native blocks, queues, other processes, at-least-once, dea
         { onError },
       ),
     code,
-    "'end'",
-    "'in'",
-    "'dead'",
+    '"end"',
+    '"in"',
+    '"dead"',
   )
   throwsCode(
     t,
@@ -240,7 +240,7 @@ test('what cannot be: native blocks, queues, other processes, at-least-once, dea
         { onError: 'skip' },
       ),
     code,
-    "'own'",
+    '"own"',
     'SourceBlock',
   )
   throwsCode(t, () => objects({ name: 1 as never }), code, 'the name of a type')

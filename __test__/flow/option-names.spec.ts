@@ -52,17 +52,17 @@ const MISSPELT: [says: string, call: (shm: ShmManager) => unknown][] = [
     () => new Supervisor().stop({ throwIfKild: 1 } as never),
   ],
   [
-    `child 'one' has no option "restrat": did you mean "restart"`,
+    `child "one" has no option "restrat": did you mean "restart"`,
     () => new Supervisor().start('one', { module: 'x', restrat: 'never' } as never),
   ],
   [
-    `backoff of child 'one' has no option "jiter": did you mean "jitter"`,
+    `backoff of child "one" has no option "jiter": did you mean "jitter"`,
     () => new Supervisor().start('one', { module: import.meta.filename, backoff: { jiter: 1 } } as never),
   ],
-  [`flow 'names' has no option "treads": did you mean "threads"`, (shm) => flow('names', shm, { treads: 1 } as never)],
+  [`flow "names" has no option "treads": did you mean "threads"`, (shm) => flow('names', shm, { treads: 1 } as never)],
   [`the scheduler has no option "thread": did you mean "threads"`, (shm) => new Scheduler(shm, { thread: 1 } as never)],
   [
-    `block 'NullSink' has no option "replicas": there are name, onError, priority, thread`,
+    `block "NullSink" has no option "replicas": there are name, onError, priority, thread`,
     (shm) => new Scheduler(shm).add(new NullSink(), { replicas: 2 } as never),
   ],
   [
@@ -72,11 +72,11 @@ const MISSPELT: [says: string, call: (shm: ShmManager) => unknown][] = [
   [`drain has no option "time": there are timeout`, (shm) => new Scheduler(shm).drain({ time: 1 } as never)],
   [`stop has no option "timout": did you mean "timeout"`, (shm) => new Scheduler(shm).stop({ timout: 1 } as never)],
   [
-    `block 'sink' has no option "proces": did you mean "process"`,
+    `block "sink" has no option "proces": did you mean "process"`,
     (shm) => flow('names', shm).add(take(), { proces: 'x' } as never),
   ],
   [
-    `block 'sink' has no option "proces"`,
+    `block "sink" has no option "proces"`,
     (shm) =>
       flow('names', shm).use(
         group('g', (g) => g.add(take(), { proces: 'x' } as never)),
@@ -84,7 +84,7 @@ const MISSPELT: [says: string, call: (shm: ShmManager) => unknown][] = [
       ),
   ],
   [
-    `group 'g' has no option "nmae": did you mean "name"`,
+    `group "g" has no option "nmae": did you mean "name"`,
     (shm) =>
       flow('names', shm).use(
         group('g', () => 1),
@@ -115,24 +115,24 @@ const MISSPELT: [says: string, call: (shm: ShmManager) => unknown][] = [
   ],
   [`start has no option "process": did you mean "processes"`, (shm) => parts(shm).f.start({ process: {} } as never)],
   [
-    `process 'other' has no option "restrat": did you mean "restart"`,
+    `process "other" has no option "restrat": did you mean "restart"`,
     (shm) => placed(shm).start({ processes: { other: { restrat: 'never' } } } as never),
   ],
   [
-    `worker 'thread' has no option "restart": there are module`,
+    `worker "thread" has no option "restart": there are module`,
     (shm) => placed(shm).start({ workers: { thread: { restart: 'never' } } } as never),
   ],
   [`processes must be an object, not 7`, (shm) => placed(shm).start({ processes: 7 } as never)],
   [
-    `block 'm' has no option "concurency": did you mean "concurrency"`,
+    `block "m" has no option "concurency": did you mean "concurrency"`,
     () => map('m', number, number, (n) => n, { concurency: 2 } as never),
   ],
   [
-    `block 'm' has no option "orderd": did you mean "ordered"`,
+    `block "m" has no option "orderd": did you mean "ordered"`,
     () => filter('m', number, () => true, { orderd: false } as never),
   ],
-  [`block 's' has no option "outs": did you mean "out"`, () => source('s', { outs: number } as never, () => [1])],
-  [`block 't' has no option "intervall": did you mean "interval"`, () => timer('t', { intervall: 5 } as never)],
+  [`block "s" has no option "outs": did you mean "out"`, () => source('s', { outs: number } as never, () => [1])],
+  [`block "t" has no option "intervall": did you mean "interval"`, () => timer('t', { intervall: 5 } as never)],
   [`a type has no option "nam": did you mean "name"`, () => type('json', { nam: 'x' } as never)],
   [`a type has no option "nam": did you mean "name"`, () => objects({ nam: 'x' } as never)],
   [`mock has no option "sed": did you mean "seed"`, (shm) => mock(take(), shm, { sed: 1 } as never)],
@@ -147,7 +147,7 @@ const MISSPELT: [says: string, call: (shm: ShmManager) => unknown][] = [
     () => importBlock('b', { module: './x.mjs' }, { maxBytes: 1 } as never),
   ],
   [
-    `module of block 'b' has no option "exports": did you mean "export"`,
+    `module of block "b" has no option "exports": did you mean "export"`,
     () => importBlock('b', { module: './x.mjs', exports: 'y' } as never),
   ],
   [`a stream has no option "hwm": there are highWaterMark`, (shm) => shm.portQueue('q').toWeb({ hwm: 1 } as never)],
@@ -172,7 +172,7 @@ test('a child whose program does not exist is an error at once that names the fi
   await using supervisor = new Supervisor()
   const missing = join(import.meta.dirname, 'nope.mjs')
   for (const module of [missing, `./${relative(process.cwd(), missing)}`, pathToFileURL(missing)]) {
-    const says = `module of child 'one' must be a program that exists, not ${JSON.stringify(missing)}`
+    const says = `module of child "one" must be a program that exists, not ${JSON.stringify(missing)}`
     throwsCode(t, () => supervisor.start('one', { module }), INVALID, says)
   }
   t.deepEqual(supervisor.children, {})

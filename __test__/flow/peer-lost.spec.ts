@@ -95,7 +95,7 @@ test.serial('drop: what comes until the restart is dropped and counted', async (
 test.serial('fail: the flow fails, by the names of port and process', async (t) => {
   const { end } = await startAndKill(t, 'fail')
   const { error, processes } = await end()
-  t.is(error, "flow 'peer' has lost process 'far' with block 'far' (SIGKILL), to which read.out → far.in leads")
+  t.is(error, 'flow "peer" has lost process "far" with block "far" (SIGKILL), to which read.out → far.in leads')
   t.like(processes, { far: { phase: 'ended', restarts: 0 } })
 })
 

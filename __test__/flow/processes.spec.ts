@@ -87,7 +87,7 @@ for (const [kind, at100, how] of [
     await first.hear()
     const { code, error } = await first.hear<{ code: string; error: string }>()
     t.is(code, 'ERR_MILLRACE_BLOCK_FAILED')
-    t.is(error, `flow 'numbers' has lost ${kind} 'double' with block 'double' (${how})`)
+    t.is(error, `flow "numbers" has lost ${kind} "double" with block "double" (${how})`)
     await first.done()
     t.deepEqual(Object.keys(shm.stats().queues), [])
     t.is(buffersInUse(shm), 0)
@@ -104,7 +104,7 @@ test.serial('a worker thread that does not end is terminated, and nothing is lef
   await first.hear()
   const { error, processes } = await first.hear<{ error: string; processes: Record<string, ChildState> }>()
   await first.done()
-  t.is(error, "flow 'numbers' has lost worker 'double' with block 'double' (killed by its stallTimeout)")
+  t.is(error, 'flow "numbers" has lost worker "double" with block "double" (killed by its stallTimeout)')
   t.like(processes, { double: { phase: 'ended', restarts: 0, lastExit: { timeout: 'stall' } } })
   t.deepEqual(Object.keys(shm.stats().queues), [])
   t.is(buffersInUse(shm), 0)
@@ -165,27 +165,27 @@ test('what cannot be placed is refused', async (t) => {
     throwsCode(t, block, 'ERR_MILLRACE_INVALID_ARGUMENT', ...parts)
   refused(() => f.add(new NullSink(), { process: '' }), 'process')
   refused(() => f.add(new NullSink(), { replicas: 2 }), 'native', 'replicas')
-  refused(() => f.add(pass('none'), { replicas: 0 }), "replicas of block 'none'", '0')
-  refused(() => f.add(pass('alone'), { partitionBy: () => 1 }), "partitionBy of block 'alone'", "'replicas'")
-  refused(() => f.add(pass('batch'), { batch: 257 }), "batch of block 'batch'", '257')
+  refused(() => f.add(pass('none'), { replicas: 0 }), 'replicas of block "none"', '0')
+  refused(() => f.add(pass('alone'), { partitionBy: () => 1 }), 'partitionBy of block "alone"', '"replicas"')
+  refused(() => f.add(pass('batch'), { batch: 257 }), 'batch of block "batch"', '257')
   refused(
     () =>
       f.add(
         sourceOf('all', { out: bytes }, () => []),
         { replicas: 2 },
       ),
-    "'all' has no inputs",
+    '"all" has no inputs',
   )
   f.add(pass('two'), { process: 'cpu', replicas: 2 })
-  refused(() => f.add(pass('both'), { process: 'a', worker: true }), "'process' or 'worker'")
-  refused(() => f.add(pass('kind'), { worker: 'cpu', replicas: 2 }), "'cpu' is the process of block 'two'")
+  refused(() => f.add(pass('both'), { process: 'a', worker: true }), '"process" or "worker"')
+  refused(() => f.add(pass('kind'), { worker: 'cpu', replicas: 2 }), '"cpu" is the process of block "two"')
   refused(() => f.add(new NullSink(), { worker: true }), 'native', 'worker')
-  refused(() => f.add(pass('three'), { process: 'cpu', replicas: 3 }), "'three' in process 'cpu' has 3, 'two' 2")
-  refused(() => f.add(pass('one'), { process: 'cpu' }), "'one' in process 'cpu' has none, 'two' 2")
-  refused(() => f.add(pass('same'), { process: 'cpu.1' }), "process 'cpu.1' of block 'same'")
+  refused(() => f.add(pass('three'), { process: 'cpu', replicas: 3 }), '"three" in process "cpu" has 3, "two" 2')
+  refused(() => f.add(pass('one'), { process: 'cpu' }), '"one" in process "cpu" has none, "two" 2')
+  refused(() => f.add(pass('same'), { process: 'cpu.1' }), 'process "cpu.1" of block "same"')
   f.link(source.out, sink.in)
   f.link(near.out, sink.in)
-  await rejectsCode(t, f.start({ processes: { nobody: {} } }), 'ERR_MILLRACE_INVALID_ARGUMENT', "'nobody'")
-  await rejectsCode(t, f.start({ workers: { cpu: {} } }), 'ERR_MILLRACE_INVALID_ARGUMENT', "in worker 'cpu'")
-  await rejectsCode(t, f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', "input 'in' of block 'two' is linked to nothing")
+  await rejectsCode(t, f.start({ processes: { nobody: {} } }), 'ERR_MILLRACE_INVALID_ARGUMENT', '"nobody"')
+  await rejectsCode(t, f.start({ workers: { cpu: {} } }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'in worker "cpu"')
+  await rejectsCode(t, f.start(), 'ERR_MILLRACE_INVALID_ARGUMENT', 'input "in" of block "two" is linked to nothing')
 })

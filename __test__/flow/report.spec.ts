@@ -179,11 +179,11 @@ for (const senderFirst of [true, false]) {
       senderFirst
         ? [
             'MILLRACE_NO_QUEUE',
-            `output 'source.out' sends nothing to queue '${queue.name}' for 2 s, because nobody has created it: a block that receives from it, or who names its options, does`,
+            `output "source.out" sends nothing to queue "${queue.name}" for 2 s, because nobody has created it: a block that receives from it, or who names its options, does`,
           ]
         : [
             'MILLRACE_NO_PRODUCER',
-            `input 'sink.in' gets nothing from queue '${queue.name}' for 2 s, and nobody sends there: has it the same name on both sides?`,
+            `input "sink.in" gets nothing from queue "${queue.name}" for 2 s, and nobody sends there: has it the same name on both sides?`,
           ],
     )
     await Promise.all([first, (senderFirst ? receives : sends).run()])

@@ -32,8 +32,8 @@ test('a block of JavaScript: told once, and neither drain nor stop waits for it'
   const [{ block, working }] = (await once(run, 'stalled')) as [Stall]
   t.is(block, 'stuck')
   t.true(working > 50)
-  await rejectsCode(t, run.drain(), STALLED, "flow 'hangs'", "block 'stuck' has not returned from its work for ")
-  await rejectsCode(t, run.stop(), STALLED, "flow 'hangs'", "block 'stuck'")
+  await rejectsCode(t, run.drain(), STALLED, 'flow "hangs"', 'block "stuck" has not returned from its work for ')
+  await rejectsCode(t, run.stop(), STALLED, 'flow "hangs"', 'block "stuck"')
   t.is(stalls.length, 1)
   held.emit('release')
   await run.done
@@ -60,7 +60,7 @@ test('values that each take their time are no stall, and a source may wait until
   run.on('stalled', (stall) => stalls.push(stall))
   await until(() => end.stats().items === 60)
   t.deepEqual(stalls, [])
-  await rejectsCode(t, run.drain(), STALLED, "block 'from'")
+  await rejectsCode(t, run.drain(), STALLED, 'block "from"')
   await run.done
   t.deepEqual(
     stalls.map(({ block }) => block),
@@ -89,8 +89,8 @@ test('a native block, in a scheduler and in a flow', async (t) => {
     const [{ block, working }] = (await stalled) as [Stall]
     t.is(block, 'from')
     t.true(working > 50)
-    await rejectsCode(t, host.drain(), STALLED, "block 'from' has not returned from its work for ")
-    await rejectsCode(t, host.stop(), STALLED, "block 'from'")
+    await rejectsCode(t, host.drain(), STALLED, 'block "from" has not returned from its work for ')
+    await rejectsCode(t, host.stop(), STALLED, 'block "from"')
   }
   await (await open(pipe, 'w')).close()
   await ended
@@ -106,5 +106,5 @@ test.serial('a process of which a block does not return is killed, as one whose 
   await first.hear()
   const { error } = await first.hear<{ error: string }>()
   await first.done()
-  t.is(error, "flow 'numbers' has lost process 'double' with block 'double' (killed by its stallTimeout)")
+  t.is(error, 'flow "numbers" has lost process "double" with block "double" (killed by its stallTimeout)')
 })

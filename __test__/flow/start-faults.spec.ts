@@ -19,11 +19,11 @@ test('all that is wrong is said at once, with block and port, and can be put rig
   f.link(large.out, merge.in[0]!).link(merge.out, copy.in).link(copy.out, merge.in[1]!)
   const { message } = await rejectsCode(t, f.start(), INVALID)
   t.deepEqual(message.split('\n'), [
-    "flow 'wrong' has 4 faults:",
-    "  input 'in' of block 'split' is linked to nothing",
-    "  output 'out' of block 'split' is linked to nothing",
-    "  links lead in a circle: merge.out → copy.in, copy.out → merge.in1; mark the one that leads back by 'feedback: true'",
-    "  size of block 'large' is 2097152: its messages need buffers of 2097152 bytes, and maxBytes of the domain is 1048576",
+    'flow "wrong" has 4 faults:',
+    '  input "in" of block "split" is linked to nothing',
+    '  output "out" of block "split" is linked to nothing',
+    '  links lead in a circle: merge.out → copy.in, copy.out → merge.in1; mark the one that leads back by "feedback: true"',
+    '  size of block "large" is 2097152: its messages need buffers of 2097152 bytes, and maxBytes of the domain is 1048576',
   ])
   t.false(f.started)
   nothingLeft(t, shm)
@@ -48,7 +48,7 @@ test('a circle with a mark runs, and a mark of no circle is refused', async (t) 
   g.link(g.add(new NullSource({ size: 8 }), { name: 'from' }).out, g.add(new NullSink(), { name: 'end' }).in, {
     feedback: true,
   })
-  await rejectsCode(t, g.start(), INVALID, 'link from.out → end.in is marked as feedback', "'end' to 'from'")
+  await rejectsCode(t, g.start(), INVALID, 'link from.out → end.in is marked as feedback', '"end" to "from"')
 })
 
 test('links to one input share a queue, so their options are the same', (t) => {
@@ -99,7 +99,7 @@ test('what would wait for its own end, and objects between processes', async (t)
     'far.in',
     'far.out',
     'end.in',
-    "block 'keep' is in 'cpu'",
+    'block "keep" is in "cpu"',
   )
   nothingLeft(t, shm)
 })
@@ -118,7 +118,7 @@ test.serial('a process that cannot start fails the run, by the names of the proc
     )
     f.link(from.out, far.in)
     const run = await f.start({ processes: { cpu: { ...options, restart: 'never', stdio: 'ignore' } } })
-    await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', `process 'cpu' with block 'far' (${how})`)
+    await rejectsCode(t, run.done, 'ERR_MILLRACE_BLOCK_FAILED', `process "cpu" with block "far" (${how})`)
     nothingLeft(t, shm)
   }
 })

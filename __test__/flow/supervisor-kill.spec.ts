@@ -101,7 +101,7 @@ for (const does of ['work', 'ignore', 'spin'] as const) {
       // It runs no code of ours: nobody but a supervisor can end it.
       const { supervisor } = openSupervisor(t, { shm })
       t.true(supervisor.adopt('worker', program('exit', 0, { stopTimeout: 100 })))
-      await rejectsCode(t, supervisor.stop({ throwIfKilled: true }), 'ERR_MILLRACE_TIMEOUT', "'worker'")
+      await rejectsCode(t, supervisor.stop({ throwIfKilled: true }), 'ERR_MILLRACE_TIMEOUT', '"worker"')
     }
     await until(() => isAlone(shm))
     t.is(endedInOrder(shm), does === 'work')

@@ -141,7 +141,7 @@ test('stop() kills who does not end by the deadline, and says who that was', asy
   supervisor.start('good', supervised('work'))
   supervisor.start('bad', supervised('ignore', { stopTimeout: 100 }))
   while (events.length < 2) await once(supervisor, 'started')
-  await rejectsCode(t, supervisor.stop({ throwIfKilled: true }), 'ERR_MILLRACE_TIMEOUT', "killed: 'bad'")
+  await rejectsCode(t, supervisor.stop({ throwIfKilled: true }), 'ERR_MILLRACE_TIMEOUT', 'killed: "bad"')
   const [good, bad] = await supervisor.stop()
   t.like(good, { lastExit: { code: 0, timeout: null } })
   t.like(bad, { phase: 'ended', lastExit: { signal: 'SIGKILL', timeout: 'stop' } })
@@ -222,14 +222,14 @@ test('bad options name child and option', (t) => {
     ['backoff', 7],
   ] as const) {
     const start = () => supervisor.start('one', { ...program('exit', 0), [option]: value })
-    throwsCode(t, start, 'ERR_MILLRACE_INVALID_ARGUMENT', option, "child 'one'")
+    throwsCode(t, start, 'ERR_MILLRACE_INVALID_ARGUMENT', option, 'child "one"')
   }
   for (const [option, value] of Object.entries({ initial: -1, factor: 0.5, max: 2 ** 31, jitter: 2 })) {
     const start = () => supervisor.start('one', program('exit', 0, { backoff: { [option]: value } }))
-    throwsCode(t, start, 'ERR_MILLRACE_INVALID_ARGUMENT', `backoff.${option}`, "child 'one'", String(value))
+    throwsCode(t, start, 'ERR_MILLRACE_INVALID_ARGUMENT', `backoff.${option}`, 'child "one"', String(value))
   }
   const detached = () => supervisor.start('one', program('exit', 0, { stdio: 'pipe', detached: true }))
-  throwsCode(t, detached, 'ERR_MILLRACE_INVALID_ARGUMENT', "stdio of child 'one'", 'detached')
+  throwsCode(t, detached, 'ERR_MILLRACE_INVALID_ARGUMENT', 'stdio of child "one"', 'detached')
   t.deepEqual(supervisor.children, {})
   throwsCode(t, () => new Supervisor({ shm: {} as never }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'shm')
   throwsCode(t, () => supervisor.adopt('one', program('exit', 0)), 'ERR_MILLRACE_INVALID_ARGUMENT', 'one', 'shm')

@@ -134,7 +134,7 @@ test.serial('a queue destroyed by another process: an error that says so', async
   t.true(SageQueueManager.destroy('q', { namespace }))
   t.is((await child.hear<Haul>()).ended, 'ERR_MILLRACE_DESTROYED')
   await child.done()
-  await rejectsCode(t, q.put(1), 'ERR_MILLRACE_DESTROYED', "queue 'q'")
+  await rejectsCode(t, q.put(1), 'ERR_MILLRACE_DESTROYED', 'queue "q"')
 })
 
 test.serial('kill -9 between get and taskDone: join neither ends nor hangs', async (t) => {

@@ -44,7 +44,7 @@ onUnix('what is not finished in time is given up, and told', async (t) => {
   child.signal('SIGTERM')
   const { signal, stderr } = await child.ended
   t.is(signal, 'SIGTERM')
-  t.regex(stderr, /\[MILLRACE_DRAIN\] MillraceWarning: domain '.*' is closed at SIGTERM before it is drained: .* 10 ms/)
+  t.regex(stderr, /\[MILLRACE_DRAIN\] MillraceWarning: domain ".*" is closed at SIGTERM before it is drained: .* 10 ms/)
   t.is(await reason, 'closed')
 })
 

@@ -107,8 +107,8 @@ test.serial('a topic that nobody publishes to, or subscribes to: who waits for l
   t.deepEqual(
     warnings.map(({ name, message }) => `${name}: ${message}`),
     [
-      "MillraceWarning: no message arrived on the subscription to topic 'heard' for 2 s, because nobody has created it: who publishes bytes to it, or names its options, does",
-      "MillraceWarning: topic 'told' was not created for 2 s, because nobody has created it: who publishes bytes to it while somebody subscribes, or names its options, does",
+      'MillraceWarning: no message arrived on the subscription to topic "heard" for 2 s, because nobody has created it: who publishes bytes to it, or names its options, does',
+      'MillraceWarning: topic "told" was not created for 2 s, because nobody has created it: who publishes bytes to it while somebody subscribes, or names its options, does',
     ],
   )
   ending.abort()
@@ -122,20 +122,20 @@ test.serial('a queue that nobody creates: who waits for long is told, and so is 
   const wait = queue.receive({ signal: ending.signal })
   const [warning] = (await once(process, 'warning')) as [NodeJS.ErrnoException]
   t.like(warning, { name: 'MillraceWarning', code: 'MILLRACE_NO_QUEUE' })
-  t.regex(warning.message, /^no message arrived on queue 'late' .*for 2 s, because nobody has created it/)
+  t.regex(warning.message, /^no message arrived on queue "late" .*for 2 s, because nobody has created it/)
   ending.abort()
   await t.throwsAsync(wait, { any: true })
-  await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', "'late'", 'nobody has created it')
+  await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', '"late"', 'nobody has created it')
   await rejectsCode(
     t,
     // Bytes would make the queue.
     queue.put({ a: 1 }, { timeout: 1 }),
     'ERR_MILLRACE_TIMEOUT',
-    "'late'",
+    '"late"',
     'nobody has created it',
   )
   shm.portQueue('late', { capacity: 1 })
-  const error = await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', "'late'")
+  const error = await rejectsCode(t, queue.receive({ timeout: 1 }), 'ERR_MILLRACE_TIMEOUT', '"late"')
   t.notRegex(error.message, /nobody/)
 })
 
@@ -146,7 +146,7 @@ test.serial('a sender whose queue nobody receives from is told', async (t) => {
   const wait = queue.put(new Uint8Array(1), { signal: ending.signal })
   const [warning] = (await once(process, 'warning')) as [NodeJS.ErrnoException]
   t.like(warning, { name: 'MillraceWarning', code: 'MILLRACE_NO_CONSUMER' })
-  t.regex(warning.message, /^no space came free on queue 'misspelt' for 2 s, and nobody receives there/)
+  t.regex(warning.message, /^no space came free on queue "misspelt" for 2 s, and nobody receives there/)
   ending.abort()
   await t.throwsAsync(wait, { any: true })
 })

@@ -53,7 +53,7 @@ test('taskDone of a value, giveBack of a value', async (t) => {
   for (const id of [1, 2, 3]) await q.put({ id })
   const [a, b, c] = [await q.get(), await q.get(), await q.get()]
   q.taskDone(b)
-  throwsCode(t, () => q.taskDone(b), 'ERR_MILLRACE_NOT_HELD', "was not got from queue 'jobs'", '(2 in work)')
+  throwsCode(t, () => q.taskDone(b), 'ERR_MILLRACE_NOT_HELD', 'was not got from queue "jobs"', '(2 in work)')
   throwsCode(t, () => q.taskDone('b'), 'ERR_MILLRACE_NOT_HELD')
   q.giveBack(c)
   t.deepEqual(q.getNowait(), { id: 3 })
@@ -95,7 +95,7 @@ test('equal values are finished one by one, the oldest first', async (t) => {
   q.taskDone('b')
   t.is(q.getStats().inWorkHere, 1)
   q.giveBack('a')
-  throwsCode(t, () => q.taskDone('a'), 'ERR_MILLRACE_NOT_HELD', "no value of queue 'jobs'")
+  throwsCode(t, () => q.taskDone('a'), 'ERR_MILLRACE_NOT_HELD', 'no value of queue "jobs"')
   t.is(q.getNowait(), 'a')
 })
 

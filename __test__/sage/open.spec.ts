@@ -26,7 +26,7 @@ test('options that differ from what exists', (t) => {
     t,
     () => new SageQueue('jobs.dead', { namespace: q.namespace, maxDeliveries: 2 }),
     'ERR_MILLRACE_INVALID_ARGUMENT',
-    "SageQueue 'jobs.dead' has no maxDeliveries",
+    'SageQueue "jobs.dead" has no maxDeliveries',
   )
   throwsCode(t, open({ maxBytes: '1GiB' }), 'ERR_MILLRACE_OPTIONS_MISMATCH')
   for (const maxsize of [0, -1, 1.5, 2 ** 21])

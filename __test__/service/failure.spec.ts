@@ -106,7 +106,7 @@ test('an error in the format of another engine is told as one that cannot be rea
   const bytes = Buffer.from('bun' in process.versions ? 'ff0f6f7b00' : '0e00000002ffffffff', 'hex')
   const { code, message } = decodeFailure(bytes, 'service fails') as MillraceError
   t.is(code, 'ERR_MILLRACE_REMOTE')
-  t.regex(message, /^service fails answered with an error that cannot be read: .*not in the format of codec 'v8'/)
+  t.regex(message, /^service fails answered with an error that cannot be read: .*not in the format of codec "v8"/)
 })
 
 test('a buffer given to a call is taken over, however that ends', async (t) => {

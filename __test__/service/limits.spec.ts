@@ -13,7 +13,7 @@ test('without a server a request waits until its time is over, and says that the
     t,
     client.request(1, { timeout: 20 }),
     'ERR_MILLRACE_TIMEOUT',
-    "no server of service 'work' was there",
+    'no server of service "work" was there',
   )
   const later = client.request(2)
   void server.serve((n) => n * 2)

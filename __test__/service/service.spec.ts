@@ -80,7 +80,7 @@ test('closing ends requests; destroying ends everybody', async (t) => {
   const pending = client.request(1)
   await until(() => server.stats().running === 1)
   client.close()
-  await rejectsCode(t, pending, 'ERR_MILLRACE_CLOSED', "service 'work'")
+  await rejectsCode(t, pending, 'ERR_MILLRACE_CLOSED', 'service "work"')
   await rejectsCode(t, client.request(2), 'ERR_MILLRACE_CLOSED')
   const third = domain.open()
   const other = third.service<number, number>('work', json)

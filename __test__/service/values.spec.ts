@@ -146,8 +146,8 @@ test('what a handler throws arrives as it was', async (t) => {
   t.true(inner instanceof RangeError)
   t.is(inner.message, 'inner')
   t.deepEqual(inner.cause, { detail: 1 })
-  t.is((type as Error & { remote?: string }).remote, `service 'work', participant ${there.participant}`)
-  t.regex(type.stack!, /^TypeError: wrong\n.*values\.spec[^]*\[remote: service 'work'/)
+  t.is((type as Error & { remote?: string }).remote, `service "work", participant ${there.participant}`)
+  t.regex(type.stack!, /^TypeError: wrong\n.*values\.spec[^]*\[remote: service "work"/)
   const odd = await t.throwsAsync(client.request('odd'), { name: 'OddError', message: 'strange', code: 'E_ODD' })
   t.true(odd instanceof Error)
   await rejectsCode(t, client.request('text'), 'ERR_MILLRACE_REMOTE', '"just text"')
@@ -167,7 +167,7 @@ test('a rejection, and a value that cannot be encoded, arrive as errors', async 
     return () => 'a function'
   })
   await t.throwsAsync(client.request(true), { instanceOf: SyntaxError, message: 'later' })
-  await rejectsCode(t, client.request(false), 'ERR_MILLRACE_INVALID_ARGUMENT', "codec 'json'")
+  await rejectsCode(t, client.request(false), 'ERR_MILLRACE_INVALID_ARGUMENT', 'codec "json"')
   end()
 })
 

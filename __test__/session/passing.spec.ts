@@ -26,7 +26,7 @@ function told(t: ExecutionContext, domain: string, subject: string) {
 test.serial('every way to send and to receive', async (t) => {
   const shm = openDomain(t)
   const queue = shm.portQueue('queue', { capacity: 64 })
-  const counts = told(t, shm.domain, "queue 'queue'")
+  const counts = told(t, shm.domain, 'queue "queue"')
   const bytes = Buffer.from('bytes')
   const buffer = () => shm.allocate(10)
   queue.tryPut(bytes)
@@ -52,7 +52,7 @@ test.serial('every way to send and to receive', async (t) => {
 test.serial('who waits for room is told when it has sent', async (t) => {
   const shm = openDomain(t)
   const queue = shm.portQueue('queue', { capacity: 1 })
-  const counts = told(t, shm.domain, "queue 'queue'")
+  const counts = told(t, shm.domain, 'queue "queue"')
   queue.tryPut(Buffer.from('1'))
   t.false(queue.tryPut(Buffer.from('2')))
   const waiting = queue.put(Buffer.from('2'))
@@ -65,12 +65,12 @@ test.serial('who waits for room is told when it has sent', async (t) => {
 test.serial('drops, by the receiver of a queue and by the publisher of a topic', async (t) => {
   const shm = openDomain(t)
   const queue = shm.portQueue('queue', { capacity: 2, overflow: 'drop-oldest' })
-  const ofQueue = told(t, shm.domain, "queue 'queue'")
+  const ofQueue = told(t, shm.domain, 'queue "queue"')
   for (let i = 0; i < 5; i++) queue.tryPut(Buffer.from(`${i}`))
   t.deepEqual(queue.tryGet(), new Uint8Array(Buffer.from('3')))
   t.deepEqual(ofQueue, { publish: 5, receive: 1, drop: 3, redelivery: 0 })
   const topic = shm.topic('topic', {})
-  const ofTopic = told(t, shm.domain, "topic 'topic'")
+  const ofTopic = told(t, shm.domain, 'topic "topic"')
   topic.subscribe({ capacity: 1, overflow: 'drop-newest' })
   for (let i = 0; i < 3; i++) await topic.put(Buffer.from(`${i}`))
   t.deepEqual(ofTopic, { publish: 3, receive: 0, drop: 2, redelivery: 0 })
@@ -80,7 +80,7 @@ test.serial('a message that a topic gives to who had no room is told once', asyn
   const shm = openDomain(t)
   const topic = shm.topic('topic', {})
   const subscriptions = [topic.subscribe({ capacity: 1 }), topic.subscribe({ capacity: 1 })]
-  const counts = told(t, shm.domain, "topic 'topic'")
+  const counts = told(t, shm.domain, 'topic "topic"')
   await topic.put(Buffer.from('1'))
   const waiting = topic.put(Buffer.from('2'))
   for (const subscription of subscriptions) subscription.tryGet()
@@ -91,7 +91,7 @@ test.serial('a message that a topic gives to who had no room is told once', asyn
 test.serial('what comes again', async (t) => {
   const shm = openDomain(t)
   const queue = shm.portQueue('queue', { capacity: 4, delivery: 'at-least-once' })
-  const counts = told(t, shm.domain, "queue 'queue'")
+  const counts = told(t, shm.domain, 'queue "queue"')
   queue.tryPut(Buffer.from('once more'))
   queue.tryReceive()!.nack()
   t.deepEqual(counts, { publish: 1, receive: 1, drop: 0, redelivery: 0 })
@@ -101,7 +101,7 @@ test.serial('what comes again', async (t) => {
 
 test.serial('SageQueues and services', async (t) => {
   const sage = openSage<number>(t)
-  const ofSage = told(t, `sage.${sage.namespace}`, "queue 'jobs'")
+  const ofSage = told(t, `sage.${sage.namespace}`, 'queue "jobs"')
   await sage.put(1)
   await sage.get()
   sage.giveBack()
@@ -111,7 +111,7 @@ test.serial('SageQueues and services', async (t) => {
   t.deepEqual(ofSage, { publish: 1, receive: 2, drop: 0, redelivery: 1 })
   const shm = openDomain(t)
   using service = shm.service<number, number>('double', { codec: 'json' })
-  const ofService = told(t, shm.domain, "service 'double'")
+  const ofService = told(t, shm.domain, 'service "double"')
   const serving = service.serve((n) => 2 * n)
   t.is(await service.request(21), 42)
   t.deepEqual(ofService, { publish: 1, receive: 1, drop: 0, redelivery: 0 })
@@ -123,7 +123,7 @@ test.serial('who is told may send and receive at once', (t) => {
   const shm = openDomain(t)
   const [queue, copies] = [shm.portQueue('queue', { capacity: 8 }), shm.portQueue('copies', { capacity: 8 })]
   const listener = (message: unknown) => {
-    if ((message as Passage).subject === "queue 'queue'") copies.tryPut(Buffer.from('copy'))
+    if ((message as Passage).subject === 'queue "queue"') copies.tryPut(Buffer.from('copy'))
   }
   for (const name of NAMES) subscribe(`millrace:${name}`, listener)
   t.teardown(() => NAMES.forEach((name) => unsubscribe(`millrace:${name}`, listener)))

@@ -87,7 +87,7 @@ test('values of a topic that nobody has named a codec for wait for that, whoever
   const topic = shm.topic<{ n: number }>('topic')
   using subscription = topic.subscribe()
   t.is(topic.tryPut({ n: 0 }), null)
-  await rejectsCode(t, topic.put({ n: 1 }, { timeout: 10 }), 'ERR_MILLRACE_TIMEOUT', "topic 'topic' was not created")
+  await rejectsCode(t, topic.put({ n: 1 }, { timeout: 10 }), 'ERR_MILLRACE_TIMEOUT', 'topic "topic" was not created')
   const put = topic.put({ n: 2 })
   shm.topic('topic', { codec: 'json' })
   t.deepEqual(await put, { delivered: 1, dropped: 0, blocked: [] })
@@ -109,7 +109,7 @@ test('start order does not matter', async (t) => {
   const buffer = publisher.allocate(1)
   t.is(early.tryPublish(buffer), null)
   buffer.release()
-  await rejectsCode(t, early.put(1, { timeout: 10 }), 'ERR_MILLRACE_TIMEOUT', "topic 'topic' was not created")
+  await rejectsCode(t, early.put(1, { timeout: 10 }), 'ERR_MILLRACE_TIMEOUT', 'topic "topic" was not created')
   const published = early.put(7)
   using subscription = subscriber.topic<number>('topic').subscribe()
   const received = subscription.get()
@@ -141,7 +141,7 @@ test('options that differ are errors that name both', (t) => {
   throwsCode(t, () => shm.topic('a b'), 'ERR_MILLRACE_INVALID_NAME', 'topic', 'a b')
   t.true(topic.unsubscribe('log'))
   t.false(topic.unsubscribe('log'))
-  throwsCode(t, () => named.tryReceive(), 'ERR_MILLRACE_DESTROYED', "subscription 'log' to topic 'topic'")
+  throwsCode(t, () => named.tryReceive(), 'ERR_MILLRACE_DESTROYED', 'subscription "log" to topic "topic"')
 })
 
 test('values go through the codec of the topic', async (t) => {
@@ -188,7 +188,7 @@ test('a subscription is iterated, consumed and streamed like a queue; the end of
   await all
   for (const got of [iterated, consumed, batched, streamed]) t.deepEqual(got, upTo(500))
   await rejectsCode(t, a.receive(), 'ERR_MILLRACE_CLOSED')
-  await rejectsCode(t, topic.put(1), 'ERR_MILLRACE_CLOSED', "topic 'topic'")
+  await rejectsCode(t, topic.put(1), 'ERR_MILLRACE_CLOSED', 'topic "topic"')
   t.is(topic.tryPut(1), null)
   for (const subscription of [a, b, c, d]) subscription.close()
   t.is(buffersInUse(shm), 0)
@@ -259,7 +259,7 @@ test('a publisher waits for who blocks, and for nobody else', async (t) => {
   const fifth = numbered(shm, 5)
   const error = await t.throwsAsync(topic.publish(fifth, { timeout: 5 }), { instanceOf: MillraceError })
   t.is(error.code, 'ERR_MILLRACE_TIMEOUT')
-  for (const word of ["topic 'topic'", "full is subscription 'log'", "'slow one'", `${process.pid}`]) {
+  for (const word of ['topic "topic"', 'full is subscription "log"', '"slow one"', `${process.pid}`]) {
     t.true(error.message.includes(word), error.message)
   }
   t.deepEqual(error.cause, [log])
@@ -374,7 +374,7 @@ test('destroying a topic ends everybody', async (t) => {
   await publishing
   await rejectsCode(t, receiving, 'ERR_MILLRACE_DESTROYED')
   await rejectsCode(t, subscription.receive(), 'ERR_MILLRACE_DESTROYED')
-  await rejectsCode(t, topic.put(3), 'ERR_MILLRACE_DESTROYED', "topic 'topic'")
+  await rejectsCode(t, topic.put(3), 'ERR_MILLRACE_DESTROYED', 'topic "topic"')
   t.is(topic.info, null)
   t.is(buffersInUse(shm), 0)
   t.like(shm.topic('topic', { history: 1 }).info, { history: 1, closed: false })
@@ -435,7 +435,7 @@ test('a publisher that waits for a second for a subscriber says for whom: an eve
   const warnings: string[] = []
   const warned = (warning: Error & { code?: string }) => {
     // Those of tests beside this one are told here, too.
-    if (warning.code === 'MILLRACE_BLOCKED' && warning.message.includes(`'${domain.name}'`))
+    if (warning.code === 'MILLRACE_BLOCKED' && warning.message.includes(`"${domain.name}"`))
       warnings.push(warning.message)
   }
   process.on('warning', warned)
@@ -451,9 +451,9 @@ test('a publisher that waits for a second for a subscriber says for whom: an eve
     await publishing
   }
   t.deepEqual(warnings, [
-    `a publisher of topic 'topic' of domain '${shm.domain}' has waited for a second: full is subscription 'log' of participant ` +
-      `${slow.participant} ('slow one', process ${process.pid}); let it receive, or subscribe with another overflow policy, such as ` +
-      "'latest' or 'drop-oldest'",
+    `a publisher of topic "topic" of domain "${shm.domain}" has waited for a second: full is subscription "log" of participant ` +
+      `${slow.participant} ("slow one", process ${process.pid}); let it receive, or subscribe with another overflow policy, such as ` +
+      '"latest" or "drop-oldest"',
   ])
 })
 

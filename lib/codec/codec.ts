@@ -15,7 +15,7 @@ export const bytesCodec: NamedCodec<Uint8Array> = {
   encode(value) {
     if (value instanceof Uint8Array || isBytes(value)) return value
     const rule = "a Uint8Array (for other values name a codec, such as { codec: 'json' })"
-    throw invalidArgument("a value for codec 'bytes'", rule, value)
+    throw invalidArgument('a value for codec "bytes"', rule, value)
   },
   decode: (bytes) => bytes.slice(),
 }
@@ -27,7 +27,7 @@ const jsonCodec: NamedCodec<unknown> = {
   encode(value) {
     const text = encodeAsking('json', value, stringify)
     if (text !== undefined) return text
-    throw invalidArgument("a value for codec 'json'", 'something JSON can express', value)
+    throw invalidArgument('a value for codec "json"', 'something JSON can express', value)
   },
   decode: (bytes) => JSON.parse(textOf(bytes)) as unknown,
 }

@@ -81,7 +81,7 @@ interface Found {
 }
 
 function refusal(codec: ValueCodecName, found: Found | undefined): Error {
-  const what = found?.path ? `value${found.path} for codec '${codec}'` : `a value for codec '${codec}'`
+  const what = found?.path ? `value${found.path} for codec "${codec}"` : `a value for codec "${codec}"`
   return invalidArgument(
     what,
     'data: send() passes buffers on, put() copies values',

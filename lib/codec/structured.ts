@@ -45,7 +45,7 @@ export function serialize(value: unknown): Buffer {
  */
 export function deserialize(bytes: Uint8Array): unknown {
   if (isOfV8(bytes) !== hasFormatOfV8) {
-    const message = `a value of ${bytes.length} bytes is not in the format of codec 'v8' here: Bun has one of its own, while 'msgpack' and 'json' are the same everywhere`
+    const message = `a value of ${bytes.length} bytes is not in the format of codec "v8" here: Bun has one of its own, while "msgpack" and "json" are the same everywhere`
     throw new MillraceError('ERR_MILLRACE_DECODE', message)
   }
   if (bytes[0] !== CAUSES_BESIDE) return v8.deserialize(bytes)

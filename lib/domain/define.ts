@@ -57,14 +57,14 @@ export type ServiceDefinition<Req = BufferPtr, Res = BufferPtr> = Definition<'se
 export function defineQueue<T>(definition: Named & QueueOptions<T> & WithSchema<T>): QueueDefinition<T>
 export function defineQueue<T = Uint8Array>(definition: Named & WithCodec<QueueOptions<T>, T>): QueueDefinition<T>
 export function defineQueue<T>({ name, ...options }: Named & Partial<WithSchema<T>>): QueueDefinition<T> {
-  return define('queue', name, withValidator(`queue '${name}'`, options))
+  return define('queue', name, withValidator(`queue "${name}"`, options))
 }
 
 /** A topic as all who publish and subscribe should know it; otherwise as {@link defineQueue}. */
 export function defineTopic<T>(definition: Named & TopicOptions<T> & WithSchema<T>): TopicDefinition<T>
 export function defineTopic<T = Uint8Array>(definition: Named & WithCodec<TopicOptions<T>, T>): TopicDefinition<T>
 export function defineTopic<T>({ name, ...options }: Named & Partial<WithSchema<T>>): TopicDefinition<T> {
-  return define('topic', name, withValidator(`topic '${name}'`, options))
+  return define('topic', name, withValidator(`topic "${name}"`, options))
 }
 
 /** A service as its servers and clients should know it; otherwise as {@link defineQueue}. */
@@ -73,8 +73,8 @@ export function defineService<Req = BufferPtr, Res = BufferPtr>(
 ): ServiceDefinition<Req, Res> {
   const { name, schema, replySchema, ...options } = definition
   const { codec, replyCodec = codec, ...others } = options as ServiceOptions<Req, Res>
-  const requests = withValidator<Req>(`requests to service '${name}'`, { codec, schema })
-  const replies = withValidator<Res>(`replies of service '${name}'`, { codec: replyCodec, schema: replySchema })
+  const requests = withValidator<Req>(`requests to service "${name}"`, { codec, schema })
+  const replies = withValidator<Res>(`replies of service "${name}"`, { codec: replyCodec, schema: replySchema })
   return define('service', name, {
     ...others,
     ...requests,
@@ -90,13 +90,13 @@ export function definedAs<Kind extends 'queue' | 'topic' | 'service', Options>(
 ): [name: string, options: Options | undefined] {
   if (typeof what !== 'object' || what === null) {
     if (options !== null) return [what, options]
-    throw invalidArgument(`options of ${kind} '${what}'`, 'an object', options)
+    throw invalidArgument(`options of ${kind} "${what}"`, 'an object', options)
   }
   if (what.kind === kind && options === undefined) return [what.name, what.options]
   if (what.kind === kind)
-    throw misuse(`the options of ${kind} '${what.name}' are in its definition, and none are possible beside it`)
+    throw misuse(`the options of ${kind} "${what.name}" are in its definition, and none are possible beside it`)
   if (typeof what.kind === 'string')
-    throw misuse(`a ${kind} was asked for by the definition of ${what.kind} '${what.name}'`)
+    throw misuse(`a ${kind} was asked for by the definition of ${what.kind} "${what.name}"`)
   throw invalidArgument(`what names a ${kind}`, `its name, or its definition alone`, what)
 }
 

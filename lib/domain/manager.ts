@@ -199,7 +199,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   portQueue<T>(queue: string | QueueDefinition<T>, given?: QueueOptions<T>): PortQueue<T> {
     const [name, options] = definedAs('queue', queue, given)
     checkName('queue', name)
-    const codec = options && checkOptions(`queue '${name}'`, options, QUEUE_OPTIONS).codec
+    const codec = options && checkOptions(`queue "${name}"`, options, QUEUE_OPTIONS).codec
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
     const bound = options && bindQueueOptions(options, named?.name)
     const handle = this.#session.call((native) => native.queue(name, bound))
@@ -241,7 +241,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
   topic<T>(topic: string | TopicDefinition<T>, given?: TopicOptions<T>): Topic<T> {
     const [name, options] = definedAs('topic', topic, given)
     checkName('topic', name)
-    const codec = options && checkOptions(`topic '${name}'`, options, TOPIC_OPTIONS).codec
+    const codec = options && checkOptions(`topic "${name}"`, options, TOPIC_OPTIONS).codec
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
     const bound = options && bindTopicOptions(options, named?.name)
     const handle = this.#session.call((native) => native.topic(name, bound))
@@ -335,7 +335,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     const { drain = () => {}, timeout = DRAIN_MS } = checkOptions('closeOnSignals', options, SIGNAL_OPTIONS)
     checkFunction('drain', drain)
     checkTimeout('timeout', timeout)
-    if (this.#closing !== undefined) throw misuse(`closeOnSignals() of domain '${this.domain}' has been called before`)
+    if (this.#closing !== undefined) throw misuse(`closeOnSignals() of domain "${this.domain}" has been called before`)
     const close = (): void => this.close()
     this.#closing = this.#session.call(() => closeOnSignals(this.domain, { drain, timeout }, close))
     return this.#closing.stopping
@@ -362,7 +362,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
       for (const report of stalled) this.#tell('participant-stalled', report)
       for (const report of resumed) this.#tell('participant-resumed', report)
     } catch (error) {
-      const message = `domain '${this.domain}' does not say who comes, goes or stalls: ${(error as Error).message}`
+      const message = `domain "${this.domain}" does not say who comes, goes or stalls: ${(error as Error).message}`
       process.emitWarning(message, { type: 'MillraceWarning', code: 'MILLRACE_NEWS' })
     }
   }

@@ -75,7 +75,7 @@ async function drained(domain: string, signal: string, drain: () => unknown, tim
   try {
     await Promise.race([drain(), late])
   } catch (error) {
-    const message = `domain '${domain}' is closed at ${signal} before it is drained: ${(error as Error).message}`
+    const message = `domain "${domain}" is closed at ${signal} before it is drained: ${(error as Error).message}`
     process.emitWarning(message, { type: 'MillraceWarning', code: 'MILLRACE_DRAIN' })
     // Written in a later tick: the process does not end before.
     await setImmediate()

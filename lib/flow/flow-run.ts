@@ -92,11 +92,11 @@ export class Run extends EventEmitter<StallEvents> implements AsyncDisposable {
     if (ended === true) return this.done
     if (ended !== false) {
       this.#beginStop()
-      throw stallError(`flow '${this.#parts.name}' does not end and is stopped`, ended)
+      throw stallError(`flow "${this.#parts.name}" does not end and is stopped`, ended)
     }
     const waiting = this.#unfinished()
     await this.stop()
-    const message = `flow '${this.#parts.name}' did not end within ${timeout} ms and was stopped, ${this.lost} messages were lost: ${waiting} had not ended`
+    const message = `flow "${this.#parts.name}" did not end within ${timeout} ms and was stopped, ${this.lost} messages were lost: ${waiting} had not ended`
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
   }
 
@@ -112,8 +112,8 @@ export class Run extends EventEmitter<StallEvents> implements AsyncDisposable {
     this.#beginStop()
     const ended = await endsWithin(this.done, time, this.#watch)
     if (ended === true) return this.done
-    if (ended !== false) throw stallError(`flow '${this.#parts.name}' does not end`, ended)
-    const message = `blocks of flow '${this.#parts.name}' did not return from their work within ${time} ms: ${this.#unfinished()}`
+    if (ended !== false) throw stallError(`flow "${this.#parts.name}" does not end`, ended)
+    const message = `blocks of flow "${this.#parts.name}" did not return from their work within ${time} ms: ${this.#unfinished()}`
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
   }
 
@@ -210,7 +210,7 @@ export class Run extends EventEmitter<StallEvents> implements AsyncDisposable {
   /** Names of the blocks that have not ended. */
   #unfinished(): string {
     const blocks = this.stats().blocks.filter(({ state }) => state === 'running' || state === 'created')
-    return blocks.map(({ name }) => `'${name}'`).join(', ')
+    return blocks.map(({ name }) => `"${name}"`).join(', ')
   }
 }
 

@@ -81,7 +81,7 @@ export class Flow implements BlockHost, GroupHost {
     this.name = checkName('flow', name)
     // Of what native blocks and others do the run tells.
     this.#scheduler = new Scheduler(shm, {
-      ...checkOptions(`flow '${this.name}'`, options, SCHEDULER_OPTIONS),
+      ...checkOptions(`flow "${this.name}"`, options, SCHEDULER_OPTIONS),
       stallTimeout: Infinity,
     })
     this.#stallTimeout = checkStallTimeout(options)
@@ -134,13 +134,13 @@ export class Flow implements BlockHost, GroupHost {
   add<B extends Block>(block: B, options: FlowBlockOptions<Taken<B>> = {}): B {
     const isNative = block instanceof NativeBlock
     if (!isNative && !(block instanceof JsBlock)) throw notOurs('what is added', 'a block', block)
-    this.#checkNotStarted(`block '${block.name}' cannot be added`)
+    this.#checkNotStarted(`block "${block.name}" cannot be added`)
     const { name = nameAmong(block, (taken) => this.#blocks.has(taken)) } = checkOptions(
-      `block '${block.name}'`,
+      `block "${block.name}"`,
       options,
       FLOW_BLOCK_OPTIONS,
     )
-    if (this.#blocks.has(name)) throw misuse(`two blocks of one flow cannot both have the name '${name}'`)
+    if (this.#blocks.has(name)) throw misuse(`two blocks of one flow cannot both have the name "${name}"`)
     this.#blocks.set(name, isNative ? this.#native(name, block, options) : this.#js(name, block, options))
     return block
   }
@@ -166,7 +166,7 @@ export class Flow implements BlockHost, GroupHost {
     this.#checkNotStarted(`link ${name} cannot be added`)
     for (const port of [from, to] as const) {
       if (this.#blocks.get(port.owner.name)?.block === port.owner) continue
-      throw misuse(`block '${port.owner.name}' of port ${port.label} has not been added to this flow`)
+      throw misuse(`block "${port.owner.name}" of port ${port.label} has not been added to this flow`)
     }
     checkFlowLink(name, options)
     const fault = linkFault(this.#links, { from, to, options })
@@ -184,7 +184,7 @@ export class Flow implements BlockHost, GroupHost {
     const { signal, processes = this.#processes, workers = {} } = checkOptions('start', options, START_OPTIONS)
     checkSignal(signal)?.throwIfAborted()
     this.#checkNotStarted('it cannot be started again')
-    if (this.#blocks.size === 0) throw misuse(`flow '${this.name}' has no blocks`)
+    if (this.#blocks.size === 0) throw misuse(`flow "${this.name}" has no blocks`)
     const others = this.#othersOf({ process: processes, worker: workers })
     checkPlaces(others)
     const blocks = [...this.#blocks.values()]
@@ -234,7 +234,7 @@ export class Flow implements BlockHost, GroupHost {
     const refused = Object.entries({ worker, replicas, partitionBy, batch }).find(
       ([, value]) => value !== undefined,
     )?.[0]
-    if (refused !== undefined) throw misuse(`block '${name}' is native: '${refused}' is for blocks of JavaScript`)
+    if (refused !== undefined) throw misuse(`block "${name}" is native: "${refused}" is for blocks of JavaScript`)
     const [place] = this.#places.add(name, { ...(process !== undefined && { process }) })
     if (this.#isHere(place)) this.#scheduler.add(block, { ...others, name })
     else block.join(this, name)
@@ -246,7 +246,7 @@ export class Flow implements BlockHost, GroupHost {
     const { batch = replicas === undefined || partitionBy !== undefined ? BATCH_MAX : 1 } = options
     const { retries, backoffMs, action, deadLetters } = bindBlock(name, options)
     if (retries > 0 || action !== 0) checkOnError(name, block, deadLetters)
-    checkInteger(`batch of block '${name}'`, batch, 1, BATCH_MAX)
+    checkInteger(`batch of block "${name}"`, batch, 1, BATCH_MAX)
     checkReplicas(name, block, options)
     const places = this.#places.add(name, options)
     block.join(this, name)
@@ -275,20 +275,20 @@ export class Flow implements BlockHost, GroupHost {
       const unknown = Object.keys(checkObject(kind === 'process' ? 'processes' : 'workers', options[kind])).find(
         (group) => !groups.has(group),
       )
-      if (unknown !== undefined) throw misuse(`no block of flow '${this.name}' is in ${kind} '${unknown}'`)
+      if (unknown !== undefined) throw misuse(`no block of flow "${this.name}" is in ${kind} "${unknown}"`)
     }
     const started = (name: string): StartedPlace => {
       const [kind, group] = [this.#places.kindOf(name), this.#places.groupOf(name)]
       const blocks = all.filter((added) => namesOf(added).includes(name)).map(({ block }) => block.name)
       return kind === 'process'
-        ? { kind, blocks, options: checkOptions(`process '${group}'`, options[kind][group] ?? {}, CHILD_OPTIONS) }
-        : { kind, blocks, options: checkOptions(`worker '${group}'`, options[kind][group] ?? {}, WORKER_OPTIONS) }
+        ? { kind, blocks, options: checkOptions(`process "${group}"`, options[kind][group] ?? {}, CHILD_OPTIONS) }
+        : { kind, blocks, options: checkOptions(`worker "${group}"`, options[kind][group] ?? {}, WORKER_OPTIONS) }
     }
     return placeHere() === undefined ? new Map([...names].map((name) => [name, started(name)])) : new Map()
   }
 
   #checkNotStarted(what: string): void {
-    if (this.#started) throw misuse(`flow '${this.name}' has been started, ${what}: make another one`)
+    if (this.#started) throw misuse(`flow "${this.name}" has been started, ${what}: make another one`)
   }
 }
 

@@ -37,12 +37,12 @@ export class Group<P extends object, R> {
   /** @internal */
   constructor(name: string, build: (host: GroupHost, parameters: P) => R) {
     this.name = checkName('group', name)
-    this.#build = checkFunction(`the function of group '${name}'`, build)
+    this.#build = checkFunction(`the function of group "${name}"`, build)
   }
 
   /** @internal Adds its blocks to `host`, by names that begin with `prefix`. */
   build(host: GroupHost, prefix: string, parameters: P): R {
-    return this.#build(new UsedGroup(host, prefix), checkObject(`parameters of group '${this.name}'`, parameters))
+    return this.#build(new UsedGroup(host, prefix), checkObject(`parameters of group "${this.name}"`, parameters))
   }
 }
 
@@ -72,8 +72,8 @@ export class GroupNames {
   /** What the names of the blocks begin with. @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, `_INVALID_NAME` */
   next(used: unknown, options: UseOptions): string {
     if (!(used instanceof Group)) throw invalidArgument('what is used', 'a group', used)
-    const { name } = checkOptions(`group '${used.name}'`, options, USE_OPTIONS)
-    if (name !== undefined) return checkName(`use of group '${used.name}'`, name)
+    const { name } = checkOptions(`group "${used.name}"`, options, USE_OPTIONS)
+    if (name !== undefined) return checkName(`use of group "${used.name}"`, name)
     const number = (this.#uses.get(used.name) ?? 0) + 1
     this.#uses.set(used.name, number)
     return `${used.name}${number}`
@@ -94,7 +94,7 @@ class UsedGroup implements GroupHost {
 
   add<B extends Block>(block: B, options: FlowBlockOptions<Taken<B>> = {}): B {
     const { name = nameAmong(block, (taken) => this.#names.has(taken)) } = checkOptions(
-      `block '${block.name}'`,
+      `block "${block.name}"`,
       options,
       FLOW_BLOCK_OPTIONS,
     )

@@ -89,7 +89,7 @@ export class Mock<B extends Block = Block> {
     const run = await f.start()
     if ((await endsWithin(run.done, checkTimeout('timeout', timeout))) !== true) {
       await run.stop()
-      const message = `block '${this.#block.name}' did not end within ${timeout} ms (seed ${seed}): a source that goes on for ever ends after the option 'time'`
+      const message = `block "${this.#block.name}" did not end within ${timeout} ms (seed ${seed}): a source that goes on for ever ends after the option "time"`
       throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
     }
     const { blocks } = run.stats()
@@ -185,9 +185,9 @@ function portOf<P extends InputPort<never> | OutputPort>(
 ): P {
   const found = ports.find((one) => one === port || one.name === port)
   if (found !== undefined) return found
-  const names = ports.map(({ name }) => `'${name}'`).join(', ')
+  const names = ports.map(({ name }) => `"${name}"`).join(', ')
   const wanted = typeof port === 'string' ? show(port) : port.label
-  throw misuse(`block '${block.name}' has no ${side} ${wanted}, but ${names === '' ? 'none' : names}`)
+  throw misuse(`block "${block.name}" has no ${side} ${wanted}, but ${names === '' ? 'none' : names}`)
 }
 
 /** Native blocks take and send bytes. */

@@ -357,8 +357,8 @@ isNoValue(BufferPtr, () => {
 function foreign(id: number, its: string, ours: string): MillraceError {
   const message =
     its === ours
-      ? `buffer ${id} belongs to another ShmManager of domain '${its}' than the one that is to send it: open one for each process or thread, and use that for both`
-      : `buffer ${id} belongs to domain '${its}' and is to be sent in domain '${ours}': copy it, by put(buffer.bytes)`
+      ? `buffer ${id} belongs to another ShmManager of domain "${its}" than the one that is to send it: open one for each process or thread, and use that for both`
+      : `buffer ${id} belongs to domain "${its}" and is to be sent in domain "${ours}": copy it, by put(buffer.bytes)`
   return new MillraceError('ERR_MILLRACE_FOREIGN_BUFFER', message)
 }
 

@@ -85,7 +85,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     name: string,
     handle: number,
     codec: NamedCodec<T> | undefined,
-    subject = `queue '${name}'`,
+    subject = `queue "${name}"`,
   ) {
     this.#subject = subject
     this.#name = name
@@ -368,7 +368,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     if (exists) return
     // Of one that was destroyed, a look at it tells.
     this.#receiver.peek()?.release()
-    throw new MillraceError('ERR_MILLRACE_NOT_FOUND', `queue '${this.name}' does not exist yet: nobody has created it`)
+    throw new MillraceError('ERR_MILLRACE_NOT_FOUND', `queue "${this.name}" does not exist yet: nobody has created it`)
   }
 
   /** No more: sends fail for everybody, consumers drain what is left and end. Idempotent. */

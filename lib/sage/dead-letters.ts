@@ -48,6 +48,6 @@ export class DeadLetters<T> {
 
   #make() {
     const queue = WorkQueue.open(this.#namespace, this.name, { codec: this.#source.codec })
-    return { queue, sender: new Sender(this.#namespace.session, queue.handle, `queue '${this.name}'`) }
+    return { queue, sender: new Sender(this.#namespace.session, queue.handle, `queue "${this.name}"`) }
   }
 }

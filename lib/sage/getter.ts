@@ -104,7 +104,7 @@ export class Getter<T> {
       // Given back it would be the next again, for everybody, for ever.
       if (!moved) this.unacknowledged.setAside(message)
       const { name } = this.#deadLetters
-      throw this.#decodeError(cause, moved ? `is in queue '${name}' now` : `is kept here until this end is closed`)
+      throw this.#decodeError(cause, moved ? `is in queue "${name}" now` : `is kept here until this end is closed`)
     }
     if (this.#queue.acknowledge === 'get') message.release()
     else this.unacknowledged.add(value, message)
@@ -123,7 +123,7 @@ export class Getter<T> {
 
   #decodeError(cause: unknown, whereabouts: string): MillraceError {
     const why = cause instanceof Error ? cause.message : String(cause)
-    const message = `a value of ${this.#subject} cannot be decoded by codec '${this.#queue.codec.name}' and ${whereabouts}: ${why}`
+    const message = `a value of ${this.#subject} cannot be decoded by codec "${this.#queue.codec.name}" and ${whereabouts}: ${why}`
     return new MillraceError('ERR_MILLRACE_DECODE', message, { cause })
   }
 

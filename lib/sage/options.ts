@@ -49,7 +49,7 @@ const DEAD = '.dead'
 
 /** @throws {@link MillraceError} unless they are right */
 export function checkSageOptions<T>(name: string, options: SageQueueOptions<T>): Asked<T> {
-  checkOptions(`SageQueue '${name}'`, options, SAGE_QUEUE_OPTIONS)
+  checkOptions(`SageQueue "${name}"`, options, SAGE_QUEUE_OPTIONS)
   const { maxsize, codec, acknowledge, maxDeliveries } = options
   if (maxsize !== undefined) checkInteger('maxsize', maxsize, 1, MAX_QUEUE_CAPACITY)
   if (acknowledge !== undefined) checkWord('acknowledge', acknowledge, ACKNOWLEDGE)
@@ -65,7 +65,7 @@ function checkMaxDeliveries(name: string, maxDeliveries: number): number {
   if (maxDeliveries === Infinity) return 0
   checkInteger('maxDeliveries', maxDeliveries, 1, 2 ** 32 - 1)
   if (!isDeadLetters(name)) return maxDeliveries
-  throw misuse(`SageQueue '${name}' has no maxDeliveries: it is for dead letters, which have none themselves`)
+  throw misuse(`SageQueue "${name}" has no maxDeliveries: it is for dead letters, which have none themselves`)
 }
 
 /** Whether `name` is that of dead letters: what cannot be got from those has nowhere else to go. */

@@ -56,7 +56,7 @@ export class SageQueue<T = unknown> implements Disposable {
     const checked = checkSageOptions<T>(name, options)
     const namespace = Namespace.join(options)
     try {
-      const subject = `queue '${name}'`
+      const subject = `queue "${name}"`
       const queue = WorkQueue[create ? 'open' : 'find'](namespace, name, checked)
       if (queue === undefined) throw new MillraceError('ERR_MILLRACE_NOT_FOUND', `there is no ${subject}`)
       const { session } = namespace

@@ -85,7 +85,7 @@ export class WorkQueue<T> {
     const { codec, codecOpen } = this.#now()
     if (this.#codec !== undefined) return this.#codec
     if (codecOpen) return codecOf<T>(DEFAULT_CODEC)
-    return (this.#codec = codecRecorded<T>(codec, `SageQueue '${this.name}'`))
+    return (this.#codec = codecRecorded<T>(codec, `SageQueue "${this.name}"`))
   }
 
   /** The same for somebody who puts: from now on it is named. */

@@ -72,7 +72,7 @@ export abstract class Call<Res> {
 
   /** The error that a message means which is no value. */
   protected failure({ kind, slot }: Envelope, message: BufferPtr): Error {
-    const origin = `service '${this.service}', participant ${slot}`
+    const origin = `service "${this.service}", participant ${slot}`
     try {
       if (kind === ERROR) return decodeFailure(message.bytes, origin)
       if (kind === LOST) return serverLost(this.service)

@@ -43,7 +43,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
   constructor(endpoint: Endpoint<Req, Res>, inFlight: number) {
     const { session, name, queue } = endpoint
     this.#endpoint = endpoint
-    this.#requests = new Sender(session, queue, `service '${name}'`)
+    this.#requests = new Sender(session, queue, `service "${name}"`)
     this.#control = new Control(endpoint)
     this.#turns = new Semaphore(inFlight, crowded(name))
   }
@@ -140,7 +140,7 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
       discard(value)
       this.timedOut++
       const { name } = this.#endpoint
-      const message = `a request to service '${name}' that may take 0 ms is over before it is sent: it was not run, and will not be`
+      const message = `a request to service "${name}" that may take 0 ms is over before it is sent: it was not run, and will not be`
       return call.fail(new MillraceError('ERR_MILLRACE_TIMEOUT', message))
     }
     this.#register(call, limits)
@@ -258,16 +258,16 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
   #whyLate(call: Call<Res>, within: string): string {
     const { name, session } = this.#endpoint
     if (call.phase === 'turn') return `${crowded(name)} ${within}`
-    if (call.phase === 'memory') return `no buffer for a request to service '${name}' came back ${within}`
+    if (call.phase === 'memory') return `no buffer for a request to service "${name}" came back ${within}`
     const runner = this.#cancel(call)?.runner
     if (runner !== undefined) {
-      return `service '${name}' did not answer ${within}: participant ${runner.slot} has begun to run the request, but not ended`
+      return `service "${name}" did not answer ${within}: participant ${runner.slot} has begun to run the request, but not ended`
     }
     const { length } = session.call((open) => open.servers(name))
     const who =
       length === 0
-        ? `no server of service '${name}' was there`
-        : `none of the servers of '${name}' (${length}) was free`
+        ? `no server of service "${name}" was there`
+        : `none of the servers of "${name}" (${length}) was free`
     return `${who} ${within}: the request was not run, and will not be`
   }
 
@@ -300,4 +300,4 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
 }
 
 /** What did not happen when the time of a request is over before its turn. */
-const crowded = (name: string) => `requests to service '${name}' already in flight did not end`
+const crowded = (name: string) => `requests to service "${name}" already in flight did not end`

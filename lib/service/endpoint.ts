@@ -19,14 +19,14 @@ export interface Endpoint<Req, Res> {
 
 /** The error of whatever ends, or begins, after this participant closed the service. */
 export function closedHere(service: string): MillraceError {
-  return new MillraceError('ERR_MILLRACE_CLOSED', `service '${service}' was closed here`)
+  return new MillraceError('ERR_MILLRACE_CLOSED', `service "${service}" was closed here`)
 }
 
 /** The error of a request that cannot be known to have ended. */
 export function serverLost(service: string): MillraceError {
   return new MillraceError(
     'ERR_MILLRACE_SERVER_LOST',
-    `the server of service '${service}' that was running the request is gone: the request may or may not have had its effect; ` +
+    `the server of service "${service}" that was running the request is gone: the request may or may not have had its effect; ` +
       'if it may be run again, say so by request(value, { retry: 1 })',
   )
 }

@@ -64,7 +64,7 @@ export class Handling<Req, Res> {
     if (!isStream(value)) return this.#replies.value(run, value)
     run.rest = abandon(value)
     const { name } = this.#endpoint
-    throw misuse(`service '${name}' replies with a stream: use stream()`)
+    throw misuse(`service "${name}" replies with a stream: use stream()`)
   }
 
   /** Ends `run` with what was thrown. If not even that can be sent, serving ends. */

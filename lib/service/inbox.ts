@@ -36,7 +36,7 @@ export class Inbox {
     this.#session = session
     this.#owner = owner
     this.#handle = session.call((open) => open.createMailbox(service, role, capacity))
-    this.#receiver = new Receiver(session, this.#handle, `the ${role} mailbox of service '${service}'`)
+    this.#receiver = new Receiver(session, this.#handle, `the ${role} mailbox of service "${service}"`)
     this.#read().catch((error: unknown) => this.#lose(error))
   }
 

@@ -78,7 +78,7 @@ export class Mailboxes {
     const handle = this.#session.call((open) => open.findMailbox(this.#service, this.#role, to.slot, to.epoch))
     if (handle === null) return undefined
     if (this.#known.size >= this.#pruneAt) this.#prune()
-    const subject = `the mailbox of participant ${to.slot} in service '${this.#service}'`
+    const subject = `the mailbox of participant ${to.slot} in service "${this.#service}"`
     const mailbox = { handle, sender: new Sender(this.#session, handle, subject) }
     this.#known.set(key, mailbox)
     return mailbox

@@ -105,7 +105,7 @@ export function codecsOf<Req, Res>(options: ServiceOptions<Req, Res>): Codecs<Re
   const [from, to] = [request?.name ?? 'buffer', reply?.name ?? 'buffer']
   const recorded = from === to ? from : `${from}>${to}`
   if (Buffer.byteLength(recorded) <= MAX_CODEC_BYTES) return { request, reply, recorded }
-  throw invalidArgument('codec names', `at most ${MAX_CODEC_BYTES} bytes in '${recorded}'`, recorded)
+  throw invalidArgument('codec names', `at most ${MAX_CODEC_BYTES} bytes in "${recorded}"`, recorded)
 }
 
 /** What `options` say of the runs of a request, and of the wait for its reply. */

@@ -47,7 +47,7 @@ export class Server<Req, Res> implements InboxOwner, RunOwner {
     const { session, name, queue } = endpoint
     this.#endpoint = endpoint
     this.#concurrency = concurrency
-    this.#receiver = new Receiver(session, queue, `service '${name}'`)
+    this.#receiver = new Receiver(session, queue, `service "${name}"`)
     this.#replies = new Replies(endpoint)
     this.#handling = new Handling(endpoint, handler, this.#replies, this)
     this.#control = new Inbox(session, name, 'server', CONTROL_CAPACITY, this)

@@ -147,7 +147,7 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
     const { concurrency, signal } = checkServe(options)
     if (signal?.aborted) return
     if (this.#serving) {
-      throw new MillraceError('ERR_MILLRACE_ROLE', `service '${this.name}' is served by this participant already`)
+      throw new MillraceError('ERR_MILLRACE_ROLE', `service "${this.name}" is served by this participant already`)
     }
     const server = new Server<Req, Res>(this.#endpoint, handler, concurrency)
     this.#server = server

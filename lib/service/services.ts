@@ -21,7 +21,7 @@ export class Services {
 
   open<Req, Res>(name: string, options: ServiceOptions<Req, Res>): Service<Req, Res> {
     checkName('service', name)
-    checkOptions(`service '${name}'`, options, SERVICE_OPTIONS)
+    checkOptions(`service "${name}"`, options, SERVICE_OPTIONS)
     if (this.#open.has(name)) {
       throw invalidArgument('service name', 'one that this manager has not open already', name)
     }

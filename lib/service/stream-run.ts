@@ -89,5 +89,5 @@ function iteratorOf(result: unknown, service: string): AnyIterator {
   const iterator = source[Symbol.asyncIterator]?.() ?? source[Symbol.iterator]?.()
   if (iterator !== undefined) return iterator
   discard(result)
-  throw misuse(`service '${service}' does not reply with a stream: use request()`)
+  throw misuse(`service "${service}" does not reply with a stream: use request()`)
 }

@@ -40,7 +40,7 @@ export class Guard extends OwnViews {
   }
 
   #report({ buffer, stack }: HeldReference): void {
-    emitWarning(`a reference to buffer ${buffer} of domain '${this.#domain}' was garbage collected without release()`, {
+    emitWarning(`a reference to buffer ${buffer} of domain "${this.#domain}" was garbage collected without release()`, {
       type: 'MillraceWarning',
       code: 'MILLRACE_LEAK',
       detail: stack,

@@ -104,5 +104,5 @@ export function hasEnded({ signal, cancel }: Limits): boolean {
 export function checkSpin(value: unknown): Spin {
   if (value === undefined) return 0
   if (value === 'auto' || (typeof value === 'number' && value >= 0 && value <= MAX_SPIN_US)) return value
-  throw invalidArgument('spin', `'auto', or a number of microseconds from 0 to ${MAX_SPIN_US}`, value)
+  throw invalidArgument('spin', `"auto", or a number of microseconds from 0 to ${MAX_SPIN_US}`, value)
 }

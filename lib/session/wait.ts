@@ -214,7 +214,7 @@ export class Waits {
       end,
       () => this.dispatch(),
       (cause) => {
-        const message = `the doorbell of domain '${this.#session.domain}' failed: ${cause.message}`
+        const message = `the doorbell of domain "${this.#session.domain}" failed: ${cause.message}`
         this.#doorbell = undefined
         this.#failAll(new MillraceError('ERR_MILLRACE_IO', message, { cause }))
       },

@@ -19,7 +19,7 @@ export class LeakError extends Error {
       ({ participant, buffer, stack }) => `buffer ${buffer} is held by participant ${participant}, taken\n${stack}`,
     )
     const what = [...references, ...left.map((path) => `${path} is left`)]
-    super(`test domain '${domain}' is not clean at its end:\n${what.join('\n')}`)
+    super(`test domain "${domain}" is not clean at its end:\n${what.join('\n')}`)
     this.name = 'LeakError'
     this.held = held
     this.left = left

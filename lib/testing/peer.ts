@@ -67,7 +67,7 @@ export class Peer {
       })
       // After the last message and the last of stderr.
       child.on('close', (code, signal) => {
-        end(new Error(`peer '${name}' has ended with ${signal ?? `exit code ${code}`}: ${stderr}`))
+        end(new Error(`peer "${name}" has ended with ${signal ?? `exit code ${code}`}: ${stderr}`))
         resolve({ code, signal })
       })
     })

@@ -115,6 +115,6 @@ export class TestDomain implements AsyncDisposable {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw misuse(`test domain '${this.name}' is closed`)
+    if (this.#closed) throw misuse(`test domain "${this.name}" is closed`)
   }
 }

@@ -45,14 +45,14 @@ export function publishBlocked(domain: string, report: BlockedReport): void {
   if (warned.has(subscriber)) return
   warned.add(subscriber)
   const message =
-    `a publisher of topic '${topic}' of domain '${domain}' has waited for a second: full is ${describe(report)}; ` +
-    "let it receive, or subscribe with another overflow policy, such as 'latest' or 'drop-oldest'"
+    `a publisher of topic "${topic}" of domain "${domain}" has waited for a second: full is ${describe(report)}; ` +
+    'let it receive, or subscribe with another overflow policy, such as "latest" or "drop-oldest"'
   process.emitWarning(message, { type: 'MillraceWarning', code: 'MILLRACE_BLOCKED' })
 }
 
 /** Who `subscriber` is, for people. */
 export function describe({ name, participant, pid, process: program }: BlockedSubscriber): string {
   const who =
-    participant === null ? 'whose participant has gone' : `of participant ${participant} ('${program}', process ${pid})`
-  return name === '' ? `the subscriber ${who}` : `subscription '${name}' ${who}`
+    participant === null ? 'whose participant has gone' : `of participant ${participant} ("${program}", process ${pid})`
+  return name === '' ? `the subscriber ${who}` : `subscription "${name}" ${who}`
 }

@@ -47,7 +47,7 @@ export class Publisher {
     this.#session = session
     this.#topic = topic
     this.#onBlocked = onBlocked
-    this.#subject = `topic '${name}'`
+    this.#subject = `topic "${name}"`
     this.#creation = spaceIn(topic)
     this.#naming = dataIn(topic)
   }

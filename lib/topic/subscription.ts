@@ -55,8 +55,8 @@ export class SubscriberQueue<T> extends PortQueue<T> implements Subscription<T> 
   ) {
     const [name, subject] =
       subscription === undefined
-        ? [topic, `the subscription to topic '${topic}'`]
-        : [`${topic}.${subscription}`, `subscription '${subscription}' to topic '${topic}'`]
+        ? [topic, `the subscription to topic "${topic}"`]
+        : [`${topic}.${subscription}`, `subscription "${subscription}" to topic "${topic}"`]
     super(session, name, handle, codec, subject)
     this.#topic = topic
     this.#subscription = subscription

@@ -125,7 +125,7 @@ export class Topic<T = Uint8Array> {
    * `_INVALID_NAME`, `_INVALID_ARGUMENT`; `_EXHAUSTED`, `_NO_SPACE`, `_LIMIT` as {@link ShmManager.portQueue}
    */
   subscribe(options: SubscribeOptions = {}): Subscription<T> {
-    checkOptions(`a subscription to topic '${this.name}'`, options, SUBSCRIBE_OPTIONS)
+    checkOptions(`a subscription to topic "${this.name}"`, options, SUBSCRIBE_OPTIONS)
     const name = checkSubscriptionName(options.name)
     const bound = bindQueueOptions(options, undefined)
     const handle = this.#session.call((open) => open.subscribe(this.name, name, bound))
@@ -162,7 +162,7 @@ export class Topic<T = Uint8Array> {
   /** The codec, once the topic exists or the caller named one. */
   #findCodec(): NamedCodec<T> | undefined {
     const info = this.#codec === undefined ? this.info : null
-    if (info !== null) this.#codec = codecRecorded(info.codec, `topic '${this.name}'`)
+    if (info !== null) this.#codec = codecRecorded(info.codec, `topic "${this.name}"`)
     return this.#codec
   }
 }

@@ -102,6 +102,6 @@ export function notOurs(what: string, rule: string, value: unknown): MillraceErr
     return invalidArgument(what, rule, value)
   }
   const { name } = owner as unknown as Block
-  const message = `${what} is of block '${name}' of another copy of millrace, of which one was loaded by import and one by require: use the same for the blocks and for what runs them`
+  const message = `${what} is of block "${name}" of another copy of millrace, of which one was loaded by import and one by require: use the same for the blocks and for what runs them`
   return misuse(message)
 }

@@ -49,6 +49,6 @@ export function isByReference(port: InputPort<never> | OutputPort): boolean {
 
 function checkConnectable(port: InputPort<never> | OutputPort, { name }: OuterQueue): void {
   if (!isByReference(port)) return
-  const message = `${port.label} hands over objects by reference and cannot be connected to queue '${name}': give it ${WITH_CODEC}`
+  const message = `${port.label} hands over objects by reference and cannot be connected to queue "${name}": give it ${WITH_CODEC}`
   throw misuse(message)
 }

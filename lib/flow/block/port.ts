@@ -60,7 +60,7 @@ abstract class Port {
   protected connectTo(queue: OuterQueue): void {
     checkQueue(`the queue that ${this.label} is connected to`, queue)
     if (this.owner.started) {
-      const message = `${this.label} cannot be connected to queue '${queue.name}': its scheduler has been started`
+      const message = `${this.label} cannot be connected to queue "${queue.name}": its scheduler has been started`
       throw misuse(message)
     }
     this.#queues.push(queue)

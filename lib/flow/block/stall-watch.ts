@@ -83,6 +83,6 @@ export function endsWithin(end: Promise<unknown>, ms: number, watch?: StallWatch
 
 /** The error of who waits for the end of blocks, of which one does not return. */
 export function stallError(what: string, { block, working }: Stall): MillraceError {
-  const message = `${what}: block '${block}' has not returned from its work for ${Math.round(working)} ms`
+  const message = `${what}: block "${block}" has not returned from its work for ${Math.round(working)} ms`
   return new MillraceError('ERR_MILLRACE_STALLED', message)
 }

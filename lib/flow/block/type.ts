@@ -86,7 +86,7 @@ export function mismatch(sent: TypeInfo, taken: TypeInfo): string | undefined {
 
 /** A type as messages name it. */
 export function describe({ name, encoding }: TypeInfo): string {
-  return encoding === undefined ? `'${name}' by reference` : `'${name}' (codec '${encoding.codec.name}')`
+  return encoding === undefined ? `"${name}" by reference` : `"${name}" (codec "${encoding.codec.name}")`
 }
 
 function infoOf<T>(defaultName: string, options: TypeOptions<T>): Omit<TypeInfo, 'encoding'> {

@@ -17,13 +17,13 @@ export function circleFaults(steps: readonly Step[]): FlowFault[] {
   for (let circle = circleIn(forward); circle !== undefined; circle = circleIn(forward)) {
     const last = circle.at(-1)!
     const labels = circle.map(({ label }) => label).join(', ')
-    const message = `links lead in a circle: ${labels}; mark the one that leads back by 'feedback: true'`
+    const message = `links lead in a circle: ${labels}; mark the one that leads back by "feedback: true"`
     faults.push({ message, path: ['links', last.at], block: last.to })
     forward = forward.filter((step) => step !== last)
   }
   for (const { at, label, from, to, isFeedback } of steps) {
     if (!isFeedback || reaches(steps, to, from)) continue
-    const message = `link ${label} is marked as feedback, and nothing leads from '${to}' to '${from}'`
+    const message = `link ${label} is marked as feedback, and nothing leads from "${to}" to "${from}"`
     faults.push({ message, path: ['links', at, 'feedback'], block: to })
   }
   return faults

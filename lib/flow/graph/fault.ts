@@ -18,7 +18,7 @@ export interface FlowFault {
 
 /** One error for all that is wrong with flow `name`, a line each. */
 export function faultsError(name: unknown, faults: readonly FlowFault[]): MillraceError {
-  const what = typeof name === 'string' ? `flow '${name}'` : 'the flow'
+  const what = typeof name === 'string' ? `flow "${name}"` : 'the flow'
   const lines = faults.map((fault) => `\n  ${describeFault(fault)}`)
   const message = `${what} has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:${lines.join('')}`
   return new MillraceError('ERR_MILLRACE_INVALID_ARGUMENT', message)

@@ -51,7 +51,7 @@ export function moduleOf(block: Block): BlockModule | undefined {
  * @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, which names module and export: it cannot be imported, or makes no block
  */
 export async function importBlock(name: string, from: BlockModule, options: ModuleOptions = {}): Promise<Block> {
-  checkOptions(`module of block '${name}'`, from, BLOCK_MODULE)
+  checkOptions(`module of block "${name}"`, from, BLOCK_MODULE)
   const { module, export: exported = 'default', settings = {} } = from
   checkOptions('importBlock', options, MODULE_OPTIONS)
   const what = nameOf(name, module, exported)
@@ -68,11 +68,11 @@ export async function importFunction(
   exported: string,
   { base, modules }: ModuleOptions,
 ): Promise<(...args: never[]) => unknown> {
-  checkText(`module of block '${name}'`, module)
+  checkText(`module of block "${name}"`, module)
   const loaded = (modules?.[module] ?? (await load(name, module, base))) as Record<string, unknown>
   const found = exported in loaded ? loaded[exported] : undefined
   if (typeof found !== 'function') {
-    const names = Object.keys(loaded).map((one) => `'${one}'`)
+    const names = Object.keys(loaded).map((one) => `"${one}"`)
     const message = `${nameOf(name, module, exported)} must be a function or a class; the module exports ${names.join(', ') || 'nothing'}`
     throw misuse(message)
   }
@@ -81,7 +81,7 @@ export async function importFunction(
 }
 
 function nameOf(name: string, module: string, exported: string): string {
-  return `export '${exported}' of module '${module}' of block '${name}'`
+  return `export "${exported}" of module "${module}" of block "${name}"`
 }
 
 type Maker = ((settings: object, name: string) => unknown) & { readonly prototype?: unknown }
@@ -101,7 +101,7 @@ async function load(name: string, module: string, base: string | URL | undefined
     // Bundlers know nothing of it: there is `modules` for them.
     return (await import(/* webpackIgnore: true */ /* @vite-ignore */ moduleUrl(module, base))) as object
   } catch (error) {
-    throw failure(`module '${module}' of block '${name}' cannot be imported`, error)
+    throw failure(`module "${module}" of block "${name}" cannot be imported`, error)
   }
 }
 

@@ -10,14 +10,14 @@ import type { WellFormed } from './well-formed.js'
 /** Options of processes that no block is in. */
 export function processFaults({ blocks, processes = {} }: WellFormed): FlowFault[] {
   const unknown = Object.keys(processes).filter((name) => !blocks.some(({ process }) => process === name))
-  return unknown.map((name) => ({ message: `no block is in process '${name}'`, path: ['processes', name] }))
+  return unknown.map((name) => ({ message: `no block is in process "${name}"`, path: ['processes', name] }))
 }
 
 /** Blocks on threads that their scheduler has not. */
 export function threadFaults({ blocks, scheduler: { threads = Infinity } = {} }: WellFormed): FlowFault[] {
   return blocks.flatMap(({ name, thread = 0 }, at) => {
     if (thread < threads) return []
-    const message = `thread of block '${name}' is ${thread}, must be below ${threads}, the threads of the scheduler`
+    const message = `thread of block "${name}" is ${thread}, must be below ${threads}, the threads of the scheduler`
     return [{ message, path: ['blocks', at, 'thread'], block: name }]
   })
 }
@@ -33,7 +33,7 @@ export function sizeFaults(blocks: readonly (Block | undefined)[], maxBytes: Siz
     return sizes
       .filter(([, size]) => bufferBytes(size) > most)
       .map(([setting, size]) => {
-        const message = `${setting} of block '${name}' is ${size}: its messages need buffers of ${bufferBytes(size)} bytes, and maxBytes of the domain is ${most}`
+        const message = `${setting} of block "${name}" is ${size}: its messages need buffers of ${bufferBytes(size)} bytes, and maxBytes of the domain is ${most}`
         return { message, path: ['blocks', at, 'settings', setting], block: name }
       })
   })

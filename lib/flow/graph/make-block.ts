@@ -17,7 +17,7 @@ const CLASSES: Readonly<Record<string, unknown>> = native
 export async function makeBlock(data: BlockData, options: ModuleOptions): Promise<Block> {
   const { name, module, export: exported, closure, settings } = data
   if (closure !== undefined) {
-    const message = `block '${name}' is code of the program that has made it (${closure}): give it by 'module' and 'export'`
+    const message = `block "${name}" is code of the program that has made it (${closure}): give it by "module" and "export"`
     throw misuse(message)
   }
   if (module !== undefined) {

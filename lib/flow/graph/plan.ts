@@ -83,7 +83,7 @@ export class FlowPlan {
     const { name } = data
     const isWrong = this.faults.some(({ path }) => path[0] === 'blocks' && path[1] === at)
     const isTaken = this.#data.blocks.findIndex((other) => other.name === name) < at
-    if (isTaken) this.#found(`two blocks have the name '${name}'`, ['blocks', at, 'name'], name)
+    if (isTaken) this.#found(`two blocks have the name "${name}"`, ['blocks', at, 'name'], name)
     if (isWrong || isTaken) return undefined
     try {
       const { module, partitionBy } = data
@@ -99,7 +99,7 @@ export class FlowPlan {
       return block
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error
-      const message = data.class === undefined ? error.message : `block '${name}': ${error.message}`
+      const message = data.class === undefined ? error.message : `block "${name}": ${error.message}`
       this.#found(message, ['blocks', at], name)
       return undefined
     }
@@ -147,7 +147,7 @@ export class FlowPlan {
       this.#data.blocks.map(({ name }) => name),
     )
     if (block === undefined) {
-      this.#found(`there is no block of port '${reference}', which must be 'block.port'`, path, undefined, reference)
+      this.#found(`there is no block of port "${reference}", which must be "block.port"`, path, undefined, reference)
       return undefined
     }
     return { block, port: this.#port(block, side, reference.slice(block.length + 1), path) }
@@ -159,8 +159,8 @@ export class FlowPlan {
     const found = ports?.find((one) => one.name === port)
     if (found !== undefined) this.#used.add(found)
     if (ports === undefined || found !== undefined) return found
-    const names = ports.map((one) => `'${one.name}'`).join(', ') || 'none'
-    this.#found(`block '${name}' has no ${side.slice(0, -1)} '${port}'; it has ${names}`, path, name, `${name}.${port}`)
+    const names = ports.map((one) => `"${one.name}"`).join(', ') || 'none'
+    this.#found(`block "${name}" has no ${side.slice(0, -1)} "${port}"; it has ${names}`, path, name, `${name}.${port}`)
     return undefined
   }
 

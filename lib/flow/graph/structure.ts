@@ -69,16 +69,16 @@ function faultOf(
   const found = (message: string, at = path): FlowFault => ({ message, path: at, ...blockOf(path, data) })
   switch (keyword) {
     case 'oneOf':
-      return found(`${what} must have one of 'class', 'module' and 'closure'`)
+      return found(`${what} must have one of "class", "module" and "closure"`)
     case 'required':
     case 'dependentRequired': {
       const missing = String(params['missingProperty'])
-      return { ...found(`${what} lacks '${missing}'`), path: [...path, missing] }
+      return { ...found(`${what} lacks "${missing}"`), path: [...path, missing] }
     }
     case 'additionalProperties': {
       const unknown = String(params['additionalProperty'])
-      const names = Object.keys(schemaAt(path, data)?.properties ?? {}).map((name) => `'${name}'`)
-      return found(`${what} has no '${unknown}'; it can have ${names.join(', ') || 'nothing'}`, [...path, unknown])
+      const names = Object.keys(schemaAt(path, data)?.properties ?? {}).map((name) => `"${name}"`)
+      return found(`${what} has no "${unknown}"; it can have ${names.join(', ') || 'nothing'}`, [...path, unknown])
     }
     default:
       return found(`${what} must be ${ruleOf(schemaAt(path, data))}, not ${show(valueAt(path, data))}`)
@@ -92,10 +92,10 @@ function whatIs(path: readonly (string | number)[], data: unknown): string {
   if (at === undefined) return String(list)
   const { name, from, to } = (valueAt([list, at], data) ?? {}) as Record<string, unknown>
   const what = () => {
-    if (list === 'blocks') return typeof name === 'string' ? `block '${name}'` : `blocks[${at}]`
+    if (list === 'blocks') return typeof name === 'string' ? `block "${name}"` : `blocks[${at}]`
     if (list === 'links')
       return typeof from === 'string' && typeof to === 'string' ? `link ${from} → ${to}` : `links[${at}]`
-    return list === 'processes' ? `process '${at}'` : `${list}.${at}`
+    return list === 'processes' ? `process "${at}"` : `${list}.${at}`
   }
   return rest.length === 0 ? what() : `${rest.join('.')} of ${what()}`
 }
@@ -128,7 +128,7 @@ function ruleOf({ then, const: only, enum: words, type = 'object', ...schema }: 
   const limits = `${minimum === undefined ? '' : ` from ${minimum}`}${maximum === undefined ? '' : ` to ${maximum}`}`
   const some = minLength === undefined && minItems === undefined ? '' : ' that is not empty'
   const rules: Record<string, string> = {
-    'integer,string': `a number of bytes${limits}, or text such as '512MiB'`,
+    'integer,string': `a number of bytes${limits}, or text such as "512MiB"`,
     integer: `a whole number${limits}`,
     number: `a number${limits}`,
     'number,null': `a number${limits}, or null`,

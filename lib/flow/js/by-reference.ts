@@ -33,23 +33,23 @@ export function checkReplicas(
   { inputs }: JsBlock,
   { replicas, partitionBy }: Pick<FlowBlockOptions, 'replicas' | 'partitionBy'>,
 ): void {
-  if (partitionBy !== undefined) checkFunction(`partitionBy of block '${name}'`, partitionBy)
+  if (partitionBy !== undefined) checkFunction(`partitionBy of block "${name}"`, partitionBy)
   if (partitionBy !== undefined && replicas === undefined) {
-    throw misuse(`partitionBy of block '${name}' divides messages among its replicas: give it 'replicas', too`)
+    throw misuse(`partitionBy of block "${name}" divides messages among its replicas: give it "replicas", too`)
   }
   if (replicas !== undefined && inputs.length === 0) {
-    throw misuse(`block '${name}' has no inputs: its replicas would all send the same`)
+    throw misuse(`block "${name}" has no inputs: its replicas would all send the same`)
   }
 }
 
 /** @throws unless block `name` can do with what it fails with what `onError` says. */
 export function checkOnError(name: string, block: JsBlock, deadLetters: string | undefined): void {
   if (!block.recovers) {
-    const message = `onError of block '${name}' is for map, filter and sink: this one, of class ${block.constructor.name}, fails as a whole, so it has to catch errors in its work()`
+    const message = `onError of block "${name}" is for map, filter and sink: this one, of class ${block.constructor.name}, fails as a whole, so it has to catch errors in its work()`
     throw misuse(message)
   }
   const input = deadLetters === undefined ? undefined : block.inputs.find(isByReference)
   if (input === undefined) return
-  const message = `onError of block '${name}' cannot move objects that '${input.name}' takes by reference to queue '${deadLetters}': give the port ${WITH_CODEC}, or skip them`
+  const message = `onError of block "${name}" cannot move objects that "${input.name}" takes by reference to queue "${deadLetters}": give the port ${WITH_CODEC}, or skip them`
   throw misuse(message)
 }

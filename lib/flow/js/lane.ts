@@ -73,7 +73,7 @@ export class Lane {
     counts.state = cause === undefined ? 'stopped' : 'failed'
     if (cause === undefined) return
     const text = cause.error instanceof Error ? cause.error.message : String(cause.error)
-    const message = `block '${this.stats.name}': ${text}`
+    const message = `block "${this.stats.name}": ${text}`
     counts.error = message
     throw new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message, { cause: cause.error })
   }

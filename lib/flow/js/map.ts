@@ -48,10 +48,10 @@ export class MapBlock<I, O, IV = I, OV = O> extends JsBlock {
     options: MapOptions,
   ) {
     super(name)
-    const { concurrency = 1, ordered = true } = checkOptions(`block '${name}'`, options, MAP_OPTIONS)
-    this.#make = checkFunction(`the function of block '${name}'`, make)
-    this.#concurrency = checkInteger(`concurrency of block '${name}'`, concurrency, 1, MAX_CONCURRENCY)
-    this.#ordered = checkBoolean(`ordered of block '${name}'`, ordered)
+    const { concurrency = 1, ordered = true } = checkOptions(`block "${name}"`, options, MAP_OPTIONS)
+    this.#make = checkFunction(`the function of block "${name}"`, make)
+    this.#concurrency = checkInteger(`concurrency of block "${name}"`, concurrency, 1, MAX_CONCURRENCY)
+    this.#ordered = checkBoolean(`ordered of block "${name}"`, ordered)
     this.in = this.takes('in', from)
     this.out = this.sends('out', to)
   }
@@ -128,7 +128,7 @@ export class MapBlock<I, O, IV = I, OV = O> extends JsBlock {
   /** The same for many at once: each value is held until what was made of it has been sent. */
   async #workConcurrently(io: BlockIo): Promise<void> {
     const taking = io.taking(this.in)
-    const slots = new Semaphore(this.#concurrency, `block '${this.name}' did nothing`)
+    const slots = new Semaphore(this.#concurrency, `block "${this.name}" did nothing`)
     const failed = new AbortController()
     const pending = new Set<Promise<void>>()
     let before: Promise<void> | undefined
@@ -212,7 +212,7 @@ export function filter<T, V = T>(
   keep: (value: V, context: MapContext) => boolean | PromiseLike<boolean>,
   options: MapOptions = {},
 ): MapBlock<T, T, V, V> {
-  const test = checkFunction(`the function of block '${name}'`, keep)
+  const test = checkFunction(`the function of block "${name}"`, keep)
   const make = (value: V, context: MapContext) => {
     const kept = test(value, context)
     if (isPromiseLike(kept)) return kept.then((is) => (is ? value : SKIPPED))

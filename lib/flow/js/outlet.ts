@@ -153,7 +153,7 @@ export class Outlet {
         let result = schema['~standard'].validate(value)
         if (result instanceof Promise) result = await result
         if (result.issues !== undefined) {
-          const message = `${this.#port.label} sends no '${name}': ${describeIssues(result.issues)}`
+          const message = `${this.#port.label} sends no "${name}": ${describeIssues(result.issues)}`
           throw misuse(message)
         }
         checked.push(result.value)

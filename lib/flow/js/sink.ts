@@ -20,7 +20,7 @@ export class SinkBlock<T, V = T> extends JsBlock {
   /** @internal */
   constructor(name: string, type: PortType<T, V>, use: Use<V>) {
     super(name)
-    this.#use = checkFunction(`the function of block '${name}'`, use)
+    this.#use = checkFunction(`the function of block "${name}"`, use)
     this.in = this.takes('in', type)
   }
 

@@ -30,7 +30,7 @@ export class SourceBlock<T, V = T> extends JsBlock {
   /** @internal */
   constructor(name: string, type: PortType<T, V>, generate: (context: SourceContext) => Yielded<V>) {
     super(name)
-    this.#generate = checkFunction(`the function of block '${name}'`, generate)
+    this.#generate = checkFunction(`the function of block "${name}"`, generate)
     this.out = this.sends('out', type)
   }
 
@@ -152,7 +152,7 @@ function iteratorOf<V>(name: string, values: Yielded<V>): AsyncIterator<V> | Ite
     if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]()
     if (Symbol.iterator in values) return values[Symbol.iterator]()
   }
-  throw invalidArgument(`what the function of block '${name}' returns`, 'an iterable, as of a generator', values)
+  throw invalidArgument(`what the function of block "${name}" returns`, 'an iterable, as of a generator', values)
 }
 
 /**
@@ -167,6 +167,6 @@ export function source<T, V = T>(
   types: { out: PortType<T, V> },
   generate: (context: SourceContext) => Yielded<V>,
 ): SourceBlock<T, V> {
-  const { out } = checkOptions(`block '${name}'`, types, SOURCE_TYPES)
+  const { out } = checkOptions(`block "${name}"`, types, SOURCE_TYPES)
   return new SourceBlock(name, out, generate)
 }

@@ -41,17 +41,17 @@ export class TimerBlock extends JsBlock {
   /** @internal */
   constructor(name: string, options: TimerOptions) {
     super(name)
-    const { interval, count = Infinity } = checkOptions(`block '${name}'`, options, TIMER_OPTIONS)
+    const { interval, count = Infinity } = checkOptions(`block "${name}"`, options, TIMER_OPTIONS)
     if (!(interval >= 1 && interval <= MAX_TIMEOUT_MS)) {
       throw invalidArgument(
-        `interval of block '${name}'`,
+        `interval of block "${name}"`,
         `a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`,
         interval,
       )
     }
     this.#interval = interval
     this.#count =
-      count === Infinity ? count : checkInteger(`count of block '${name}'`, count, 1, Number.MAX_SAFE_INTEGER)
+      count === Infinity ? count : checkInteger(`count of block "${name}"`, count, 1, Number.MAX_SAFE_INTEGER)
     this.out = this.sends('out', ticks)
   }
 

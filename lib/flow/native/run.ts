@@ -116,10 +116,10 @@ export class FlowRun {
   #warn(): void {
     for (const { port, queue, receives } of JSON.parse(callNative(() => this.#native.alone())) as Alone[]) {
       if (receives) {
-        const what = `input '${port}' gets nothing from queue '${queue}'`
+        const what = `input "${port}" gets nothing from queue "${queue}"`
         warnOfWait('MILLRACE_NO_PRODUCER', what, ', and nobody sends there: has it the same name on both sides?')
       } else {
-        const what = `output '${port}' sends nothing to queue '${queue}'`
+        const what = `output "${port}" sends nothing to queue "${queue}"`
         const why = ', because nobody has created it: a block that receives from it, or who names its options, does'
         warnOfWait('MILLRACE_NO_QUEUE', what, why)
       }

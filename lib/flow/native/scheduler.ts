@@ -67,15 +67,15 @@ export class Scheduler extends EventEmitter<StallEvents> implements BlockHost, A
    */
   add<B extends NativeBlock>(block: B, options: BlockOptions = {}): B {
     if (!(block instanceof NativeBlock)) throw notOurs('what is added', 'a native block', block)
-    this.#checkNotStarted(`block '${block.name}' cannot be added`)
-    const { name = this.#newName(block) } = checkOptions(`block '${block.name}'`, options, BLOCK_OPTIONS)
+    this.#checkNotStarted(`block "${block.name}" cannot be added`)
+    const { name = this.#newName(block) } = checkOptions(`block "${block.name}"`, options, BLOCK_OPTIONS)
     const bound = bindBlock(name, options)
     const { onError } = options
     if (typeof onError === 'object' && onError.deadLetters !== undefined) {
-      this.#checkDomain(`block '${name}'`, 'moves to', onError.deadLetters)
+      this.#checkDomain(`block "${name}"`, 'moves to', onError.deadLetters)
     }
     if (this.#names().includes(name)) {
-      throw misuse(`two blocks of one scheduler cannot both have the name '${name}'`)
+      throw misuse(`two blocks of one scheduler cannot both have the name "${name}"`)
     }
     block.join(this, name)
     this.#blocks.set(block, { ...bound, kind: block.kind, settings: block.settings })
@@ -194,14 +194,14 @@ export class Scheduler extends EventEmitter<StallEvents> implements BlockHost, A
     const { name, session } = checkQueue(`the queue that ${what} ${does}`, queue)
     const directories = [this.#shm.session, session].map((one) => one.call((open) => open.directory))
     if (directories[0] === directories[1]) return
-    const domains = `domain '${session.domain}', and its scheduler works in domain '${this.#shm.domain}'`
-    throw misuse(`${what} ${does} queue '${name}' of ${domains}`)
+    const domains = `domain "${session.domain}", and its scheduler works in domain "${this.#shm.domain}"`
+    throw misuse(`${what} ${does} queue "${name}" of ${domains}`)
   }
 
   /** A port by the number of its block. */
   #port(port: InputPort<never> | OutputPort): BoundPort {
     const block = [...this.#blocks.keys()].indexOf(port.owner as NativeBlock)
-    if (block < 0) throw misuse(`block '${port.owner.name}' of port ${port.label} has not been added to this scheduler`)
+    if (block < 0) throw misuse(`block "${port.owner.name}" of port ${port.label} has not been added to this scheduler`)
     return { block, port: port.name }
   }
 

@@ -107,12 +107,12 @@ export interface CheckedOptions {
 
 /** @internal @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT`, which names child and option. */
 export function checkChildOptions(name: string, options: ChildOptions): CheckedOptions {
-  const what = (option: string) => `${option} of child '${name}'`
-  const given = checkOptions(`child '${name}'`, options, CHILD_OPTIONS)
+  const what = (option: string) => `${option} of child "${name}"`
+  const given = checkOptions(`child "${name}"`, options, CHILD_OPTIONS)
   const { module, args = [], execArgv, env = {}, restart = 'on-failure', max = 5, detached = false } = given
   const { window = 60_000, startTimeout, stallTimeout, stopTimeout = 10_000, backoff = {}, stdio = 'inherit' } = given
   if (detached && stdio === 'pipe') {
-    throw misuse(`stdio of child '${name}' is 'pipe', which ends with its supervisor, and the child is detached`)
+    throw misuse(`stdio of child "${name}" is "pipe", which ends with its supervisor, and the child is detached`)
   }
   return {
     module: checkModule(what('module'), module),

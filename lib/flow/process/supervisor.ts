@@ -117,11 +117,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
   adopt(name: string, options: ChildOptions): boolean {
     const shm = this.#shm
     if (shm === undefined)
-      throw misuse(`child '${name}' cannot be adopted: the supervisor has no domain, give it 'shm'`)
+      throw misuse(`child "${name}" cannot be adopted: the supervisor has no domain, give it "shm"`)
     const there = shm.registry.snapshot().participants.filter((one) => one.name === name)
     const pids = [...new Set(there.map(({ pid }) => pid))]
     if (pids.length > 1)
-      throw misuse(`child '${name}' cannot be adopted: processes ${pids.join(', ')} have participants of that name`)
+      throw misuse(`child "${name}" cannot be adopted: processes ${pids.join(', ')} have participants of that name`)
     const [participant] = there
     if (participant === undefined) return false
     this.#checkForeign(name, participant)
@@ -151,7 +151,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     checkBoolean('throwIfKilled', throwIfKilled)
     this.#stopped ??= this.#stop()
     const states = await this.#stopped
-    const killed = states.filter(({ lastExit }) => lastExit?.timeout === 'stop').map(({ name }) => `'${name}'`)
+    const killed = states.filter(({ lastExit }) => lastExit?.timeout === 'stop').map(({ name }) => `"${name}"`)
     if (!throwIfKilled || killed.length === 0) return states
     const message = `children did not end within their stopTimeout and were killed: ${killed.join(', ')}`
     throw new MillraceError('ERR_MILLRACE_TIMEOUT', message)
@@ -189,10 +189,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
     checkText('the name of a child', name)
     const checked = checkChildOptions(name, options)
     if (this.#stopped !== undefined) {
-      throw new MillraceError('ERR_MILLRACE_CLOSED', `child '${name}' cannot be started: the supervisor is stopped`)
+      throw new MillraceError('ERR_MILLRACE_CLOSED', `child "${name}" cannot be started: the supervisor is stopped`)
     }
     if (this.#children.get(name)?.isOver === false)
-      throw misuse(`child '${name}' has been started already, and has not ended`)
+      throw misuse(`child "${name}" has been started already, and has not ended`)
     this.#lostByReplaced += this.#children.get(name)?.state.lost ?? 0
     this.#listen()
     const added = new SupervisedChild(
@@ -207,7 +207,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> implements AsyncD
 
   #checkForeign(name: string, { pid }: ParticipantStats): void {
     if (pid === process.pid)
-      throw misuse(`child '${name}' cannot be adopted: the participant of that name is of this process`)
+      throw misuse(`child "${name}" cannot be adopted: the participant of that name is of this process`)
   }
 
   /** After what is under way: whatever a listener does, the supervisor has done its own. */

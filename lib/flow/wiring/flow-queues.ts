@@ -88,12 +88,12 @@ export class FlowQueues {
     const stats = this.#shm.stats().queues[name]
     if (stats === undefined) return []
     if (stats.attached > 0) {
-      const message = `queue '${name}', for ${labelOf(purpose)}, exists, and ${stats.attached} participants have it open: a flow of that name runs, or a process of one that was killed. Name the flow or the link differently, or wait for its end`
+      const message = `queue "${name}", for ${labelOf(purpose)}, exists, and ${stats.attached} participants have it open: a flow of that name runs, or a process of one that was killed. Name the flow or the link differently, or wait for its end`
       throw misuse(message)
     }
     const { capacity = DEFAULT_CAPACITY } = purpose.options
     if (stats.closed && stats.depth > capacity) {
-      const message = `queue '${name}', for ${labelOf(purpose)}, is of a flow that was killed, and has ${stats.depth} messages: more than the capacity of ${capacity}. Make that larger, or receive them`
+      const message = `queue "${name}", for ${labelOf(purpose)}, is of a flow that was killed, and has ${stats.depth} messages: more than the capacity of ${capacity}. Make that larger, or receive them`
       throw misuse(message)
     }
     const found = this.#shm.portQueue<unknown>(name)
@@ -114,7 +114,7 @@ export class FlowQueues {
     const exists = found.info !== null
     found.detach()
     if (exists) return this.#shm.portQueue<unknown>(name, { codec, typeId: id })
-    const message = `queue '${name}', for ${labelOf(purpose)}, is gone: a block at it has ended before`
+    const message = `queue "${name}", for ${labelOf(purpose)}, is gone: a block at it has ended before`
     throw new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
   }
 

@@ -32,7 +32,7 @@ function dividedFaults({ block, isDivided }: PlacedBlock): BlockFault[] {
 
 /** What is wrong with an input of a block with `partitionBy` that is connected to a queue. */
 export function dividedFault({ owner, label }: InputPort<never> | OutputPort, queue: string): string {
-  return `partitionBy of block '${owner.name}' divides what comes by links, and ${label} is connected to queue '${queue}'`
+  return `partitionBy of block "${owner.name}" divides what comes by links, and ${label} is connected to queue "${queue}"`
 }
 
 /** Values that are handed over by reference stay on their event loop. */
@@ -46,8 +46,8 @@ function logFaults(flow: string, blocks: readonly PlacedBlock[], links: readonly
   const sources = blocks.filter(({ block }) => block instanceof LogsBlock)
   const elsewhere = blocks.filter(({ places }) => places.some((place) => place !== undefined))
   if (elsewhere.length === 0) {
-    const what = `sends what processes and worker threads of its flow print, and '${flow}' has none`
-    return sources.map(({ block }) => ({ block, message: `block '${block.name}' ${what}` }))
+    const what = `sends what processes and worker threads of its flow print, and "${flow}" has none`
+    return sources.map(({ block }) => ({ block, message: `block "${block.name}" ${what}` }))
   }
   return sources.flatMap((source) => {
     const behind = new Set<unknown>([source.block])
@@ -55,7 +55,7 @@ function logFaults(flow: string, blocks: readonly PlacedBlock[], links: readonly
     for (const one of behind) for (const { from, to } of links) if (from.owner === one) behind.add(to.owner)
     const waiting = elsewhere.filter(({ block }) => behind.has(block))
     return waiting.map(({ block, places: [place] }) => {
-      const message = `block '${block.name}' is in '${place}', and cannot end before block '${source.block.name}', which sends what that prints until it ends: put it into the process of the flow`
+      const message = `block "${block.name}" is in "${place}", and cannot end before block "${source.block.name}", which sends what that prints until it ends: put it into the process of the flow`
       return { block, message }
     })
   })

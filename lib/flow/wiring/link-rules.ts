@@ -46,7 +46,7 @@ export function linkFault(
   if (links.some((link) => link.from === from && link.to === to)) {
     return `${from.label} and ${to.label} are linked already`
   }
-  if (queue !== undefined) return `${to.label} is connected to queue '${queue}' already`
+  if (queue !== undefined) return `${to.label} is connected to queue "${queue}" already`
   const first = links.find((link) => link.to === to)
   const differs = first === undefined ? undefined : differing(options, first.options)
   if (differs !== undefined) {
@@ -67,7 +67,7 @@ export function unlinkedPorts(block: Block, isLinked: (port: InputPort<never> | 
   ]
   const unlinked = ports.filter(([, port]) => port.queues.length === 0 && !isLinked(port))
   return unlinked.map(([side, port]) => {
-    return { block, port, message: `${side} '${port.name}' of block '${block.name}' is linked to nothing` }
+    return { block, port, message: `${side} "${port.name}" of block "${block.name}" is linked to nothing` }
   })
 }
 

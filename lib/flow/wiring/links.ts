@@ -257,6 +257,6 @@ function isNative({ owner }: InputPort<never> | OutputPort): boolean {
 function chooser(to: InputPort<never>, partitionBy: PartitionBy<never>, { length }: readonly unknown[]) {
   const { encoding } = (to as JsInput<never>).type
   const carried = (sent: unknown) => (sent instanceof BufferPtr && encoding ? encoding.codec.decode(sent.bytes) : sent)
-  const what = `partitionBy of block '${to.owner.name}'`
+  const what = `partitionBy of block "${to.owner.name}"`
   return (sent: unknown) => partitionOf(what, partitionBy(carried(sent) as never, to.name), length)
 }

@@ -99,7 +99,7 @@ export class FlowProcesses {
     for (const block of this.#parts.logs) block.over()
     const { failed } = this.#supervisor
     if (failed.length === 0) return
-    const message = `flow '${this.#parts.flow}' has lost ${failed.map((state) => this.#show(state)).join(', ')}`
+    const message = `flow "${this.#parts.flow}" has lost ${failed.map((state) => this.#show(state)).join(', ')}`
     throw new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message)
   }
 
@@ -135,7 +135,7 @@ export class FlowProcesses {
     const { label, onPeerLost } = crossing
     if (onPeerLost === 'drop') crossing.drop().catch(this.#parts.fail)
     if (onPeerLost !== 'fail') return
-    const message = `flow '${this.#parts.flow}' has lost ${this.#show(state)}, to which ${label} leads`
+    const message = `flow "${this.#parts.flow}" has lost ${this.#show(state)}, to which ${label} leads`
     this.#parts.fail(new MillraceError('ERR_MILLRACE_BLOCK_FAILED', message))
     this.stop(state.name)
   }
@@ -145,6 +145,6 @@ export class FlowProcesses {
     const { code, signal, error, timeout } = lastExit!
     const { kind, blocks } = this.#parts.places.get(name)!
     const how = timeout === null ? (error ?? signal ?? `exit code ${code}`) : `killed by its ${timeout}Timeout`
-    return `${kind} '${name}' with ${blocks.map((block) => `block '${block}'`).join(', ')} (${how})`
+    return `${kind} "${name}" with ${blocks.map((block) => `block "${block}"`).join(', ')} (${how})`
   }
 }

@@ -43,11 +43,11 @@ export class Places {
 
   /** Where `block` runs: once for each of its replicas. @throws `MillraceError` `ERR_MILLRACE_INVALID_ARGUMENT` */
   add(block: string, { process, worker = false, replicas }: Placing): readonly Place[] {
-    if (replicas !== undefined) checkInteger(`replicas of block '${block}'`, replicas, 1, MAX_REPLICAS)
-    if (process !== undefined) checkText(`process of block '${block}'`, process)
-    if (typeof worker !== 'boolean') checkText(`worker of block '${block}'`, worker)
+    if (replicas !== undefined) checkInteger(`replicas of block "${block}"`, replicas, 1, MAX_REPLICAS)
+    if (process !== undefined) checkText(`process of block "${block}"`, process)
+    if (typeof worker !== 'boolean') checkText(`worker of block "${block}"`, worker)
     if (process !== undefined && worker !== false) {
-      throw misuse(`block '${block}' runs in a process or in a worker thread: give it 'process' or 'worker'`)
+      throw misuse(`block "${block}" runs in a process or in a worker thread: give it "process" or "worker"`)
     }
     const name = process ?? (worker === true ? block : worker)
     if (name === false) return new Array<Place>(replicas ?? 1).fill(undefined)
@@ -62,16 +62,16 @@ export class Places {
   #check({ kind, block, replicas }: Group, name: string, names: readonly string[]): void {
     const known = this.#groups.get(name)
     if (known !== undefined && known.kind !== kind) {
-      const message = `'${name}' is the ${known.kind} of block '${known.block}', and the ${kind} of block '${block}': give them different names`
+      const message = `"${name}" is the ${known.kind} of block "${known.block}", and the ${kind} of block "${block}": give them different names`
       throw misuse(message)
     }
     if (known !== undefined && known.replicas !== replicas) {
       const counts = [replicas, known.replicas].map((count) => count ?? 'none')
-      const message = `blocks of one ${kind} have as many replicas: '${block}' in ${kind} '${name}' has ${counts[0]}, '${known.block}' ${counts[1]}`
+      const message = `blocks of one ${kind} have as many replicas: "${block}" in ${kind} "${name}" has ${counts[0]}, "${known.block}" ${counts[1]}`
       throw misuse(message)
     }
     const taken = names.find((one) => (this.#groupOf.get(one) ?? name) !== name)
     if (taken === undefined) return
-    throw misuse(`${kind} '${name}' of block '${block}' needs the name '${taken}', which another one has`)
+    throw misuse(`${kind} "${name}" of block "${block}" needs the name "${taken}", which another one has`)
   }
 }

@@ -104,7 +104,7 @@ class FlowWiring {
     }
     const sameId = id === info?.typeId || id === 0 || info?.typeId === 0
     if (info === null || (sameId && info.codec === encoding?.codec.name)) return { queue, own: undefined }
-    const message = `${port.label} is of type ${describe(port.type)}, id ${id}, queue '${name}' has codec '${info.codec}' and id ${info.typeId}`
+    const message = `${port.label} is of type ${describe(port.type)}, id ${id}, queue "${name}" has codec "${info.codec}" and id ${info.typeId}`
     throw new MillraceError('ERR_MILLRACE_OPTIONS_MISMATCH', message)
   }
 }
