@@ -297,10 +297,9 @@ async function services(shm: ShmManager): Promise<Set> {
   const other = ShmManager.open(shm.domain)
   const server = other.service<number, number>('service', { codec: 'json' })
   const client = shm.service<number, number>('service', { codec: 'json' })
-  const forever = new Promise<number>(() => {})
   const serving = server.serve((what, { signal }) => {
     if (what === 0) throw new RangeError('zero')
-    if (what < 0) return Promise.race([forever, once(signal, 'abort').then(() => 0)])
+    if (what < 0) return once(signal, 'abort').then(() => 0)
     return what < 1000 ? what * 2 : numbers(what)
   })
   await client.request(1)
