@@ -17,6 +17,7 @@ export class Child {
   readonly #stop = new AbortController()
   readonly #abort = new AbortController()
   readonly #charge: Charge | undefined
+  #interrupted = false
   #progressDue = 0
   #lost = 0
 
@@ -31,7 +32,7 @@ export class Child {
   }
 
   #hearSignals(): void {
-    process.on('SIGINT', this.#interrupt)
+    process.on('SIGINT', () => this.#interrupt())
     process.on('SIGTERM', () => this.#end('SIGTERM'))
     if (this.#charge === undefined || this.#charge.detached) return
     process.once('disconnect', () => this.#orphaned())
@@ -78,15 +79,18 @@ export class Child {
     process.send!(told, undefined, {}, () => {})
   }
 
-  /** The second dies of it, so that the domain is told what is lost. */
-  readonly #interrupt = (): void => {
-    process.off('SIGINT', this.#interrupt)
-    process.on('SIGINT', () => {
-      this.#abort.abort(new MillraceError('ERR_MILLRACE_CLOSED', 'the process was interrupted twice'))
-      process.removeAllListeners('SIGINT')
-      process.kill(process.pid, 'SIGINT')
-    })
-    this.#end('SIGINT')
+  /**
+   * The second dies of it, so that the domain is told what is lost. One listener for both: on Deno one that is added while a signal is told
+   * hears that signal, too.
+   */
+  #interrupt(): void {
+    if (!this.#interrupted) {
+      this.#interrupted = true
+      return this.#end('SIGINT')
+    }
+    this.#abort.abort(new MillraceError('ERR_MILLRACE_CLOSED', 'the process was interrupted twice'))
+    process.removeAllListeners('SIGINT')
+    process.kill(process.pid, 'SIGINT')
   }
 
   /** Nobody is left to kill it at the deadline. */
