@@ -1,6 +1,6 @@
 // Tests other runtimes on Linux x64: `npm run test:runtimes [-- [--write] [--only WORD] NAME…]`, all of runtimes/list.mjs or those named, each with all specs but
 // those that are left out there. Ends with the table of docs/install.md, and writes it there with `--write`: with those not named as their last
-// whole run in this checkout left them, if there was one. Build before; what is for musl needs `npm run build:all -- linux-x64-musl`, and
+// whole run in this checkout left them, if there was one; each row names the commit that it is of. Build before; what is for musl needs `npm run build:all -- linux-x64-musl`, and
 // musl itself with its libstdc++.
 import { spawnSync } from 'node:child_process'
 import { copyFileSync } from 'node:fs'
@@ -27,6 +27,14 @@ function versionOf(path) {
   throw new Error(`${path} does not start: ${error?.message ?? `status ${status}`}`)
 }
 
+/** What is tested, with a mark if it is not committed. */
+function commitHere() {
+  const { status, stdout } = spawnSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT, encoding: 'utf8' })
+  if (status !== 0) throw new Error('the table names commits: this is no checkout')
+  return stdout.trim()
+}
+
+const commit = commitHere()
 const runtimes = runtimesNamed(positionals)
 if (runtimes.some(({ libc }) => libc === 'musl')) {
   const [target] = targetsNamed(['linux-x64-musl'])
@@ -43,7 +51,7 @@ for (const [runtime, path] of paths) {
   console.log(`\n${name}: ${path}, ${version}`)
   const args = [...flags, ...avaWithout(skipped, values.only)]
   const counted = await runCounted(name, { command: path, args, count: countTap, cwd: ROOT, env })
-  const result = { title, version, libc, skipped, counted }
+  const result = { title, version, libc, commit, skipped, counted }
   results.push(result)
   if (values.only === undefined) keep(name, result)
 }

@@ -23,9 +23,9 @@ export function kept(name) {
 
 /** The table, and below it what is left out where, with the reasons. */
 export function sectionOf(results) {
-  const head = ['runtime', 'C library', 'passed', 'failed']
-  const rows = results.map(({ title, version, libc, counted: { passed, failed } }) => {
-    return [`${title} ${version}`, libc, passed, failed]
+  const head = ['runtime', 'C library', 'passed', 'failed', 'commit']
+  const rows = results.map(({ title, version, libc, commit, counted: { passed, failed } }) => {
+    return [`${title} ${version}`, libc, passed, failed, commit]
   })
   const table = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
   const reasons = new Map()
