@@ -54,7 +54,7 @@ test('a value in the format of another engine is refused, and stays in its queue
   const { shm, queue } = openQueue<unknown>(t, { codec: 'v8', delivery: 'at-least-once' })
   for (const hex of other) {
     const bytes = Buffer.from(hex, 'hex')
-    const message = new RegExp(`^a value of ${bytes.length} bytes .* "v8" here: Bun .* "msgpack"`)
+    const message = new RegExp(`a value of ${bytes.length} bytes .* "v8" here: Bun .* "msgpack"`)
     const failure = { code: 'ERR_MILLRACE_DECODE', message }
     t.throws(() => deserialize(bytes), failure)
     const buffer = shm.allocate(bytes.length)

@@ -61,7 +61,7 @@ const TEXTS: [text: string | RegExp, code: ErrorCode, provoke: (shm: ShmManager)
     (shm) => shm.portQueue('small', { capacity: 2 }).resize(2 ** 20),
   ],
   [
-    /^topic "news" exists with history 4, 9 was asked for: "[^"]+" \(process \d+\) subscribes to it$/,
+    /^topic "news" exists with history 4, 9 was asked for: "[^"]+" \(process \d+\) subscribes to it; a topic keeps the options of whoever made it: name the same on every side, or none here$/,
     'ERR_MILLRACE_OPTIONS_MISMATCH',
     (shm) => {
       using subscription = shm.topic('news', { history: 3 }).subscribe()

@@ -43,13 +43,15 @@ test('get, tryGet, getMany and readable acknowledge', async (t) => {
   t.is(buffersInUse(shm), 0)
 })
 
+const DECODE = { code: 'ERR_MILLRACE_DECODE' }
+
 test('get and tryGet give back what cannot be decoded', async (t) => {
   const { shm, queue } = openQueue<number>(t, { codec: 'json', delivery, maxDeliveries: 4 })
   sendBad(shm, queue)
   await queue.put(1)
   for (let i = 0; i < 2; i++) {
-    t.throws(() => queue.tryGet(), { instanceOf: SyntaxError })
-    await t.throwsAsync(queue.get(), { instanceOf: SyntaxError })
+    t.throws(() => queue.tryGet(), DECODE)
+    await t.throwsAsync(queue.get(), DECODE)
   }
   t.deepEqual(queue.getMany(10), [1])
   t.like(shm.stats().queues['queue'], { depth: 0, leased: 0, deadLettered: 1 })
@@ -63,7 +65,7 @@ test('getMany gives back exactly what cannot be decoded, and throws when there i
   await queue.put(2)
   sendBad(shm, queue)
   await queue.put(3)
-  const thrown = () => t.throws(() => queue.getMany(10), { instanceOf: SyntaxError })
+  const thrown = () => t.throws(() => queue.getMany(10), DECODE)
   t.deepEqual(queue.getMany(10), [1, 2, 3])
   t.like(shm.stats().queues['queue'], { depth: 2, leased: 0, redelivered: 0 })
   thrown()
@@ -84,7 +86,7 @@ test('getMany of an at-most-once queue loses exactly what cannot be decoded', as
   sendBad(shm, queue)
   await queue.putMany(values(300))
   t.deepEqual(queue.getMany(1000), [1, ...values(254)])
-  t.throws(() => queue.getMany(10), { instanceOf: SyntaxError })
+  t.throws(() => queue.getMany(10), DECODE)
   t.deepEqual(queue.getMany(1000), values(300).slice(254))
   t.is(buffersInUse(shm), 0)
 })
@@ -98,10 +100,10 @@ test('a stream hands on what comes before what cannot be decoded, and gives back
   const seen: number[] = []
   stream.on('data', (value: number) => seen.push(value))
   const [error] = await once(stream, 'error')
-  t.true(error instanceof SyntaxError)
+  t.like(error, DECODE)
   t.deepEqual(seen, [1])
   t.like(shm.stats().queues['queue'], { depth: 2, pending: 1, leased: 0 })
-  t.throws(() => queue.tryGet(), { instanceOf: SyntaxError })
+  t.throws(() => queue.tryGet(), DECODE)
 })
 
 test('consume gives back the message whose handler throws or rejects', async (t) => {

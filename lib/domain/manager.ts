@@ -21,7 +21,7 @@ import { checkBoolean, checkFunction, checkName, checkOptions, checkTimeout } fr
 import { bindOpenOptions, checkExhausted, OPEN_OPTIONS } from './options.js'
 import { bindQueueOptions, QUEUE_OPTIONS } from '../queue/options.js'
 import { checkSpin } from '../session/limits.js'
-import { bindTopicOptions, TOPIC_OPTIONS } from '../topic/options.js'
+import { bindTopicOptions, TOPIC_OPTIONS, withOptionsOfMaker } from '../topic/options.js'
 import { PortQueue } from '../queue/port-queue.js'
 import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
@@ -244,7 +244,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     const codec = options && checkOptions(`topic "${name}"`, options, TOPIC_OPTIONS).codec
     const named = codec === undefined ? undefined : codecOf(codec as Codec<T>)
     const bound = options && bindTopicOptions(options, named?.name)
-    const handle = this.#session.call((native) => native.topic(name, bound))
+    const handle = withOptionsOfMaker(() => this.#session.call((native) => native.topic(name, bound)))
     return new Topic(this.#session, name, handle, named, (report) => {
       publishBlocked(this.domain, report)
       this.#tell('publisher-blocked', report)

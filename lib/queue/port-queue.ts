@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { inspect, type InspectOptions } from 'node:util'
 import type { NamedCodec } from '../codec/codec.js'
 import { codecRecorded } from '../codec/codec.js'
+import { decodingOf } from '../codec/decoding.js'
 import { isNoValue } from '../codec/no-value.js'
 import { isBytes } from '../codec/views.js'
 import { MillraceError } from '../errors.js'
@@ -95,7 +96,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
     this.#reader = new ValueReader(session, this.#receiver, handle)
     this.#sender = new Sender(session, handle, subject)
     this.#writer = new ValueWriter(session, this.#sender, handle)
-    this.#codec = codec
+    this.#codec = codec && decodingOf(`a value of ${subject}`, codec)
   }
 
   /** Its name in the domain. */
@@ -229,7 +230,8 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /**
    * Takes a message and returns its value; undefined when there is none now. A message that cannot be decoded is given back
-   * to an at-least-once queue, and lost to any other; what the codec threw is thrown.
+   * to an at-least-once queue, and lost to any other.
+   * @throws {@link MillraceError} also `ERR_MILLRACE_DECODE`, which says why; what the codec threw is its `cause`
    */
   tryGet(): T | undefined {
     const codec = this.#findCodec()
@@ -247,7 +249,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
 
   /**
    * Takes up to `max` messages that are there now and returns their values, 256 at a crossing. Messages that cannot be
-   * decoded are given back or lost, as with {@link PortQueue.tryGet}, and what the codec threw is thrown by the next call that
+   * decoded are given back or lost, as with {@link PortQueue.tryGet}, and the error is thrown by the next call that
    * has no values to return: this one if there are none, else the one after it.
    */
   getMany(max: number): T[] {
@@ -409,7 +411,7 @@ export class PortQueue<T = Uint8Array> implements AsyncIterable<BufferPtr> {
       this.#receiver.peek()?.release()
       return undefined
     }
-    const codec = codecRecorded<T>(info.codec, this.#subject)
+    const codec = decodingOf(`a value of ${this.#subject}`, codecRecorded<T>(info.codec, this.#subject))
     if (!info.codecOpen) this.#codec = codec
     return codec
   }

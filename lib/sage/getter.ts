@@ -1,5 +1,5 @@
 import type { NamedCodec } from '../codec/codec.js'
-import { MillraceError } from '../errors.js'
+import { hasCode, MillraceError } from '../errors.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { putBack } from '../memory/discard.js'
 import { Receiver } from '../queue/receiver.js'
@@ -51,8 +51,8 @@ export class Getter<T> {
     if (message === null) return undefined
     try {
       return [this.#queue.codec.decode(message.bytes)]
-    } catch (cause) {
-      throw this.#decodeError(cause, 'stays in the queue, as after every peek()')
+    } catch (error) {
+      throw adding('it stays in the queue, as after every peek()', error)
     } finally {
       message.release()
     }
@@ -99,12 +99,12 @@ export class Getter<T> {
     let value: T
     try {
       value = codec.decode(message.bytes)
-    } catch (cause) {
+    } catch (error) {
       const moved = this.#moveAway(message)
       // Given back it would be the next again, for everybody, for ever.
       if (!moved) this.unacknowledged.setAside(message)
       const { name } = this.#deadLetters
-      throw this.#decodeError(cause, moved ? `is in queue "${name}" now` : `is kept here until this end is closed`)
+      throw adding(moved ? `it is in queue "${name}" now` : 'it is kept here until this end is closed', error)
     }
     if (this.#queue.acknowledge === 'get') message.release()
     else this.unacknowledged.add(value, message)
@@ -121,12 +121,6 @@ export class Getter<T> {
     }
   }
 
-  #decodeError(cause: unknown, whereabouts: string): MillraceError {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    const message = `a value of ${this.#subject} cannot be decoded by codec "${this.#queue.codec.name}" and ${whereabouts}: ${why}`
-    return new MillraceError('ERR_MILLRACE_DECODE', message, { cause })
-  }
-
   #handsFull(): MillraceError {
     const message =
       `${this.unacknowledged.leases} values of ${this.#subject} were got here and are not finished, which is all it has room for: ` +
@@ -137,4 +131,10 @@ export class Getter<T> {
   #ended(): never {
     throw new MillraceError('ERR_MILLRACE_CLOSED', `${this.#subject} was shut down`)
   }
+}
+
+/** The error of decoding, with what has become of the value. */
+function adding(whereabouts: string, error: unknown): unknown {
+  if (!hasCode(error, 'ERR_MILLRACE_DECODE')) return error
+  return new MillraceError(error.code, `${error.message}; ${whereabouts}`, { cause: error.cause })
 }

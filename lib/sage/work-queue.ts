@@ -1,5 +1,6 @@
 import type { NamedCodec } from '../codec/codec.js'
 import { codecOf, codecRecorded } from '../codec/codec.js'
+import { decodingOf } from '../codec/decoding.js'
 import { hasCode, MillraceError, show } from '../errors.js'
 import type { BindingQueueInfo, BindingQueueOptions } from '../native/native.js'
 import { remaps } from '../native/native.js'
@@ -29,7 +30,7 @@ export class WorkQueue<T> {
     this.handle = handle
     this.name = info.name
     this.#namespace = namespace
-    this.#codec = codec
+    this.#codec = codec && this.#decoding(codec)
     this.#remaps = remaps()
     this.#info = info
   }
@@ -84,8 +85,12 @@ export class WorkQueue<T> {
   get codec(): NamedCodec<T> {
     const { codec, codecOpen } = this.#now()
     if (this.#codec !== undefined) return this.#codec
-    if (codecOpen) return codecOf<T>(DEFAULT_CODEC)
-    return (this.#codec = codecRecorded<T>(codec, `SageQueue "${this.name}"`))
+    if (codecOpen) return this.#decoding(codecOf<T>(DEFAULT_CODEC))
+    return (this.#codec = this.#decoding(codecRecorded<T>(codec, `SageQueue "${this.name}"`)))
+  }
+
+  #decoding(codec: NamedCodec<T>): NamedCodec<T> {
+    return decodingOf(`a value of queue "${this.name}"`, codec)
   }
 
   /** The same for somebody who puts: from now on it is named. */

@@ -1,6 +1,7 @@
 import type { SharedBufferAllocator } from '../memory/allocator.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
+import { decodingOf } from '../codec/decoding.js'
 import { MillraceError } from '../errors.js'
 import { checkFunction, checkInteger } from '../check.js'
 import { bindQueueOptions } from '../queue/options.js'
@@ -92,8 +93,8 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
       allocator,
       self: { slot, epoch: session.call((open) => open.epoch) },
       queue: session.call((open) => open.requests(name, bound)),
-      requests: new Payload(session, request),
-      replies: new Payload(session, reply),
+      requests: new Payload(session, request && decodingOf(`a request to service "${name}"`, request)),
+      replies: new Payload(session, reply && decodingOf(`a reply of service "${name}"`, reply)),
     }
     this.#client = new Client(this.#endpoint, inFlight)
   }
@@ -121,7 +122,7 @@ export class Service<Req = BufferPtr, Res = BufferPtr> implements Disposable {
    * A request whose reply is a stream; `value`, as it is now, is sent when the first item is asked for. A buffer is taken over by the
    * call, however that ends. The server is at most `window` items ahead. Leaving the loop ends the server's generator. Without a codec each item is a
    * buffer, released at the end of its turn. A stream is run again, as `retry` allows, only until its first item has come. The timeout
-   * is that of the whole stream, from its first item on. An item that cannot be decoded ends it with what the codec threw. Errors as of
+   * is that of the whole stream, from its first item on. An item that cannot be decoded ends it with `ERR_MILLRACE_DECODE`. Errors as of
    * {@link Service.request}.
    */
   stream(value: Sendable<Req>, options: StreamOptions = {}): AsyncIterableIterator<Res, undefined> {

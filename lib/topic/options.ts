@@ -1,11 +1,15 @@
 import type { OptionNames } from '../check.js'
 import { checkInteger, checkName } from '../check.js'
+import { hasCode, MillraceError } from '../errors.js'
 import type { CodecOption } from '../codec/codec.js'
 import { MAX_QUEUE_CAPACITY, MAX_SUBSCRIPTION_NAME_BYTES } from '../native/generated/limits.js'
 import type { BindingTopicOptions } from '../native/native.js'
 import type { Delivery, Overflow } from '../native/words.js'
 
-/** Options of {@link ShmManager.topic}. Those left out take what an existing topic has, or the default. */
+/**
+ * Options of {@link ShmManager.topic}. Those left out take what an existing topic has, or the default. They are of whoever makes the topic, for
+ * as long as it exists.
+ */
 export interface TopicOptions<T> {
   /** Messages kept for those who subscribe later, rounded up to a power of two; 0 … 1 048 576. Default: 0. */
   history?: number
@@ -61,6 +65,17 @@ export function bindTopicOptions(
     ...(history !== undefined && { history: checkInteger('history', history, 0, MAX_QUEUE_CAPACITY) }),
     ...(typeId !== undefined && { typeId: checkInteger('typeId', typeId, 0, 2 ** 32 - 1) }),
     ...(codec !== undefined && { codec }),
+  }
+}
+
+/** @internal Makes a topic, or attaches to it. An error that it has other options says that it keeps them. */
+export function withOptionsOfMaker<T>(make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (!hasCode(error, 'ERR_MILLRACE_OPTIONS_MISMATCH')) throw error
+    const message = `${error.message}; a topic keeps the options of whoever made it: name the same on every side, or none here`
+    throw new MillraceError(error.code, message)
   }
 }
 

@@ -2,6 +2,7 @@ import type { OptionNames } from '../../check.js'
 import { checkOptions, checkText } from '../../check.js'
 import type { Codec, CodecOption, NamedCodec } from '../../codec/codec.js'
 import { bytesCodec, codecOf } from '../../codec/codec.js'
+import { decodingOf } from '../../codec/decoding.js'
 import { invalidArgument } from '../../errors.js'
 import type { BufferPtr } from '../../memory/buffer-ptr.js'
 import type { Batch } from '../../queue/batch.js'
@@ -54,8 +55,9 @@ const TYPE_OPTIONS: OptionNames<TypeOptions<never>> = { name: true, schema: true
  */
 export function type<T>(codec: CodecOption<T>, options: TypeOptions<T> = {}): PortType<T> {
   const named = codecOf(codec as Codec<T>)
-  const read = (batch: Batch, index: number) => named.decode(batch.bytes(index))
-  return { ...infoOf(named.name, options), encoding: { codec: named, read } }
+  const info = infoOf(named.name, options)
+  const { decode } = decodingOf(`a value of type "${info.name}"`, named)
+  return { ...info, encoding: { codec: named, read: (batch, index) => decode(batch.bytes(index)) } }
 }
 
 /**
