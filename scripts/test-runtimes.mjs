@@ -1,7 +1,7 @@
-// Tests other runtimes on Linux x64: `npm run test:runtimes [-- [--write] [--only WORD] NAME…]`, all of runtimes/list.mjs or those named, each with all specs but
-// those that are left out there. Ends with the table of docs/install.md, and writes it there with `--write`: with those not named as their last
-// whole run in this checkout left them, if there was one; each row names the commit that it is of. Build before; what is for musl needs `npm run build:all -- linux-x64-musl`, and
-// musl itself with its libstdc++.
+// Tests other runtimes on Linux x64: `npm run test:runtimes [-- [--write] [--only WORD] NAME…]`, all of runtimes/list.mjs or those named, each
+// with all specs but those that are left out there. Ends with the table of docs/install.md, and writes it there with `--write`: with those not
+// named as their last whole run in this checkout left them, if there was one; each row names the commit that it is of. Build before; what is
+// for musl needs `npm run build:all -- linux-x64-musl`, and musl itself with its libstdc++.
 import { spawnSync } from 'node:child_process'
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -11,7 +11,8 @@ import { type Chart, type Graph, SPARK_VALUES } from '../../cli/dashboard/protoc
 import { History, POINTS, SERIES_MAX } from '../../cli/dashboard/history.js'
 import { DashboardServer } from '../../cli/dashboard/server.js'
 import { Watch } from '../../cli/dashboard/watch.js'
-import { millrace, sendSignal } from '../helpers/cli.js'
+import { sendSignal } from '../../lib/flow/process/child-process.js'
+import { millrace } from '../helpers/cli.js'
 import { ask, type Asking, EventStream, startDashboard } from '../helpers/dashboard.js'
 import { testDirectory } from '../helpers/directory.js'
 

@@ -1,7 +1,8 @@
 // Commands that move or show messages, against domains with other processes in them.
 import test, { type ExecutionContext } from 'ava'
 import { type Overflow, SageQueue } from '../../index.js'
-import { millrace, millraceBy, sendSignal, startMillrace } from '../helpers/cli.js'
+import { sendSignal } from '../../lib/flow/process/child-process.js'
+import { millrace, millraceBy, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
 import { HAS_TERMINALS, TestTerminal } from '../helpers/terminal.js'
 import { until } from '../process/children.js'

@@ -42,14 +42,6 @@ export function startProgram(program: string, args: readonly string[]): Running 
   return { process: child, ended }
 }
 
-/**
- * Sends a signal to a process, unless it has ended. Not by its own `kill()`: Deno takes what that has sent for how the process has ended, and
- * sends nothing more.
- */
-export function sendSignal({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): void {
-  if (exitCode === null && signalCode === null) process.kill(pid!, signal)
-}
-
 /** Runs it. */
 export function millrace(...args: string[]): Promise<Outcome> {
   return startMillrace(...args).ended

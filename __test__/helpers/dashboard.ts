@@ -4,7 +4,8 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import type { ExecutionContext } from 'ava'
 import type { Events, LogEntry } from '../../cli/dashboard/protocol.js'
-import { type Running, sendSignal, startMillrace } from './cli.js'
+import { sendSignal } from '../../lib/flow/process/child-process.js'
+import { type Running, startMillrace } from './cli.js'
 
 /** An answer. */
 export interface Answer {

@@ -84,11 +84,27 @@ export class OwnProcess implements Process {
   }
 
   terminate(): void {
-    this.#process.kill('SIGTERM')
+    sendSignal(this.#process, 'SIGTERM')
   }
 
   async kill(): Promise<void> {
-    this.#process.kill('SIGKILL')
+    sendSignal(this.#process, 'SIGKILL')
+  }
+}
+
+/**
+ * Sends a signal to a process that this one has started, unless it has ended. Not by its own `kill()`: Deno takes what that has sent for how
+ * the process has ended, sends nothing more, and ends the channel.
+ */
+export function sendSignal({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid !== undefined && exitCode === null && signalCode === null) signalUnlessGone(pid, signal)
+}
+
+function signalUnlessGone(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
@@ -117,13 +133,8 @@ export class AdoptedProcess implements Process {
   }
 
   terminate(): void {
-    if (this.#shm.closed || !this.#isThere()) return
-    try {
-      // Who is in the domain at this moment has this number, or has just died.
-      process.kill(this.pid, 'SIGTERM')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
+    // Who is in the domain at this moment has this number, or has just died.
+    if (!this.#shm.closed && this.#isThere()) signalUnlessGone(this.pid, 'SIGTERM')
   }
 
   async kill(): Promise<void> {
