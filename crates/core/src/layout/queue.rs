@@ -126,7 +126,7 @@ pub(crate) enum LeaseState {
 }
 
 /// The word of a lease entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LeaseWord(pub(crate) u64);
 
 impl LeaseWord {

@@ -124,14 +124,18 @@ impl<'a> Leases<'a> {
     /// Messages that wait to be delivered again: exact at rest, see [`RingHeader::retaken`].
     #[inline]
     pub(crate) fn pending(&self) -> u32 {
-        if !self.is_any() {
-            return 0;
-        }
+        if self.is_any() { self.given_back_and_pending().1 } else { 0 }
+    }
+
+    /// How often anything has been given back, and how many of those messages wait at that moment.
+    fn given_back_and_pending(&self) -> (u32, u32) {
         // Retaken first: what is retaken was given back before, so the difference is not too low for want of a look.
         let retaken = self.retaken.load(Ordering::Acquire);
-        let pending = self.given_back.load(Ordering::Acquire).wrapping_sub(retaken);
+        let given_back = self.given_back.load(Ordering::Acquire);
+        let pending = given_back.wrapping_sub(retaken);
         // Below zero where one has been retaken whose giver has not come to count it.
-        if (pending as i32) < 0 { 0 } else { pending.min(self.entries.len() as u32) }
+        let pending = if (pending as i32) < 0 { 0 } else { pending.min(self.entries.len() as u32) };
+        (given_back, pending)
     }
 
     /// Leases `pending` to `owner`; `None`: somebody else was faster. Deliveries so far, this one included.

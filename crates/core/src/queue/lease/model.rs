@@ -158,6 +158,31 @@ fn without_a_cas_at_delivering_again() {
     });
 }
 
+/// Somebody looks for what waits while two messages are given back.
+#[test]
+fn who_looks_meanwhile_finds_the_rest_in_the_end() {
+    check(|| {
+        let queue = Queue::new(2);
+        for id in 0..2 {
+            queue.heap.put(id, true);
+        }
+        let [one, two] = [1, 2].map(|me| queue.receive(me).expect("two were sent"));
+        let other = Arc::clone(&queue);
+        let other = spawn(move || {
+            other.nack(one, 1);
+            other.nack(two, 2);
+        });
+        let list = PendingList::default();
+        list.first(&queue.leases());
+        joined(other);
+        let mut found = 0;
+        while let Some(pending) = list.first(&queue.leases()) {
+            found += usize::from(queue.leases().retake(pending, 3).is_some());
+        }
+        assert_eq!(found, 2, "a message waits and is not on the list");
+    });
+}
+
 /// A receiver takes the message and gives it back, while another one of the closed queue looks whether it has ended.
 fn ending(receive: fn(&Queue) -> Option<Lease>, more_may_come: fn(&Queue) -> bool) {
     check(move || {

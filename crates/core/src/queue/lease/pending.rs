@@ -3,10 +3,12 @@
 use super::Leases;
 use crate::layout::{LeaseState, LeaseWord};
 use crate::sync::Ordering;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A message that waits to be delivered again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A message that waits to be delivered again. Less is earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Pending {
     pub(super) position: u64,
     pub(super) entry: usize,
@@ -28,8 +30,7 @@ pub(crate) struct PendingList(Mutex<List>);
 struct List {
     /// How often something had been given back when it was made.
     seen: u32,
-    /// The highest position first.
-    all: Vec<Pending>,
+    all: BinaryHeap<Reverse<Pending>>,
 }
 
 impl PendingList {
@@ -43,17 +44,17 @@ impl PendingList {
             return None;
         }
         let mut list = self.lock();
-        let now = leases.given_back.load(Ordering::Acquire);
+        let (now, count) = leases.given_back_and_pending();
         if list.seen != now {
-            // The count first: what is given back from here on raises it again.
+            // The count first: what is given back from here on raises it again. No more are looked for than there are, as most lie in
+            // the first entries; where one of them is not counted yet, another is found when it has been.
             list.seen = now;
-            list.all.clear();
-            list.all.extend((0..leases.entries.len()).filter_map(|entry| leases.pending_at(entry)));
-            list.all.sort_unstable_by_key(|pending| std::cmp::Reverse((pending.position, pending.entry)));
+            let pending = (0..leases.entries.len()).filter_map(|entry| leases.pending_at(entry));
+            list.all = pending.take(count as usize).map(Reverse).collect();
         }
-        while let Some(last) = list.all.last() {
-            if leases.is_still_there(*last) {
-                return Some(*last);
+        while let Some(Reverse(first)) = list.all.peek() {
+            if leases.is_still_there(*first) {
+                return Some(*first);
             }
             list.all.pop();
         }
@@ -68,8 +69,7 @@ impl PendingList {
         }
         list.seen = before.wrapping_add(1);
         let Some(pending) = leases.pending_at(entry) else { return };
-        let at = list.all.partition_point(|other| other.position > pending.position);
-        list.all.insert(at, pending);
+        list.all.push(Reverse(pending));
     }
 }
 
