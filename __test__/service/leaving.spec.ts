@@ -1,5 +1,5 @@
 // Whoever leaves a stream frees its place at the server at once, whatever its source is waiting for.
-import { EventEmitter, on } from 'node:events'
+import { EventEmitter, on, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { buffersInUse } from '../helpers/domain.js'
@@ -121,5 +121,21 @@ test('a client that closes its service, and stays, frees the places of its strea
   await until(() => server.stats().running === 0)
   await until(() => buffersInUse(watcher) === 0)
   t.false(here.closed)
+  end()
+})
+
+test('a client that has been closed keeps nothing of a server that leaves later', async (t) => {
+  const { watcher, there, server, client, end } = pair<null, unknown>(t, json)
+  void server.serve((_, { signal }) => once(signal, 'abort'))
+  const leaving = new AbortController()
+  const asked = client.request(null, { signal: leaving.signal })
+  await until(() => server.stats().running === 1)
+  leaving.abort()
+  await t.throwsAsync(asked, { any: true, name: 'AbortError' })
+  await until(() => server.stats().running === 0)
+  client.close()
+  there.close()
+  // At once: nobody hears of departures any more.
+  t.is(buffersInUse(watcher), 0)
   end()
 })

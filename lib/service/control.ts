@@ -44,6 +44,7 @@ export class Control<Req, Res> {
   /** What has not been sent by now never will be. */
   close(): void {
     this.#closing.cancel()
+    this.#servers.close()
   }
 
   #tell(call: Call<Res>, server: ParticipantId, kind: number, detail: number): void {

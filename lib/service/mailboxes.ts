@@ -84,6 +84,11 @@ export class Mailboxes {
     return mailbox
   }
 
+  /** Lets go of all, with the memory of those that are gone. Nothing is sent any more. */
+  close(): void {
+    for (const key of this.#known.keys()) this.#forget(key)
+  }
+
   /** Forgets those that are gone. */
   #prune(): void {
     for (const [key, { handle }] of this.#known) {

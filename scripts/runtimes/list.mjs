@@ -52,6 +52,7 @@ const BUN = {
 }
 
 const OWN_WORDS = 'it says in words of its own that there is no such module'
+const OWN_SIGNAL_THREAD = 'a thread of its own for signals comes, with two sockets'
 
 const DENO = {
   title: 'Deno',
@@ -64,6 +65,12 @@ const DENO = {
       'the C library is': 'its `process.execPath` cannot be made another',
       'worker threads with a flow are terminated': 'nothing of a worker runs when others end it',
       'await using stops it': OWN_THREADS,
+      '100 flows, one after the other': OWN_SIGNAL_THREAD,
+      '200 flows, one after the other': OWN_SIGNAL_THREAD,
+      'a child that cannot be started has failed': 'it says in words of its own why a process cannot be started',
+      'a process that cannot start fails the run': 'it has an exit code of its own for options that it does not know',
+      'a worker that fails for good fails the run, by its name: heap':
+        'a worker without memory tells nobody, or goes on',
       'a fault is found: a module that there is not': OWN_WORDS,
       'importBlock makes a block that can be written down': OWN_WORDS,
     },
