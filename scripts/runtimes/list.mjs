@@ -52,6 +52,8 @@ const BUN = {
 }
 
 const OWN_WORDS = 'it says in words of its own that there is no such module'
+const ENDED_WORKER = 'nothing of a worker runs when others end it'
+const UNSENT = 'what a process tells before it hangs never leaves it'
 const OWN_SIGNAL_THREAD = 'a thread of its own for signals comes, with two sockets'
 
 const DENO = {
@@ -63,7 +65,10 @@ const DENO = {
     TESTS: {
       'what cannot be written goes back': 'a file that may not grow ends it, by SIGXFSZ',
       'the C library is': 'its `process.execPath` cannot be made another',
-      'worker threads with a flow are terminated': 'nothing of a worker runs when others end it',
+      'worker threads with a flow are terminated': ENDED_WORKER,
+      'a worker thread that does not end is terminated': ENDED_WORKER,
+      'its child ends in order, or at the deadline: spin': UNSENT,
+      'a process of a flow whose event loop hangs is killed': UNSENT,
       'await using stops it': OWN_THREADS,
       '100 flows, one after the other': OWN_SIGNAL_THREAD,
       '200 flows, one after the other': OWN_SIGNAL_THREAD,
