@@ -14,8 +14,11 @@ export function placeOf(text: string): Place {
   return slash < 0 ? { domain: text, name: undefined } : { domain: text.slice(0, slash), name: text.slice(slash + 1) }
 }
 
+/** A thing in a domain. */
+export type ThingPlace = Place & { name: string }
+
 /** The thing in a domain that `text` names. */
-export function thingOf(text: string): Place & { name: string } {
+export function thingOf(text: string): ThingPlace {
   const { domain, name } = placeOf(text)
   if (name !== undefined && name !== '') return { domain, name }
   throw new UsageError(`${JSON.stringify(text)} names no queue or topic: <domain>/<name> is needed`)
@@ -33,11 +36,13 @@ export function countedIn(snapshot: Snapshot, name: string): Things {
   return work === undefined ? thingsIn(snapshot, name) : { queue: work, topic: undefined }
 }
 
-/** Queue and topic `name` of the domain; an error that says what there is if there is neither. */
+/** Queue and topic `name` of the domain, for who looks at messages; an error that says what there is if there is neither. */
 export function thingsIn(snapshot: Snapshot, name: string): Things {
   const [queue, topic] = [named(snapshot.queues, name), named(snapshot.topics, name)]
-  if (queue === undefined && topic === undefined) throw missing('queue or topic', name, snapshot)
-  return { queue, topic }
+  if (queue !== undefined || topic !== undefined) return { queue, topic }
+  if (named(snapshot.workQueues, name) === undefined) throw missing('queue or topic', name, snapshot)
+  const message = `${JSON.stringify(name)} is the work queue of a SageQueue, which nobody else looks into: \`millrace hz\` counts what passes, \`put\`, \`get\` and \`drain\` work`
+  throw new MillraceError('ERR_MILLRACE_UNSUPPORTED', message)
 }
 
 /** Name of the codec of a queue or topic; one that was made without has bytes. */

@@ -4,6 +4,13 @@ import { plural } from './units.js'
 const SECOND = 1000
 const LINE_AGAIN = '\r\u001b[K'
 
+/** Something that may take its time. */
+export interface Work<T> {
+  /** How far it is. */
+  readonly progress: () => string
+  readonly done: Promise<T>
+}
+
 /** Does `work`; from its second second on a line says that, how far it is, and how long it has taken. It goes when the work ends. */
 export async function withProgress<T>(tell: () => string, work: Promise<T>): Promise<T> {
   if (!process.stderr.isTTY) return work

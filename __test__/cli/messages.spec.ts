@@ -1,6 +1,11 @@
 // Commands that move or show messages, against domains with other processes in them.
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type Overflow, SageQueue } from '../../index.js'
+import { drainQueue } from '../../cli/commands/drain.js'
+import { redriveQueue } from '../../cli/commands/redrive.js'
+import type { Work } from '../../cli/progress.js'
 import { sendSignal } from '../../lib/flow/process/child-process.js'
 import { millrace, millraceBy, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
@@ -86,8 +91,10 @@ test('a command that takes part makes no domain, no queue, and touches nothing o
   const run = inDirectory(directory)
   const shm = directory.open('domain')
   shm.topic('topic', { history: 1 })
-  await (await directory.start('dead')).kill()
-  const before = process.platform === 'linux' ? directory.contents('dead') : {}
+  // In another directory: whoever takes part in a domain removes what the dead have left beside it.
+  const elsewhere = testDirectory(t)
+  await (await elsewhere.start('dead')).kill()
+  const before = process.platform === 'linux' ? elsewhere.contents('dead') : {}
   for (const command of ['put', 'get', 'drain', 'redrive', 'tap', 'hz', 'bw']) {
     const none = await run(command, 'none/queue')
     t.deepEqual([none.code, none.stdout], [2, ''], command)
@@ -95,12 +102,12 @@ test('a command that takes part makes no domain, no queue, and touches nothing o
     const missing = await run(command, 'domain/queue')
     t.is(missing.code, 2, command)
     t.regex(missing.stderr, /domain "domain" has no queue.* "queue"; it has topic\n/, command)
-    const dead = await run(command, 'dead/queue')
+    const dead = await inDirectory(elsewhere)(command, 'dead/queue')
     t.is(dead.code, 2, command)
     const domain = await run(command, 'domain')
     t.regex(domain.stderr, /^"domain" names no .*<domain>\/<name> is needed\n/, command)
   }
-  if (process.platform === 'linux') t.deepEqual(directory.contents('dead'), before)
+  if (process.platform === 'linux') t.deepEqual(elsewhere.contents('dead'), before)
   t.deepEqual(shm.registry.snapshot().queues, [])
 })
 
@@ -189,6 +196,15 @@ test('put, get, drain and redrive of the work queue of a SageQueue', async (t) =
   for (const value of values) jobs.taskDone(value)
   t.is((await run('redrive', 'work/jobs')).code, 0)
   t.deepEqual(jobs.getNowait(), { id: 5 })
+  jobs.taskDone()
+  jobs.putNowait({ id: 8 })
+  for (const command of [['tap'], ['bw'], ['record', join(directory.path, 'never')]]) {
+    const [name, ...rest] = command
+    const { code: refused, stderr } = await run(name!, 'work/jobs', ...rest)
+    t.is(refused, 2)
+    t.regex(stderr, /^ERR_MILLRACE_UNSUPPORTED: "jobs" is the work queue of a SageQueue, .*: `millrace hz` counts/)
+  }
+  t.deepEqual(jobs.getNowait(), { id: 8 })
   jobs.taskDone()
 })
 
@@ -283,6 +299,42 @@ inTerminal('what takes longer than a second says so on a terminal, until it ends
     terminal.screen.filter((line) => line !== ''),
     ['domain/queue is full'],
   )
+})
+
+/** Interrupts what `begin` begins as soon as it has come somewhere; what it said then, and what it has come to. */
+async function interruptedAtOnce<T>(begin: (signal: AbortSignal) => Work<T>): Promise<[told: string, T]> {
+  const stop = new AbortController()
+  const { progress, done } = begin(stop.signal)
+  while (progress().includes(' 0 messages')) await setImmediate()
+  const told = progress()
+  stop.abort()
+  return [told, await done]
+}
+
+test('drain and redrive say how far they are, and end in order when they are interrupted', async (t) => {
+  const directory = testDirectory(t)
+  const where = { directory: directory.path }
+  const shm = directory.open('domain')
+  const queue = shm.portQueue('queue', { capacity: 2048, delivery: 'at-least-once', maxDeliveries: 1 })
+  const fill = () => {
+    while (queue.tryPut(Buffer.from('x')));
+  }
+  const place = { domain: 'domain', name: 'queue' }
+  fill()
+  const [told, { messages }] = await interruptedAtOnce((signal) => drainQueue(place, where, signal))
+  t.regex(told, /^domain\/queue: \d+ messages taken, \d+ B$/)
+  t.true(messages > 0 && messages < 2048)
+  t.like(queue.stats(), { depth: 2048 - messages, received: messages, leased: 0 })
+  fill()
+  for (let i = 0; i < 2048; i++) queue.tryReceive()!.nack()
+  t.is(queue.tryReceive(), null)
+  const letters = shm.portQueue('queue.dead')
+  const [, { moved, left, full }] = await interruptedAtOnce((signal) => redriveQueue(place, Infinity, where, signal))
+  t.true(moved > 0 && moved < 2048)
+  t.deepEqual([left, letters.depth, queue.depth, full], [2048 - moved, left, moved, false])
+  t.is(shm.registry.snapshot().recovered.lost, 0)
+  t.is(shm.registry.snapshot().participants.length, 1)
+  t.deepEqual(await shm.fsck(), [])
 })
 
 test('bw: the mean size of what is seen, times what passes', async (t) => {

@@ -4,9 +4,11 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
-import { ShmObserver } from '../../index.js'
+import { type ParticipantLeft, ShmObserver } from '../../index.js'
 import { Ages } from '../../cli/figures/ages.js'
+import { Sampler } from '../../cli/figures/sampler.js'
 import type { View } from '../../cli/figures/view.js'
+import { Moments } from '../../cli/top/moments.js'
 import { sendSignal } from '../../lib/flow/process/child-process.js'
 import { millrace, startMillrace } from '../helpers/cli.js'
 import { type TestDirectory, testDirectory } from '../helpers/directory.js'
@@ -25,6 +27,21 @@ async function viewOf(run: ReturnType<typeof inDirectory>, ...args: string[]): P
   const { code, stdout } = await run('--once', '--json', ...args)
   return { code, ...(JSON.parse(stdout) as View) }
 }
+
+/** A view of nothing. */
+function viewFrom(): View {
+  return new Sampler([], { directory: '/nowhere' }).look().view
+}
+
+const selected = (name: string) => (screen: string[]) =>
+  screen.some((line) => line.startsWith('>') && line.includes(name))
+
+const foot = (text: string) => (screen: string[]) => screen.at(-1)!.startsWith(text)
+
+const isDeep = (count: number, oldest: string) => (screen: string[]) =>
+  screen.some((line) => new RegExp(`^ +${count} +8 +${oldest} .* camera/frames`).test(line))
+
+const isPaused = (screen: string[]) => screen[0]!.startsWith('millrace top  PAUSED ')
 
 const isAbout = (place: string) => (one: { place: string }) => one.place === place
 
@@ -240,7 +257,7 @@ inTerminal(
     const filtered = await terminal.shows((screen) => screen.some((line) => line.includes('filter: queue-17')))
     t.is(filtered.filter((line) => line.includes('camera/')).length, 1)
     terminal.type('p')
-    await terminal.shows((screen) => screen[0]!.endsWith('PAUSED'))
+    await terminal.shows((screen) => screen[0]!.startsWith('millrace top  PAUSED '))
     const queue = shm.portQueue('queue-17')
     while (queue.tryPut(Buffer.from('x')));
     terminal.type('p')
@@ -300,6 +317,113 @@ inTerminal('it goes on while half of the participants are killed, shows it, and 
   await terminal.shows((screen) => screen[0]!.includes('0 domains'))
   terminal.type('\u0003')
   t.is(await terminal.ended, 0)
+})
+
+inTerminal('rows are selected, and what commands do is done to them when it is confirmed', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('camera', { name: 'the test' })
+  const jobs = shm.portQueue('jobs', { capacity: 600, delivery: 'at-least-once', maxDeliveries: 1 })
+  for (let i = 0; i < 2; i++) jobs.tryPut(Buffer.from('x'))
+  for (let i = 0; i < 2; i++) jobs.tryReceive()!.nack()
+  t.is(jobs.tryReceive(), null)
+  const letters = shm.portQueue('jobs.dead')
+  t.is(letters.depth, 2)
+  const child = await directory.start('camera')
+  const args = ['top', '--interval', '50', '--directory', directory.path, '--sort', 'name']
+  const terminal = new TestTerminal(t, args, { ...SMALL, env: { NO_COLOR: '1' } })
+  await terminal.shows((screen) => screen.some((line) => line.includes('camera/jobs.dead')))
+  terminal.type('\u001b[B')
+  const first = await terminal.shows(selected('camera/jobs '))
+  t.regex(first.at(-1)!, /^q quit .* arrows row\/time {2}d drain r redrive$/)
+  terminal.type('r')
+  await terminal.shows(foot('y yes, any other key no: redrive camera/jobs: move 2 dead letters back into it'))
+  terminal.type('n')
+  await terminal.shows(foot('q quit'))
+  t.is(letters.depth, 2, 'nothing was confirmed')
+  terminal.type('r')
+  await terminal.shows(foot('y yes'))
+  terminal.type('y')
+  await terminal.shows(foot('camera/jobs: 2 messages moved back, 0 left'))
+  t.deepEqual([jobs.depth, letters.depth], [2, 0])
+  for (let i = 0; i < 598; i++) jobs.tryPut(Buffer.from('x'))
+  await terminal.shows((screen) => screen.some((line) => /^> *600 +1024 /.test(line)))
+  terminal.type('d')
+  await terminal.shows(foot('y yes, any other key no: drain camera/jobs: take 600 messages, and what comes'))
+  terminal.type('y')
+  await terminal.shows(foot('camera/jobs: 600 messages taken, 600 B'))
+  t.is(jobs.depth, 0)
+  // The row that is selected is the same one wherever it comes to be.
+  terminal.type('s')
+  await terminal.shows((screen) => screen.every((line) => !line.startsWith('>')) && foot('q quit')(screen))
+  terminal.type('2\u001b[B')
+  const ended = new Promise<ParticipantLeft>((resolve) => {
+    // Those of actions leave, too.
+    shm.on('participant-left', (report) => report.pid === child.pid && resolve(report))
+  })
+  await terminal.shows(selected('0.1'))
+  terminal.type('e')
+  await terminal.shows(foot(`y yes, any other key no: evict camera 0.1: kill -9 of process ${process.pid} `))
+  terminal.type('\u001b[B')
+  await terminal.shows(foot('q quit'))
+  terminal.type('\u001b[B')
+  await terminal.shows(selected('1.1'))
+  terminal.type('e')
+  await terminal.shows(foot(`y yes, any other key no: evict camera 1.1: kill -9 of process ${child.pid} `))
+  terminal.type('y')
+  await terminal.shows(foot(`participant 1.1 (process ${child.pid}, `))
+  t.is((await ended).reason, 'died')
+  terminal.type('4\u001b[B')
+  await terminal.shows(selected('camera'))
+  terminal.type('c')
+  await terminal.shows(foot('y yes, any other key no: clean camera: remove it'))
+  terminal.type('y')
+  await terminal.shows(foot('camera is in use by '))
+  terminal.type('q')
+  t.is(await terminal.ended, 0)
+  t.deepEqual(
+    shm.registry.snapshot().participants.map(({ pid }) => pid),
+    [process.pid],
+    'nobody is left of the actions',
+  )
+})
+
+inTerminal('the last minute can be looked at, and what is there goes on', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('camera')
+  const queue = shm.portQueue('frames', { capacity: 8 })
+  const terminal = new TestTerminal(t, ['top', '--interval', '600', '--directory', directory.path], SMALL)
+  // Over however many moments, of which a key that comes twice does not skip all.
+  const press = async (key: string, isThere: (screen: string[]) => boolean) => {
+    for (let times = 0; times < 100; times++) {
+      const before = terminal.output.length
+      terminal.type(key)
+      await terminal.shows(() => terminal.output.length > before)
+      if (isThere(terminal.screen)) return
+    }
+    t.fail(terminal.screen.join('\n'))
+  }
+  await terminal.shows(isDeep(0, '-'))
+  queue.tryPut(Buffer.from('x'))
+  await terminal.shows(isDeep(1, '[2-9](\\.\\d)? s'))
+  await press('\u001b[D', (screen) => isPaused(screen) && isDeep(0, '-')(screen))
+  queue.tryPut(Buffer.from('x'))
+  await press('\u001b[C', (screen) => isPaused(screen) && isDeep(1, '.+')(screen))
+  await press('\u001b[C', (screen) => !isPaused(screen))
+  await terminal.shows(isDeep(2, '.+'))
+  terminal.type('q')
+  t.is(await terminal.ended, 0)
+})
+
+test('what top remembers: a minute, two moments a second at most', (t) => {
+  const view = viewFrom()
+  const moments = new Moments()
+  for (let at = 0; at <= 100_000; at += 100) moments.add({ at, view })
+  const newest = { at: 100_000, view }
+  const seen: number[] = []
+  for (let one = moments.before(newest); one !== undefined; one = moments.before(one)) seen.push(one.at)
+  t.deepEqual([seen.length, seen[0], seen.at(-1)], [120, 99_500, 40_000])
+  t.is(moments.after({ at: 99_000, view })!.at, 99_500)
+  t.is(moments.after(newest), undefined)
 })
 
 inTerminal('SIGTERM leaves the terminal as it was', async (t) => {

@@ -1,4 +1,10 @@
-import { MillraceError, type ParticipantStats, type RecoveryReport, ShmObserver } from '../../index.js'
+import {
+  type EvictOptions,
+  MillraceError,
+  type ParticipantStats,
+  type RecoveryReport,
+  ShmObserver,
+} from '../../index.js'
 import { type Command, milliseconds } from '../command.js'
 import { withProgress } from '../progress.js'
 import { plural } from '../units.js'
@@ -13,13 +19,28 @@ export const evict: Command = {
   async run({ positionals, where, json, values }) {
     const [domain, participant] = positionals as [string, string]
     const timeout = milliseconds('timeout', values['timeout'])
-    using observer = ShmObserver.open(domain, where)
-    const found = participantOf(observer.snapshot().participants, domain, participant)
-    const ending = observer.evict(found, timeout === undefined ? {} : { timeout })
+    const ending = evictParticipant(domain, participant, where, timeout === undefined ? {} : { timeout })
     const report = await withProgress(() => `evict ${domain} ${participant}`, ending)
-    console.log(json ? JSON.stringify({ domain, report }, undefined, 2) : told(report))
+    console.log(json ? JSON.stringify({ domain, report }, undefined, 2) : toldOf(report))
     return 0
   },
+}
+
+/** Ends the participant of the domain whose slot, with or without its epoch, is `participant`. */
+export async function evictParticipant(
+  domain: string,
+  participant: string,
+  where: { directory?: string },
+  options: EvictOptions = {},
+): Promise<RecoveryReport> {
+  using observer = ShmObserver.open(domain, where)
+  return await observer.evict(participantOf(observer.snapshot().participants, domain, participant), options)
+}
+
+/** A line that says what that came to. */
+export function toldOf({ slot, epoch, pid, name, freed, lost, redelivered }: RecoveryReport): string {
+  const who = `participant ${slot}.${epoch} (process ${pid}, ${name}) has been ended`
+  return `${who}: ${plural(freed, 'buffer')} freed, ${plural(lost, 'message')} lost, ${redelivered} delivered again`
 }
 
 /** The participant whose slot, with or without its epoch, is `text`. */
@@ -29,9 +50,4 @@ function participantOf(participants: ParticipantStats[], domain: string, text: s
   const there = participants.map(({ slot, epoch, pid, name }) => `${slot}.${epoch} (process ${pid}, ${name})`)
   const message = `domain ${JSON.stringify(domain)} has no participant ${JSON.stringify(text)}; it has ${there.join(', ') || 'none'}`
   throw new MillraceError('ERR_MILLRACE_NOT_FOUND', message)
-}
-
-function told({ slot, epoch, pid, name, freed, lost, redelivered }: RecoveryReport): string {
-  const who = `participant ${slot}.${epoch} (process ${pid}, ${name}) has been ended`
-  return `${who}: ${plural(freed, 'buffer')} freed, ${plural(lost, 'message')} lost, ${redelivered} delivered again`
 }

@@ -5,9 +5,11 @@ import { pause } from '../follow.js'
 import { interrupted } from '../interrupted.js'
 import { snapshotOf } from '../place.js'
 import { underTitle } from '../table.js'
-import { bodyOf, type Key, pressed, screenOf, type State, summary, told } from '../top/screen.js'
+import { START } from '../top/keys.js'
+import { live } from '../top/live.js'
+import type { Moment } from '../top/moments.js'
+import { summary, told } from '../top/screen.js'
 import { type Order, TABLES } from '../top/tables.js'
-import { Terminal } from '../top/terminal.js'
 
 const COLUMNS = [...new Set(TABLES.flatMap(({ headings }) => headings))]
 
@@ -22,7 +24,7 @@ export const top: Command = {
     filter: { value: '<text>', summary: 'only rows with that text' },
   },
   summary:
-    'show what goes on in all domains, or in one: rates, depths, who holds what, what is off; takes part in none',
+    'show what goes on in all domains, or in one: rates, depths, who holds what, what is off; takes part in none, but for what you tell it to do',
   async run({ positionals: [domain], where, json, values, flags }) {
     const interval = milliseconds('interval', values['interval']) ?? 1000
     const order = { sort: word('sort', values['sort'], COLUMNS), filter: values['filter'] ?? '' }
@@ -32,9 +34,12 @@ export const top: Command = {
     if (domain !== undefined) snapshotOf(domain, where)
     const stop = new AbortController()
     interrupted().addEventListener('abort', () => stop.abort())
-    const views = viewsOf(new Sampler(domain === undefined ? [] : [domain], where), interval, stop.signal)
-    if (!once && !json) return live(views, { ...START, ...order }, stop)
-    for await (const view of views) {
+    const seen = momentsOf(new Sampler(domain === undefined ? [] : [domain], where), interval, stop.signal)
+    if (!once && !json) {
+      await live(seen, { ...START, ...order }, where, stop)
+      return 0
+    }
+    for await (const { view } of seen) {
       // The first has no rates yet.
       if (view.seconds === 0) continue
       console.log(json ? JSON.stringify(view) : page(view, order))
@@ -44,8 +49,6 @@ export const top: Command = {
   },
 }
 
-const START = { table: 0, paused: false, above: 0, typing: false, quit: false } as const
-
 function checkTerminal(): void {
   const { stdout, env } = process
   if (stdout.isTTY && env['TERM'] !== 'dumb') return
@@ -54,36 +57,19 @@ function checkTerminal(): void {
 }
 
 /** What goes on, once an interval, until `signal` is aborted. */
-async function* viewsOf(sampler: Sampler, interval: number, signal: AbortSignal): AsyncGenerator<View> {
+async function* momentsOf(sampler: Sampler, interval: number, signal: AbortSignal): AsyncGenerator<Moment> {
   while (!signal.aborted) {
-    yield sampler.look().view
+    const { reading, view } = sampler.look()
+    yield { at: reading.at, view }
     await pause(interval, signal)
   }
 }
 
-/** Shows `views` on the whole terminal, as the keys say, until one of them ends it. */
-async function live(views: AsyncGenerator<View>, start: State, stop: AbortController): Promise<number> {
-  let state = start
-  let shown: View | undefined
-  const draw = (): void => {
-    if (shown !== undefined) terminal.draw(screenOf(shown, state, terminal.width, terminal.height))
-  }
-  const onKey = (key: Key): void => {
-    if (shown === undefined) return
-    state = pressed(state, key, bodyOf(shown, state, terminal.height))
-    if (state.quit) stop.abort()
-    draw()
-  }
-  using terminal = new Terminal(onKey, draw)
-  for await (const view of views) {
-    if (!state.paused) shown = view
-    draw()
-  }
-  return 0
-}
-
 /** Everything, for who wants it once. */
 function page(view: View, order: Order): string {
-  const tables = TABLES.flatMap(({ title, lines }) => underTitle(title, lines(view, order)))
-  return [summary(view), ...view.warnings.map(told), ...tables].join('\n')
+  const tables = TABLES.flatMap(({ title, of }) => {
+    const { headings, rows } = of(view, order)
+    return headings === undefined ? [] : underTitle(title, [headings, ...rows.map(({ text }) => text)])
+  })
+  return [`millrace top  ${summary(view)}`, ...view.warnings.map(told), ...tables].join('\n')
 }

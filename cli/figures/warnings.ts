@@ -22,7 +22,8 @@ export interface Warning {
 
 /** Of what there is, from where on it is nearly used up. */
 const NEARLY = 0.9
-const DEAD_LETTERS = '.dead'
+/** What the names of queues of dead letters end with. */
+export const DEAD_LETTERS = '.dead'
 
 /** Worst first: what stops everybody, then who is in the way, then what runs full. */
 export function warningsOf({ domains, unreadable }: Reading, queues: readonly QueueRow[]): Warning[] {

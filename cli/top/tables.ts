@@ -2,16 +2,25 @@
 import { type Column, table } from '../table.js'
 import { bytes, short } from '../units.js'
 import type { View } from '../figures/view.js'
+import { type Action, actionsOnDomain, actionsOnParticipant, actionsOnQueue } from './actions.js'
 
 /** A column, and what its rows are sorted by where that is not what it shows. */
 type Sorted<R> = readonly [heading: string, cell: Column<R>[1], by?: (row: R) => number]
+
+/** A row. */
+export interface Row {
+  /** The same as long as it is about the same thing. */
+  readonly key: string
+  readonly text: string
+  readonly actions: () => readonly Action[]
+}
 
 /** A table. */
 export interface Table {
   readonly title: string
   readonly headings: readonly string[]
-  /** Its lines, headings first: rows that contain `filter`, the largest of column `sort` first; of a column of words the first. */
-  readonly lines: (view: View, order: Order) => string[]
+  /** Its rows: those that contain `filter`, the largest of column `sort` first; of a column of words the first. */
+  readonly of: (view: View, order: Order) => { headings: string | undefined; rows: Row[] }
 }
 
 /** Which rows, and in which order. */
@@ -23,67 +32,102 @@ export interface Order {
 
 /** In the order of the keys that show them. */
 export const TABLES: readonly Table[] = [
-  made('queues', ({ queues }) => queues, [
-    ['depth', ({ depth }) => depth],
-    ['limit', ({ limit }) => limit],
+  made(
+    'queues',
+    ({ queues }) => queues,
+    ({ kind, place }) => `${kind} ${place}`,
+    actionsOnQueue,
     [
-      'oldest',
-      ({ oldestMs }) => (oldestMs === null ? null : `${short(oldestMs / 1000)} s`),
-      ({ oldestMs }) => oldestMs ?? -1,
+      ['depth', ({ depth }) => depth],
+      ['limit', ({ limit }) => limit],
+      [
+        'oldest',
+        ({ oldestMs }) => (oldestMs === null ? null : `${short(oldestMs / 1000)} s`),
+        ({ oldestMs }) => oldestMs ?? -1,
+      ],
+      ['have', ({ unacknowledged }) => unacknowledged],
+      ['sent/s', ({ sentPerSecond }) => rounded(sentPerSecond)],
+      ['recv/s', ({ receivedPerSecond }) => receivedPerSecond && rounded(receivedPerSecond)],
+      ['drop/s', ({ droppedPerSecond }) => rounded(droppedPerSecond)],
+      ['wait/s', ({ waitsPerSecond }) => rounded(waitsPerSecond)],
+      ['name', ({ place }) => place],
+      ['kind', ({ kind }) => kind],
+      ['senders', ({ senders }) => senders.join(' ')],
+      ['receivers', ({ receivers }) => receivers.join(' ')],
     ],
-    ['have', ({ unacknowledged }) => unacknowledged],
-    ['sent/s', ({ sentPerSecond }) => rounded(sentPerSecond)],
-    ['recv/s', ({ receivedPerSecond }) => receivedPerSecond && rounded(receivedPerSecond)],
-    ['drop/s', ({ droppedPerSecond }) => rounded(droppedPerSecond)],
-    ['wait/s', ({ waitsPerSecond }) => rounded(waitsPerSecond)],
-    ['name', ({ place }) => place],
-    ['kind', ({ kind }) => kind],
-    ['senders', ({ senders }) => senders.join(' ')],
-    ['receivers', ({ receivers }) => receivers.join(' ')],
-  ]),
-  made('participants', ({ participants }) => participants, [
-    ['holds', ({ held }) => held],
-    ['sent/s', ({ sentPerSecond }) => rounded(sentPerSecond)],
-    ['recv/s', ({ receivedPerSecond }) => rounded(receivedPerSecond)],
-    ['domain', ({ domain }) => domain],
-    ['slot', ({ participant }) => participant],
-    ['pid', ({ pid }) => pid],
-    ['state', ({ state }) => state],
-    ['name', ({ name }) => name],
-  ]),
-  made('pools', ({ pools }) => pools, [
-    ['used', ({ used }) => used],
-    ['rings', ({ rings }) => rings],
-    ['buffers', ({ buffers }) => buffers],
-    ['most used', ({ highWater }) => highWater],
-    ['bytes', ({ bufferBytes }) => bytes(bufferBytes), ({ bufferBytes }) => bufferBytes],
-    ['domain', ({ domain }) => domain],
-  ]),
-  made('domains', ({ domains }) => domains, [
-    ['used', ({ usedBytes }) => bytes(usedBytes), ({ usedBytes }) => usedBytes],
-    ['budget', ({ maxBytes }) => bytes(maxBytes), ({ maxBytes }) => maxBytes],
-    ['participants', ({ participants }) => participants],
-    ['deaths', ({ deaths }) => deaths],
-    ['lost', ({ lost }) => lost],
-    ['domain', ({ domain }) => domain],
-  ]),
+  ),
+  made(
+    'participants',
+    ({ participants }) => participants,
+    ({ domain, participant }) => `${domain} ${participant}`,
+    actionsOnParticipant,
+    [
+      ['holds', ({ held }) => held],
+      ['sent/s', ({ sentPerSecond }) => rounded(sentPerSecond)],
+      ['recv/s', ({ receivedPerSecond }) => rounded(receivedPerSecond)],
+      ['domain', ({ domain }) => domain],
+      ['slot', ({ participant }) => participant],
+      ['pid', ({ pid }) => pid],
+      ['state', ({ state }) => state],
+      ['name', ({ name }) => name],
+    ],
+  ),
+  made(
+    'pools',
+    ({ pools }) => pools,
+    ({ domain, bufferBytes }) => `${domain} ${bufferBytes}`,
+    () => [],
+    [
+      ['used', ({ used }) => used],
+      ['rings', ({ rings }) => rings],
+      ['buffers', ({ buffers }) => buffers],
+      ['most used', ({ highWater }) => highWater],
+      ['bytes', ({ bufferBytes }) => bytes(bufferBytes), ({ bufferBytes }) => bufferBytes],
+      ['domain', ({ domain }) => domain],
+    ],
+  ),
+  made(
+    'domains',
+    ({ domains }) => domains,
+    ({ domain }) => domain,
+    actionsOnDomain,
+    [
+      ['used', ({ usedBytes }) => bytes(usedBytes), ({ usedBytes }) => usedBytes],
+      ['budget', ({ maxBytes }) => bytes(maxBytes), ({ maxBytes }) => maxBytes],
+      ['participants', ({ participants }) => participants],
+      ['deaths', ({ deaths }) => deaths],
+      ['lost', ({ lost }) => lost],
+      ['domain', ({ domain }) => domain],
+    ],
+  ),
 ]
 
 function rounded(rate: number): number {
   return Number(short(rate))
 }
 
-function made<R>(title: string, rowsOf: (view: View) => readonly R[], columns: readonly Sorted<R>[]): Table {
+function made<R>(
+  title: string,
+  rowsOf: (view: View) => readonly R[],
+  keyOf: (row: R) => string,
+  actionsOn: (row: R, view: View) => readonly Action[],
+  columns: readonly Sorted<R>[],
+): Table {
   const shown: readonly Column<R>[] = columns.map(([heading, cell]) => [heading, cell])
   const matches = (row: R, filter: string) =>
     columns.some(([, cell]) => `${cell(row) ?? ''}`.toLowerCase().includes(filter.toLowerCase()))
   return {
     title,
     headings: columns.map(([heading]) => heading),
-    lines(view, { sort, filter }) {
-      const rows = rowsOf(view).filter((row) => filter === '' || matches(row, filter))
+    of(view, { sort, filter }) {
+      const matching = rowsOf(view).filter((row) => filter === '' || matches(row, filter))
       const column = columns.find(([heading]) => heading === sort)
-      return table(column === undefined ? rows : rows.toSorted(descending(column)), shown)
+      const rows = column === undefined ? matching : matching.toSorted(descending(column))
+      const [headings, ...texts] = table(rows, shown)
+      return {
+        headings,
+        rows: rows.map((row, at) => ({ key: keyOf(row), text: texts[at]!, actions: () => actionsOn(row, view) })),
+      }
     },
   }
 }

@@ -1,6 +1,7 @@
 // The terminal while a program has the whole of it. Escape sequences that every terminal has, over ssh too.
 import { emitKeypressEvents } from 'node:readline'
-import type { Key, Line } from './screen.js'
+import type { Key } from './keys.js'
+import type { Line } from './screen.js'
 
 /** Another screen than the one before, without cursor, and without lines that go on below. */
 const ENTER = '\u001b[?1049h\u001b[?25l\u001b[?7l'
@@ -9,7 +10,12 @@ const HOME = '\u001b[H'
 const REST_OF_LINE = '\u001b[K'
 const REST_OF_SCREEN = '\u001b[J'
 const PLAIN = '\u001b[0m'
-const LOOKS: Readonly<Record<Line['look'], string>> = { plain: '', heading: '\u001b[7m', warning: '\u001b[33m' }
+const LOOKS: Readonly<Record<Line['look'], string>> = {
+  plain: '',
+  heading: '\u001b[7m',
+  warning: '\u001b[33m',
+  selected: '\u001b[1m',
+}
 
 /** Takes the terminal until it is disposed of, which leaves it as it was. */
 export class Terminal implements Disposable {

@@ -25,7 +25,7 @@ import { bindTopicOptions, TOPIC_OPTIONS, withOptionsOfMaker } from '../topic/op
 import { PortQueue } from '../queue/port-queue.js'
 import { baseDirectory } from './base-directory.js'
 import type { Finding, FsckOptions } from './fsck.js'
-import { tellOfLeftovers } from './leftovers.js'
+import { removeLeftovers } from './leftovers.js'
 import type { EvictOptions } from './observer.js'
 import { ShmObserver } from './observer.js'
 import type {
@@ -161,7 +161,7 @@ export class ShmManager extends EventEmitter<ManagerEvents> implements Disposabl
     const session = new Session(native, domain, policy, polling, guard)
     const manager = new ShmManager(session, native.participant, native.directory)
     opened.publish({ domain, participant: manager.participant, opened: manager.opened, discarded: manager.discarded })
-    tellOfLeftovers(dirname(manager.directory))
+    removeLeftovers(dirname(manager.directory))
     if (manager.opened === 'recreated') process.nextTick(() => manager.#tell('recreated', manager.discarded))
     return manager
   }
