@@ -38,6 +38,19 @@ const TEXTS: [text: string | RegExp, code: ErrorCode, provoke: (shm: ShmManager)
     (shm) => shm.portQueue('q', {}).put({ a: 1 } as never),
   ],
   [
+    'a value for codec "bytes" must be data: send() passes buffers on, put() copies values, not an object of class BufferPtr',
+    INVALID,
+    (shm) => {
+      using buffer = shm.allocate(8)
+      return shm.portQueue('q', {}).put(buffer as never)
+    },
+  ],
+  [
+    /^a buffer of 67108864 bytes is more than domain "[^"]+" can ever hold: its maxBytes is 4194304$/,
+    'ERR_MILLRACE_TOO_LARGE',
+    (shm) => shm.allocate(2 ** 26),
+  ],
+  [
     'the codec of queue "none" was not named within 5 ms: nobody has created it',
     'ERR_MILLRACE_TIMEOUT',
     (shm) => shm.portQueue<unknown>('none').put({ a: 1 }, { timeout: 5 }),
@@ -132,7 +145,10 @@ test('one call that waited is one call', async (t) => {
   const shm = testDomain(t).open()
   const wait = shm.portQueue('queue', {}).get()
   shm.close()
-  await t.throwsAsync(wait, { code: 'ERR_MILLRACE_CLOSED', message: / 1 call waited when it was closed/ })
+  await t.throwsAsync(wait, {
+    code: 'ERR_MILLRACE_CLOSED',
+    message: / 1 call waited when it was closed: await it first$/,
+  })
 })
 
 test('who publishes is told that some may have dropped the message', async (t) => {

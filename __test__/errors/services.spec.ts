@@ -1,7 +1,11 @@
 // What a service says of codecs that differ, and what becomes of errors and of nothing on their way.
+import { once } from 'node:events'
 import test from 'ava'
+import type { ParticipantLeft } from '../../index.js'
 import { testDomain } from '../helpers/domain.js'
+import { rejectsCode } from '../helpers/errors.js'
 import { json, pair } from '../helpers/service.js'
+import { until } from '../process/children.js'
 
 test('codecs that differ are named beside the service', (t) => {
   const domain = testDomain(t)
@@ -10,6 +14,27 @@ test('codecs that differ are named beside the service', (t) => {
     code: 'ERR_MILLRACE_OPTIONS_MISMATCH',
     message: `service "s3" exists with codec "json", "msgpack" was asked for: "maker" (process ${process.pid}) has it open`,
   })
+})
+
+test('a server that is lost is named, and who listens later is told of its leaving all the same', async (t) => {
+  const { server, client, there, here } = pair<number, number>(t, json)
+  let begun = false
+  const served = server.serve(() => {
+    begun = true
+    return new Promise(() => {})
+  })
+  const asked = client.request(1)
+  await until(() => begun)
+  const { participant: slot } = there
+  there.close()
+  await served
+  const error = await rejectsCode(t, asked, 'ERR_MILLRACE_SERVER_LOST', `participant ${slot}, "`)
+  t.regex(
+    error.message,
+    new RegExp(`^the server .*, "[^"]+" \\(process ${process.pid}\\), is gone: the request may or may not`),
+  )
+  const [left] = (await once(here, 'participant-left')) as [ParticipantLeft]
+  t.like(left, { slot, reason: 'closed', missed: 0 })
 })
 
 test('what an AggregateError is made of arrives, and so do properties of errors', async (t) => {

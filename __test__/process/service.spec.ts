@@ -79,7 +79,7 @@ test.serial('a server is killed while it runs a request: the client is told, or 
   t.is(await first.hear(), 'begun')
   await first.kill()
   // Nobody serves any more: the client knows all the same.
-  await rejectsCode(t, unique, 'ERR_MILLRACE_SERVER_LOST', 'service "work"')
+  await rejectsCode(t, unique, 'ERR_MILLRACE_SERVER_LOST', 'service "work"', `(process ${first.pid}), is gone`)
   await deaths.of(first)
   const second = await start('serve').started()
   t.is(await second.hear(), 'begun')

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { msgpackCodec } from './msgpack.js'
 import { invalidArgument, MillraceError, show } from '../errors.js'
 import { MAX_CODEC_BYTES } from '../native/generated/limits.js'
-import { encodeAsking, encodeCloning } from './no-value.js'
+import { encodeAsking, encodeCloning, isMarkedNoValue, noValue } from './no-value.js'
 import type { Codec, CodecName, NamedCodec, Encoded } from './types.js'
 import { deserialize, serialize } from './structured.js'
 import { isBytes } from './views.js'
@@ -14,6 +14,7 @@ export const bytesCodec: NamedCodec<Uint8Array> = {
   name: 'bytes',
   encode(value) {
     if (value instanceof Uint8Array || isBytes(value)) return value
+    if (isMarkedNoValue(value)) throw noValue('bytes', value)
     const rule = "a Uint8Array (for other values name a codec, such as { codec: 'json' })"
     throw invalidArgument('a value for codec "bytes"', rule, value)
   },

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { types } from 'node:util'
 import { invalidArgument, show } from '../errors.js'
 import { hasFormatOfV8 } from './structured.js'
-import type { ValueCodecName } from './types.js'
+import type { CodecName, ValueCodecName } from './types.js'
 
 // Objects that stand for something in the domain, a BufferPtr for one, cannot be copied as values: a codec would write their public numbers
 // and nobody would hear of it. To look for them in every value would cost as much as encoding it, so encoding itself tells of them.
@@ -81,12 +81,13 @@ interface Found {
 }
 
 function refusal(codec: ValueCodecName, found: Found | undefined): Error {
-  const what = found?.path ? `value${found.path} for codec "${codec}"` : `a value for codec "${codec}"`
-  return invalidArgument(
-    what,
-    'data: send() passes buffers on, put() copies values',
-    found?.object ?? 'what a toJSON() returned',
-  )
+  return noValue(codec, found?.object ?? 'what a toJSON() returned', found?.path)
+}
+
+/** The error of `object`, which was put, by itself or at `path` of a value, and is none. */
+export function noValue(codec: CodecName, object: unknown, path = ''): Error {
+  const what = path === '' ? `a value for codec "${codec}"` : `value${path} for codec "${codec}"`
+  return invalidArgument(what, 'data: send() passes buffers on, put() copies values', object)
 }
 
 /** Where in `value` the first object is that is no value. */

@@ -119,7 +119,7 @@ type Taken = ParticipantReport &
 
 /** @internal Takes the events this participant has not seen, and publishes them. */
 export function takeEvents(session: Session): News[] {
-  const taken = JSON.parse(session.call((open) => open.takeEvents())) as Taken[]
+  const taken = session.events.takeUntold() as Taken[]
   const { domain } = session
   const news = taken.flatMap(newsOf)
   for (const { event, report } of news) CHANNELS[event].publish({ domain, report })

@@ -3,10 +3,10 @@ import type { BufferPtr } from '../memory/buffer-ptr.js'
 import { discard } from '../memory/discard.js'
 import { END, ERROR, LOST, VALUE } from '../native/generated/envelope.js'
 import { Cancel } from '../session/cancel.js'
+import type { CallEndpoint } from './endpoint.js'
 import { serverLost } from './endpoint.js'
 import type { Envelope } from './envelope.js'
 import { decodeFailure } from './failure.js'
-import type { Payload } from './payload.js'
 
 /** How far a call has come, for the message of a timeout. */
 export type Phase = 'turn' | 'memory' | 'sent'
@@ -23,13 +23,11 @@ export abstract class Call<Res> {
   readonly cancel = new Cancel()
   /** How often it may be run again. */
   readonly retries: number
-  protected readonly service: string
-  protected readonly replies: Payload<Res>
+  protected readonly endpoint: CallEndpoint<Res>
   readonly #ends: (() => void)[] = []
 
-  constructor(service: string, replies: Payload<Res>, retries: number) {
-    this.service = service
-    this.replies = replies
+  constructor(endpoint: CallEndpoint<Res>, retries: number) {
+    this.endpoint = endpoint
     this.retries = retries
   }
 
@@ -71,11 +69,11 @@ export abstract class Call<Res> {
   }
 
   /** The error that a message means which is no value. */
-  protected failure({ kind, slot }: Envelope, message: BufferPtr): Error {
-    const origin = `service "${this.service}", participant ${slot}`
+  protected failure({ kind, slot, epoch }: Envelope, message: BufferPtr): Error {
+    const origin = `service "${this.endpoint.name}", participant ${slot}`
     try {
       if (kind === ERROR) return decodeFailure(message.bytes, origin)
-      if (kind === LOST) return serverLost(this.service)
+      if (kind === LOST) return serverLost(this.endpoint, slot, epoch)
       return new MillraceError('ERR_MILLRACE_CORRUPT', `${origin} answered with message kind ${kind}`)
     } finally {
       discard(message)
@@ -91,8 +89,8 @@ export class Single<Res> extends Call<Res> {
   #resolve!: (value: Res) => void
   #reject!: (error: unknown) => void
 
-  constructor(service: string, replies: Payload<Res>, retries: number) {
-    super(service, replies, retries)
+  constructor(endpoint: CallEndpoint<Res>, retries: number) {
+    super(endpoint, retries)
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -104,7 +102,7 @@ export class Single<Res> extends Call<Res> {
     if (kind !== VALUE && kind !== END) return this.fail(this.failure(envelope, message))
     let value: Res
     try {
-      value = kind === VALUE ? this.replies.unpack(message) : this.#nothing(message)
+      value = kind === VALUE ? this.endpoint.replies.unpack(message) : this.#nothing(message)
     } catch (error) {
       return this.fail(error)
     }

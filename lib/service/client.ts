@@ -54,16 +54,15 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
 
   /** Sends a request. Takes `value` over, however that ends. */
   request(value: unknown, retries: number, limits: Limits): Promise<Res> {
-    const call = new Single(this.#endpoint.name, this.#endpoint.replies, retries)
+    const call = new Single(this.#endpoint, retries)
     this.#begin(call, value, limits)
     return limits.timeout === Infinity ? call.promise : fromCaller(call.promise)
   }
 
   /** A stream, whose request is sent when somebody first looks. Takes `value` over, however that ends. */
   stream(value: unknown, retries: number, window: number, options: WaitOptions): PullIterator<BufferPtr, Res> {
-    const { name, requests, replies } = this.#endpoint
-    const call: StreamCall<Res> = new StreamCall(name, replies, retries, window, this)
-    const taken = requests.take(value)
+    const call: StreamCall<Res> = new StreamCall(this.#endpoint, retries, window, this)
+    const taken = this.#endpoint.requests.take(value)
     this.#streams.set(call, { value: taken, options })
     call.onEnd(() => {
       if (this.#streams.delete(call)) discard(taken)
@@ -97,14 +96,14 @@ export class Client<Req, Res> implements InboxOwner, StreamHost<Res> {
   check(): void {
     // A server may have answered before it went.
     this.#inbox?.drain()
-    const { session, name } = this.#endpoint
+    const { session } = this.#endpoint
     for (const call of this.#sent.values()) {
       try {
         const { runner, runs } = inspect(session, call.tracker!)
         if (runner === undefined || (runs <= call.retries && !call.begun)) continue
         if (session.call((open) => open.isRunnerAlive(runner.slot, runner.epochLow))) continue
         // Another may have begun it since: that one is told.
-        this.#giveUp(call, serverLost(name))
+        this.#giveUp(call, serverLost(this.#endpoint, runner.slot, runner.epochLow))
       } catch (error) {
         call.fail(error)
       }

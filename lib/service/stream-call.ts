@@ -6,9 +6,9 @@ import type { Limits } from '../session/limits.js'
 import type { PullSource, Taken } from '../session/pull-iterator.js'
 import { WaitList } from '../session/wait-list.js'
 import { Call } from './call.js'
+import type { CallEndpoint } from './endpoint.js'
 import { serverLost } from './endpoint.js'
 import type { Envelope } from './envelope.js'
-import type { Payload } from './payload.js'
 
 /** What a stream asks of its client. */
 export interface StreamHost<Res> {
@@ -34,8 +34,8 @@ export class StreamCall<Res> extends Call<Res> implements PullSource<BufferPtr, 
   #granted: number
   #failure: { error: unknown } | undefined
 
-  constructor(service: string, replies: Payload<Res>, retries: number, window: number, host: StreamHost<Res>) {
-    super(service, replies, retries)
+  constructor(endpoint: CallEndpoint<Res>, retries: number, window: number, host: StreamHost<Res>) {
+    super(endpoint, retries)
     this.window = window
     this.#granted = window
     this.#host = host
@@ -77,7 +77,7 @@ export class StreamCall<Res> extends Call<Res> implements PullSource<BufferPtr, 
 
   value(item: BufferPtr): Res {
     try {
-      return this.replies.unpack(item)
+      return this.endpoint.replies.unpack(item)
     } catch (error) {
       // The loop has lost an item: it sees why, and then the end.
       this.end()
@@ -107,7 +107,7 @@ export class StreamCall<Res> extends Call<Res> implements PullSource<BufferPtr, 
     if (this.#server !== undefined && run !== this.#server.run) {
       discard(message)
       this.#host.leave(this)
-      return this.fail(serverLost(this.service))
+      return this.fail(serverLost(this.endpoint, this.#server.slot, this.#server.epoch))
     }
     if (kind === ITEM && isNext) {
       this.#server ??= envelope

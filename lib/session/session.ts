@@ -2,6 +2,7 @@ import type { ErrorCode } from '../errors.js'
 import { callNative, MillraceError, show } from '../errors.js'
 import * as codes from '../native/generated/codes.js'
 import { Cancel } from './cancel.js'
+import { Events } from './events.js'
 import { Guard } from './guard.js'
 import { OwnViews } from './own-views.js'
 import type { BindingManager, Status } from '../native/native.js'
@@ -28,6 +29,7 @@ export class Session {
   readonly domain: string
   readonly segments: AllMessages
   readonly waits: Waits
+  readonly events = new Events((operation) => this.call(operation))
   /** Those that references have for themselves; undefined: theirs are of whole segments. */
   readonly ownViews: OwnViews | undefined
   readonly exhausted: ExhaustedPolicy
@@ -79,13 +81,23 @@ export class Session {
       return new MillraceError(code as ErrorCode, message)
     }
     if (status === codes.STATUS_MANAGER_CLOSED) return this.closedFailure()
+    if (status === codes.STATUS_TOO_LARGE) return this.#tooLarge(subject)
     const [code, verb] = FAILURES[status] ?? (['ERR_MILLRACE_CORRUPT', `answered unknown status ${status}`] as const)
     return new MillraceError(code, `${subject} ${verb}`)
   }
 
+  #tooLarge(subject: string): MillraceError {
+    const { maxBytes } = snapshotOf(this)
+    const message = `${subject} is more than domain ${show(this.domain)} can ever hold: its maxBytes is ${maxBytes}`
+    return new MillraceError('ERR_MILLRACE_TOO_LARGE', message)
+  }
+
   closedFailure(): MillraceError {
     const calls = this.#cutShort === 1 ? '1 call' : `${this.#cutShort} calls`
-    const waited = this.#cutShort === 0 ? '' : `; ${calls} waited when it was closed: await them first`
+    const waited =
+      this.#cutShort === 0
+        ? ''
+        : `; ${calls} waited when it was closed: await ${this.#cutShort === 1 ? 'it' : 'them'} first`
     return new MillraceError('ERR_MILLRACE_CLOSED', `the ShmManager of domain ${show(this.domain)} is closed${waited}`)
   }
 
@@ -156,5 +168,4 @@ const FAILURES: Record<Status, readonly [ErrorCode, string]> = {
   [codes.STATUS_DESTROYED]: ['ERR_MILLRACE_DESTROYED', 'was destroyed'],
   [codes.STATUS_NOT_FOUND]: ['ERR_MILLRACE_EMPTY', 'does not exist yet'],
   [codes.STATUS_NOT_HELD]: ['ERR_MILLRACE_NOT_HELD', 'is not held by this participant'],
-  [codes.STATUS_TOO_LARGE]: ['ERR_MILLRACE_TOO_LARGE', 'is more than the domain can ever hold: see maxBytes'],
 }

@@ -3,6 +3,7 @@ import { MillraceError } from '../errors.js'
 import { BATCH_MAX, KIND_POOL, QUEUE_POOL } from '../native/generated/block.js'
 import { STATUS_ARMED, STATUS_OK } from '../native/generated/codes.js'
 import * as native from '../native/native.js'
+import type { Events } from './events.js'
 import type { BlockingOptions, Limits, Spin } from './limits.js'
 import { checkOptions, checkTimeout } from '../check.js'
 import { BLOCKING_OPTIONS, checkSpin } from './limits.js'
@@ -27,6 +28,7 @@ export interface WaitSession {
   readonly handle: number
   readonly closed: boolean
   readonly spin: Spin
+  readonly events: Pick<Events, 'waiting'>
   call<T>(operation: (open: native.BindingManager) => T): T
   failure(status: native.Status, subject: string): MillraceError
   closedFailure(): MillraceError
@@ -181,7 +183,8 @@ export class Waits {
     } while (found === BATCH_MAX)
     this.#hold()
     if (departures) this.#onDepartures?.()
-    if (reports) this.#onReports?.()
+    // Who looked for somebody who has left may have taken what is to be told.
+    if (reports || this.#session.events.waiting) this.#onReports?.()
   }
 
   /** Ends every wait with `ERR_MILLRACE_CLOSED`. */
