@@ -54,6 +54,7 @@ const BUN = {
 const OWN_WORDS = 'it says in words of its own that there is no such module'
 const ENDED_WORKER = 'nothing of a worker runs when others end it'
 const UNSENT = 'what a process tells before it hangs never leaves it'
+const SAME_THREAD = 'it writes to a pipe in the thread that is to read from it'
 const OWN_SIGNAL_THREAD = 'a thread of its own for signals comes, with two sockets'
 
 const DENO = {
@@ -69,6 +70,10 @@ const DENO = {
       'a worker thread that does not end is terminated': ENDED_WORKER,
       'its child ends in order, or at the deadline: spin': UNSENT,
       'a process of a flow whose event loop hangs is killed': UNSENT,
+      'a child that hangs is killed and started again': UNSENT,
+      'a pipe is read as it comes': SAME_THREAD,
+      'start and end hold for devices and pipes': SAME_THREAD,
+      'a file that was opened here is closed here': 'it reads by a second descriptor',
       'await using stops it': OWN_THREADS,
       '100 flows, one after the other': OWN_SIGNAL_THREAD,
       '200 flows, one after the other': OWN_SIGNAL_THREAD,
