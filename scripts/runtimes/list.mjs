@@ -77,6 +77,7 @@ const DENO = {
       'await using stops it': OWN_THREADS,
       '100 flows, one after the other': OWN_SIGNAL_THREAD,
       '200 flows, one after the other': OWN_SIGNAL_THREAD,
+      '10000 cycles of open and close leave nothing behind': OWN_SIGNAL_THREAD,
       'a child that cannot be started has failed': 'it says in words of its own why a process cannot be started',
       'a process that cannot start fails the run': 'it has an exit code of its own for options that it does not know',
       'a worker that fails for good fails the run, by its name: heap':
