@@ -61,6 +61,7 @@ export {
   type Named,
   type QueueDefinition,
   type ServiceDefinition,
+  type DefineServiceOptions,
   type ServiceSchemas,
   type TopicDefinition,
   type WithSchema,

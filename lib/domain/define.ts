@@ -1,7 +1,7 @@
 import { checkName } from '../check.js'
 import { invalidArgument, misuse } from '../errors.js'
 import type { StandardSchema } from '../codec/standard-schema.js'
-import type { CodecName, Codec, CodecOption, WithCodec } from '../codec/types.js'
+import type { CodecName, Codec, CodecOption, ValueCodecName, WithCodec } from '../codec/types.js'
 import { validated } from '../codec/validated.js'
 import type { BufferPtr } from '../memory/buffer-ptr.js'
 import type { QueueOptions } from '../queue/options.js'
@@ -55,6 +55,9 @@ export type ServiceDefinition<Req = BufferPtr, Res = BufferPtr> = Definition<'se
  * @throws {@link MillraceError} `ERR_MILLRACE_INVALID_NAME`, `_INVALID_ARGUMENT`
  */
 export function defineQueue<T>(definition: Named & QueueOptions<T> & WithSchema<T>): QueueDefinition<T>
+export function defineQueue<T = unknown>(
+  definition: Named & QueueOptions<T> & { codec: ValueCodecName },
+): QueueDefinition<T>
 export function defineQueue<T = Uint8Array>(definition: Named & WithCodec<QueueOptions<T>, T>): QueueDefinition<T>
 export function defineQueue<T>({ name, ...options }: Named & Partial<WithSchema<T>>): QueueDefinition<T> {
   return define('queue', name, withValidator(`queue "${name}"`, options))
@@ -62,15 +65,28 @@ export function defineQueue<T>({ name, ...options }: Named & Partial<WithSchema<
 
 /** A topic as all who publish and subscribe should know it; otherwise as {@link defineQueue}. */
 export function defineTopic<T>(definition: Named & TopicOptions<T> & WithSchema<T>): TopicDefinition<T>
+export function defineTopic<T = unknown>(
+  definition: Named & TopicOptions<T> & { codec: ValueCodecName },
+): TopicDefinition<T>
 export function defineTopic<T = Uint8Array>(definition: Named & WithCodec<TopicOptions<T>, T>): TopicDefinition<T>
 export function defineTopic<T>({ name, ...options }: Named & Partial<WithSchema<T>>): TopicDefinition<T> {
   return define('topic', name, withValidator(`topic "${name}"`, options))
 }
 
+/** What {@link defineService} makes a definition of. */
+export type DefineServiceOptions<Req, Res> = Named &
+  ServiceOptions<Req, Res> &
+  ServiceCodecs<Req, Res> &
+  ServiceSchemas<Req, Res>
+
 /** A service as its servers and clients should know it; otherwise as {@link defineQueue}. */
+export function defineService<Req = unknown, Res = unknown>(
+  definition: DefineServiceOptions<Req, Res> & { codec: ValueCodecName },
+): ServiceDefinition<Req, Res>
 export function defineService<Req = BufferPtr, Res = BufferPtr>(
-  definition: Named & ServiceOptions<Req, Res> & ServiceCodecs<Req, Res> & ServiceSchemas<Req, Res>,
-): ServiceDefinition<Req, Res> {
+  definition: DefineServiceOptions<Req, Res>,
+): ServiceDefinition<Req, Res>
+export function defineService<Req, Res>(definition: DefineServiceOptions<Req, Res>): ServiceDefinition<Req, Res> {
   const { name, schema, replySchema, ...options } = definition
   const { codec, replyCodec = codec, ...others } = options as ServiceOptions<Req, Res>
   const requests = withValidator<Req>(`requests to service "${name}"`, { codec, schema })
