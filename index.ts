@@ -46,6 +46,7 @@ export type {
   Discarded,
   LeaveReason,
   Opened,
+  ParticipantEvent,
   ParticipantLeft,
   ParticipantReport,
   RecoveryReport,

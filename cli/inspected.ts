@@ -10,6 +10,11 @@ export type Inspected = Omit<Snapshot, 'participants'> & { participants: Seen[] 
 /** Everything in domain `name` now. */
 export function inspect(name: string, where: { directory?: string }): Inspected {
   using observer = ShmObserver.open(name, where)
+  return inspectBy(observer)
+}
+
+/** Everything in the domain of `observer` now. */
+export function inspectBy(observer: ShmObserver): Inspected {
   const dead = new Set(observer.dead().map(idOf))
   const snapshot = observer.snapshot()
   const participants = snapshot.participants.map((one) => Object.assign(one, { dead: dead.has(idOf(one)) }))

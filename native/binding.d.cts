@@ -140,6 +140,8 @@ export declare class BindingObserver {
   dead(): string
   /** Who is stalled, as JSON. */
   stalled(): string
+  /** What has happened after event `since`, as JSON. */
+  events(since: number): string
   /** What is off, as the JSON of an outcome. */
   fsck(timeoutMs: number): Promise<string>
   /** Ends a participant; the report, as the JSON of an outcome. */

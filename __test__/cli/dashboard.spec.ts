@@ -2,15 +2,15 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
 import { ShmObserver } from '../../index.js'
-import { type Chart, type Graph, SPARK_VALUES } from '../../cli/dashboard/protocol.js'
+import { type Chart, type Events, type Graph, SPARK_VALUES } from '../../cli/dashboard/protocol.js'
 import { History, POINTS, SERIES_MAX } from '../../cli/dashboard/history.js'
 import { DashboardServer } from '../../cli/dashboard/server.js'
-import { Watch } from '../../cli/dashboard/watch.js'
+import { Watch, type Watcher } from '../../cli/dashboard/watch.js'
 import { sendSignal } from '../../lib/flow/process/child-process.js'
 import { millrace } from '../helpers/cli.js'
 import { ask, type Asking, EventStream, startDashboard } from '../helpers/dashboard.js'
@@ -108,14 +108,24 @@ onLinux('it tells of domains that come and go, who joins, dies and is repaired, 
   await stream.next('view', ({ participants }) => participants.length === 4)
   for (const child of children.slice(0, 2)) await child.kill()
   await stream.next('view', ({ domains }) => domains[0]!.deaths === 2)
-  const repaired = () => stream.log.filter(({ kind }) => kind === 'repaired').map(({ message }) => message)
-  const died = stream.log.filter(({ kind }) => kind === 'died').map(({ message }) => pidIn(message))
-  t.deepEqual(new Set(died), new Set(children.slice(0, 2).map(({ pid }) => pid)))
-  t.is(died.length, 2)
-  const [deaths, lost] = [/^\d+(?= death)/, /\d+(?= messages? lost)/].map((pattern) =>
-    repaired().reduce((sum, message) => sum + Number(pattern.exec(message)![0]), 0),
+  const said = (kind: string) => stream.log.filter((one) => one.kind === kind).map(({ message }) => message)
+  const killed = children.slice(0, 2).map(({ pid }) => pid)
+  for (const kind of ['died', 'repaired']) t.deepEqual(new Set(said(kind).map(pidIn)), new Set(killed), kind)
+  t.deepEqual([said('died').length, said('repaired').length], [2, 2])
+  t.regex(
+    said('repaired').find((message) => pidIn(message) === killed[0])!,
+    / freed, 8 messages lost, 0 delivered again$/,
   )
-  t.deepEqual([deaths, lost], [2, 8])
+  using other = ShmObserver.open('camera', { directory: directory.path })
+  t.deepEqual(
+    stream.log.filter(({ kind }) => kind === 'joined').map(({ message, atMs }) => [pidIn(message), atMs]),
+    other.events().flatMap(({ change, pid, atMs }) => (change === 'joined' ? [[pid, atMs]] : [])),
+    'in the order and with the times of the domain',
+  )
+  // One that comes and goes between two looks.
+  directory.open('camera', { name: 'brief' }).close()
+  t.regex((await stream.logged('left')).message, /\("brief", process \d+\)$/)
+  t.true(said('joined').some((message) => message.includes('"brief"')))
   children[2]!.signal('SIGSTOP')
   t.regex((await stream.logged('stalled')).message, new RegExp(`process ${children[2]!.pid}\\) is stopped`))
   children[2]!.signal('SIGCONT')
@@ -167,6 +177,70 @@ test('a stream ends when its client goes, and looks become rare', async (t) => {
   over.abort()
   await running
   await server.close()
+})
+
+/** Tells what the test says, when it says so. */
+class Told extends Watch {
+  readonly listeners = new Set<Watcher>()
+  /** How often somebody came. */
+  joins = 0
+
+  override join(watcher: Watcher): () => void {
+    this.joins++
+    watcher({ log: [] })
+    this.listeners.add(watcher)
+    return () => this.listeners.delete(watcher)
+  }
+
+  tell(events: Partial<Events>): void {
+    for (const listener of this.listeners) listener(events)
+  }
+}
+
+test('a client that does not read is told nothing more until it does, then all anew; others are told meanwhile', async (t) => {
+  const directory = testDirectory(t)
+  const watch = new Told([], { directory: directory.path })
+  const server = await DashboardServer.listen(watch, 0)
+  t.teardown(() => server.close())
+  const { url } = server
+  const { search, port, host } = new URL(url)
+  const socket = connect(Number(port), '127.0.0.1').setEncoding('utf8').pause()
+  t.teardown(() => socket.destroy())
+  socket.write(`GET /events${search} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+  while (watch.listeners.size === 0) await setImmediate()
+  // However much the system takes for a client, it is not everything.
+  const large = {
+    log: [{ id: 1, atMs: 0, level: 'note', kind: 'large', place: '', message: 'x'.repeat(2 ** 20) }],
+  } as const
+  let times = 0
+  // Over when nothing more goes, however often it has its turn: what fits between the two is some megabytes.
+  for (let turns = 0; turns < 100; turns++) {
+    if (watch.listeners.size > 0) {
+      t.true(times++ < 1000)
+      watch.tell(large)
+      turns = 0
+    }
+    await setImmediate()
+  }
+  const joins = watch.joins
+  const stream = await EventStream.open(new URL(url))
+  await stream.next('log')
+  watch.tell({ log: [{ ...large.log[0], kind: 'heard', message: '' }] })
+  t.is((await stream.logged('heard')).kind, 'heard')
+  t.is(watch.listeners.size, 1)
+  stream.close()
+  while (watch.listeners.size > 0) await setImmediate()
+  let read = ''
+  socket.on('data', (text: string) => (read += text)).resume()
+  while (watch.listeners.size === 0) await setImmediate()
+  const begin = 'event: log\ndata: []\n\n'
+  while (!read.slice(-100).includes(begin)) await setImmediate()
+  // What it had been told before it stopped reading, nothing of what came meanwhile, and then how things are.
+  t.is(read.split(begin).length - 1, joins + 1)
+  t.is(read.split('"kind":"large"').length - 1, times - joins)
+  t.false(read.includes('"kind":"heard"'))
+  socket.destroy()
+  while (watch.listeners.size > 0) await setImmediate()
 })
 
 test('an hour of figures: the deepest and means of each 10 s, oldest first, in memory that does not grow', (t) => {

@@ -7,7 +7,7 @@ import { leftovers, objectOf, traceOf } from '../helpers/domain.js'
 import { testDirectory } from '../helpers/directory.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { otherBuild } from '../helpers/other-build.js'
-import { startChild } from '../process/children.js'
+import { startChild, until } from '../process/children.js'
 
 const onLinux = process.platform === 'linux' ? test : test.skip
 
@@ -98,6 +98,36 @@ onLinux('domains that cannot be read are listed with their error', async (t) => 
   )
   t.regex(named(entries, 'half-made').error!.message, /"half-made" has no registry/)
   throwsCode(t, () => ShmObserver.list({ directory: '' }), 'ERR_MILLRACE_INVALID_ARGUMENT', 'directory')
+})
+
+test('who only looks is told of who came and went, in the order and by the numbers of the domain', async (t) => {
+  const directory = testDirectory(t)
+  const shm = directory.open('domain', { name: 'one' })
+  directory.open('domain', { name: 'two' }).close()
+  const child = await directory.start('domain')
+  await child.kill()
+  using observer = ShmObserver.open('domain', { directory: directory.path })
+  await until(() => observer.events().length === 5)
+  const events = observer.events()
+  t.deepEqual(
+    events.map(({ sequence, change, pid }) => [sequence, change, pid]),
+    [
+      [1, 'joined', process.pid],
+      [2, 'joined', process.pid],
+      [3, 'closed', process.pid],
+      [4, 'joined', child.pid],
+      [5, 'died', child.pid],
+    ],
+  )
+  t.deepEqual([events[1]!.name, events[2]!.name], ['two', 'two'])
+  const last = events[4]!
+  t.like(last, { missed: 0, recovery: { pid: child.pid, lost: 0, missed: 0, sequence: 1 } })
+  t.deepEqual(observer.events(4), [last])
+  for (const since of [5, 1000, Number.MAX_SAFE_INTEGER]) t.deepEqual(observer.events(since), [])
+  for (const since of [-1, 0.5, Number.NaN]) {
+    throwsCode(t, () => observer.events(since), 'ERR_MILLRACE_INVALID_ARGUMENT', `${since}`)
+  }
+  shm.close()
 })
 
 test('a domain of the dead is removed, one that is in use is not', async (t) => {

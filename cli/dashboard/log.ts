@@ -1,6 +1,7 @@
 // What has happened from one look to the next: who came and went, deaths and what their repair came to, stops, warnings.
-import { idOf, type Inspected, type Seen } from '../inspected.js'
-import type { Reading } from '../figures/reading.js'
+import type { ParticipantEvent, RecoveryReport } from '../../index.js'
+import { idOf, type Seen } from '../inspected.js'
+import { identityOf, type Reading, type Watched } from '../figures/reading.js'
 import type { Sample } from '../figures/sampler.js'
 import { described, type Warning } from '../figures/warnings.js'
 import { plural } from '../units.js'
@@ -11,7 +12,8 @@ export const ENTRIES_MAX = 500
 /** A warning is over when it has not been there for so long: those that come and go are one. */
 const OVER_MS = 10_000
 
-type Said = Omit<LogEntry, 'id' | 'atMs'>
+/** Something to tell; with its time, where the domain says that. */
+type Said = Omit<LogEntry, 'id' | 'atMs'> & Partial<Pick<LogEntry, 'atMs'>>
 
 /** The last things that have happened. */
 export class Log {
@@ -29,7 +31,7 @@ export class Log {
   add({ reading, view }: Sample, nowMs: number): readonly LogEntry[] {
     const said = [...changes(this.#before, reading), ...this.#warnings(view.warnings, reading.at)]
     const next = (this.#entries.at(-1)?.id ?? 0) + 1
-    const added = said.map((each, at): LogEntry => Object.assign(each, { id: next + at, atMs: nowMs }))
+    const added = said.map((each, at): LogEntry => Object.assign({ atMs: nowMs }, each, { id: next + at }))
     this.#entries = [...this.#entries, ...added].slice(-ENTRIES_MAX)
     this.#before = reading
     return added
@@ -59,44 +61,71 @@ function changes(before: Reading | undefined, now: Reading): Said[] {
   if (before === undefined) {
     return now.domains.map((one) => told(one, 'there', 'note', plural(one.participants.length, 'participant')))
   }
-  const [past, present] = [before, now].map(({ domains }) => new Map(domains.map((one) => [nameOf(one), one])))
+  const [past, present] = [before, now].map(({ domains }) => new Map(domains.map((one) => [identityOf(one), one])))
   const gone = [...past!].filter(([name]) => !present!.has(name)).map(([, one]) => one)
   return [
     ...gone.map((one) => told(one, 'domain gone', 'note', 'it has ended, or its last participant has left')),
     ...now.domains.flatMap((one) => {
-      const last = past!.get(nameOf(one))
+      const last = past!.get(identityOf(one))
       return last === undefined
-        ? [told(one, 'domain made', 'note', `by millrace ${one.version}`), ...one.participants.flatMap(joined(one))]
+        ? [told(one, 'domain made', 'note', `by millrace ${one.version}`), ...events(undefined, one)]
         : changesIn(last, one)
     }),
   ]
 }
 
-/** A domain that was made anew is another one. */
-function nameOf({ domain, createdAtMs }: Inspected): string {
-  return `${domain} ${createdAtMs}`
+function changesIn(before: Watched, now: Watched): Said[] {
+  const past = new Map(before.participants.map((one) => [idOf(one), one]))
+  // Recovered since we looked at who is there.
+  const recovered = new Set(now.events.flatMap((event) => (event.change === 'died' ? idOf(event) : [])))
+  const there = now.participants.filter((one) => !recovered.has(idOf(one)))
+  return [...events(before, now), ...there.flatMap((one) => turns(now, past.get(idOf(one)), one))]
 }
 
-function changesIn(before: Inspected, now: Inspected): Said[] {
-  const past = new Map(before.participants.map((one) => [idOf(one), one]))
-  const present = new Set(now.participants.map(idOf))
+/** What the domain says that has happened. */
+function events(before: Watched | undefined, now: Watched): Said[] {
+  const known = new Set(before?.participants.flatMap((one) => (one.dead ? idOf(one) : [])))
+  return now.events.flatMap((event) => {
+    const gap: Said[] = event.missed === 0 ? [] : [told(now, 'missed', 'trouble', notRead(event))]
+    const said = saidOf(now, event, known.has(idOf(event)))
+    return [...gap, ...said.map((each) => Object.assign(each, { atMs: event.atMs }))]
+  })
+}
+
+/** `isKnown`: that it has died has been told. */
+function saidOf(domain: Watched, event: ParticipantEvent, isKnown: boolean): Said[] {
+  const who = described(event)
+  switch (event.change) {
+    case 'joined':
+      return [told(domain, 'joined', 'note', who)]
+    case 'closed':
+      return [told(domain, 'left', 'note', who)]
+    case 'exited': {
+      const { code } = event
+      const [level, how] = [
+        (code ?? 0) === 0 ? 'note' : 'trouble',
+        code === undefined ? '' : ` with exit code ${code}`,
+      ] as const
+      return [told(domain, 'left', level, `${who}: its process or thread has ended${how}`)]
+    }
+  }
+  const { lost } = event.recovery
   return [
-    ...now.participants.filter((one) => !past.has(idOf(one))).flatMap(joined(now)),
-    ...now.participants.flatMap((one) => turns(now, past.get(idOf(one)), one)),
-    ...ends(
-      before,
-      now,
-      before.participants.filter((one) => !present.has(idOf(one))),
-    ),
+    ...(isKnown ? [] : [told(domain, 'died', 'trouble', who)]),
+    told(domain, 'repaired', lost === 0 ? 'note' : 'trouble', `${who}: ${repair(event.recovery)}`),
   ]
 }
 
-function joined(domain: Inspected): (one: Seen) => Said[] {
-  return (one) => [told(domain, 'joined', 'note', described(one))]
+function notRead({ missed }: ParticipantEvent): string {
+  return `${plural(missed, 'event')} that nobody read while the domain remembered them`
+}
+
+function repair({ freed, lost, redelivered }: RecoveryReport): string {
+  return `${plural(freed, 'buffer')} freed, ${plural(lost, 'message')} lost, ${redelivered} delivered again`
 }
 
 /** A participant that stops, goes on, or is found dead. */
-function turns(domain: Inspected, before: Seen | undefined, now: Seen): Said[] {
+function turns(domain: Watched, before: Seen | undefined, now: Seen): Said[] {
   if (now.dead) {
     return before?.dead ? [] : [told(domain, 'died', 'trouble', `${described(now)}, not recovered yet`)]
   }
@@ -107,26 +136,6 @@ function turns(domain: Inspected, before: Seen | undefined, now: Seen): Said[] {
     : [told(domain, 'stalled', 'trouble', `${described(now)} is stopped ${now.stalled} an operation`)]
 }
 
-/** Participants that are not there any more. Who has died is not said of each by the domain, but how many have. */
-function ends(before: Inspected, now: Inspected, gone: readonly Seen[]): Said[] {
-  const deaths = now.recoveries - before.recoveries
-  const unseen = gone.filter(({ dead }) => !dead)
-  const died = deaths - (gone.length - unseen.length)
-  const [kind, level, rest] =
-    died === 0
-      ? (['left', 'note', ''] as const)
-      : died === unseen.length
-        ? (['died', 'trouble', ''] as const)
-        : (['left or died', 'trouble', `: ${died} of those who went in this time have died`] as const)
-  const each = unseen.map((one) => told(now, kind, level, `${described(one)}${rest}`))
-  if (deaths === 0) return each
-  const [freed, lost, redelivered] = (['freed', 'lost', 'redelivered'] as const).map(
-    (what) => now.recovered[what] - before.recovered[what],
-  )
-  const message = `${plural(deaths, 'death')}: ${plural(freed!, 'buffer')} freed, ${plural(lost!, 'message')} lost, ${redelivered} delivered again`
-  return [...each, told(now, 'repaired', lost === 0 ? 'note' : 'trouble', message)]
-}
-
-function told({ domain }: Inspected, kind: string, level: LogEntry['level'], message: string): Said {
+function told({ domain }: Watched, kind: string, level: LogEntry['level'], message: string): Said {
   return { level, kind, place: domain, message }
 }

@@ -5,7 +5,7 @@ import type { View } from '../figures/view.js'
 export interface LogEntry {
   /** Rises by 1 from entry to entry. */
   readonly id: number
-  /** When it was seen, in ms since the Unix epoch. */
+  /** When it happened, if the domain says that, else when it was seen; in ms since the Unix epoch. */
   readonly atMs: number
   /** `trouble`: it costs somebody something, or stops somebody. */
   readonly level: 'note' | 'trouble'

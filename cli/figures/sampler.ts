@@ -14,6 +14,8 @@ export class Sampler {
   readonly #asked: readonly string[]
   readonly #where: { directory?: string }
   readonly #ages = new Ages()
+  /** Events that have been read. */
+  readonly #seen = new Map<string, number>()
   #before: Reading | undefined
 
   /** @param asked names of domains; none: all of the directory, those made later included */
@@ -24,7 +26,7 @@ export class Sampler {
 
   /** Looks now. Rates are since the look before; of the first they are 0. */
   look(): Sample {
-    const reading = read(this.#asked, this.#where)
+    const reading = read(this.#asked, this.#where, this.#seen)
     const view = viewOf(this.#before, reading, this.#ages)
     this.#before = reading
     return { reading, view }

@@ -88,6 +88,6 @@ function nameOf(id: string, place: string, domains: readonly Inspected[]): strin
 }
 
 /** A participant as messages name it. */
-export function described(one: ParticipantStats): string {
+export function described(one: Pick<ParticipantStats, 'slot' | 'epoch' | 'name' | 'pid'>): string {
   return `${idOf(one)} (${JSON.stringify(one.name)}, process ${one.pid})`
 }

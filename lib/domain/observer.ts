@@ -6,7 +6,7 @@ import type { Finding, FsckOptions } from './fsck.js'
 import { type BindingObserver, NativeObserver } from '../native/native.js'
 import type { OptionNames } from '../check.js'
 import { checkBoolean, checkInteger, checkName, checkObject, checkOptions, checkText, checkTimeout } from '../check.js'
-import type { RecoveryReport, StallReport } from './reports.js'
+import type { ParticipantEvent, RecoveryReport, StallReport } from './reports.js'
 import type { Snapshot } from '../session/snapshot.js'
 import { snapshotFrom } from '../session/snapshot.js'
 
@@ -180,6 +180,15 @@ export class ShmObserver {
   /** Participants that are stalled now: stopped by a signal, a debugger, a paused container. They are alive. */
   stalled(): StallReport[] {
     return JSON.parse(callNative(() => this.#native.stalled())) as StallReport[]
+  }
+
+  /**
+   * Who has joined, left or died after event number `since`, in the order that is the same for everybody: of the last 256 events, which the
+   * domain remembers. `missed` of the first recovery is 0, whatever was before it.
+   */
+  events(since = 0): ParticipantEvent[] {
+    checkInteger('since', since, 0, Number.MAX_SAFE_INTEGER)
+    return JSON.parse(callNative(() => this.#native.events(since))) as ParticipantEvent[]
   }
 
   /**

@@ -65,6 +65,27 @@ export interface ParticipantLeft extends ParticipantReport {
   code?: number
 }
 
+/** Something that has happened to a participant, as {@link ShmObserver.events} tells it. */
+export type ParticipantEvent = ParticipantReport &
+  (
+    | {
+        /** It has joined. */
+        change: 'joined'
+      }
+    | {
+        /** It has left in order: it was closed, or its process or worker thread ended without that. */
+        change: 'closed' | 'exited'
+        /** Exit code, if it has `exited` and that is known. */
+        code?: number
+      }
+    | {
+        /** It has died, and has been recovered. */
+        change: 'died'
+        /** What that came to. */
+        recovery: RecoveryReport
+      }
+  )
+
 /** A participant that is stalled: stopped by a signal, a debugger, a paused container. It is alive and keeps what it holds. */
 export interface StallReport {
   /** Slot of the participant. */
@@ -114,12 +135,9 @@ export type News =
   | { event: 'participant-left'; report: ParticipantLeft }
   | { event: 'participant-lost'; report: RecoveryReport }
 
-type Taken = ParticipantReport &
-  ({ change: 'joined' } | { change: 'closed' | 'exited'; code?: number } | { change: 'died'; recovery: RecoveryReport })
-
 /** @internal Takes the events this participant has not seen, and publishes them. */
 export function takeEvents(session: Session): News[] {
-  const taken = session.events.takeUntold() as Taken[]
+  const taken = session.events.takeUntold() as ParticipantEvent[]
   const { domain } = session
   const news = taken.flatMap(newsOf)
   for (const { event, report } of news) CHANNELS[event].publish({ domain, report })
@@ -133,7 +151,7 @@ const CHANNELS = {
 }
 
 /** A death is two: that somebody has left, and what it came to. */
-function newsOf(taken: Taken): News[] {
+function newsOf(taken: ParticipantEvent): News[] {
   if (taken.change === 'died') {
     const { change, recovery, ...report } = taken
     return [

@@ -2,7 +2,9 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::liveness::{is_alive, living_slots};
-use crate::recovery::{Finding, RecoveryReport, StallReport, assist, evict, fsck, stalled};
+use crate::recovery::{
+    Event, EventCursor, Finding, RecoveryReport, StallReport, assist, evict, fsck, stalled,
+};
 use crate::registry::{Domain, Kind};
 use crate::segment::{DomainDir, SegmentName, base_dir, domain_names, validate_name};
 use crate::service::ParticipantId;
@@ -100,6 +102,12 @@ impl Observer {
         stalled(&self.domain)
     }
 
+    /// The events after number `since` that the domain remembers, as [`ShmManager::take_events`](crate::ShmManager::take_events) tells them
+    /// who takes part; that a recovery was missed is not said of the first one.
+    pub fn events(&self, since: u64) -> Vec<Event> {
+        EventCursor::after(since).take(&self.domain, NOBODY)
+    }
+
     /// Kills (`kill -9`) the process of the tenant `epoch` of `slot`, waits for its end and for the recovery of what it held. The process
     /// is identified beyond doubt before: by a pidfd, and by the life lock it holds.
     ///
@@ -111,6 +119,9 @@ impl Observer {
         evict(&self.domain, slot, epoch, timeout)
     }
 }
+
+/// Slot and epoch that no participant has.
+const NOBODY: (usize, u32) = (usize::MAX, 0);
 
 /// A domain as a list of all shows it.
 #[derive(Debug)]

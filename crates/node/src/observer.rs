@@ -98,6 +98,13 @@ impl BindingObserver {
         guarded(|| crate::to_json(&observer.stalled())).map_err(from_core)
     }
 
+    /// What has happened after event `since`, as JSON.
+    #[napi(catch_unwind)]
+    pub fn events(&self, since: f64) -> Result<String> {
+        let observer = self.observer()?;
+        guarded(|| crate::to_json(&observer.events(since as u64))).map_err(from_core)
+    }
+
     /// What is off, as the JSON of an outcome.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn fsck(&self, timeout_ms: f64) -> Result<AsyncTask<Later>> {

@@ -71,6 +71,11 @@ impl EventCursor {
         Self { seen: registry.events.load(Ordering::Acquire), missed: 0, recoveries }
     }
 
+    /// Everything after event `sequence` is news. Nobody knows how many recoveries there were until then, so none is taken for a missed one.
+    pub(crate) fn after(sequence: u64) -> Self {
+        Self { seen: sequence, missed: 0, recoveries: u64::MAX }
+    }
+
     /// Number of the newest event that has been read.
     pub fn seen(&self) -> u64 {
         self.seen
