@@ -56,8 +56,8 @@ const TYPE_OPTIONS: OptionNames<TypeOptions<never>> = { name: true, schema: true
 export function type<T>(codec: CodecOption<T>, options: TypeOptions<T> = {}): PortType<T> {
   const named = codecOf(codec as Codec<T>)
   const info = infoOf(named.name, options)
-  const { decode } = decodingOf(`a value of type "${info.name}"`, named)
-  return { ...info, encoding: { codec: named, read: (batch, index) => decode(batch.bytes(index)) } }
+  const decoding = decodingOf(`a value of type "${info.name}"`, named)
+  return { ...info, encoding: { codec: named, read: (batch, index) => decoding.decode(batch.bytes(index)) } }
 }
 
 /**
