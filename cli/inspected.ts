@@ -1,5 +1,6 @@
 // A domain as those who only look see it.
-import { type ParticipantStats, type QueueStats, ShmObserver, type Snapshot } from '../index.js'
+import { type ParticipantStats, type QueueStats, type RecoveryReport, ShmObserver, type Snapshot } from '../index.js'
+import { plural } from './units.js'
 
 /** A participant, and whether it has died and is not recovered yet. */
 export type Seen = ParticipantStats & { dead: boolean }
@@ -35,6 +36,11 @@ export function ownerOf({ participant, epoch }: { participant: number; epoch: nu
 export function stateOf({ dead, stalled }: Seen): string {
   if (dead) return 'dead'
   return stalled === null ? 'alive' : `stalled ${stalled}`
+}
+
+/** What the recovery of a participant came to. */
+export function repairOf({ freed, lost, redelivered }: RecoveryReport): string {
+  return `${plural(freed, 'buffer')} freed, ${plural(lost, 'message')} lost, ${redelivered} delivered again`
 }
 
 /** A queue of whatever kind. */

@@ -2,6 +2,9 @@
 import { MillraceError, type QueueStats, ShmObserver, type Snapshot, type TopicStats } from '../index.js'
 import { UsageError } from './command.js'
 
+/** What the names of queues of dead letters end with. */
+export const DEAD_LETTERS = '.dead'
+
 /** A domain, and perhaps one thing in it. */
 export interface Place {
   readonly domain: string

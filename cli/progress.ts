@@ -1,6 +1,9 @@
 // That something takes its time is shown on a terminal, on standard error: what the command prints stays as it is.
 import { plural } from './units.js'
 
+/** Messages that are dealt with before others have their turn: signals, and whatever shows how far this is. */
+export const BATCH = 256
+
 const SECOND = 1000
 const LINE_AGAIN = '\r\u001b[K'
 

@@ -3,13 +3,10 @@ import type { PortQueue } from '../../index.js'
 import type { Command } from '../command.js'
 import { interrupted } from '../interrupted.js'
 import { type ThingPlace, thingOf } from '../place.js'
-import { withProgress, type Work } from '../progress.js'
+import { BATCH, withProgress, type Work } from '../progress.js'
 import { takePart } from '../take-part.js'
 import { bytes, plural } from '../units.js'
 import { openValues, type ValueQueue } from '../value-queue.js'
-
-/** Messages that are taken before others have their turn: signals, and whatever shows how far this is. */
-const BATCH = 256
 
 /** Empties a queue. */
 export const drain: Command = {
@@ -60,18 +57,16 @@ async function empty(
 
 /** Takes messages as they are, whether a value can be made of them or not. */
 async function drainPort(queue: PortQueue, drained: Drained, signal: AbortSignal): Promise<void> {
-  let size = 0
+  drained.bytes = 0
   for (let batch = queue.receiveMany(BATCH); batch.length > 0; batch = queue.receiveMany(BATCH)) {
     for (const message of batch) {
-      size += message.length
+      drained.bytes += message.length
       message.release()
     }
     drained.messages += batch.length
-    drained.bytes = size
     await setImmediate()
     if (signal.aborted) break
   }
-  drained.bytes = size
 }
 
 async function drainWork(queue: ValueQueue, drained: Drained, signal: AbortSignal): Promise<void> {

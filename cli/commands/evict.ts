@@ -6,8 +6,8 @@ import {
   ShmObserver,
 } from '../../index.js'
 import { type Command, milliseconds } from '../command.js'
+import { repairOf } from '../inspected.js'
 import { withProgress } from '../progress.js'
-import { plural } from '../units.js'
 
 /** Ends a participant. */
 export const evict: Command = {
@@ -38,9 +38,10 @@ export async function evictParticipant(
 }
 
 /** A line that says what that came to. */
-export function toldOf({ slot, epoch, pid, name, freed, lost, redelivered }: RecoveryReport): string {
+export function toldOf(report: RecoveryReport): string {
+  const { slot, epoch, pid, name } = report
   const who = `participant ${slot}.${epoch} (process ${pid}, ${name}) has been ended`
-  return `${who}: ${plural(freed, 'buffer')} freed, ${plural(lost, 'message')} lost, ${redelivered} delivered again`
+  return `${who}: ${repairOf(report)}`
 }
 
 /** The participant whose slot, with or without its epoch, is `text`. */

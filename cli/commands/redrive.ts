@@ -2,14 +2,11 @@ import { setImmediate } from 'node:timers/promises'
 import type { PortQueue, QueueStats, ShmManager } from '../../index.js'
 import { type Command, count } from '../command.js'
 import { interrupted } from '../interrupted.js'
-import { queueIn, type ThingPlace, thingOf } from '../place.js'
-import { withProgress, type Work } from '../progress.js'
+import { DEAD_LETTERS, queueIn, type ThingPlace, thingOf } from '../place.js'
+import { BATCH, withProgress, type Work } from '../progress.js'
 import { takePart } from '../take-part.js'
 import { plural } from '../units.js'
 import { openValues } from '../value-queue.js'
-
-/** Messages that are moved before others have their turn. */
-const BATCH = 256
 
 /** Puts dead letters back. */
 export const redrive: Command = {
@@ -69,7 +66,7 @@ async function move(
   using shm = takePart(domain, where, 'redrive')
   const snapshot = shm.registry.snapshot()
   const { kind } = queueIn(snapshot, name)
-  const { stats: dead } = queueIn(snapshot, `${name}.dead`)
+  const { stats: dead } = queueIn(snapshot, `${name}${DEAD_LETTERS}`)
   // At most those that are there: what comes back as a dead letter meanwhile is not moved again.
   const most = Math.min(dead.depth, asked)
   const each: Each = async (moveOne) => {
@@ -104,7 +101,7 @@ async function moveMessages(from: PortQueue, to: PortQueue, { delivery }: QueueS
 
 /** Moves the values of a work queue: each is in the queue again before it has left the dead letters. */
 async function moveValues(shm: ShmManager, name: string, where: { directory?: string }, each: Each): Promise<void> {
-  using from = openValues(shm, `${name}.dead`, where)
+  using from = openValues(shm, `${name}${DEAD_LETTERS}`, where)
   using to = openValues(shm, name, where)
   await each(async () => {
     const got = await from.get(0)

@@ -1,6 +1,6 @@
 // What has happened from one look to the next: who came and went, deaths and what their repair came to, stops, warnings.
-import type { ParticipantEvent, RecoveryReport } from '../../index.js'
-import { idOf, type Seen } from '../inspected.js'
+import type { ParticipantEvent } from '../../index.js'
+import { idOf, repairOf, type Seen } from '../inspected.js'
 import { identityOf, type Reading, type Watched } from '../figures/reading.js'
 import type { Sample } from '../figures/sampler.js'
 import { described, type Warning } from '../figures/warnings.js'
@@ -102,26 +102,20 @@ function saidOf(domain: Watched, event: ParticipantEvent, isKnown: boolean): Sai
       return [told(domain, 'left', 'note', who)]
     case 'exited': {
       const { code } = event
-      const [level, how] = [
-        (code ?? 0) === 0 ? 'note' : 'trouble',
-        code === undefined ? '' : ` with exit code ${code}`,
-      ] as const
+      const how = code === undefined ? '' : ` with exit code ${code}`
+      const level = code === undefined || code === 0 ? 'note' : 'trouble'
       return [told(domain, 'left', level, `${who}: its process or thread has ended${how}`)]
     }
   }
   const { lost } = event.recovery
   return [
     ...(isKnown ? [] : [told(domain, 'died', 'trouble', who)]),
-    told(domain, 'repaired', lost === 0 ? 'note' : 'trouble', `${who}: ${repair(event.recovery)}`),
+    told(domain, 'repaired', lost === 0 ? 'note' : 'trouble', `${who}: ${repairOf(event.recovery)}`),
   ]
 }
 
 function notRead({ missed }: ParticipantEvent): string {
   return `${plural(missed, 'event')} that nobody read while the domain remembered them`
-}
-
-function repair({ freed, lost, redelivered }: RecoveryReport): string {
-  return `${plural(freed, 'buffer')} freed, ${plural(lost, 'message')} lost, ${redelivered} delivered again`
 }
 
 /** A participant that stops, goes on, or is found dead. */

@@ -1,6 +1,7 @@
 // What is off in the domains, with names.
 import type { ParticipantStats } from '../../index.js'
 import { idOf, type Inspected, type Seen } from '../inspected.js'
+import { DEAD_LETTERS } from '../place.js'
 import { bytes, plural, short } from '../units.js'
 import type { Reading } from './reading.js'
 import type { QueueRow } from './view.js'
@@ -22,8 +23,6 @@ export interface Warning {
 
 /** Of what there is, from where on it is nearly used up. */
 const NEARLY = 0.9
-/** What the names of queues of dead letters end with. */
-export const DEAD_LETTERS = '.dead'
 
 /** Worst first: what stops everybody, then who is in the way, then what runs full. */
 export function warningsOf({ domains, unreadable }: Reading, queues: readonly QueueRow[]): Warning[] {
