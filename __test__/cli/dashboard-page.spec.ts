@@ -1,7 +1,7 @@
 // The page of `millrace dashboard` in a real browser: what it shows, by keyboard, in light and dark, while participants are killed.
 import test from 'ava'
 import { BROWSER, openPage } from '../helpers/browser.js'
-import { sendSignal } from '../../lib/flow/process/child-process.js'
+import { sendSignal } from '../../lib/send-signal.js'
 import { startDashboard } from '../helpers/dashboard.js'
 import { testDirectory } from '../helpers/directory.js'
 

@@ -11,7 +11,7 @@ import { type Chart, type Events, type Graph, SPARK_VALUES } from '../../cli/das
 import { History, POINTS, SERIES_MAX } from '../../cli/dashboard/history.js'
 import { DashboardServer } from '../../cli/dashboard/server.js'
 import { Watch, type Watcher } from '../../cli/dashboard/watch.js'
-import { sendSignal } from '../../lib/flow/process/child-process.js'
+import { sendSignal } from '../../lib/send-signal.js'
 import { millrace } from '../helpers/cli.js'
 import { ask, type Asking, EventStream, startDashboard } from '../helpers/dashboard.js'
 import { testDirectory } from '../helpers/directory.js'

@@ -4,7 +4,7 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import type { ExecutionContext } from 'ava'
 import type { Events, LogEntry } from '../../cli/dashboard/protocol.js'
-import { sendSignal } from '../../lib/flow/process/child-process.js'
+import { sendSignal } from '../../lib/send-signal.js'
 import { type Running, startMillrace } from './cli.js'
 
 /** An answer. */

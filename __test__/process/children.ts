@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import type { RecoveryReport, ShmManager } from '../../index.js'
-import { sendSignal } from '../../lib/flow/process/child-process.js'
+import { sendSignal } from '../../lib/send-signal.js'
 import { threadsOf } from '../helpers/threads.js'
 
 /** How a process ended. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkInteger, checkWord } from '../check.js'
+import { sendSignal } from '../send-signal.js'
 import type { Answer, Commands, Moment, PeerArgs } from './peer-protocol.js'
 import { MOMENTS } from './peer-protocol.js'
 
@@ -131,7 +132,7 @@ export class Peer {
 
   /** Stops it with `SIGSTOP`. Resolves once it stands still, on Linux; elsewhere once it has been told. Not on Windows. */
   async stop(): Promise<void> {
-    this.#process.kill('SIGSTOP')
+    sendSignal(this.#process, 'SIGSTOP')
     if (process.platform !== 'linux') return
     // Behind the name, which may have any characters.
     const state = () => readFileSync(`/proc/${this.pid}/stat`, 'latin1').split(') ').at(-1)![0]
@@ -140,7 +141,7 @@ export class Peer {
 
   /** Has it go on after {@link Peer.stop}. */
   resume(): void {
-    this.#process.kill('SIGCONT')
+    sendSignal(this.#process, 'SIGCONT')
   }
 
   /** Has its process end with this exit code without leaving: it leaves as a program does that ends. */
@@ -152,7 +153,7 @@ export class Peer {
 
   /** Kills it with `SIGKILL`. Resolves when the process is gone; that others have put right what it held is an event of theirs. */
   kill(): Promise<PeerEnd> {
-    this.#process.kill('SIGKILL')
+    sendSignal(this.#process, 'SIGKILL')
     return this.ended
   }
 

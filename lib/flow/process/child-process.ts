@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { ShmManager } from '../../domain/manager.js'
 import { hasCode, MillraceError } from '../../errors.js'
+import { sendSignal, signalUnlessGone } from '../../send-signal.js'
 import type { ParticipantStats } from '../../session/snapshot.js'
 import type { CheckedOptions } from './child-options.js'
 import { CHARGE_VARIABLE, chargeOf, type Told, toldIn } from './control.js'
@@ -89,22 +90,6 @@ export class OwnProcess implements Process {
 
   async kill(): Promise<void> {
     sendSignal(this.#process, 'SIGKILL')
-  }
-}
-
-/**
- * Sends a signal to a process that this one has started, unless it has ended. Not by its own `kill()`: Deno takes what that has sent for how
- * the process has ended, sends nothing more, and ends the channel.
- */
-export function sendSignal({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid !== undefined && exitCode === null && signalCode === null) signalUnlessGone(pid, signal)
-}
-
-function signalUnlessGone(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
