@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import type { OpenOptions, PortQueue, QueueOptions, ShmManager, WithCodec } from '../../index.js'
 import { directoryIn } from '../../lib/domain/base-directory.js'
+import { type BindingManager, NativeManager } from '../../lib/native/native.js'
 import { SHM, type Trace } from '../../lib/testing/traces.js'
 import { TestDomain as Isolated } from '../../testing.js'
 
@@ -21,6 +22,14 @@ export function testDomain(t: ExecutionContext): TestDomain {
   t.timeout(30_000)
   t.teardown(() => domain.close())
   return domain
+}
+
+/**
+ * A participant of a domain of the test's own by the addon itself, which is told the directory: on Bun it does not see what JavaScript changes in
+ * the environment. Whoever opens it closes it.
+ */
+export function openNative(domain: TestDomain): BindingManager {
+  return NativeManager.open(domain.name, { directory: directoryIn(process.env) })
 }
 
 /** One manager in a domain of the test's own. */

@@ -1,10 +1,10 @@
 // What cannot be done in the background ends a call, or the serving, and never a process. Streams do not heed the deaths of others.
 import test from 'ava'
 import type { Codec } from '../../index.js'
-import { NativeManager, type BindingManager, type BindingSegment } from '../../lib/native/native.js'
+import type { BindingManager, BindingSegment } from '../../lib/native/native.js'
 import type { Job, Result, ServiceArgs } from '../fixtures/service.js'
 import { eraseHeld } from '../helpers/damage.js'
-import { objectOf, testDomain } from '../helpers/domain.js'
+import { objectOf, openNative, testDomain } from '../helpers/domain.js'
 import { rejectsCode } from '../helpers/errors.js'
 import type { ServiceShortage } from '../fixtures/service-small-memory.js'
 import { inSmallMemory, runInSmallMemory, smallMemory } from '../helpers/small-memory.js'
@@ -51,7 +51,7 @@ test.serial('a client whose mailbox is damaged is as good as gone', async (t) =>
   // So large that it lies in a segment of its own, which begins with it.
   const far = domain.open().service<Job, Result>('work', { codec: 'json', inFlight: 2 ** 16 })
   t.is((await far.request({ do: 'square', n: 4 })).n, 16)
-  const stranger = NativeManager.open(domain.name, {})
+  const stranger = openNative(domain)
   const large = segmentsOf(stranger).find(({ stride }) => stride >= 2 ** 19)!
   const ring = new Uint8Array(large.payload, 0, 1024)
   const before = ring.slice()
@@ -71,7 +71,7 @@ test.serial('a client whose mailbox is damaged is as good as gone', async (t) =>
 onLinux('a request whose buffer others damage before it is sent ends once, and the next has its turn', async (t) => {
   const domain = testDomain(t)
   const shm = domain.open()
-  const stranger = NativeManager.open(domain.name, {})
+  const stranger = openNative(domain)
   t.teardown(() => stranger.close())
   let damaging = true
   const write = (target: Uint8Array) => {

@@ -4,7 +4,7 @@ import test from 'ava'
 import type { ServiceHandler } from '../../index.js'
 import { STATUS_OK } from '../../lib/native/generated/codes.js'
 import * as native from '../../lib/native/native.js'
-import { buffersInUse, testDomain } from '../helpers/domain.js'
+import { buffersInUse, openNative, testDomain } from '../helpers/domain.js'
 import { testMapped } from '../helpers/mapped.js'
 import { rejectsCode, throwsCode } from '../helpers/errors.js'
 import { json, nothingLeft, pair } from '../helpers/service.js'
@@ -133,7 +133,7 @@ test('a message that is no request does no harm', async (t) => {
   const { domain, server, client, end } = pair<number, number>(t, json)
   void server.serve((n) => n)
   // By hand: no other queue of this package has the name of a service's.
-  const stranger = native.NativeManager.open(domain.name, {})
+  const stranger = openNative(domain)
   const requests = stranger.requests('work')
   native.allocate(stranger.handle, 1, 10)
   native.setId(0, native.idAt(0), 0)

@@ -1,13 +1,11 @@
 // Events that are taken because somebody asks for one who has left are told to those who listen later.
 import test, { type ExecutionContext } from 'ava'
-import { directoryIn } from '../../lib/domain/base-directory.js'
-import { NativeManager } from '../../lib/native/native.js'
 import { Events } from '../../lib/session/events.js'
-import { type TestDomain, testDomain } from '../helpers/domain.js'
+import { openNative, type TestDomain, testDomain } from '../helpers/domain.js'
 
 /** The events of a domain as one participant sees them. */
-function eventsOf(t: ExecutionContext, { name }: TestDomain): Events {
-  const native = NativeManager.open(name, { directory: directoryIn(process.env) })
+function eventsOf(t: ExecutionContext, domain: TestDomain): Events {
+  const native = openNative(domain)
   t.teardown(() => native.close())
   return new Events((operation) => operation(native))
 }
