@@ -351,8 +351,9 @@ impl Participant {
     fn assert_stays(&self, pool: &Pool) {
         #[cfg(all(debug_assertions, not(loom)))]
         {
+            use super::stop::has_stopped;
             let lane = &raw const self.shared().lanes[lane_of_thread()] as usize;
-            let stays = PINNED.get() == lane || self.has_left();
+            let stays = PINNED.get() == lane || has_stopped(&self.domain) || self.has_left();
             assert!(stays, "segment {} is looked at without a pin", pool.index);
         }
         #[cfg(not(all(debug_assertions, not(loom))))]

@@ -121,7 +121,11 @@ fn stop_the_world(
             fault::hit(Point::RecoverQuiesced);
             Ok(match claimed {
                 Ok(_) => {
+                    #[cfg(all(debug_assertions, not(loom)))]
+                    STOPPED.set(&raw const *domain);
                     f(dead);
+                    #[cfg(all(debug_assertions, not(loom)))]
+                    STOPPED.set(std::ptr::null());
                     None
                 }
                 Err(_) => Some(Hindrance::Recovery),
@@ -177,6 +181,16 @@ pub(crate) fn call_off(domain: &Domain, token: u32) {
     {
         wake_all(word, MAX_PARTICIPANTS as u32);
     }
+}
+
+// The domain whose world this thread has stopped.
+#[cfg(all(debug_assertions, not(loom)))]
+thread_local!(static STOPPED: std::cell::Cell<*const Domain> = const { std::cell::Cell::new(std::ptr::null()) });
+
+/// Whether it is this thread that has stopped the world: no segment is taken out until it lets the others in again.
+#[cfg(all(debug_assertions, not(loom)))]
+pub(super) fn has_stopped(domain: &Domain) -> bool {
+    std::ptr::eq(STOPPED.get(), domain)
 }
 
 /// Finishes what a recoverer left that died after it had freed the slots of its dead. The caller holds the recovery lock.

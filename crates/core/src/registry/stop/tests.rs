@@ -56,3 +56,14 @@ fn a_change_that_is_asked_for_waits_for_who_gets_no_processor() {
         "{refused}"
     );
 }
+
+#[test]
+fn a_segment_that_was_not_attached_is_looked_at_while_the_world_is_stopped() {
+    let domain = format!("stop-attach-{}", std::process::id());
+    let (shm, me) = open(&domain, "shm");
+    let queue = shm.port_queue("q", &QueueOptions::default()).unwrap();
+    // As damage leaves it, or a ring that somebody else has put in this one's place.
+    me.shared().attached.store(0, crate::sync::Ordering::Relaxed);
+    queue.resize(64).unwrap();
+    assert_eq!(queue.instead().unwrap().options().capacity, 64);
+}
