@@ -107,7 +107,10 @@ impl PoolGeometry {
         if count == 0 || count > MAX_BUFFERS_PER_SEGMENT || !page_bytes.is_power_of_two() {
             return None;
         }
-        if !(crate::limits::MIN_BUFFER_BYTES..=crate::limits::MAX_BUFFER_BYTES).contains(&buffer_bytes) {
+        let is_in_range =
+            (crate::limits::MIN_BUFFER_BYTES..=crate::limits::MAX_BUFFER_BYTES).contains(&buffer_bytes);
+        // Headers of rings and of cells lie in buffers.
+        if !is_in_range || !buffer_bytes.is_multiple_of(CELL_UNIT_BYTES) {
             return None;
         }
         let bitmap = page_bytes.max(size_of::<PoolHeader>());
@@ -193,6 +196,7 @@ mod tests {
         assert_eq!(PoolGeometry::new(1 << 20, 0, 4096), None);
         assert_eq!(PoolGeometry::new(1 << 20, 2048, 4096), None, "2 GiB is too large");
         assert_eq!(PoolGeometry::new(usize::MAX, 1, 4096), None);
+        assert_eq!(PoolGeometry::new((1 << 20) - 8, 3, 4096), None, "the second buffer is not aligned");
     }
 
     #[test]
