@@ -156,23 +156,19 @@ fn finish_append(domain: &Domain) {
         (words, record.recoveries.load(Ordering::Relaxed))
     });
     let Some(([slot, epoch, kind], recoveries)) = about else { return };
-    let Some(bit) = bit_of(kind) else { return };
-    let told = domain.participants().get(slot as usize).map(|participant| &participant.told);
-    let of_tenant = told
-        .map(|told| (told, told.load(Ordering::Relaxed)))
-        .filter(|(_, bits)| bits >> TOLD_EPOCH_SHIFT == u64::from(epoch));
-    if of_tenant.is_some_and(|(_, bits)| bits & bit != 0) {
-        return;
-    }
     if kind == EVENT_DIED {
         // Whatever its slot says, which may be damaged: of two recoveries with one number, the second would be told to nobody.
         // Release: who sees that there is another recovery finds its event.
-        registry.recoveries.store(recoveries, Ordering::Release);
+        registry.recoveries.fetch_max(recoveries, Ordering::Release);
     }
-    if let Some((told, bits)) = of_tenant {
-        // An exchange: if the slot was freed long ago, its next tenant may be writing its own epoch now.
-        let _ = told.compare_exchange(bits, bits | bit, Ordering::Relaxed, Ordering::Relaxed);
+    let Some(participant) = domain.participants().get(slot as usize) else { return };
+    let told = participant.told.load(Ordering::Relaxed);
+    let Some(bit) = bit_of(kind).filter(|bit| told & bit == 0) else { return };
+    if told >> TOLD_EPOCH_SHIFT != u64::from(epoch) {
+        return;
     }
+    // An exchange: if the slot was freed long ago, its next tenant may be writing its own epoch now.
+    let _ = participant.told.compare_exchange(told, told | bit, Ordering::Relaxed, Ordering::Relaxed);
 }
 
 /// The bit of `told` for an event of that kind.
