@@ -17,6 +17,7 @@ const NAMELESS_STACKS = 'its stacks do not name such functions'
 const TOP_LEVEL = 'it waits for the top level of a module for ever, and tells nobody'
 const OWN_THREADS = 'threads of its own come and go'
 const OWN_SOCKETS = 'its sockets cannot be stopped and handed over'
+const OWN_HEAP = 'its heap grows and shrinks by megabytes with the same objects in it'
 
 const BUN = {
   title: 'Bun',
@@ -43,7 +44,8 @@ const BUN = {
       'what nobody has released is told with the stack': NAMELESS_STACKS,
       'a BufferPtr is neither cloned nor written': 'its errors do not say what cannot be cloned',
       'a process that waits for nothing takes no CPU': 'a thread of its allocator wakes at each of its timers',
-      'what is repeated leaves nothing': 'its heap grows and shrinks by megabytes with the same objects in it',
+      'what is repeated leaves nothing': OWN_HEAP,
+      '10000 cycles of open and close leave nothing behind': OWN_HEAP,
       'nothing else to do: told after two seconds': TOP_LEVEL,
       'a hundred workers leave no thread behind': OWN_THREADS,
       'a guarded view ends, and its manager closes': 'it detaches no ArrayBuffer that is read into',
