@@ -63,8 +63,9 @@ function onceAtLeast({ sent, came }: FlowChaosEnd, lost: number, redelivered: nu
       ? [`source ${source}: ${distinct} of ${sent[source]} came, ${late} after later ones`]
       : [],
   )
-  const again = sum(came.map((one) => one.again))
+  const [again, marked] = [sum(came.map((one) => one.again)), sum(came.map((one) => one.marked))]
   if (lost > 0) problems.push(`${lost} reported lost`)
+  if (marked !== again) problems.push(`${again} came again, ${marked} of them say so`)
   if (again > redelivered) problems.push(`${again} came again, ${redelivered} had been delivered again`)
   return problems
 }

@@ -57,6 +57,27 @@ test('what is given back is delivered again, first in line and in order', async 
   t.is(buffersInUse(a), 0)
 })
 
+test('who sends a message on that was delivered again says so, once and for all', async (t) => {
+  const { a, b, queue, peer } = await twoEnds(t, [1, 2])
+  const onward = a.portQueue('onward', { delivery })
+  peer.tryReceive()!.nack()
+  for (let i = 0; i < 2; i++) onward.trySend(queue.tryReceive()!)
+  const [again, other] = onward.receiveMany(2) as [BufferPtr, BufferPtr]
+  t.deepEqual([again.attempt, again.redelivered, again.timestampKind], [1, true, 'none'])
+  t.deepEqual([other.attempt, other.redelivered], [1, false])
+  again.timestampKind = 'sample'
+  t.deepEqual([again.redelivered, again.timestampKind], [true, 'sample'])
+  other.redelivered = again.redelivered
+  again.redelivered = false
+  t.deepEqual([again.redelivered, again.timestampKind, other.redelivered], [false, 'sample', true])
+  throwsCode(t, () => (other.redelivered = 1 as unknown as boolean), 'ERR_MILLRACE_INVALID_ARGUMENT', 'redelivered')
+  for (const message of [again, other]) message.release()
+  const fresh = b.allocate(8)
+  t.false(fresh.redelivered, 'nothing of who had the memory before')
+  fresh.release()
+  t.is(buffersInUse(a), 0)
+})
+
 test('attempts are counted until one is acknowledged', async (t) => {
   const { a, queue, peer } = await twoEnds(t, [1])
   for (let attempt = 1; attempt <= 10; attempt++) {

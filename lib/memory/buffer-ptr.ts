@@ -10,9 +10,10 @@ import {
   HEADER_TIMESTAMP,
   HEADER_TIMESTAMP_KIND,
   HEADER_TYPE_ID,
+  REDELIVERED,
 } from '../native/generated/layout.js'
 import * as native from '../native/native.js'
-import { checkInteger, checkWord } from '../check.js'
+import { checkBoolean, checkInteger, checkWord } from '../check.js'
 import type { Messages } from '../session/messages.js'
 import type { Session } from '../session/session.js'
 import { giveBack, releaseNamed } from './release.js'
@@ -146,12 +147,11 @@ export class BufferPtr implements Disposable {
 
   /** What {@link BufferPtr.timestamp} counts. */
   get timestampKind(): TimestampKind {
-    return TIMESTAMP_KINDS[this.#segment().word(this.#id, HEADER_TIMESTAMP_KIND)] ?? 'none'
+    return TIMESTAMP_KINDS[this.#segment().word(this.#id, HEADER_TIMESTAMP_KIND) % REDELIVERED] ?? 'none'
   }
 
   set timestampKind(kind: TimestampKind) {
-    const word = checkWord('timestampKind', kind, TIMESTAMP_KINDS)
-    this.#segment().setWord(this.#id, HEADER_TIMESTAMP_KIND, word)
+    this.#describe(checkWord('timestampKind', kind, TIMESTAMP_KINDS), this.#isMarked())
   }
 
   /** A number of yours, 64 bits: the position of this message in its stream. */
@@ -190,9 +190,19 @@ export class BufferPtr implements Disposable {
     this.#segment().setWord(this.#id, HEADER_TYPE_ID, checkInteger('typeId', value, 0, 2 ** 32 - 1))
   }
 
-  /** True when this message has been delivered before, to somebody who died or gave it back. */
+  /**
+   * True when this message has been delivered before, to somebody who died or gave it back; also after it was sent on. Who died may have done
+   * with it what was to be done. Native blocks of a flow hand it on to what they make of such a message; a block of
+   * JavaScript that makes a buffer of its own sets it there.
+   */
   get redelivered(): boolean {
-    return this.attempt > 1
+    return this.attempt > 1 || this.#isMarked()
+  }
+
+  /** Says it of what was made of such a message. */
+  set redelivered(value: boolean) {
+    const word = this.#segment().word(this.#id, HEADER_TIMESTAMP_KIND)
+    this.#describe(word % REDELIVERED, checkBoolean('redelivered', value))
   }
 
   /** True once this reference has been released, sent or given back. */
@@ -264,6 +274,14 @@ export class BufferPtr implements Disposable {
     this.release()
   }
 
+  #isMarked(): boolean {
+    return this.#segment().word(this.#id, HEADER_TIMESTAMP_KIND) >= REDELIVERED
+  }
+
+  #describe(timestampKind: number, redelivered: boolean): void {
+    this.#segment().setWord(this.#id, HEADER_TIMESTAMP_KIND, timestampKind + (redelivered ? REDELIVERED : 0))
+  }
+
   /** The segment, if this reference is alive. */
   #segment(): Messages {
     const session = this.#session
@@ -302,6 +320,7 @@ export class BufferPtr implements Disposable {
       nameChecked(index, reference)
     }
     nameChecked = (index, reference) => {
+      if (reference.attempt > 1) reference.redelivered = true
       if (reference.#session.ownViews !== undefined) reference.#writeBack()
       native.setId(index, reference.#id, reference.#lease)
     }

@@ -52,6 +52,8 @@ pub mod header_field {
     pub const TYPE_ID: usize = offset_of!(BufferHeader, type_id);
     /// u32: 0 none, 1 absolute, 2 relative, 3 sample index.
     pub const TIMESTAMP_KIND: usize = offset_of!(BufferHeader, timestamp_kind);
+    /// The bit of the kind of the timestamp that stands for [`Message::is_redelivered`](crate::Message::is_redelivered).
+    pub const REDELIVERED: u32 = crate::layout::REDELIVERED;
     /// u32, read only, of a message that shares its buffer: bytes it has room for.
     pub const CAPACITY: usize = offset_of!(BufferHeader, capacity);
 }

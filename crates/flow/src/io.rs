@@ -30,6 +30,7 @@ pub struct InputMessage<'a> {
     input: usize,
     at: usize,
     attempt: u32,
+    is_redelivered: bool,
 }
 
 impl<'a> Deref for InputMessage<'a> {
@@ -44,6 +45,12 @@ impl InputMessage<'_> {
     /// The how many-th time it is presented, from 1: deliveries by its queue, and retries of the block.
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Whether it, or what it was made of on its way, has been delivered before: to somebody who gave it back, or died, and may have done
+    /// with it what was to be done; or the block has failed with it.
+    pub fn is_redelivered(&self) -> bool {
+        self.is_redelivered || self.attempt > 1
     }
 }
 
@@ -118,9 +125,10 @@ impl<'a> Io<'a> {
         let tries = if source.taken() == 0 { self.tries } else { 0 };
         let message = self.allocator.message(buffer)?;
         let stamp = message.origin();
-        self.carried.take(stamp);
+        let is_redelivered = attempt > 1 || message.is_redelivered();
+        self.carried.take(stamp, is_redelivered);
         let attempt = attempt.saturating_add(tries);
-        Ok(source.take(stamp).map(|at| InputMessage { message, input, at, attempt }))
+        Ok(source.take(stamp).map(|at| InputMessage { message, input, at, attempt, is_redelivered }))
     }
 
     /// Looks at the message of input `input` that is behind `at` others, without taking it.
@@ -128,7 +136,12 @@ impl<'a> Io<'a> {
     /// # Errors
     /// As [`Io::next`].
     pub fn peek(&self, input: usize, at: usize) -> Result<Option<Message<'a>>> {
-        self.inputs[input].get(at).map(|received| self.allocator.message(received.buffer)).transpose()
+        let Some(received) = self.inputs[input].get(at) else { return Ok(None) };
+        let message = self.allocator.message(received.buffer)?;
+        if received.attempt > 1 {
+            message.set_redelivered();
+        }
+        Ok(Some(message))
     }
 
     /// Whether the next message of input `input` may be changed by who takes it: nobody else has its buffer, and no queue delivers it again.
@@ -179,6 +192,24 @@ impl<'a> Io<'a> {
         count: usize,
         mut fill: impl FnMut(usize, &Message<'a>) -> Result<()>,
     ) -> Result<usize> {
+        let mut carried = *self.carried;
+        let sent = self.emit_described(output, bytes, count, |at, message| {
+            fill(at, message)?;
+            carried.stamp(message);
+            Ok(())
+        });
+        *self.carried = carried;
+        sent
+    }
+
+    /// The same for messages that `fill` describes as others, which are taken afterwards.
+    pub(crate) fn emit_described(
+        &mut self,
+        output: usize,
+        bytes: usize,
+        count: usize,
+        mut fill: impl FnMut(usize, &Message<'a>) -> Result<()>,
+    ) -> Result<usize> {
         let mut ids = [0; crate::port::BATCH];
         let mut sent = 0;
         while sent < count {
@@ -192,7 +223,6 @@ impl<'a> Io<'a> {
             for id in &ids[..got] {
                 let message = self.allocator.message(Buffer { id: *id, received: false })?;
                 fill(sent, &message)?;
-                self.carried.stamp(&message);
                 sent += 1;
             }
             if got < wanted {
@@ -237,16 +267,19 @@ impl<'a> Io<'a> {
     pub fn forward(&mut self, output: usize, message: InputMessage<'a>) {
         // It has its own stamp.
         self.carried.send();
+        if message.is_redelivered {
+            message.message.set_redelivered();
+        }
         self.outputs[output].forward(message.input, message.at);
     }
 
     /// Sends the message of input `input` that is behind `at` others, and leaves it there: it may be sent again, or taken later. `false`: there
     /// is none.
     pub fn forward_kept(&mut self, output: usize, input: usize, at: usize) -> bool {
-        let source = &self.inputs[input];
-        let exists = source.get(at).is_some();
+        // Damaged, it cannot be sent either, which is told then.
+        let exists = !matches!(self.peek(input, at), Ok(None));
         if exists {
-            self.outputs[output].forward_kept(input, source.taken() + at);
+            self.outputs[output].forward_kept(input, self.inputs[input].taken() + at);
         }
         exists
     }

@@ -39,35 +39,44 @@ pub(crate) fn age(stamp: u64, now: u64) -> u64 {
 }
 
 /// What a block hands on: new messages get the stamp of the oldest message that it has taken since it sent the last one. So what it makes of
-/// one message has the stamp of that, and what it makes of several the oldest one.
+/// one message has the stamp of that, and what it makes of several the oldest one. They are marked as redelivered if one of those is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Carried {
-    since: u64,
-    last: u64,
+    since: Option<Taken>,
+    last: Taken,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    stamp: u64,
+    is_redelivered: bool,
 }
 
 impl Carried {
-    /// A message with that stamp has been taken.
-    pub(crate) fn take(&mut self, stamp: u64) {
-        let is_older = self.since == 0 || age(stamp, self.since << UNIT_BITS) > 0;
+    /// A message with that stamp has been taken; whether it, or what it was made of, had been delivered before.
+    pub(crate) fn take(&mut self, stamp: u64, is_redelivered: bool) {
+        let since = self.since.get_or_insert_default();
+        since.is_redelivered |= is_redelivered;
+        let is_older = since.stamp == 0 || age(stamp, since.stamp << UNIT_BITS) > 0;
         if stamp != 0 && is_older {
-            self.since = stamp;
+            since.stamp = stamp;
         }
     }
 
     /// Stamps a new message that is sent, unless it has the stamp of another one already, which it describes itself as.
     pub(crate) fn stamp(&mut self, message: &Message<'_>) {
-        let stamp = self.send();
+        let Taken { stamp, is_redelivered } = self.send();
         if message.origin() == 0 {
             message.set_origin(stamp);
         }
+        if is_redelivered {
+            message.set_redelivered();
+        }
     }
 
-    /// The stamp of what is sent; 0: none.
-    pub(crate) fn send(&mut self) -> u64 {
-        if self.since != 0 {
-            self.last = std::mem::take(&mut self.since);
-        }
+    /// Something is sent that was made of what has been taken since.
+    pub(crate) fn send(&mut self) -> Taken {
+        self.last = self.since.take().unwrap_or(self.last);
         self.last
     }
 }
@@ -94,13 +103,15 @@ mod tests {
     fn what_is_made_of_several_messages_has_the_oldest_stamp_and_each_of_its_own_otherwise() {
         let at = |time| stamp(7, time);
         let mut carried = Carried::default();
-        assert_eq!(carried.send(), 0);
-        [3000, 1000, 2000].into_iter().for_each(|time| carried.take(at(time)));
-        carried.take(0);
-        assert_eq!(carried.send(), at(1000));
-        assert_eq!(carried.send(), at(1000), "made of the same");
-        carried.take(at(5000));
-        assert_eq!(carried.send(), at(5000));
+        assert_eq!(carried.send(), Taken::default());
+        for (time, is_redelivered) in [(3000, false), (1000, true), (2000, false)] {
+            carried.take(at(time), is_redelivered);
+        }
+        carried.take(0, false);
+        assert_eq!(carried.send(), Taken { stamp: at(1000), is_redelivered: true });
+        assert_eq!(carried.send(), Taken { stamp: at(1000), is_redelivered: true }, "made of the same");
+        carried.take(at(5000), false);
+        assert_eq!(carried.send(), Taken { stamp: at(5000), is_redelivered: false });
     }
 
     #[test]

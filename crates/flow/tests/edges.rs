@@ -3,7 +3,7 @@
 mod support;
 
 use millrace::{Delivery, ErrorKind, PortQueue, QueueOptions, ShmManager};
-use millrace_flow::blocks::NullSource;
+use millrace_flow::blocks::{Copy, NullSource};
 use millrace_flow::{
     Block, BlockOptions, Io, OnError, Ports, Report, Run, Scheduler, SchedulerOptions, Then, Work,
 };
@@ -262,4 +262,44 @@ fn what_was_made_of_messages_of_a_queue_that_was_destroyed_is_lost_once() {
     assert_eq!(take_all(&to), 1);
     drop(from);
     assert_whole(&shm);
+}
+
+#[test]
+fn what_becomes_of_a_message_that_was_delivered_again_says_so() {
+    for copies in [true, false] {
+        let shm = domain();
+        let from = at_least_once(&shm);
+        let taken: Vec<_> =
+            std::iter::repeat_with(|| from.try_receive().unwrap().0.unwrap()).take(3).collect();
+        // The first is done with, two come again, before the other two.
+        taken.into_iter().skip(1).for_each(|message| message.nack().unwrap());
+        from.close();
+        let (seen, sees) = mpsc::channel();
+        let looks = Made {
+            ports: Ports::new().input("in"),
+            work: move |io: &mut Io<'_>| {
+                while let Some(message) = io.next(0)? {
+                    seen.send((message.is_redelivered(), message.attempt())).unwrap();
+                }
+                Ok(Work::Ok)
+            },
+        };
+        let mut scheduler = Scheduler::new(Arc::clone(&shm), SchedulerOptions::default()).unwrap();
+        let first = if copies {
+            scheduler.add("first", Copy::default())
+        } else {
+            scheduler.add("first", Step(forward))
+        };
+        let first = first.unwrap();
+        let second = scheduler.add("second", Copy::default()).unwrap();
+        let last = scheduler.add("last", looks).unwrap();
+        scheduler.connect_input((first, "in"), "from").unwrap();
+        scheduler.link((first, "out"), (second, "in"), &small(8)).unwrap();
+        scheduler.link((second, "out"), (last, "in"), &small(8)).unwrap();
+        scheduler.run().unwrap();
+        let seen: Vec<_> = sees.iter().collect();
+        assert_eq!(seen, [(true, 1), (true, 1), (false, 1), (false, 1)], "copies: {copies}");
+        drop(from);
+        assert_whole(&shm);
+    }
 }

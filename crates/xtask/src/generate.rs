@@ -104,6 +104,7 @@ fn layout_ts() -> String {
                 ("HEADER_SOURCE", word(header_field::SOURCE)),
                 ("HEADER_TYPE_ID", word(header_field::TYPE_ID)),
                 ("HEADER_TIMESTAMP_KIND", word(header_field::TIMESTAMP_KIND)),
+                ("REDELIVERED", header_field::REDELIVERED.into()),
                 ("HEADER_CAPACITY", word(header_field::CAPACITY)),
             ],
             &[

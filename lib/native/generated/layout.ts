@@ -13,6 +13,7 @@ export const HEADER_LENGTH = 2
 export const HEADER_SOURCE = 10
 export const HEADER_TYPE_ID = 11
 export const HEADER_TIMESTAMP_KIND = 12
+export const REDELIVERED = 2147483648
 export const HEADER_CAPACITY = 3
 
 export const HEADER_LONGS = 8

@@ -2,7 +2,7 @@
 
 use super::{Buffer, SharedBufferAllocator, not_held};
 use crate::error::Result;
-use crate::layout::split_id;
+use crate::layout::{REDELIVERED, split_id};
 use crate::pool::Content;
 use crate::sync::Ordering;
 
@@ -72,12 +72,14 @@ impl<'a> Message<'a> {
 
     /// What [`Message::timestamp`] is; 0: it has none.
     pub fn timestamp_kind(&self) -> u32 {
-        self.content.header.timestamp_kind.load(Ordering::Relaxed)
+        self.content.header.timestamp_kind.load(Ordering::Relaxed) & !REDELIVERED
     }
 
-    /// Sets time and kind of time.
+    /// Sets time and kind of time, of which the highest bit is not used.
     pub fn set_timestamp(&self, kind: u32, timestamp: u64) {
-        self.content.header.timestamp_kind.store(kind, Ordering::Relaxed);
+        let word = &self.content.header.timestamp_kind;
+        let redelivered = word.load(Ordering::Relaxed) & REDELIVERED;
+        word.store(kind & !REDELIVERED | redelivered, Ordering::Relaxed);
         self.content.header.timestamp.store(timestamp, Ordering::Relaxed);
     }
 
@@ -121,7 +123,19 @@ impl<'a> Message<'a> {
         self.content.header.origin.store(origin, Ordering::Relaxed);
     }
 
-    /// Takes over all that is said about another message: origin, time, sequence number, tag, source and type.
+    /// Whether it was sent on, or made of what was, by a block that got that as one that had been delivered before: who died with the first
+    /// delivery may have sent the same already. What its own queue knows of it is in [`Received::attempt`](crate::Received::attempt).
+    pub fn is_redelivered(&self) -> bool {
+        self.content.header.timestamp_kind.load(Ordering::Relaxed) & REDELIVERED != 0
+    }
+
+    /// Says that it [is](Message::is_redelivered).
+    pub fn set_redelivered(&self) {
+        // Not a store: others may hold the buffer, too.
+        self.content.header.timestamp_kind.fetch_or(REDELIVERED, Ordering::Relaxed);
+    }
+
+    /// Takes over all that is said about another message: origin, time, sequence number, tag, source, type, and whether it is redelivered.
     pub fn describe_as(&self, other: &Message<'_>) {
         self.set_origin(other.origin());
         self.set_timestamp(other.timestamp_kind(), other.timestamp());
@@ -129,6 +143,9 @@ impl<'a> Message<'a> {
         self.set_tag(other.tag());
         self.set_source(other.source());
         self.set_type_id(other.type_id());
+        if other.is_redelivered() {
+            self.set_redelivered();
+        }
     }
 
     /// Whether this is the only reference to the buffer, in all processes. A message that shares its buffer with others never has the

@@ -25,6 +25,9 @@ pub(crate) const ID_BITS: u32 = CELL_SHIFT + CELL_BITS;
 /// The highest cell.
 pub(crate) const CELLS_MAX: usize = (1 << CELL_BITS) - 1;
 
+/// In `timestamp_kind`: it was sent on, or made of what was, by who got that as one that had been delivered before.
+pub(crate) const REDELIVERED: u32 = 1 << 31;
+
 /// An ordinary buffer.
 pub(crate) const KIND_DATA: u32 = 0;
 /// A buffer that holds the ring of a queue.
@@ -66,6 +69,7 @@ pub(crate) struct BufferHeader {
     pub(crate) tag: AtomicU64,
     pub(crate) source: AtomicU32,
     pub(crate) type_id: AtomicU32,
+    /// What the timestamp is, below REDELIVERED.
     pub(crate) timestamp_kind: AtomicU32,
     /// DATA or RING. Written by the allocator before anybody else can see the buffer.
     pub(crate) kind: AtomicU32,

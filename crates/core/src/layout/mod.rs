@@ -17,8 +17,8 @@ mod shared;
 mod text;
 
 pub(crate) use buffer::{
-    BufferHeader, CELLS_MAX, KIND_DATA, KIND_RING, PoolGeometry, PoolHeader, buffer_id, cell_capacity,
-    cell_id, cell_of, cell_units, split_id, whole_id,
+    BufferHeader, CELLS_MAX, KIND_DATA, KIND_RING, PoolGeometry, PoolHeader, REDELIVERED, buffer_id,
+    cell_capacity, cell_id, cell_of, cell_units, split_id, whole_id,
 };
 pub(crate) use queue::{
     CLOSES_BEGUN, CLOSES_LATER, LeaseEntry, LeaseState, LeaseWord, ParticipantSet, RING_CLOSED,

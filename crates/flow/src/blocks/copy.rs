@@ -41,7 +41,7 @@ impl Block for Copy {
             }
             let bytes_each = originals[0].as_ref().map_or(0, Message::len);
             // The buffers first: what has been taken cannot wait for memory.
-            let sent = io.emit(0, bytes_each, count, |at, copy| {
+            let sent = io.emit_described(0, bytes_each, count, |at, copy| {
                 if let Some(original) = &originals[at] {
                     copy_into(copy, original);
                 }

@@ -155,7 +155,7 @@ impl Block for VerifySink {
                 continue;
             }
             let stream = seen.streams.entry(identity.source).or_default();
-            stream.observe(identity.sequence, identity.count, message.attempt(), is_intact);
+            stream.observe(identity.sequence, identity.count, message.is_redelivered(), is_intact);
         }
         Ok(if self.taken == self.count { Work::Done } else { Work::Ok })
     }

@@ -52,11 +52,10 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Number `sequence` of `count` has come.
-    pub(super) fn observe(&mut self, sequence: u64, count: u64, attempt: u32, is_intact: bool) {
+    pub(super) fn observe(&mut self, sequence: u64, count: u64, is_redelivered: bool, is_intact: bool) {
         self.counts.received += 1;
         self.counts.corrupted += u64::from(!is_intact);
         self.count = (count != u64::MAX).then_some(count);
-        let is_redelivered = attempt > 1;
         self.counts.redelivered += u64::from(is_redelivered);
         if sequence >= self.next {
             if sequence > self.next {
@@ -107,7 +106,7 @@ mod tests {
 
     fn observe_all(sequences: &[u64]) -> Stream {
         let mut stream = Stream::default();
-        sequences.iter().for_each(|sequence| stream.observe(*sequence, 8, 1, true));
+        sequences.iter().for_each(|sequence| stream.observe(*sequence, 8, false, true));
         stream
     }
 
@@ -130,8 +129,8 @@ mod tests {
     #[test]
     fn what_is_delivered_again_is_neither_duplicated_nor_reordered() {
         let mut stream = Stream::default();
-        for (sequence, attempt) in [(0, 1), (2, 1), (1, 2), (2, 2), (3, 1)] {
-            stream.observe(sequence, 4, attempt, true);
+        for (sequence, is_redelivered) in [(0, false), (2, false), (1, true), (2, true), (3, false)] {
+            stream.observe(sequence, 4, is_redelivered, true);
         }
         let counts = stream.counts(true);
         assert_eq!(counts, StreamCounts { received: 5, redelivered: 2, ..StreamCounts::default() });
@@ -149,7 +148,7 @@ mod tests {
                 random =
                     random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let sequence = (random >> 33) % 64;
-                stream.observe(sequence, 64, 1, true);
+                stream.observe(sequence, 64, false, true);
                 expected.received += 1;
                 if !seen.insert(sequence) {
                     expected.duplicated += 1;
@@ -167,9 +166,9 @@ mod tests {
     fn numbers_at_the_limit_and_endless_gaps_cost_neither_a_panic_nor_memory() {
         let mut stream = observe_all(&[u64::MAX, u64::MAX - 1, u64::MAX, 0]);
         assert_eq!(stream.counts(true).received, 4);
-        (0..200_000).for_each(|at| stream.observe(at * 2, u64::MAX, 1, true));
+        (0..200_000).for_each(|at| stream.observe(at * 2, u64::MAX, false, true));
         let mut other = Stream::default();
-        (0..200_000).for_each(|at| other.observe(at * 2, u64::MAX, 1, true));
+        (0..200_000).for_each(|at| other.observe(at * 2, u64::MAX, false, true));
         assert_eq!((other.gaps.len(), other.counts(true).lost), (GAPS_MAX, 199_999));
     }
 }
