@@ -48,6 +48,7 @@ const BUN = {
       '10000 cycles of open and close leave nothing behind': OWN_HEAP,
       'nothing else to do: told after two seconds': TOP_LEVEL,
       'a hundred workers leave no thread behind': OWN_THREADS,
+      '2000 cycles of open, use and close leave nothing behind': OWN_THREADS,
       'a guarded view ends, and its manager closes': 'it detaches no ArrayBuffer that is read into',
       'a worker that fails for good fails the run, by its name: heap': 'it limits no heap of workers',
     },
